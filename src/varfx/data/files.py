@@ -1,0 +1,250 @@
+"""How varfx writes and reads its own files: complete or not at all, and any byte flipped is noticed.
+
+Tables are Parquet files whose key-value metadata holds `format_version`, `kind`, the provenance, and a SHA-256 of
+the whole file (computed with its own digits set to zero). Directories (panels, runs) carry a `manifest.json` with
+the size and the SHA-256 of each file inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from varfx._version import __version__
+from varfx.errors import StoreError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_DIGEST_LABEL = b"varfx-sha256:"
+_EMPTY_DIGEST = b"0" * 64
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path` to write a file or a directory to, renamed to `path` when the block ends well.
+
+    When the block fails nothing is left behind, and an existing `path` stays as it was.
+
+    Raises:
+        StoreError: the folder does not exist, the disk is full, or writing is not allowed.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        yield partial
+        replace(partial, target)
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise write_error(target, error) from error
+    finally:
+        remove(partial)
+
+
+def write_error(path: Path, error: OSError) -> StoreError:
+    """The one-line `StoreError` for a failed write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"`{path}` was not written: the disk is full. Nothing was left behind; free some space and run again."
+        )
+    return StoreError(f"`{path}` was not written: {error.strerror or error}. Nothing was left behind.")
+
+
+def replace(partial: Path, target: Path) -> None:
+    """Puts `partial` in the place of `target`, whichever of file or directory either is."""
+    if partial.is_dir() and target.is_dir():
+        stale = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.stale")
+        target.rename(stale)
+        partial.rename(target)
+        shutil.rmtree(stale)
+    else:
+        partial.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a directory, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file, complete or not at all."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes a JSON file, complete or not at all; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike[str]] | None = None) -> dict[str, Any]:
+    """What a file was made from: options, versions, the time, and the checksum of each input file.
+
+    Args:
+        config: options as JSON-able values. Never put people's data in here.
+        inputs: a name and a path of each input; directories are recorded by the checksum of their manifest.
+    """
+    checksums = {}
+    for name, path in (inputs or {}).items():
+        path = Path(path)
+        path = path / MANIFEST if path.is_dir() else path
+        checksums[name] = {"path": str(path), "sha256": sha256(path) if path.is_file() else None}
+    return {
+        "varfx": __version__,
+        "python": platform.python_version(),
+        "polars": pl.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": dict(config),
+        "inputs": checksums,
+    }
+
+
+def write_table(frame: pl.DataFrame, path: str | os.PathLike[str], *, kind: str, metadata: Mapping[str, Any]) -> None:
+    """Writes a sealed Parquet file.
+
+    Args:
+        frame: the table.
+        path: the file to write; it appears under its name only when it is complete.
+        kind: what the table is, e.g. "sumstats"; `read_table` refuses another kind.
+        metadata: JSON-able values returned by `read_table`, by convention with a key "provenance".
+    """
+    header = {
+        "varfx.format_version": str(FORMAT_VERSION),
+        "varfx.kind": kind,
+        "varfx.metadata": json.dumps(dict(metadata), allow_nan=False),
+        "varfx.seal": (_DIGEST_LABEL + _EMPTY_DIGEST).decode(),
+    }
+    with atomic_path(path) as partial:
+        frame.write_parquet(partial, metadata=header, compression="zstd", compression_level=3, statistics=True)
+        with open(partial, "r+b") as file:
+            offset = _seal_offset(file.read(), partial) + len(_DIGEST_LABEL)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(offset)
+            file.write(digest.encode())
+
+
+def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The table and the metadata of a file written by `write_table`, after checking its seal.
+
+    Raises:
+        StoreError: no such file, not a varfx table, another kind or version, or any byte of it changed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"`{path}` does not exist or is no file. Give a {kind} file written by varfx.")
+    content = bytearray(path.read_bytes())
+    if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
+        raise StoreError(f"`{path}` is not a whole Parquet file (it is truncated, or of another format). Make it anew.")
+    offset = _seal_offset(content, path) + len(_DIGEST_LABEL)
+    digest = bytes(content[offset : offset + 64])
+    content[offset : offset + 64] = _EMPTY_DIGEST
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise StoreError(f"`{path}` is damaged: its checksum is not the one it was written with. Make it anew.")
+    header = pl.read_parquet_metadata(bytes(content))
+    if header["varfx.kind"] != kind:
+        raise StoreError(f"`{path}` holds {header['varfx.kind']}, where {kind} is needed.")
+    if int(header["varfx.format_version"]) > FORMAT_VERSION:
+        raise StoreError(
+            f"`{path}` has format version {header['varfx.format_version']}, newer than {FORMAT_VERSION}: update varfx."
+        )
+    return pl.read_parquet(bytes(content)), json.loads(header["varfx.metadata"])
+
+
+def table_kind(path: str | os.PathLike[str]) -> str | None:
+    """The kind of a varfx table ("sumstats", "annotations", ...), or None if the file is not one of ours."""
+    try:
+        return pl.read_parquet_metadata(path).get("varfx.kind")
+    except (pl.exceptions.PolarsError, OSError):
+        return None
+
+
+def _seal_offset(content: bytes | bytearray, path: Path) -> int:
+    offset = content.rfind(_DIGEST_LABEL)
+    if offset < 0:
+        raise StoreError(f"`{path}` was not written by varfx, or its seal is damaged. Make it anew.")
+    return offset
+
+
+def seal_directory(root: str | os.PathLike[str]) -> None:
+    """Writes `manifest.json`: size and SHA-256 of every file below `root`, and a digest of the list itself."""
+    root = Path(root)
+    files = {
+        str(file.relative_to(root)): [file.stat().st_size, sha256(file)]
+        for file in sorted(root.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    write_json(root / MANIFEST, {"format_version": FORMAT_VERSION, "files": files, "sha256": _digest_of(files)})
+
+
+def read_manifest(root: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of each file by its relative path, from a directory's manifest.
+
+    Raises:
+        StoreError: the manifest is missing, unreadable, damaged or of a newer version.
+    """
+    path = Path(root) / MANIFEST
+    if not path.is_file():
+        raise StoreError(f"`{root}` has no {MANIFEST}: it is unfinished, or not written by varfx.")
+    try:
+        manifest = json.loads(path.read_bytes())
+        files = {str(name): (int(entry[0]), str(entry[1])) for name, entry in manifest["files"].items()}
+        whole = manifest["sha256"] == _digest_of(manifest["files"])
+        version = int(manifest["format_version"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise StoreError(f"`{path}` is damaged and cannot be read. Make the directory anew.") from error
+    if not whole:
+        raise StoreError(
+            f"`{path}` is damaged: its checksum is not the one it was written with. Make the directory anew."
+        )
+    if version > FORMAT_VERSION:
+        raise StoreError(f"`{root}` has format version {version}, newer than {FORMAT_VERSION}: update varfx.")
+    return files
+
+
+def check_file(root: Path, name: str, entry: tuple[int, str]) -> None:
+    """Checks one file of a sealed directory against its manifest entry.
+
+    Raises:
+        StoreError: the file is missing, or its size or content changed.
+    """
+    file = root / name
+    if not file.is_file():
+        raise StoreError(f"`{root}` is damaged: `{name}` is missing. Make it anew.")
+    if file.stat().st_size != entry[0] or sha256(file) != entry[1]:
+        raise StoreError(f"`{root}` is damaged: `{name}` is not as it was written. Make it anew.")
+
+
+def check_directory(root: str | os.PathLike[str]) -> int:
+    """Checks every file of a sealed directory; returns how many there are."""
+    manifest = read_manifest(root)
+    for name, entry in manifest.items():
+        check_file(Path(root), name, entry)
+    return len(manifest)
+
+
+def _digest_of(files: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

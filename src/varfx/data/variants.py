@@ -1,0 +1,113 @@
+"""What identifies a variant, and how two spellings of the same variant are recognised.
+
+A variant's key is `chrom, position, effect_allele, other_allele`: `chrom` without "chr" (1 to 22, X, Y, MT),
+`position` 1-based, alleles in capital ACGT. Statistics (z, eaf, signs of r) refer to `effect_allele`.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from varfx.errors import DataError
+
+KEY = ("chrom", "position", "effect_allele", "other_allele")
+SCHEMA: dict[str, pl.DataType] = {
+    "chrom": pl.String(),
+    "position": pl.Int64(),
+    "variant_id": pl.String(),
+    "effect_allele": pl.String(),
+    "other_allele": pl.String(),
+    "eaf": pl.Float64(),
+}
+CHROMOSOMES = (*map(str, range(1, 23)), "X", "Y", "MT")
+_CODES = {"23": "X", "24": "Y", "25": "X", "26": "MT", "M": "MT", "XY": "X"}
+COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
+
+
+def chrom_expr(column: str, *, codes: dict[str, str] | None = None) -> pl.Expr:
+    """Chromosome names in our spelling: "chr" removed, leading zeros removed, 23/24/26 and M spelled X, Y and MT.
+
+    Args:
+        column: name of a column of any type.
+        codes: numeric codes to use in place of PLINK's (GWAS-SSF: 23 = X, 24 = Y, 25 = MT).
+    """
+    bare = pl.col(column).cast(pl.String).str.strip_chars().str.to_uppercase()
+    bare = bare.str.replace(r"^CHR", "").str.replace(r"^0+(\d)", "${1}")
+    return bare.replace(_CODES if codes is None else {**_CODES, **codes}).alias("chrom")
+
+
+def chrom_rank(column: str = "chrom") -> pl.Expr:
+    """A number that orders chromosomes as the genome does: 1 to 22, X, Y, MT, then any other."""
+    ranks = {name: rank for rank, name in enumerate(CHROMOSOMES)}
+    return pl.col(column).replace_strict(ranks, default=len(CHROMOSOMES), return_dtype=pl.Int32)
+
+
+def in_genome_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows sorted by chromosome, position, and alleles; stable and the same on every machine."""
+    columns = [name for name in ("position", "effect_allele", "other_allele") if name in frame.columns]
+    return frame.sort([chrom_rank(), "chrom", *columns], maintain_order=True)
+
+
+def complement_expr(column: str) -> pl.Expr:
+    """The alleles as read on the other strand: complemented and, for several bases, reversed."""
+    return pl.col(column).str.replace_many(list(COMPLEMENT), list(COMPLEMENT.values())).str.reverse()
+
+
+def palindromic_expr(first: str = "effect_allele", second: str = "other_allele") -> pl.Expr:
+    """True where the two alleles are each other's complement (A/T, C/G), so that the strand cannot be seen."""
+    return pl.col(first) == complement_expr(second)
+
+
+def allele_pair_expr(first: str = "effect_allele", second: str = "other_allele") -> pl.Expr:
+    """The unordered pair of alleles as one string, the same whichever of the two is the effect allele."""
+    low = pl.when(pl.col(first) <= pl.col(second)).then(pl.col(first)).otherwise(pl.col(second))
+    high = pl.when(pl.col(first) <= pl.col(second)).then(pl.col(second)).otherwise(pl.col(first))
+    return pl.concat_str(low, pl.lit("/"), high)
+
+
+def bad_alleles(frame: pl.DataFrame) -> pl.Series:
+    """True on rows whose alleles are missing, hold letters other than ACGT, or are equal."""
+    legal = pl.col("effect_allele").str.contains(r"^[ACGT]+$") & pl.col("other_allele").str.contains(r"^[ACGT]+$")
+    differ = pl.col("effect_allele") != pl.col("other_allele")
+    return frame.select((~(legal & differ)).fill_null(True).alias("bad"))["bad"]
+
+
+def duplicated(frame: pl.DataFrame) -> pl.Series:
+    """True on rows whose position and unordered alleles stand in another row too; by rsID where positions are null."""
+    key = pl.struct("chrom", "position", allele_pair_expr().alias("pair"))
+    if "variant_id" in frame.columns:
+        key = (
+            pl.when(pl.col("position").is_null())
+            .then(pl.struct(chrom=pl.lit(None, pl.String), position=pl.lit(None, pl.Int64), pair=pl.col("variant_id")))
+            .otherwise(key)
+        )
+    return frame.select(key.is_duplicated().alias("duplicated"))["duplicated"]
+
+
+def describe(frame: pl.DataFrame, row: int) -> str:
+    """One variant in words for a message, e.g. `row 17 (rs123, 1:1000 A/G)`."""
+    record = frame.row(row, named=True)
+    place = f"{record.get('chrom')}:{record.get('position')} {record.get('effect_allele')}/{record.get('other_allele')}"
+    name = record.get("variant_id")
+    return f"row {row + 1} ({name + ', ' if name else ''}{place})"
+
+
+def require_no(bad: pl.Series, frame: pl.DataFrame, what: str, remedy: str, *, source: str) -> None:
+    """Raises if any row is bad, naming how many, the first one, and the remedy.
+
+    Args:
+        bad: Boolean, one value per row of `frame`.
+        frame: the variants.
+        what: the fault, as in "alleles outside ACGT".
+        remedy: what the user can do.
+        source: the file or argument the rows came from.
+
+    Raises:
+        DataError: at least one value of `bad` is true.
+    """
+    count = int(bad.sum())
+    if count:
+        first = int(bad.arg_max() or 0)
+        raise DataError(
+            f"`{source}`: {what} in {count} of {frame.height} rows, first {describe(frame, first)}. {remedy}"
+        )

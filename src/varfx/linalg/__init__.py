@@ -1,0 +1,1 @@
+"""Iterative linear algebra on tensors; knows no genetics and opens no file."""
