@@ -177,7 +177,7 @@ def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame
 def table_kind(path: str | os.PathLike[str]) -> str | None:
     """The kind of a varfx table ("sumstats", "annotations", ...), or None if the file is not one of ours."""
     try:
-        return pl.read_parquet_metadata(path).get("varfx.kind")
+        return pl.read_parquet_metadata(Path(path)).get("varfx.kind")
     except (pl.exceptions.PolarsError, OSError):
         return None
 

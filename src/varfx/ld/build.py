@@ -1,0 +1,270 @@
+"""Builds an LD panel from any LD source: window by window, in parallel processes, resumable after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+import zarr
+from jaxtyping import Float
+from numpy import ndarray
+from threadpoolctl import threadpool_limits
+
+from varfx.data import files
+from varfx.data.ld_source import CorrelationSource, GenotypeSource, LDSource
+from varfx.errors import ConfigError, DataError, StoreError
+from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
+from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
+from varfx.ld.windows import Core, tile
+from varfx.progress import Progress, silent
+
+logger = logging.getLogger(__name__)
+HALF_PRECISION_ABOVE = 8 * 2**30  # bytes of float32 `B` in the whole panel
+DTYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelConfig:
+    """How a panel is cut, whitened and stored."""
+
+    core: int = 1_000_000
+    """Bases of a core: the variants whose associations a window explains."""
+    flank: int = 1_000_000
+    """Bases on each side of the core whose variants may carry effects on it."""
+    rank_variance: float = 1.0
+    """Share of a core's LD variance that the kept eigenvectors hold."""
+    dtype: str = "auto"
+    """Precision of the stored B: float16, float32, float64; auto is float32, and float16 above 8 GiB."""
+
+    def __post_init__(self) -> None:
+        if self.core <= 0 or self.flank < 0:
+            raise ConfigError(f"`core` must be positive and `flank` not negative, got {self.core} and {self.flank}.")
+        if not 0 < self.rank_variance <= 1:
+            raise ConfigError(f"`rank-variance` must be above 0 and at most 1, got {self.rank_variance}.")
+        if self.dtype != "auto" and self.dtype not in DTYPES:
+            raise ConfigError(f"`dtype` must be auto, float16, float32 or float64, got {self.dtype!r}.")
+
+
+def build_panel(
+    source: LDSource,
+    out: str | os.PathLike[str],
+    config: PanelConfig | None = None,
+    *,
+    workers: int | None = None,
+    inputs: Sequence[str | os.PathLike[str]] = (),
+    progress: Progress = silent,
+) -> LDPanel:
+    """Writes the panel of a source and opens it.
+
+    Finished windows stand in `OUT.building` until all are done; run again after an interruption, and they are not
+    done twice.
+
+    Args:
+        source: the reference.
+        out: the folder to make, by convention `*.ld.zarr`.
+        config: windows, rank rule and storage.
+        workers: processes; by default one per core of the machine, at most one per window.
+        inputs: files whose checksums go into the provenance.
+        progress: told about each finished window.
+
+    Raises:
+        DataError: the source has no usable variants, or its values are wrong.
+        StoreError: the disk is full, or `OUT.building` was begun with other options.
+    """
+    config = config or PanelConfig()
+    target = Path(out)
+    if not target.parent.is_dir():
+        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
+    cores = [
+        core
+        for core in tile(source.variants, config.core)
+        if source.select(core.chrom, core.start, core.end, 0)[0].size
+    ]
+    if not cores:
+        raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
+    dtype = _storage_dtype(source, cores, config)
+    building = _begin(target, source, config, dtype)
+    done = {path.name for path in (building / "windows").iterdir() if path.is_dir() and path.name[0] != "."}
+    for stale in (building / "windows").glob(".*.partial"):
+        files.remove(stale)
+    todo = [core for core in cores if core.name not in done]
+    if done:
+        logger.info("resuming: %d of %d windows are done", len(cores) - len(todo), len(cores))
+    _run(source, todo, config, dtype, building, workers, progress, finished=len(cores) - len(todo))
+
+    notes = [_note(building, core) for core in cores]
+    scores = np.full(source.variants.height, np.nan)
+    for core in cores:
+        group = zarr.open_group(building / "windows" / core.name, mode="r")
+        scores[np.asarray(group["core"])] = np.asarray(group["ld_score"])
+    metadata = {
+        "num_people": source.num_people,
+        "config": {**asdict(config), "dtype": dtype.name},
+        "ledger": list(getattr(source, "ledger", ())),
+        "missing": [asdict(region) for region in source.missing],
+        "provenance": files.provenance(asdict(config), {str(path): path for path in inputs}),
+    }
+    variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
+    try:
+        finish_panel(building, variants, pl.DataFrame(notes), metadata)
+        files.replace(building, target)
+    except OSError as error:
+        raise error if isinstance(error, StoreError) else files.write_error(target, error) from error
+    return open_panel(target)
+
+
+def factors_of(
+    source: LDSource, core: ndarray, panel: ndarray, rank_variance: float
+) -> tuple[Factors, Float[ndarray, " core"], float]:
+    """Whitened LD of one window, LD scores of its core variants, and the share of LD variance kept.
+
+    Args:
+        source: genotypes or correlations.
+        core: variant indexes of the core.
+        panel: variant indexes of core and flank.
+        rank_variance: see `varfx.ld.whiten.kept_rank`.
+    """
+    if isinstance(source, GenotypeSource):
+        X = source.standardised(panel)
+        X_core = X[:, np.searchsorted(panel, core)]
+        factors = factors_from_genotypes(X_core, X, rank_variance=rank_variance)
+        R_cross = (X_core.T @ X) / X.shape[0]
+        trace = float(core.size)
+    elif isinstance(source, CorrelationSource):
+        R_core, R_cross = source.correlation(core, panel)
+        factors = factors_from_correlation(R_core, R_cross, rank_variance=rank_variance)
+        trace = float(np.trace(R_core, dtype=np.float64))
+    else:
+        raise DataError(f"`{source.name}` offers neither genotypes nor correlations.")
+    return factors, ld_scores(R_cross, source.num_people), float(factors.lam.sum() / trace)
+
+
+def ld_scores(R_cross: Float[ndarray, "core panel"], num_people: int) -> Float[ndarray, " core"]:
+    """LD scores `sum_k r2_mk` over the panel, each r2 corrected for its sampling bias: `r2 - (1 - r2) / (n - 2)`.
+
+    Bulik-Sullivan et al. 2015, supplement.
+    """
+    squares = np.einsum("mk,mk->m", R_cross, R_cross, dtype=np.float64)
+    size = R_cross.shape[1]
+    return np.asarray(squares - (size - squares) / (num_people - 2)) if num_people > 2 else squares
+
+
+def _storage_dtype(source: LDSource, cores: list[Core], config: PanelConfig) -> np.dtype[Any]:
+    if config.dtype != "auto":
+        return np.dtype(DTYPES[config.dtype])
+    per_base = source.variants.height / max(1, len(cores) * config.core)
+    rank = min(per_base * config.core, source.num_people)
+    size = 4 * len(cores) * rank * per_base * (config.core + 2 * config.flank)
+    return np.dtype(np.float16 if size > HALF_PRECISION_ABOVE else np.float32)
+
+
+def _begin(target: Path, source: LDSource, config: PanelConfig, dtype: np.dtype[Any]) -> Path:
+    """The folder to build in, new or from an interrupted build with the same source and options."""
+    building = target.with_name(target.name + ".building")
+    rows = hashlib.sha256(source.variants.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()
+    identity = {**asdict(config), "dtype": dtype.name, "variants": rows, "num_people": source.num_people}
+    if building.exists():
+        try:
+            same = json.loads((building / "build.json").read_text()) == identity
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            raise StoreError(
+                f"`{building}` is an interrupted build from another source or with other options. Delete it to start anew, "
+                "or repeat the earlier command to finish it."
+            )
+        return building
+    try:
+        with files.atomic_path(building) as partial:
+            zarr.create_group(partial).create_group("windows")
+            files.write_json(partial / "build.json", identity)
+    except OSError as error:
+        raise error if isinstance(error, StoreError) else files.write_error(target, error) from error
+    return building
+
+
+def _run(
+    source: LDSource,
+    todo: list[Core],
+    config: PanelConfig,
+    dtype: np.dtype[Any],
+    building: Path,
+    workers: int | None,
+    progress: Progress,
+    finished: int,
+) -> None:
+    total = finished + len(todo)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = max(1, min(workers or cpus, len(todo)))
+    if workers == 1:
+        for core in todo:
+            _build_window(source, core, config, dtype, building)
+            progress(finished := finished + 1, total, "windows")
+        return
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, cpus // workers)
+    arguments = (source, config, dtype, building, threads)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=arguments) as pool:
+        futures = [pool.submit(_work, core) for core in todo]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                progress(finished := finished + 1, total, "windows")
+        except BrokenProcessPool as error:
+            raise StoreError(
+                "a worker process ended by itself, most likely for lack of memory: use fewer --workers."
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_JOB: tuple[LDSource, PanelConfig, np.dtype[Any], Path] | None = None  # of this worker process
+
+
+def _start_worker(source: LDSource, config: PanelConfig, dtype: np.dtype[Any], building: Path, threads: int) -> None:
+    global _JOB
+    _JOB = (source, config, dtype, building)
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
+
+
+def _work(core: Core) -> None:
+    assert _JOB is not None
+    source, config, dtype, building = _JOB
+    _build_window(source, core, config, dtype, building)
+
+
+def _build_window(source: LDSource, core: Core, config: PanelConfig, dtype: np.dtype[Any], building: Path) -> None:
+    core_rows, panel_rows = source.select(core.chrom, core.start, core.end, config.flank)
+    factors, scores, kept = factors_of(source, core_rows, panel_rows, config.rank_variance)
+    try:
+        write_window(building, core, factors, core_rows, panel_rows, scores, kept, dtype=dtype)
+    except OSError as error:
+        raise error if isinstance(error, StoreError) else files.write_error(building, error) from error
+
+
+def _note(building: Path, core: Core) -> dict[str, Any]:
+    group = zarr.open_group(building / "windows" / core.name, mode="r")
+    rank, num_panel = group["B"].shape  # type: ignore[union-attr]
+    return {
+        "name": core.name,
+        "chrom": core.chrom,
+        "start": core.start,
+        "end": core.end,
+        "num_core": group["core"].shape[0],  # type: ignore[union-attr]
+        "num_panel": num_panel,
+        "rank": rank,
+        "variance_kept": group.attrs["variance_kept"],
+    }

@@ -1,0 +1,209 @@
+"""The LD panel on disk (`*.ld.zarr`, Zarr v3): one group a window, a table of variants, a table of windows.
+
+    windows/chr20_20000000_21000000/{lam, V, B, core, panel, ld_score}      arrays, checksummed chunk by chunk (crc32c)
+    variants.parquet    windows.parquet    manifest.json
+
+`B` is chunked by columns, so that it can be read, and multiplied, block by block.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import zarr
+from jaxtyping import Int
+from numpy import ndarray
+from zarr.codecs import BytesCodec, Crc32cCodec
+
+from varfx.data import files
+from varfx.data.variants import SCHEMA
+from varfx.errors import StoreError
+from varfx.ld.whiten import Factors
+from varfx.ld.windows import Core
+
+KIND = "ld-panel"
+COLUMNS_PER_CHUNK = 2048
+VARIANTS_SCHEMA = {**SCHEMA, "ld_score": pl.Float64()}
+WINDOWS_SCHEMA = {
+    "name": pl.String(),
+    "chrom": pl.String(),
+    "start": pl.Int64(),
+    "end": pl.Int64(),
+    "num_core": pl.Int64(),
+    "num_panel": pl.Int64(),
+    "rank": pl.Int64(),
+    "variance_kept": pl.Float64(),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PanelWindow:
+    """One window as stored.
+
+    Attributes:
+        core: where it lies.
+        core_rows: rows of its core variants in the panel's `variants`, ascending.
+        panel_rows: rows of its core and flank variants, ascending; the columns of `factors.B`.
+        factors: the whitened LD.
+    """
+
+    core: Core
+    core_rows: Int[ndarray, " core"]
+    panel_rows: Int[ndarray, " panel"]
+    factors: Factors
+
+
+@dataclass(frozen=True)
+class LDPanel:
+    """An opened LD panel; windows are read from disk when asked for, and checked as they are read.
+
+    Attributes:
+        path: the folder.
+        variants: `chrom, position, variant_id, effect_allele, other_allele, eaf, ld_score`, in genome order.
+        windows: one row a window, in genome order; columns of `WINDOWS_SCHEMA`.
+        metadata: provenance, options of the build, ledger, sample size of the reference, missing regions.
+    """
+
+    path: Path
+    variants: pl.DataFrame
+    windows: pl.DataFrame
+    metadata: dict[str, Any]
+
+    @property
+    def num_people(self) -> int:
+        """The sample size of the reference."""
+        return int(self.metadata["num_people"])
+
+    @property
+    def flank(self) -> int:
+        """Bases on each side of a core whose variants stand in the window."""
+        return int(self.metadata["config"]["flank"])
+
+    @cached_property
+    def cores(self) -> list[Core]:
+        """Where each window lies, in the order of `windows`."""
+        return [Core(*row) for row in self.windows.select("chrom", "start", "end").iter_rows()]
+
+    @cached_property
+    def _arrays(self) -> dict[str, dict[str, tuple[int, str]]]:
+        """Manifest entries by array, e.g. "windows/chr1_0_1000000/B"."""
+        arrays: dict[str, dict[str, tuple[int, str]]] = {}
+        for file, entry in files.read_manifest(self.path).items():
+            arrays.setdefault("/".join(file.split("/")[:3]), {})[file] = entry
+        return arrays
+
+    def window(self, index: int) -> PanelWindow:
+        """Reads one window.
+
+        Raises:
+            StoreError: a chunk is missing or damaged.
+        """
+        lam, V, B = (self._read(index, name) for name in ("lam", "V", "B"))
+        core_rows, panel_rows = self.rows(index)
+        return PanelWindow(
+            core=self.cores[index], core_rows=core_rows, panel_rows=panel_rows, factors=Factors(lam=lam, V=V, B=B)
+        )
+
+    def rows(self, index: int) -> tuple[Int[ndarray, " core"], Int[ndarray, " panel"]]:
+        """Only `core_rows` and `panel_rows` of one window.
+
+        Raises:
+            StoreError: a chunk is missing or damaged.
+        """
+        return self._read(index, "core"), self._read(index, "panel")
+
+    def _read(self, index: int, name: str) -> ndarray:
+        """One array of one window; the presence and size of each file and the checksum of each chunk are verified."""
+        prefix = f"windows/{self.cores[index].name}/{name}"
+        for file, entry in self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")}).items():
+            if file.endswith("zarr.json"):
+                files.check_file(self.path, file, entry)
+            elif not (self.path / file).is_file() or (self.path / file).stat().st_size != entry[0]:
+                raise StoreError(f"`{self.path}` is damaged: `{file}` is missing or cut. Build the panel anew.")
+        try:
+            return np.asarray(zarr.open_array(self.path / prefix, mode="r")[...])
+        except (ValueError, OSError, KeyError) as error:
+            raise StoreError(
+                f"`{self.path}` is damaged: `{prefix}` cannot be read ({error}). Build the panel anew."
+            ) from error
+
+
+def open_panel(path: str | os.PathLike[str]) -> LDPanel:
+    """Opens a panel and reads its tables, not its windows.
+
+    Raises:
+        StoreError: not a panel, unfinished, damaged, or of a newer version.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise StoreError(f"`{root}` does not exist or is no folder. Give a panel made by `varfx ld build`.")
+    manifest = files.read_manifest(root)
+    for name in ("zarr.json", "variants.parquet", "windows.parquet"):
+        if name not in manifest:
+            raise StoreError(f"`{root}` is no LD panel: it has no `{name}`. Give a panel made by `varfx ld build`.")
+    files.check_file(root, "zarr.json", manifest["zarr.json"])
+    variants, metadata = files.read_table(root / "variants.parquet", kind=KIND)
+    windows, _ = files.read_table(root / "windows.parquet", kind=f"{KIND}-windows")
+    return LDPanel(path=root, variants=variants, windows=windows, metadata=metadata)
+
+
+def finish_panel(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
+    """Adds the tables and the manifest to a folder whose windows are all written."""
+    variants = variants.select(VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
+    files.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
+    windows = windows.select(WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
+    files.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
+    files.seal_directory(root)
+
+
+def write_window(
+    root: Path,
+    core: Core,
+    factors: Factors,
+    core_rows: ndarray,
+    panel_rows: ndarray,
+    ld_score: ndarray,
+    variance_kept: float,
+    *,
+    dtype: np.dtype[Any],
+) -> None:
+    """Writes one window below `root`/windows; the folder appears under its name when it is whole.
+
+    Args:
+        root: the panel's folder.
+        core: where the window lies; its name is the folder's.
+        factors: the arrays; `lam` is stored in float64, `V` in float32, `B` in `dtype`.
+        core_rows: rows of the core variants in the panel's table.
+        panel_rows: rows of core and flank variants.
+        ld_score: LD scores of the core variants.
+        variance_kept: share of the core's LD variance that the kept eigenpairs hold.
+        dtype: float16, float32 or float64.
+    """
+    with files.atomic_path(root / "windows" / core.name) as partial:
+        group = zarr.create_group(partial, attributes={"variance_kept": variance_kept})
+        arrays = {
+            "lam": factors.lam.astype(np.float64),
+            "V": factors.V.astype(np.float64 if dtype == np.float64 else np.float32),
+            "B": factors.B.astype(dtype),
+            "core": core_rows.astype(np.int64),
+            "panel": panel_rows.astype(np.int64),
+            "ld_score": ld_score.astype(np.float64),
+        }
+        for name, values in arrays.items():
+            chunks = (values.shape[0], min(values.shape[1], COLUMNS_PER_CHUNK)) if name == "B" else values.shape
+            array = group.create_array(
+                name,
+                shape=values.shape,
+                chunks=chunks,
+                dtype=values.dtype,
+                serializer=BytesCodec(),
+                compressors=(Crc32cCodec(),),
+                config={"write_empty_chunks": True},
+            )
+            array[...] = values

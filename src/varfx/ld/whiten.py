@@ -1,0 +1,219 @@
+"""Whitening: from correlated associations to independent ones, exactly on the range of the LD matrix.
+
+With `R[i,i] = V diag(lam) V'` over the core variants i (r eigenpairs kept) and the panel + (core and flank):
+
+    w = lam^-1/2 V' z_i  (r,)        B = lam^-1/2 V' R[i,+]  (r, M)        w ~ N(0, B F B' + sigma2 I)
+
+This is Eq. 2 of the DeepWAS paper times N, without the ridge of its appendix B.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.errors import DataError
+
+RELATIVE_FLOOR = 1e-8  # eigenvalues at or below this share of the largest are rounding noise
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WhitenedWindow:
+    """The data of one window as the likelihood engines take them: `w ~ N(0, T B F B' T' + sigma2 I)`.
+
+    Attributes:
+        B: whitened correlations with all variants of the panel, one column per variant; float16, 32 or 64.
+        w: whitened associations.
+        T: what re-whitens a stored `B` for a GWAS that lacks variants or has unequal sample sizes; None means identity.
+    """
+
+    B: Float[Tensor, "stored variant"]
+    w: Float[Tensor, " rank"]
+    T: Float[Tensor, "rank stored"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.B.ndim != 2 or self.w.ndim != 1:
+            raise DataError(f"`B` must have 2 axes and `w` 1, got {tuple(self.B.shape)} and {tuple(self.w.shape)}.")
+        left = (self.B.shape[0],) * 2 if self.T is None else tuple(self.T.shape)
+        if left != (self.w.shape[0], self.B.shape[0]):
+            raise DataError(
+                f"`B` has {self.B.shape[0]} rows, `T` shape {None if self.T is None else left} and `w` {self.w.shape[0]} "
+                "values: they must be (stored, variant), (rank, stored) and (rank,)."
+            )
+
+    @property
+    def rank(self) -> int:
+        """The number of independent associations."""
+        return self.w.shape[0]
+
+    @property
+    def num_variants(self) -> int:
+        """The number of variants that may carry effects."""
+        return self.B.shape[1]
+
+    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> WhitenedWindow:
+        """The same window in another precision or on another device."""
+        left = None if self.T is None else self.T.to(dtype=dtype, device=device)
+        return WhitenedWindow(B=self.B.to(dtype=dtype, device=device), w=self.w.to(dtype=dtype, device=device), T=left)
+
+    def merged(self, dtype: torch.dtype) -> WhitenedWindow:
+        """The same window with `T` multiplied into `B`."""
+        B = self.B.to(dtype)
+        return WhitenedWindow(B=B if self.T is None else self.T.to(dtype) @ B, w=self.w.to(dtype))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Factors:
+    """What a panel stores of one window: `R[i,i] = V diag(lam) V'` and `B = lam^-1/2 V' R[i,+]`, lam descending."""
+
+    lam: Float[ndarray, " rank"]
+    V: Float[ndarray, "core rank"]
+    B: Float[ndarray, "rank panel"]
+
+
+def kept_rank(lam: Float[ndarray, " n"], rank_variance: float) -> int:
+    """How many of the eigenvalues (descending) are kept.
+
+    Those at or below 1e-8 of the largest never are; of the others the fewest whose sum reaches `rank_variance` of
+    the whole are.
+
+    Raises:
+        DataError: `rank_variance` is outside (0, 1], or no eigenvalue is positive.
+    """
+    if not 0 < rank_variance <= 1:
+        raise DataError(f"`rank_variance` must be above 0 and at most 1, got {rank_variance}.")
+    if not (lam.size and np.isfinite(lam).all() and lam[0] > 0):
+        raise DataError("the LD matrix has no positive eigenvalue: check that its values are correlations.")
+    positive = int(np.count_nonzero(lam > RELATIVE_FLOOR * lam[0]))
+    if rank_variance == 1:
+        return positive
+    share = np.cumsum(lam[:positive]) / lam[:positive].sum()
+    return min(positive, int(np.searchsorted(share, rank_variance - 1e-12)) + 1)
+
+
+def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance: float = 1.0) -> Factors:
+    """Eigenpairs of `R_core` and the whitened `R_cross`, both in float64.
+
+    Args:
+        R_core: correlations among the core variants, (core, core).
+        R_cross: correlations of core with panel, (core, panel).
+        rank_variance: share of the trace that the kept eigenpairs hold; see `kept_rank`.
+    """
+    values, vectors = torch.linalg.eigh(torch.from_numpy(np.ascontiguousarray(R_core, dtype=np.float64)))
+    lam, V = values.numpy()[::-1], vectors.numpy()[:, ::-1]
+    rank = kept_rank(lam, rank_variance)
+    lam, V = lam[:rank].copy(), np.ascontiguousarray(V[:, :rank])
+    scaled = (V / np.sqrt(lam)).astype(np.result_type(R_cross.dtype, np.float32))
+    return Factors(lam=lam, V=V, B=scaled.T @ R_cross)
+
+
+def factors_from_genotypes(
+    X_core: Float[ndarray, "person core"], X_panel: Float[ndarray, "person panel"], *, rank_variance: float = 1.0
+) -> Factors:
+    """The same for `R = X'X / n`, by whichever of people and core variants are fewer.
+
+    With `X_core / sqrt(n) = U lam^1/2 V'` the whitened correlations are `B = U' X_panel / sqrt(n)`: neither `R` is formed.
+
+    Args:
+        X_core: standardised genotypes (columns of mean 0 and mean square 1).
+        X_panel: the same of core and flank.
+        rank_variance: see `kept_rank`.
+    """
+    people, size = X_core.shape
+    X = X_core.astype(np.float64) / np.sqrt(people)
+    if size <= people:
+        return factors_from_correlation(X.T @ X, X.T @ (X_panel / np.sqrt(people)), rank_variance=rank_variance)
+    values, vectors = torch.linalg.eigh(torch.from_numpy(X @ X.T))
+    lam, U = values.numpy()[::-1], vectors.numpy()[:, ::-1]
+    rank = kept_rank(lam, rank_variance)
+    lam, U = lam[:rank].copy(), np.ascontiguousarray(U[:, :rank])
+    return Factors(lam=lam, V=X.T @ U / np.sqrt(lam), B=U.T @ (X_panel.astype(np.float64) / np.sqrt(people)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rewhitening:
+    """How the associations of one GWAS at some of a core's variants become a `WhitenedWindow`.
+
+    Attributes:
+        P: (rank, observed): `w = P z`.
+        T: (rank, stored) or None: the window's B is `T B`.
+    """
+
+    P: Float[ndarray, "rank observed"]
+    T: Float[ndarray, "rank stored"] | None
+
+
+def rewhiten(factors: Factors, observed: ndarray, scale: Float[ndarray, " observed"] | None = None) -> Rewhitening:
+    """The whitening of a subset of the core, from what the panel stores.
+
+    A variant that is not observed loses its row, never its column. `R[S,S] = U U'` with `U = V_S lam^1/2`, so that the
+    eigenpairs of the small `U'U` give the whitening of S, and `R[S,+] = U B`.
+
+    Args:
+        factors: the stored window.
+        observed: indexes into the core, ascending.
+        scale: `sqrt(N_m / N_ref)` of each observed variant, if sample sizes differ; the row scale of the signal.
+
+    Raises:
+        DataError: nothing is observed.
+    """
+    if observed.size == 0:
+        raise DataError("a window without an observed association cannot be whitened; leave it out.")
+    if observed.size == factors.V.shape[0] and scale is None:
+        return Rewhitening(P=factors.V.T / np.sqrt(factors.lam)[:, None], T=None)
+    U = factors.V[observed].astype(np.float64) * np.sqrt(factors.lam)
+    values, vectors = np.linalg.eigh(U.T @ U)
+    squares, Q = values[::-1], vectors[:, ::-1]
+    rank = kept_rank(squares, 1.0)
+    P = (Q[:, :rank] / squares[:rank]).T @ U.T
+    T = np.ascontiguousarray(Q[:, :rank].T) if scale is None else P @ (U * scale[:, None])
+    return Rewhitening(P=P, T=T)
+
+
+def whiten(
+    R_core: ndarray | Tensor,
+    R_cross: ndarray | Tensor,
+    z: ndarray | Tensor,
+    rank_variance: float = 1.0,
+    *,
+    scale: ndarray | Tensor | None = None,
+) -> tuple[Float[Tensor, "rank panel"], Float[Tensor, " rank"], Float[Tensor, " rank"]]:
+    """`B, w, lam` of one window from plain correlation matrices, in float64.
+
+    Eigenpairs with lam at or below 1e-8 of the largest are dropped.
+
+    Args:
+        R_core: correlations among the core variants that have an association, (core, core).
+        R_cross: their correlations with all variants of the panel, (core, panel).
+        z: associations of the core variants, (core,).
+        rank_variance: share of the trace that the kept eigenpairs hold; 1 keeps all.
+        scale: `sqrt(N_m / N_ref)` of each core variant where sample sizes differ; multiplies the rows of `R_cross`.
+
+    Raises:
+        DataError: shapes that do not fit, values that are not finite, an asymmetric `R_core`.
+    """
+    R, cross, associations = (
+        np.asarray(torch.as_tensor(x).detach().cpu(), dtype=np.float64) for x in (R_core, R_cross, z)
+    )
+    if R.ndim != 2 or R.shape[0] != R.shape[1] or cross.shape[:1] != R.shape[:1] or associations.shape != R.shape[:1]:
+        raise DataError(
+            f"`R_core` {R.shape}, `R_cross` {cross.shape} and `z` {associations.shape} must be (core, core), (core, panel), (core,)."
+        )
+    for name, value in (("R_core", R), ("R_cross", cross), ("z", associations)):
+        if not np.isfinite(value).all():
+            raise DataError(
+                f"`{name}` must be finite: {np.count_nonzero(~np.isfinite(value))} of {value.size} values are not."
+            )
+    asymmetry = float(np.abs(R - R.T).max(initial=0.0))
+    if asymmetry > 1e-4:
+        raise DataError(f"`R_core` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}.")
+    if scale is not None:
+        cross = cross * np.asarray(torch.as_tensor(scale).cpu(), dtype=np.float64)[:, None]
+    factors = factors_from_correlation((R + R.T) / 2, cross, rank_variance=rank_variance)
+    w = (factors.V / np.sqrt(factors.lam)).T @ associations
+    return torch.from_numpy(factors.B), torch.from_numpy(w), torch.from_numpy(factors.lam)

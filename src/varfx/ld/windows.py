@@ -1,0 +1,37 @@
+"""How a genome is cut into windows: cores that tile it, each with a flank on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from varfx.data.variants import in_genome_order
+from varfx.errors import ConfigError
+
+
+@dataclass(frozen=True, order=True)
+class Core:
+    """A core [start, end) on a chromosome, 0-based; the variants in it are scored."""
+
+    chrom: str
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """A name fit for a folder, e.g. `chr20_20000000_21000000`."""
+        return f"chr{self.chrom}_{self.start}_{self.end}"
+
+
+def tile(variants: pl.DataFrame, core: int) -> list[Core]:
+    """The cores that hold at least one variant, in genome order, with bounds at multiples of `core` bases.
+
+    Raises:
+        ConfigError: `core` is not positive.
+    """
+    if core <= 0:
+        raise ConfigError(f"`core` must be a positive number of bases, got {core}. The usual value is 1000000.")
+    starts = variants.select("chrom", start=(pl.col("position") - 1) // core * core, position="start")
+    cells = in_genome_order(starts.unique()) if starts.height else starts
+    return [Core(chrom, start, start + core) for chrom, start in cells.select("chrom", "start").iter_rows()]

@@ -1,0 +1,60 @@
+"""What every likelihood engine returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from varfx.errors import DataError
+from varfx.ld.whiten import WhitenedWindow
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LikelihoodResult:
+    """The log marginal likelihood of one window, and its gradient.
+
+    Attributes:
+        log_p: total nats of the window's whitened data. Differentiable with respect to `F` and `sigma2` if they
+            require gradients.
+        grad_F: derivative of `log_p` by each variant's F.
+        grad_sigma2: derivative of `log_p` by sigma2.
+        log_p_stderr: standard error of `log_p`; 0 for exact engines.
+        engine: what computed it, e.g. "exact (rank form, float32)"; says so where float32 was not enough.
+    """
+
+    log_p: Float[Tensor, ""]
+    grad_F: Float[Tensor, " variant"]
+    grad_sigma2: Float[Tensor, ""]
+    log_p_stderr: float
+    engine: str
+
+
+def working_dtype(window: WhitenedWindow, F: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """The precision to compute in: `dtype` if given, else the widest of the inputs, at least float32."""
+    if dtype is not None:
+        return dtype
+    wide = torch.promote_types(torch.promote_types(window.B.dtype, window.w.dtype), F.dtype)
+    return torch.promote_types(wide, torch.float32)
+
+
+def check_parameters(window: WhitenedWindow, F: Tensor, sigma2: Tensor) -> None:
+    """Checks that F and sigma2 can be variances of this window.
+
+    Raises:
+        DataError: wrong shape, negative or not finite values.
+    """
+    if F.shape != (window.num_variants,):
+        raise DataError(
+            f"`F` must have shape ({window.num_variants},), one value per column of B, got {tuple(F.shape)}."
+        )
+    bad = ~(torch.isfinite(F) & (F >= 0))
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise DataError(
+            f"`F` must be finite and not negative: {int(bad.sum())} of {F.numel()} are not, first F[{first}] = {float(F[first])}."
+        )
+    if sigma2.numel() != 1 or not bool(torch.isfinite(sigma2).all() and (sigma2 > 0).all()):
+        raise DataError(f"`sigma2` must be one positive number, got {sigma2.tolist()}.")

@@ -1,0 +1,17 @@
+"""How long work tells its caller how far it is; the command line draws the bar."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called after each finished part with how many are done, how many there are, and what they are."""
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Takes note of the progress."""
+        ...
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Ignores the progress."""
