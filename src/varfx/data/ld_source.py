@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import DTypeLike
+
+from varfx.data.variants import SCHEMA, in_genome_order
+
+
+class LedgerStep(TypedDict):
+    """What one filter took away; JSON-able."""
+
+    step: str  # why, in words
+    variants: int  # how many were dropped
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,14 @@ class LDSource(Protocol):
             `eaf` is null where the reference does not know frequencies. Monomorphic variants are already left out.
         num_people: the sample size behind the correlations.
         missing: regions that are announced but cannot be read.
+        ledger: the variants that were left out, a count per filter, filters in the order they were applied.
     """
 
     name: str
     variants: pl.DataFrame
     num_people: int
     missing: tuple[MissingRegion, ...]
+    ledger: tuple[LedgerStep, ...]
 
     def select(
         self, chrom: str, start: int, end: int, flank: int
@@ -52,7 +64,9 @@ class LDSource(Protocol):
 class GenotypeSource(LDSource, Protocol):
     """A reference that holds people's genotypes."""
 
-    def standardised(self, index: Int[ndarray, " variant"]) -> Float[ndarray, "person variant"]:
+    def standardised(
+        self, index: Int[ndarray, " variant"], dtype: DTypeLike = np.float32
+    ) -> Float[ndarray, "person variant"]:
         """Genotypes (count of `effect_allele`), missing ones at the mean, columns of mean 0 and mean square 1."""
         ...
 
@@ -68,10 +82,49 @@ class CorrelationSource(LDSource, Protocol):
         ...
 
 
+class PositionIndex:
+    """Finds the variants of a stretch by bisection, for sources that can correlate any two of a chromosome."""
+
+    def __init__(self, variants: pl.DataFrame) -> None:
+        """Remembers where each chromosome begins in `variants`, which are in genome order."""
+        self._position = variants["position"].to_numpy()
+        starts = variants.select(row=pl.int_range(pl.len()), chrom="chrom").group_by("chrom").agg(pl.col("row").min())
+        sizes = variants.group_by("chrom").len()
+        self._bounds = {
+            chrom: (start, start + size) for chrom, start, size in starts.join(sizes, on="chrom").iter_rows()
+        }
+
+    def select(
+        self, chrom: str, start: int, end: int, flank: int
+    ) -> tuple[Int[ndarray, " core"], Int[ndarray, " panel"]]:
+        """Core and panel indexes by position alone; see `LDSource.select`."""
+        first, last = self._bounds.get(chrom, (0, 0))
+        # Positions are 1-based: the half-open [start, end) holds the positions start + 1 to end.
+        edges = np.array([start - flank, start, end, end + flank])
+        a, b, c, d = first + np.searchsorted(self._position[first:last], edges, side="right")
+        return np.arange(b, c), np.arange(a, d)
+
+
 def select_by_position(variants: pl.DataFrame, chrom: str, start: int, end: int, flank: int) -> tuple[ndarray, ndarray]:
-    """Core and panel indexes by position alone, for sources that can correlate any two variants of a chromosome."""
-    place = variants.with_row_index("row").filter(pl.col("chrom") == chrom)
-    rows, positions = place["row"].to_numpy().astype(np.int64), place["position"].to_numpy() - 1
-    core = rows[(positions >= start) & (positions < end)]
-    panel = rows[(positions >= start - flank) & (positions < end + flank)]
-    return core, panel
+    """Core and panel indexes by position alone; for many windows keep a `PositionIndex`."""
+    return PositionIndex(variants).select(chrom, start, end, flank)
+
+
+def without_duplicates(sites: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Keeps the first row of each variant (same position and unordered alleles); also how many rows that drops.
+
+    The first is kept because a second measurement of the same variant says nothing new about it, while dropping both
+    would leave the effect it carries without a column.
+    """
+    low = pl.min_horizontal("effect_allele", "other_allele").alias("_low")
+    high = pl.max_horizontal("effect_allele", "other_allele").alias("_high")
+    unique = sites.with_columns(low, high).unique(
+        ["chrom", "position", "_low", "_high"], keep="first", maintain_order=True
+    )
+    return unique.drop("_low", "_high"), sites.height - unique.height
+
+
+def genome_ordered(sites: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The columns of `SCHEMA` in genome order, and the remaining columns in the same order of rows."""
+    ordered = in_genome_order(sites)
+    return ordered.select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]), ordered.drop(SCHEMA)

@@ -1,0 +1,161 @@
+"""Text tables that describe LD references (.bim, .fam, .pvar, .psam, .snplist, ...) as columns of strings."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import zstandard
+
+from varfx.errors import FormatError
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def read_headerless(path: Path, names: Sequence[str], what: str) -> pl.DataFrame:
+    """The columns of a table without a header, split at tabs or runs of blanks, as strings.
+
+    Args:
+        path: the file.
+        names: a name per column; each row must have as many fields.
+        what: the rows in words, e.g. "variants".
+
+    Raises:
+        FormatError: no such file, empty, or rows with another number of fields.
+    """
+    content = _content(path)
+    first = content.partition(b"\n")[0]
+    if not content.strip():
+        raise FormatError(f"`{path}` is empty: it should list {what}, one per row. Check that it was written whole.")
+    if b" " in first or b"\r" in first:
+        content = re.sub(rb"[ \t\r]+", b"\t", content)
+        content = re.sub(rb"(?m)^\t|\t$", b"", content)
+    return _parse(path, content, list(names), has_header=False, separator="\t")
+
+
+def read_with_header(path: Path, columns: Sequence[str], what: str, *, separator: str = "\t") -> pl.DataFrame:
+    """Some columns of a table whose first line names them, as strings; lines that begin with "##" are passed over.
+
+    Args:
+        path: the file, plain, gzip or zstd.
+        columns: the names needed; a "#" before the first name of the header is ignored.
+        what: the rows in words, e.g. "variants".
+        separator: one character.
+
+    Raises:
+        FormatError: no such file, empty, damaged compression, a missing column, or rows of another length.
+    """
+    content = _content(path)
+    lines = itertools.dropwhile(lambda line: line.startswith(b"##"), io.BytesIO(content))
+    header = next(lines, b"").decode(errors="replace").strip("\r\n")
+    if not header:
+        raise FormatError(f"`{path}` is empty: it should list {what}, one per row. Check that it was written whole.")
+    names = header.removeprefix("#").split(separator)
+    absent = [name for name in columns if name not in names]
+    if absent:
+        raise FormatError(
+            f"`{path}`: {len(absent)} columns are missing from its header, first `{absent[0]}`. It needs "
+            f"{', '.join(columns)}, split by {'tabs' if separator == chr(9) else repr(separator)}."
+        )
+    if len(set(names)) < len(names):
+        raise FormatError(f"`{path}`: its header names a column twice. Rename one of them.")
+    frame = _parse(path, content, names, has_header=True, separator=separator).select(columns)
+    if not frame.height:
+        raise FormatError(f"`{path}` lists no {what}: there is nothing after its header.")
+    return frame
+
+
+def whole_numbers(frame: pl.DataFrame, column: str, path: Path) -> pl.Series:
+    """A column of text as integers.
+
+    Raises:
+        FormatError: some are no integers; the message has the count and the first.
+    """
+    return _numbers(frame, column, path, pl.Int64(), "a whole number")
+
+
+def decimals(frame: pl.DataFrame, column: str, path: Path) -> pl.Series:
+    """A column of text as finite floats.
+
+    Raises:
+        FormatError: some are no finite numbers; the message has the count and the first.
+    """
+    return _numbers(frame, column, path, pl.Float64(), "a number")
+
+
+def _numbers(frame: pl.DataFrame, column: str, path: Path, kind: pl.DataType, word: str) -> pl.Series:
+    numbers = frame[column].str.strip_chars().cast(kind, strict=False)
+    bad = numbers.is_null() if kind == pl.Int64 else ~numbers.is_finite().fill_null(False)
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise FormatError(
+            f"`{path}`: `{column}` is not {word} in {bad.sum()} of {frame.height} rows, first row {row + 1} "
+            f"({frame[column][row]!r}). Check the file."
+        )
+    return numbers
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"`{path}` cannot be read: {error.strerror}. Check the path.") from error
+    try:
+        if content.startswith(_GZIP):
+            return gzip.decompress(content)
+        if content.startswith(_ZSTD):
+            return _unzstd(content)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise FormatError(f"`{path}` is damaged or truncated: it cannot be decompressed. Fetch it again.") from error
+    return content
+
+
+def _unzstd(content: bytes) -> bytes:
+    pieces = []
+    while content:
+        # One frame at a time: only this interface tells a frame that was cut short.
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        pieces.append(frame.decompress(content))
+        if not frame.eof:
+            raise EOFError("the last zstd frame is cut short")
+        content = frame.unused_data
+    return b"".join(pieces)
+
+
+def _parse(path: Path, content: bytes, names: list[str], *, has_header: bool, separator: str) -> pl.DataFrame:
+    try:
+        frame = pl.read_csv(
+            content,
+            has_header=has_header,
+            new_columns=names,
+            separator=separator,
+            schema=None if has_header else dict.fromkeys(names, pl.String()),
+            infer_schema=False,
+            quote_char=None if separator == "\t" else '"',
+            comment_prefix="##",
+        )
+    except pl.exceptions.PolarsError as error:
+        raise _fault(path, content, len(names), has_header, separator) from error
+    if frame[names[-1]].has_nulls():
+        raise _fault(path, content, len(names), has_header, separator)
+    return frame
+
+
+def _fault(path: Path, content: bytes, expected: int, has_header: bool, separator: str) -> FormatError:
+    """The error for a table that cannot be parsed, naming the rows at fault."""
+    lines = [line for line in content.split(b"\n") if line.strip(b"\r") and not line.startswith(b"##")]
+    rows = lines[1:] if has_header else lines
+    fields = [row.count(separator.encode()) + 1 for row in rows]
+    bad = [number for number, count in enumerate(fields) if count != expected]
+    if bad:
+        return FormatError(
+            f"`{path}`: {expected} columns are expected, but {len(bad)} of {len(rows)} rows have another number, "
+            f"first row {bad[0] + 1} with {fields[bad[0]]}. Check the file."
+        )
+    return FormatError(f"`{path}` has empty fields, or is not UTF-8 text. Check that it was written whole.")
