@@ -1,0 +1,113 @@
+"""Traces and diagonals of matrices that are known by their products only (Hutchinson, 1989; Bekas et al., 2007)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from varfx.errors import DataError
+from varfx.linalg.operators import LinearOperator
+from varfx.linalg.outcome import Estimate
+from varfx.linalg.probes import Probe, draw_probes
+
+
+@torch.no_grad()
+def hutchinson_trace(
+    operator: LinearOperator,
+    num_probes: int,
+    *,
+    generator: torch.Generator,
+    probe: Probe = Probe.RADEMACHER,
+    control: LinearOperator | None = None,
+) -> Estimate:
+    """`tr A = tr A0 + E[u' (A - A0) u]`.
+
+    Args:
+        operator: A.
+        num_probes: at least 2 for an error estimate.
+        control: A0, whose diagonal is known: the more it is like A, the smaller the error. None means 0.
+
+    Raises:
+        ConfigError: `num_probes` is not positive.
+    """
+    probes, image = _images(operator, num_probes, generator, probe, control)
+    exact = 0.0 if control is None else control.diagonal().double().sum()
+    return Estimate.from_samples(torch.linalg.vecdot(probes, image, dim=0), exact=exact)
+
+
+@torch.no_grad()
+def hutchinson_diagonal(
+    operator: LinearOperator,
+    num_probes: int,
+    *,
+    generator: torch.Generator,
+    probe: Probe = Probe.RADEMACHER,
+    control: LinearOperator | None = None,
+) -> Estimate:
+    """`diag A = diag A0 + E[u * (A - A0) u]`, elementwise; arguments and errors as for `hutchinson_trace`."""
+    probes, image = _images(operator, num_probes, generator, probe, control)
+    exact = 0.0 if control is None else control.diagonal().double()
+    return Estimate.from_samples(probes * image, exact=exact)
+
+
+@torch.no_grad()
+def inverse_trace(
+    solved: Float[Tensor, "n k"], preconditioned: Float[Tensor, "n k"], exact: Float[Tensor, ""] | float
+) -> Estimate:
+    """`tr C^-1 = tr P^-1 + E[(C^-1 z - P^-1 z)' P^-1 z]` for probes z with `E[z z'] = P`.
+
+    Args:
+        solved: `C^-1 Z`.
+        preconditioned: `P^-1 Z`.
+        exact: `tr P^-1`.
+
+    Raises:
+        DataError: the two blocks differ in shape.
+        ConfigError: there are no probes.
+    """
+    _require_same_shape(solved, preconditioned)
+    return Estimate.from_samples(torch.linalg.vecdot(solved - preconditioned, preconditioned, dim=0), exact=exact)
+
+
+@torch.no_grad()
+def inverse_quadratic_diagonal(
+    solved: Float[Tensor, "m k"], preconditioned: Float[Tensor, "m k"], exact: Float[Tensor, " m"]
+) -> Estimate:
+    """`b_m' C^-1 b_m` for every column of B, from probes z with `E[z z'] = P`.
+
+    `b' C^-1 b = b' P^-1 b + E[(b' C^-1 z - b' P^-1 z) (b' P^-1 z)]`: unbiased for any P, and without error for P = C.
+
+    Args:
+        solved: `B' C^-1 Z`.
+        preconditioned: `B' P^-1 Z`.
+        exact: `b_m' P^-1 b_m`; `ScaledGram.column_quadratic(1 / p)` for a diagonal P.
+
+    Raises:
+        DataError: the two blocks differ in shape.
+        ConfigError: there are no probes.
+    """
+    _require_same_shape(solved, preconditioned)
+    return Estimate.from_samples((solved - preconditioned).mul_(preconditioned), exact=exact.double())
+
+
+def _images(
+    operator: LinearOperator,
+    num_probes: int,
+    generator: torch.Generator,
+    probe: Probe,
+    control: LinearOperator | None,
+) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
+    """Probes, and the operator (less its control) applied to them."""
+    probes = draw_probes(
+        operator.size, num_probes, generator=generator, probe=probe, dtype=operator.dtype, device=operator.device
+    )
+    image = operator.matmul(probes)
+    return probes, image if control is None else image - control.matmul(probes)
+
+
+def _require_same_shape(solved: Tensor, preconditioned: Tensor) -> None:
+    if solved.shape != preconditioned.shape or solved.ndim != 2:
+        raise DataError(
+            f"`solved` and `preconditioned` must be blocks of one shape, got {tuple(solved.shape)} and {tuple(preconditioned.shape)}."
+        )
