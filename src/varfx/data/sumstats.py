@@ -1,6 +1,6 @@
 """`SumStats`: the marginal associations of one trait, and its file `*.sumstats.parquet`.
 
-Foreign formats are read by `varfx.data.gwas_formats`; this is what they are turned into.
+Foreign formats are read by `varfx.data.gwas`; this is what they are turned into.
 """
 
 from __future__ import annotations

@@ -1,0 +1,118 @@
+"""What a file says about its study outside the table: the GWAS-SSF YAML beside it, and the GWAS-VCF header."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from varfx.errors import FormatError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Facts from a file's metadata; None where it does not say.
+
+    Attributes:
+        trait: name of the trait.
+        genome_build: as written, e.g. "GRCh37".
+        n: number of people.
+        n_case: number of cases.
+        n_control: number of controls.
+        zero_based: positions count from 0.
+        remarks: sentences for the ledger.
+    """
+
+    trait: str | None = None
+    genome_build: str | None = None
+    n: float | None = None
+    n_case: float | None = None
+    n_control: float | None = None
+    zero_based: bool = False
+    remarks: tuple[str, ...] = ()
+
+
+def read_sidecar(path: Path) -> Study:
+    """The facts in the GWAS-SSF sidecar `<file>-meta.yaml`; nothing known where there is none.
+
+    Raises:
+        FormatError: the sidecar is no YAML mapping, or a number in it is none.
+    """
+    sidecar = path.with_name(path.name + "-meta.yaml")
+    if not sidecar.is_file():
+        return Study()
+    try:
+        facts = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise FormatError(f"`{sidecar}` is not readable YAML: {reason}. Correct or remove it.") from error
+    if not isinstance(facts, dict):
+        raise FormatError(f"`{sidecar}` holds no `key: value` lines. Correct or remove it.")
+    samples = [sample for sample in _as_list(facts.get("samples")) if isinstance(sample, dict)]
+    remarks = []
+    expected = facts.get("data_file_md5sum")
+    if isinstance(expected, str):
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != expected.strip().lower():
+                remarks.append("the file's MD5 differs from the sidecar's data_file_md5sum")
+    traits = _as_list(facts.get("trait_description"))
+    return Study(
+        trait=str(traits[0]) if traits else None,
+        genome_build=str(facts["genome_assembly"]) if facts.get("genome_assembly") else None,
+        n=_total(samples, ("sample_size",), sidecar),
+        n_case=_total(samples, ("case_count", "cases", "ncase"), sidecar),
+        n_control=_total(samples, ("control_count", "controls", "ncontrol"), sidecar),
+        zero_based=str(facts.get("coordinate_system")).strip().startswith("0"),
+        remarks=tuple(remarks),
+    )
+
+
+def read_vcf_header(preamble: Sequence[str], sample: str) -> Study:
+    """The facts in a GWAS-VCF header: `##SAMPLE=<ID=...,TotalCases=...>` and the contigs' assembly."""
+    facts: dict[str, str] = {}
+    build = None
+    for line in preamble:
+        fields = dict(re.findall(r'(\w+)=("[^"]*"|[^,<>]*)', line.partition("=")[2]))
+        if line.startswith("##SAMPLE=") and fields.get("ID", sample) == sample:
+            facts = fields
+        elif line.startswith("##contig=") and fields.get("assembly"):
+            build = fields["assembly"].strip('"')
+    cases, controls = _number(facts.get("TotalCases")), _number(facts.get("TotalControls"))
+    case_control = facts.get("StudyType", "").lower() == "casecontrol" and cases and controls
+    total = (cases or 0) + (controls or 0) or None
+    return Study(
+        trait=sample,
+        genome_build=build,
+        n=total,
+        n_case=cases if case_control else None,
+        n_control=controls if case_control else None,
+    )
+
+
+def _total(samples: Sequence[dict[str, Any]], keys: Sequence[str], sidecar: Path) -> float | None:
+    """The sum of a count over the sidecar's samples."""
+    values = [sample[key] for sample in samples for key in keys if sample.get(key) is not None]
+    numbers = [_number(value) for value in values]
+    for value, number in zip(values, numbers, strict=True):
+        if number is None or number < 0:
+            raise FormatError(f"`{sidecar}`: {keys[0]} is {str(value)[:40]!r}, not a number of people. Correct it.")
+    return sum(number for number in numbers if number is not None) or None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if abs(number) < 1e12 else None
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
