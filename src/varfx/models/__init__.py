@@ -1,1 +1,8 @@
-"""models."""
+"""Networks that score variants, and the prior that turns scores into variances."""
+
+from varfx.models.constant import Constant
+from varfx.models.linear import Linear
+from varfx.models.mlp import MLP
+from varfx.models.prior import ModelConfig, VariancePrior
+
+__all__ = ["MLP", "Constant", "Linear", "ModelConfig", "VariancePrior"]

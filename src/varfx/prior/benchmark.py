@@ -1,0 +1,255 @@
+"""Scores priors on held-out windows: a run's own, another run's on the same windows, or anybody's per-variant variances."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from varfx.data.annotations import read_annotations
+from varfx.data.snpvar import read_variances
+from varfx.data.sumstats import read_sumstats
+from varfx.errors import ConfigError, DataError
+from varfx.ld import LDPanel, open_panel
+from varfx.prior.evaluate import VarianceOf, WindowScores, compare, null_sigma2, score_windows, summarise
+from varfx.prior.inputs import assemble
+from varfx.prior.run import Run, open_run
+from varfx.progress import Progress, silent
+from varfx.training.windows import PriorWindow, WindowData
+
+logger = logging.getLogger(__name__)
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """An evaluation's numbers.
+
+    Attributes:
+        traits: one entry a trait, see `varfx.prior.evaluate.summarise`, with the paired comparison where one was asked for.
+        windows: one entry a window and trait: name, log_p, log_p_null, gain, rank.
+        notes: what the reader should know.
+    """
+
+    traits: list[dict[str, Any]]
+    windows: list[dict[str, Any]]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, JSON-able."""
+        return {"traits": self.traits, "windows": self.windows, "notes": self.notes}
+
+
+def evaluate(
+    run: PathLike,
+    *,
+    panel: PathLike | None = None,
+    sumstats: Sequence[PathLike] | None = None,
+    annotations: PathLike | None = None,
+    chrom: Sequence[str] = (),
+    exclude_chrom: Sequence[str] = (),
+    compare_with: PathLike | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Scores a run on its held-out windows.
+
+    Args:
+        run: the run.
+        panel: by default the run's own; another must hold the same windows.
+        sumstats: by default the run's own, one per trait, in the run's order.
+        annotations: by default the run's own.
+        chrom: score the windows of these chromosomes instead of the held-out ones.
+        exclude_chrom: leave out windows of these chromosomes.
+        compare_with: another run to compare on the same windows, panel and summary statistics.
+        seed: of the bootstrap.
+        progress: told about each window.
+
+    Raises:
+        ConfigError: nothing is held out, or the runs do not have the same traits.
+        VarfxError: inputs that cannot be read.
+    """
+    first = open_run(run)
+    reference = open_panel(panel or first.record["panel"])
+    windows, notes = _windows_of(first, reference, chrom, exclude_chrom)
+    files = list(sumstats or first.record["sumstats"])
+    if len(files) != len(first.trait_names):
+        raise ConfigError(
+            f"`sumstats` must name one file for each of the run's {len(first.trait_names)} traits, got {len(files)}."
+        )
+    scores, data = _score_run(first, reference, files, annotations, windows, progress)
+    nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
+    sigma2 = [float(value) for value in first.model.sigma2]
+    traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
+    for entry, trait in zip(traits, first.record["traits"], strict=True):
+        entry["alpha"], entry["n_ref"] = trait["alpha"], trait["n_ref"]
+    if compare_with is not None:
+        second = open_run(compare_with)
+        if len(second.trait_names) != len(first.trait_names):
+            raise ConfigError(
+                f"`compare` needs runs of the same traits: {first.trait_names} and {second.trait_names} differ."
+            )
+        seen = set(second.record["split"]["train"]) | set(second.record["split"]["validation"])
+        learned = [reference.cores[index].name for index in windows if reference.cores[index].name in seen]
+        if learned:
+            notes.append(
+                f"{compare_with} was fitted on {len(learned)} of the {len(windows)} windows, first {learned[0]}: the comparison favours it."
+            )
+        other, _ = _score_run(second, reference, files, None, windows, progress)
+        for entry, difference in zip(traits, compare(scores, other, first.trait_names, seed=seed), strict=True):
+            entry["compared_with"] = str(compare_with)
+            entry |= {key: value for key, value in difference.items() if key != "name"}
+    return Evaluation(traits, _per_window(scores, data, nulls), notes)
+
+
+def evaluate_variances(
+    variances: PathLike,
+    *,
+    panel: PathLike,
+    sumstats: PathLike,
+    sigma2: float = 1.0,
+    chrom: Sequence[str] = (),
+    exclude_chrom: Sequence[str] = (),
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Scores anybody's per-variant prior on the same windows, by the same likelihood.
+
+    The null's sigma2 is fitted on the windows that are not scored, or on the scored ones where there are no others.
+    Variants of the panel that the file lacks have f = 0; how many is noted.
+
+    Args:
+        variances: PolyFun's `CHR SNP BP A1 A2 SNPVAR`, or a table with `variant, f`, or a file of `prior predict`.
+        panel: an LD panel.
+        sumstats: one trait.
+        sigma2: residual variance that goes with the prior.
+        chrom: chromosomes to score; by default all.
+        exclude_chrom: chromosomes to leave out.
+        seed: of the bootstrap.
+        progress: told about each window.
+
+    Raises:
+        VarfxError: inputs that cannot be read, negative variances, too little overlap.
+    """
+    if not (np.isfinite(sigma2) and sigma2 > 0):
+        raise ConfigError(f"`sigma2` must be positive, got {sigma2}.")
+    reference = open_panel(panel)
+    data, _, _ = assemble(reference, [read_sumstats(sumstats)], None, kind="constant", dtype=torch.float64)
+    f = read_variances(variances, reference.variants)
+    windows = _chosen(reference, chrom, exclude_chrom)
+    usable = [index for index in windows if _observed(reference, data, index)]
+    if not usable:
+        raise DataError(f"none of the {len(windows)} windows holds an association of `{sumstats}`.")
+    rest = [
+        index
+        for index in range(len(reference.cores))
+        if index not in set(windows) and _observed(reference, data, index)
+    ]
+    notes = [
+        f"the null's sigma2 was fitted on {len(rest)} other windows"
+        if rest
+        else "the null's sigma2 was fitted on the scored windows: there are no others"
+    ]
+    missing = int(np.isnan(f).sum())
+    if missing:
+        notes.append(f"{missing} of {f.size} panel variants are not in {variances}: their f is 0")
+    F = torch.from_numpy(np.nan_to_num(f, nan=0.0) * data.traits[0].n_ref)
+    rows = {index: torch.from_numpy(reference.rows(index)[1]) for index in usable}
+
+    def variance_of(window: PriorWindow) -> Tensor:
+        return F[rows[window.index]][:, None]
+
+    scores = score_windows(data, usable, variance_of, [sigma2], progress=progress)
+    nulls = null_sigma2(data, rest or usable)
+    return Evaluation(
+        summarise(scores, [data.traits[0].name], [sigma2], nulls, seed=seed), _per_window(scores, data, nulls), notes
+    )
+
+
+def _score_run(
+    run: Run,
+    panel: LDPanel,
+    sumstats: Sequence[PathLike],
+    annotations: PathLike | None,
+    windows: Sequence[int],
+    progress: Progress,
+) -> tuple[WindowScores, WindowData]:
+    table = annotations or run.record["annotations"]
+    data, _, _ = assemble(
+        panel,
+        [read_sumstats(path) for path in sumstats],
+        None if table is None else read_annotations(table),
+        kind=run.model.config.kind,
+        standardiser=run.standardiser,
+        dtype=torch.float64,
+    )
+    model = run.model.double()
+    variance_of: VarianceOf = lambda window: model(window.features, window.heterozygosity)  # noqa: E731
+    sigma2 = [float(value) for value in model.sigma2]
+    return score_windows(data, windows, variance_of, sigma2, progress=progress), data
+
+
+def _windows_of(
+    run: Run, panel: LDPanel, chrom: Sequence[str], exclude_chrom: Sequence[str]
+) -> tuple[list[int], list[str]]:
+    """The windows to score, and what to note about them."""
+    split = run.record["split"]
+    names = [core.name for core in panel.cores]
+    unknown = sorted({name for part in split.values() for name in part} - set(names))
+    if unknown:
+        raise DataError(
+            f"`{panel.path}` lacks {len(unknown)} of the run's windows, first {unknown[0]}: give the panel that the run was fitted on."
+        )
+    if chrom:
+        windows = _chosen(panel, chrom, exclude_chrom)
+        learned = [index for index in windows if names[index] in {*split["train"], *split["validation"]}]
+        notes = (
+            [f"{len(learned)} of the {len(windows)} windows were used in the fit: this is no held-out evaluation"]
+            if learned
+            else []
+        )
+        return windows, notes
+    held = set(split["holdout"])
+    windows = [i for i, core in enumerate(panel.cores) if core.name in held and core.chrom not in exclude_chrom]
+    if not windows:
+        raise ConfigError(
+            "the run held out no windows (or all are excluded). Fit with --holdout-chrom, or name chromosomes with --chrom."
+        )
+    return windows, []
+
+
+def _chosen(panel: LDPanel, chrom: Sequence[str], exclude_chrom: Sequence[str]) -> list[int]:
+    have = [core.chrom for core in panel.cores]
+    unknown = sorted(set(chrom) - set(have))
+    if unknown:
+        raise ConfigError(
+            f"`chrom` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. It has {', '.join(dict.fromkeys(have))}."
+        )
+    return [i for i, name in enumerate(have) if (not chrom or name in chrom) and name not in exclude_chrom]
+
+
+def _observed(panel: LDPanel, data: WindowData, index: int) -> bool:
+    return bool(np.isfinite(data.traits[0].z[panel.rows(index)[0]]).any())
+
+
+def _per_window(scores: WindowScores, data: WindowData, nulls: Sequence[float]) -> list[dict[str, Any]]:
+    null = scores.log_p_null(nulls)
+    return [
+        {
+            "window": data.panel.cores[index].name,
+            "trait": trait.name,
+            "log_p": float(scores.log_p[row, column]),
+            "log_p_null": float(null[row, column]),
+            "gain": float(scores.log_p[row, column] - null[row, column]),
+            "rank": int(scores.rank[row, column]),
+        }
+        for row, index in enumerate(scores.windows)
+        for column, trait in enumerate(data.traits)
+        if scores.rank[row, column] > 0
+    ]

@@ -1,0 +1,165 @@
+"""`fit`: from a panel, summary statistics and annotations to a trained prior."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varfx.data import files
+from varfx.data.annotations import read_annotations
+from varfx.data.sumstats import read_sumstats
+from varfx.errors import ConfigError, StoreError
+from varfx.ld import LDPanel, open_panel
+from varfx.models import ModelConfig, VariancePrior
+from varfx.prior.evaluate import null_sigma2
+from varfx.prior.inputs import assemble
+from varfx.prior.run import HISTORY, Run, write_run
+from varfx.prior.split import Split, SplitConfig, split_windows
+from varfx.progress import Progress, silent
+from varfx.training import TrainConfig, WindowData, start_at_constant, train
+
+logger = logging.getLogger(__name__)
+PathLike = str | os.PathLike[str]
+
+
+def fit(
+    panel: PathLike,
+    sumstats: Sequence[PathLike],
+    out: PathLike,
+    *,
+    annotations: PathLike | None = None,
+    model: ModelConfig | None = None,
+    training: TrainConfig | None = None,
+    split: SplitConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Run:
+    """Fits a prior by the full marginal likelihood and writes the run.
+
+    Args:
+        panel: an LD panel.
+        sumstats: one file a trait; several share one network with an output each.
+        out: the run's folder.
+        annotations: channels of the panel's variants; by default frequency, minor-allele frequency and LD score.
+        model: which network.
+        training: steps and learning rates.
+        split: what is held out.
+        resume: go on with an interrupted fit in `out`.
+        overwrite: replace a finished run in `out`.
+        progress: told about each step.
+
+    Raises:
+        VarfxError: files that are not what they should be, too little overlap, a split without windows.
+    """
+    model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
+    if not sumstats:
+        raise ConfigError("no summary statistics are given. Name at least one file with --sumstats.")
+    reference = open_panel(panel)
+    associations = [read_sumstats(path) for path in sumstats]
+    channels = None if annotations is None else read_annotations(annotations)
+    config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
+    inputs = {"panel": panel, **{f"sumstats.{i}": path for i, path in enumerate(sumstats)}}
+    if annotations is not None:
+        inputs["annotations"] = annotations
+    provenance = files.provenance(config, inputs)
+    folder = _begin(Path(out), provenance, resume=resume, overwrite=overwrite)
+
+    data, standardiser, ledgers = assemble(
+        reference, associations, channels, kind=model.kind, scratch=folder / "scratch"
+    )
+    parts = split_windows(reference.windows, split, flank=reference.flank)
+    parts = _with_data(parts, reference, data)
+    prior = VariancePrior(
+        model, 0 if standardiser is None else len(standardiser.feature_names), len(data.traits), seed=training.seed
+    )
+    checkpoints = folder / "checkpoints"
+    if not (resume and (checkpoints / "last").is_dir()):
+        start_at_constant(prior, data, parts.train, mean_ld_score=_mean_ld_score(reference))
+    outcome = train(
+        prior,
+        data,
+        parts.train,
+        parts.validation or parts.train,
+        training,
+        checkpoints,
+        resume=resume,
+        progress=progress,
+    )
+    nulls = null_sigma2(data, parts.train)
+    files.remove(folder / "scratch")
+    names = reference.windows["name"].to_list()
+    record = {
+        "traits": [
+            {
+                "name": trait.name,
+                "n_ref": trait.n_ref,
+                "sigma2": float(prior.sigma2[i]),
+                "sigma2_null": nulls[i],
+                "alpha": float(prior.alpha[i]),
+                "ledger": ledgers[i],
+            }
+            for i, trait in enumerate(data.traits)
+        ],
+        "split": {part: [names[index] for index in windows] for part, windows in asdict(parts).items()},
+        "panel": str(Path(panel).resolve()),
+        "sumstats": [str(Path(path).resolve()) for path in sumstats],
+        "annotations": None if annotations is None else str(Path(annotations).resolve()),
+        "config": config,
+        "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},
+        "provenance": provenance,
+    }
+    (checkpoints / HISTORY).replace(folder / HISTORY)
+    files.remove(checkpoints)
+    files.remove(folder / "begun.json")
+    return write_run(folder, prior, standardiser, record)
+
+
+def _with_data(parts: Split, panel: LDPanel, data: WindowData) -> Split:
+    """The split without the windows in which no trait has an association."""
+    empty = {
+        index
+        for index in range(len(panel.cores))
+        if not any(np.isfinite(trait.z[panel.rows(index)[0]]).any() for trait in data.traits)
+    }
+    if empty:
+        logger.warning("%d of %d windows hold no association and are left out", len(empty), len(panel.cores))
+    return Split(*(tuple(index for index in part if index not in empty) for part in asdict(parts).values()))
+
+
+def _begin(out: Path, provenance: dict[str, Any], *, resume: bool, overwrite: bool) -> Path:
+    """The run's folder: new, or that of the interrupted fit which is to go on."""
+    begun = out / "begun.json"
+    identity = {"config": provenance["config"], "inputs": provenance["inputs"]}
+    if (out / files.MANIFEST).is_file():
+        if not overwrite:
+            raise StoreError(f"`{out}` holds a finished run. Choose another --out, or replace it with --overwrite.")
+        files.remove(out)
+    elif out.exists() and not (begun.is_file() or not any(out.iterdir())):
+        raise StoreError(f"`{out}` exists and is no run. Choose another --out.")
+    if begun.is_file() and resume:
+        if files.read_json(begun) != identity:
+            raise StoreError(
+                f"`{out}` was begun with other options or inputs, so it cannot be resumed. Leave out --resume to start anew."
+            )
+        return out
+    files.remove(out)
+    if not out.parent.is_dir():
+        raise StoreError(f"`{out}` cannot be written: the folder `{out.parent}` does not exist. Create it first.")
+    out.mkdir()
+    files.write_json(begun, identity)
+    return out
+
+
+def _mean_ld_score(panel: LDPanel) -> float:
+    return float(panel.variants["ld_score"].drop_nulls().mean() or 1.0)  # type: ignore[arg-type]
+
+
+def _jsonable(config: Any) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}

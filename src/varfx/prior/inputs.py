@@ -1,0 +1,127 @@
+"""From files to arrays on the panel's rows: associations of each trait, features, frequencies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import psutil
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from varfx.data.annotations import Annotations, Standardiser, build_annotations
+from varfx.data.harmonise import harmonise
+from varfx.data.sumstats import SumStats
+from varfx.ld import LDPanel
+from varfx.training import TraitData, WindowData
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedTrait:
+    """A trait on the panel's rows.
+
+    Attributes:
+        data: z and n per panel variant, NaN where the GWAS has none.
+        eaf: frequency of the panel's effect allele in the GWAS; NaN where unknown.
+        ledger: what harmonisation did.
+    """
+
+    data: TraitData
+    eaf: Float[ndarray, " variant"]
+    ledger: dict[str, Any]
+
+
+def align_trait(sumstats: SumStats, panel: LDPanel) -> AlignedTrait:
+    """The associations of a trait with the panel's variants and effect alleles.
+
+    Raises:
+        HarmonisationError: another genome build, or too little overlap.
+    """
+    match = harmonise(sumstats.table, panel.variants, source=sumstats.trait, reference_name=str(panel.path))
+    z, n, eaf = (np.full(panel.variants.height, np.nan) for _ in range(3))
+    z[match.reference_row] = sumstats.table["z"].to_numpy()[match.table_row] * match.sign
+    n[match.reference_row] = sumstats.table["n"].to_numpy()[match.table_row]
+    frequency = sumstats.table["eaf"].to_numpy()[match.table_row]
+    eaf[match.reference_row] = np.where(match.sign > 0, frequency, 1 - frequency)
+    data = TraitData(name=sumstats.trait, z=z, n=n, n_ref=float(np.median(n[match.reference_row])))
+    return AlignedTrait(data=data, eaf=eaf, ledger=match.ledger.to_dict())
+
+
+def panel_variants(panel: LDPanel, traits: Sequence[AlignedTrait]) -> pl.DataFrame:
+    """The panel's variants, frequencies that it does not know taken from the first GWAS that does."""
+    eaf = panel.variants["eaf"].cast(pl.Float64).to_numpy().copy()
+    for trait in traits:
+        eaf = np.where(np.isfinite(eaf), eaf, trait.eaf)
+    return panel.variants.with_columns(eaf=pl.Series(eaf).fill_nan(None))
+
+
+def heterozygosity(variants: pl.DataFrame) -> Float[ndarray, " variant"]:
+    """`p (1 - p)`, the mean of the others where the frequency is unknown, 1/4 where all are."""
+    eaf = variants["eaf"].cast(pl.Float64).to_numpy()
+    value = eaf * (1 - eaf)
+    known = np.isfinite(value)
+    if not known.all():
+        logger.warning("the frequency of %d of %d variants is unknown: the mean is used", (~known).sum(), known.size)
+    return np.asarray(np.where(known, value, value[known].mean() if known.any() else 0.25))
+
+
+def raw_features(
+    variants: pl.DataFrame, annotations: Annotations | None
+) -> tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
+    """Names, values and missingness of the channels on the panel's rows.
+
+    Without annotations the channels are what the panel itself knows: frequency, minor-allele frequency, LD score.
+    """
+    table = annotations if annotations is not None else build_annotations(variants)
+    values, missing = table.select(variants)
+    return tuple(table.channels), values, missing
+
+
+def assemble(
+    panel: LDPanel,
+    associations: Sequence[SumStats],
+    annotations: Annotations | None,
+    *,
+    kind: str,
+    standardiser: Standardiser | None = None,
+    dtype: torch.dtype = torch.float32,
+    scratch: Path | None = None,
+) -> tuple[WindowData, Standardiser | None, list[dict[str, Any]]]:
+    """The windows with traits and features, the features' standardiser, and each trait's ledger.
+
+    Args:
+        panel: the LD panel.
+        associations: the traits.
+        annotations: their channels; None for what the panel itself knows.
+        kind: of the model; "constant" has no features.
+        standardiser: that of an earlier fit; by default fitted here, over the panel.
+        dtype: precision of the windows.
+        scratch: see `WindowData`.
+    """
+    aligned = [align_trait(each, panel) for each in associations]
+    variants = panel_variants(panel, aligned)
+    features: ndarray = np.zeros((variants.height, 0), dtype=np.float32)
+    if kind != "constant":
+        names, values, missing = raw_features(variants, annotations)
+        standardiser = standardiser or Standardiser.fit(names, values, missing)
+        features = standardiser.apply(names, values, missing)
+    if scratch is not None:
+        scratch.mkdir(exist_ok=True)
+    data = WindowData(
+        panel,
+        [trait.data for trait in aligned],
+        features,
+        heterozygosity(variants),
+        dtype=dtype,
+        cache_bytes=psutil.virtual_memory().available // 3,
+        scratch=scratch,
+    )
+    return data, standardiser, [trait.ledger for trait in aligned]

@@ -1,0 +1,114 @@
+"""`predict`: the variance of each variant's effect under a fitted prior, for any variants with the run's channels."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.data import files
+from varfx.data.annotations import Annotations, build_annotations, read_annotations
+from varfx.data.snpvar import PREDICTION_KIND
+from varfx.data.sumstats import read_sumstats
+from varfx.errors import ConfigError
+from varfx.ld import open_panel
+from varfx.prior.inputs import align_trait, heterozygosity, panel_variants
+from varfx.prior.run import Run, open_run
+
+PathLike = str | os.PathLike[str]
+Format = Literal["parquet", "tsv", "snpvar"]
+CHUNK = 2**16  # variants per pass of the network
+
+
+def predict(run: PathLike, *, annotations: PathLike | None = None, panel: PathLike | None = None) -> pl.DataFrame:
+    """f of each variant: the variance of its effect on standardised genotypes.
+
+    Args:
+        run: the run.
+        annotations: variants and channels; by default those of the run's panel.
+        panel: the panel, if it moved since the fit.
+
+    Returns:
+        `chrom, position, variant_id, effect_allele, other_allele, eaf, f`; with several traits `f.NAME` for each.
+
+    Raises:
+        VarfxError: a channel that the run needs is missing, or inputs cannot be read.
+    """
+    fitted = open_run(run)
+    path = annotations or fitted.record["annotations"]
+    table = None if path is None else read_annotations(path)
+    if annotations is None:
+        reference = open_panel(panel or fitted.record["panel"])
+        traits = (
+            [align_trait(read_sumstats(each), reference) for each in fitted.record["sumstats"]]
+            if reference.variants["eaf"].null_count()
+            else []
+        )
+        variants = panel_variants(reference, traits)
+    else:
+        assert table is not None
+        variants = table.variants()
+    f = variances(fitted, variants, table)
+    names = ["f"] if f.shape[1] == 1 else [f"f.{name}" for name in fitted.trait_names]
+    identifiers = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
+    return identifiers.with_columns(pl.Series(name, f[:, i]) for i, name in enumerate(names))
+
+
+@torch.no_grad()
+def variances(run: Run, variants: pl.DataFrame, annotations: Annotations | None) -> Float[ndarray, "variant trait"]:
+    """f of each of the variants and each trait, in float64.
+
+    Args:
+        run: the fitted prior.
+        variants: columns of `varfx.data.variants.SCHEMA`, and `ld_score` where there are no annotations.
+        annotations: their channels; None for frequency, minor-allele frequency and LD score alone.
+    """
+    features = np.zeros((variants.height, 0), dtype=np.float32)
+    if run.standardiser is not None:
+        table = annotations if annotations is not None else build_annotations(variants)
+        features = run.standardiser.apply(table.channels, *table.select(variants))
+    model = run.model.double()
+    x, p = torch.from_numpy(features).double(), torch.from_numpy(heterozygosity(variants))
+    F: Tensor = torch.cat([model(x[i : i + CHUNK], p[i : i + CHUNK]) for i in range(0, max(1, len(p)), CHUNK)])
+    n_ref = np.array([trait["n_ref"] for trait in run.record["traits"]])
+    return F.numpy() / n_ref
+
+
+def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Format | None = None) -> None:
+    """Writes a prediction as a sealed parquet, TSV (.gz), or PolyFun's snpvar layout.
+
+    Args:
+        table: from `predict`.
+        out: the file; without `form` its ending decides: .parquet, .snpvar(.gz), else TSV.
+        run: for the provenance.
+        form: the format.
+
+    Raises:
+        ConfigError: snpvar is asked for several traits.
+    """
+    name = Path(out).name
+    form = form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
+    if form == "parquet":
+        files.write_table(table, out, kind=PREDICTION_KIND, metadata={"provenance": files.provenance({}, {"run": run})})
+        return
+    if form == "snpvar":
+        if "f" not in table.columns:
+            raise ConfigError("the snpvar layout holds one trait. Write parquet or TSV for several.")
+        table = table.select(
+            CHR="chrom", SNP="variant_id", BP="position", A1="effect_allele", A2="other_allele", SNPVAR="f"
+        )
+    text = table.write_csv(
+        separator="\t",
+        float_scientific=True if form == "snpvar" else None,
+        float_precision=6 if form == "snpvar" else None,
+    )
+    with files.atomic_path(out) as partial:
+        partial.write_bytes(gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode())

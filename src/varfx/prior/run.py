@@ -1,0 +1,90 @@
+"""A run: what a fit leaves, as a folder (`run.json`, `model.safetensors`, `history.csv`, `manifest.json`)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from varfx.data import files
+from varfx.data.annotations import Standardiser
+from varfx.errors import StoreError
+from varfx.models import ModelConfig, VariancePrior
+
+RECORD = "run.json"
+WEIGHTS = "model.safetensors"
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """A fitted prior.
+
+    Attributes:
+        path: the folder.
+        model: with its trained weights, in float32 on the CPU.
+        standardiser: how the model's features are made from named channels; None for the constant model.
+        record: everything else, JSON-able: `traits` (name, n_ref, sigma2, sigma2_null, alpha), `split` (names of windows),
+            `panel`, `sumstats`, `annotations` (paths), `config`, `outcome`, `provenance`.
+    """
+
+    path: Path
+    model: VariancePrior
+    standardiser: Standardiser | None
+    record: dict[str, Any]
+
+    @property
+    def trait_names(self) -> list[str]:
+        """Names of the traits, in the order of the model's outputs."""
+        return [trait["name"] for trait in self.record["traits"]]
+
+
+def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | None, record: dict[str, Any]) -> Run:
+    """Completes the folder of a fit; the manifest, written last, marks it as whole."""
+    safetensors.torch.save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()}, path / WEIGHTS
+    )
+    record = {
+        "format_version": files.FORMAT_VERSION,
+        **record,
+        "model": {**asdict(model.config), "hidden": list(model.config.hidden), "num_features": model.num_features},
+        "features": None if standardiser is None else standardiser.to_dict(),
+    }
+    files.write_json(path / RECORD, record)
+    files.seal_directory(path)
+    return Run(path=path, model=model, standardiser=standardiser, record=record)
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """Opens a run and checks every file of it.
+
+    Raises:
+        StoreError: no run, unfinished, damaged, or of a newer version.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise StoreError(f"`{root}` does not exist or is no folder. Give a run made by `varfx prior fit`.")
+    if not (root / files.MANIFEST).is_file() and (root / "checkpoints").is_dir():
+        raise StoreError(
+            f"`{root}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
+        )
+    if RECORD not in files.read_manifest(root):
+        raise StoreError(f"`{root}` is no run: it has no {RECORD}. Give a run made by `varfx prior fit`.")
+    files.check_directory(root)
+    record = files.read_json(root / RECORD)
+    settings = dict(record["model"])
+    num_features = settings.pop("num_features")
+    config = ModelConfig(**{**settings, "hidden": tuple(settings["hidden"])})
+    model = VariancePrior(config, num_features, len(record["traits"]))
+    model.load_state_dict(safetensors.torch.load_file(root / WEIGHTS))
+    model.eval()
+    features = record["features"]
+    return Run(
+        path=root,
+        model=model,
+        standardiser=None if features is None else Standardiser.from_dict(features),
+        record=record,
+    )

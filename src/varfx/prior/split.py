@@ -1,0 +1,101 @@
+"""Which windows are learned from, which decide when to stop, and which are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from varfx.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How a panel's windows are split. Chromosomes win over fractions; with neither nothing is held out."""
+
+    holdout_chrom: tuple[str, ...] = ()
+    """Chromosomes whose windows are held out for evaluation."""
+    holdout_fraction: float = 0.0
+    """Share of the windows held out as one contiguous stretch, where no chromosomes are named."""
+    validation_chrom: tuple[str, ...] = ()
+    """Chromosomes whose windows decide when training stops."""
+    validation_fraction: float = 0.15
+    """Share of the remaining windows that decide when training stops, as one contiguous stretch."""
+    exclude_chrom: tuple[str, ...] = ()
+    """Chromosomes left out altogether."""
+    seed: int = 0
+    """Where the contiguous stretches begin."""
+
+    def __post_init__(self) -> None:
+        for name in ("holdout_fraction", "validation_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"`{name.replace('_', '-')}` must be at least 0 and below 1, got {getattr(self, name)}."
+                )
+        both = set(self.holdout_chrom) & set(self.validation_chrom)
+        if both:
+            raise ConfigError(f"chromosome {sorted(both)[0]} is named both for holdout and for validation: choose one.")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the panel's windows in each part; `gap` are left out so that no panel reaches into another part."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    holdout: tuple[int, ...]
+    gap: tuple[int, ...]
+
+
+def split_windows(windows: pl.DataFrame, config: SplitConfig, *, flank: int) -> Split:
+    """The split of a panel's windows.
+
+    Args:
+        windows: the panel's windows: `chrom, start, end`, in genome order.
+        config: what is held out.
+        flank: bases that stay free between two parts on the same chromosome.
+
+    Raises:
+        ConfigError: a chromosome that the panel does not have, or a part without windows.
+    """
+    chroms = windows["chrom"].to_list()
+    for name in ("holdout_chrom", "validation_chrom"):
+        unknown = sorted(set(getattr(config, name)) - set(chroms))
+        if unknown:
+            raise ConfigError(
+                f"`{name.replace('_', '-')}` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. "
+                f"It has {', '.join(dict.fromkeys(chroms))}."
+            )
+    free = [index for index, chrom in enumerate(chroms) if chrom not in config.exclude_chrom]
+    rng = np.random.default_rng(config.seed)
+    holdout = _part(free, chroms, config.holdout_chrom, config.holdout_fraction, rng)
+    rest = [index for index in free if index not in holdout and not _near(index, holdout, windows, flank)]
+    validation = _part(rest, chroms, config.validation_chrom, config.validation_fraction, rng)
+    train = [index for index in rest if index not in validation and not _near(index, validation, windows, flank)]
+    if not train:
+        raise ConfigError(
+            f"no training windows are left: of {len(chroms)} windows {len(holdout)} are held out, {len(validation)} validate, and "
+            "the others lie within a flank of those. Hold out less, or build the panel with a smaller --core."
+        )
+    used = {*holdout, *validation, *train}
+    return Split(tuple(train), tuple(validation), tuple(holdout), tuple(index for index in free if index not in used))
+
+
+def _part(
+    free: Sequence[int], chroms: Sequence[str], named: Sequence[str], fraction: float, rng: np.random.Generator
+) -> list[int]:
+    if named:
+        return [index for index in free if chroms[index] in named]
+    size = min(len(free) - 1, max(1, round(fraction * len(free)))) if fraction > 0 else 0
+    if size <= 0:
+        return []
+    start = int(rng.integers(0, len(free) - size + 1))
+    return list(free[start : start + size])
+
+
+def _near(index: int, part: Sequence[int], windows: pl.DataFrame, flank: int) -> bool:
+    chrom, start, end = windows.select("chrom", "start", "end").row(index)
+    other = windows[list(part)].filter(pl.col("chrom") == chrom)
+    return other.filter((pl.col("start") < end + flank) & (pl.col("end") > start - flank)).height > 0

@@ -1,0 +1,344 @@
+"""Fits a prior by stochastic steps on windows, with Lightning: warm-up, early stopping, checkpoints, resume."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from varfx.data import files
+from varfx.errors import ConfigError
+from varfx.likelihood import exact
+from varfx.models import VariancePrior
+from varfx.progress import Progress, silent
+from varfx.training.checkpoint import SafetensorsCheckpointIO
+from varfx.training.windows import PriorWindow, WindowData, in_background
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a prior is trained. Learning rates and warm-up are those of the paper's appendix B.5."""
+
+    max_steps: int = 3000
+    """Optimiser steps at most; early stopping usually ends before."""
+    learning_rate: float | None = None
+    """Of the network's weights: by default 0.002 for constant and linear, 0.001 for mlp."""
+    learning_rate_scalars: float = 2e-4
+    """Of scale, alpha and sigma2."""
+    weight_decay: float = 0.01
+    """AdamW's decay of the network's weights; scale, alpha and sigma2 are not decayed."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+    windows_per_step: int = 1
+    """Windows whose gradients make one step."""
+    patience: int = 10
+    """Checks of the validation windows without improvement before training stops."""
+    check_every: int = 50
+    """Steps between checks, rounded up to whole epochs of the training windows."""
+    max_gradient_norm: float = 1.0
+    """Gradients (of the mean log p per association) above this norm are shortened to it."""
+    seed: int = 0
+    """Of the first weights and of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "windows_per_step", "patience", "check_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        for name in ("learning_rate", "learning_rate_scalars", "max_gradient_norm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
+        if self.warmup_steps < 0 or self.weight_decay < 0:
+            raise ConfigError("`warmup-steps` and `weight-decay` must not be negative.")
+
+
+@dataclass(frozen=True)
+class History:
+    """One check of the training: the mean log p per independent association.
+
+    Attributes:
+        step: optimiser steps done.
+        train: on the training windows since the last check, as they were visited; NaN at step 0.
+        validation: on the validation windows.
+    """
+
+    step: int
+    train: float
+    validation: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainOutcome:
+    """What training left.
+
+    Attributes:
+        history: one entry a check.
+        best_step: the step whose weights were kept.
+        stopped: why training ended: "early" or "max_steps".
+    """
+
+    history: list[History]
+    best_step: int
+    stopped: str
+
+
+def total_log_p(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, int]:
+    """Log p of a window summed over its traits, in nats, and its number of independent associations."""
+    F = model(window.features, window.heterozygosity)
+    sigma2 = model.sigma2
+    total = F.new_zeros(())
+    for number, trait in enumerate(window.traits):
+        if trait is not None:
+            total = total + exact(trait, F[:, number], sigma2[number], dtype=F.dtype).log_p
+    return total, window.rank
+
+
+class PriorModule(lightning.LightningModule):
+    """The training loop's view of a prior: loss, optimiser, and the order of the windows."""
+
+    def __init__(
+        self,
+        model: VariancePrior,
+        data: WindowData,
+        train: Sequence[int],
+        validation: Sequence[int],
+        config: TrainConfig,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.data = data
+        self.train_windows = list(train)
+        self.validation_windows = list(validation)
+        self.mean_rank = float(np.mean(data.panel.windows["rank"].to_numpy()[self.train_windows])) * len(data.traits)
+        self.seen: tuple[float, int] = (0.0, 0)  # nats and associations of the training windows since the last check
+
+    def training_step(self, batch: list[PriorWindow], batch_idx: int) -> Tensor:
+        """Minus the log p of the windows, per association of an average window."""
+        loss = torch.zeros((), device=self.device)
+        for window in batch:
+            log_p, rank = total_log_p(self.model, window)
+            self.seen = (self.seen[0] + float(log_p.detach()), self.seen[1] + rank)
+            loss = loss - log_p / self.mean_rank
+        return loss / len(batch)
+
+    def train_dataloader(self) -> _Batches:
+        """This epoch's windows in an order that depends on the seed and the epoch only."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+        order = [self.train_windows[i] for i in torch.randperm(len(self.train_windows), generator=generator).tolist()]
+        return _Batches(self.data, order, self.config.windows_per_step)
+
+    def transfer_batch_to_device(
+        self, batch: list[PriorWindow], device: torch.device, dataloader_idx: int
+    ) -> list[PriorWindow]:
+        """Moves each window."""
+        return batch if device.type == "cpu" else [window.to(device) for window in batch]
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean log p per association on the validation windows."""
+        self.model.eval()
+        total, ranks = 0.0, 0
+        for window in in_background(self.data, self.validation_windows):
+            log_p, rank = total_log_p(self.model, window if self.device.type == "cpu" else window.to(self.device))
+            total, ranks = total + float(log_p), ranks + rank
+        self.model.train()
+        return total / max(ranks, 1)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW in two groups (network; scale, alpha, sigma2) with linear warm-up."""
+        default = 1e-3 if self.model.config.kind == "mlp" else 2e-3
+        rate = self.config.learning_rate or default
+        groups: list[dict[str, Any]] = [
+            {"params": [self.model.scale], "lr": rate, "weight_decay": 0.0},
+            {
+                "params": [self.model.alpha, self.model.log_sigma2],
+                "lr": self.config.learning_rate_scalars,
+                "weight_decay": 0.0,
+            },
+        ]
+        weights = list(self.model.network.parameters())
+        if weights:
+            groups.append({"params": weights, "lr": rate, "weight_decay": self.config.weight_decay})
+        optimizer = torch.optim.AdamW(groups)
+        warmup = self.config.warmup_steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """An epoch: lists of windows, each read while the one before is computed."""
+
+    data: WindowData
+    order: list[int]
+    size: int
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.order) / self.size)
+
+    def __iter__(self) -> Iterator[list[PriorWindow]]:
+        batch = []
+        for window in in_background(self.data, self.order):
+            batch.append(window)
+            if len(batch) == self.size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+@dataclass(eq=False)
+class _Watch(lightning.Callback):
+    """Checks the validation windows, keeps the best weights, stops early, and writes checkpoints."""
+
+    folder: Path
+    check_epochs: int
+    patience: int
+    progress: Progress
+    history: list[History] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_step: int = 0
+    best_value: float = -math.inf
+    stale: int = 0
+    stopped: str = "max_steps"
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        if not self.history:
+            self._check(trainer, module)
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.progress(trainer.global_step, trainer.max_steps, "steps")
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        if (trainer.current_epoch + 1) % self.check_epochs == 0 or trainer.global_step >= trainer.max_steps:
+            self._check(trainer, module)
+            trainer.save_checkpoint(self.folder / "last")
+
+    def _check(self, trainer: Any, module: PriorModule) -> None:
+        nats, ranks = module.seen
+        module.seen = (0.0, 0)
+        value = module.validate()
+        self.history.append(History(trainer.global_step, nats / ranks if ranks else math.nan, value))
+        if value > self.best_value:
+            self.best_value, self.best_step, self.stale = value, trainer.global_step, 0
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in module.model.state_dict().items()}
+        else:
+            self.stale += 1
+            if self.stale >= self.patience:
+                self.stopped = "early"
+                trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "history": [[entry.step, entry.train, entry.validation] for entry in self.history],
+            "best": self.best,
+            "best_step": self.best_step,
+            "best_value": self.best_value,
+            "stale": self.stale,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.history = [History(int(step), float(train), float(value)) for step, train, value in state["history"]]
+        self.best, self.best_step = dict(state["best"]), int(state["best_step"])
+        self.best_value, self.stale = float(state["best_value"]), int(state["stale"])
+
+
+def train(
+    model: VariancePrior,
+    data: WindowData,
+    train_windows: Sequence[int],
+    validation_windows: Sequence[int],
+    config: TrainConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> TrainOutcome:
+    """Trains `model` in place and leaves it with the weights that did best on the validation windows.
+
+    Args:
+        model: the prior, at its starting values.
+        data: windows, traits and features.
+        train_windows: numbers of the panel's windows to learn from.
+        validation_windows: numbers of the windows that decide when to stop and which weights to keep.
+        config: steps, learning rates, patience, seed.
+        folder: where checkpoints go (`last`), and `history.csv`.
+        resume: go on from `folder`/last; bit-identical to never having stopped, on the CPU.
+        progress: told about each step.
+
+    Raises:
+        ConfigError: a part of the split is empty.
+    """
+    for name, part in (("training", train_windows), ("validation", validation_windows)):
+        if not part:
+            raise ConfigError(
+                f"no {name} windows are left by the split. Hold out fewer chromosomes, or use smaller --core windows."
+            )
+    module = PriorModule(model, data, train_windows, validation_windows, config)
+    epoch_steps = -(-len(module.train_windows) // config.windows_per_step)
+    watch = _Watch(folder, max(1, -(-config.check_every // epoch_steps)), config.patience, progress)
+    with _quiet_lightning():
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_steps=config.max_steps,
+            max_epochs=-1,
+            callbacks=[watch],
+            plugins=[SafetensorsCheckpointIO()],
+            gradient_clip_val=config.max_gradient_norm,
+            reload_dataloaders_every_n_epochs=1,
+            default_root_dir=folder,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        checkpoint = folder / "last"
+        trainer.fit(module, ckpt_path=str(checkpoint) if resume and checkpoint.is_dir() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    model.cpu().load_state_dict(watch.best)
+    write_history(folder / "history.csv", watch.history)
+    return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=watch.stopped)
+
+
+def write_history(path: Path, history: Sequence[History]) -> None:
+    """Writes the checks as CSV."""
+    with files.atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "train_log_p_per_association", "validation_log_p_per_association"])
+        writer.writerows([entry.step, entry.train, entry.validation] for entry in history)
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's own notices about devices and loaders from the user's screen."""
+    loggers = [
+        logging.getLogger(name)
+        for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric")
+    ]
+    levels = [each.level for each in loggers]
+    try:
+        for each in loggers:
+            each.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\..*")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(lightning|torch)\..*")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

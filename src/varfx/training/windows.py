@@ -1,0 +1,197 @@
+"""The data of a training step: a window's whitened associations of every trait, and its variants' features.
+
+What depends on data only (re-whitening for the associations that a GWAS has) is computed once and kept: in memory while it
+fits, else in a scratch folder. `B` itself is read from the panel when it does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.data.files import atomic_path
+from varfx.errors import DataError
+from varfx.ld import LDPanel, PanelWindow, WhitenedWindow
+from varfx.ld.whiten import rewhiten
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TraitData:
+    """One trait's associations on the panel's variants.
+
+    Attributes:
+        name: of the trait.
+        z: associations with the panel's effect alleles; NaN where the GWAS has none. (variant,)
+        n: sample size of each association; NaN where there is none.
+        n_ref: the sample size that `F = n_ref f` refers to: the median of `n`.
+    """
+
+    name: str
+    z: Float[ndarray, " variant"]
+    n: Float[ndarray, " variant"]
+    n_ref: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PriorWindow:
+    """A window as the model and the likelihood take it.
+
+    Attributes:
+        index: of the window in the panel.
+        features: of its panel variants.
+        heterozygosity: `p (1 - p)` of its panel variants.
+        traits: the whitened associations of each trait; None where the GWAS has none in the core.
+        num_observed: how many core variants have an association, per trait.
+    """
+
+    index: int
+    features: Float[Tensor, "variant feature"]
+    heterozygosity: Float[Tensor, " variant"]
+    traits: tuple[WhitenedWindow | None, ...]
+    num_observed: tuple[int, ...]
+
+    def to(self, device: torch.device | str) -> PriorWindow:
+        """The same window on another device; a `B` shared by the traits is moved once."""
+        moved: dict[int, Tensor] = {}
+        traits: list[WhitenedWindow | None] = []
+        for trait in self.traits:
+            if trait is None:
+                traits.append(None)
+                continue
+            B = moved.setdefault(id(trait.B), trait.B.to(device, non_blocking=True))
+            traits.append(WhitenedWindow(B=B, w=trait.w.to(device), T=None if trait.T is None else trait.T.to(device)))
+        return PriorWindow(
+            index=self.index,
+            features=self.features.to(device),
+            heterozygosity=self.heterozygosity.to(device),
+            traits=tuple(traits),
+            num_observed=self.num_observed,
+        )
+
+    @property
+    def rank(self) -> int:
+        """Independent associations over all traits."""
+        return sum(trait.rank for trait in self.traits if trait is not None)
+
+
+class WindowData:
+    """Windows of a panel with the traits and features of one analysis; `data[i]` is the window number i of the panel."""
+
+    def __init__(
+        self,
+        panel: LDPanel,
+        traits: Sequence[TraitData],
+        features: Float[ndarray, "variant feature"],
+        heterozygosity: Float[ndarray, " variant"],
+        *,
+        dtype: torch.dtype = torch.float32,
+        cache_bytes: int = 4 * 2**30,
+        scratch: Path | None = None,
+    ) -> None:
+        """Sets up; nothing is read yet.
+
+        Args:
+            panel: the LD panel.
+            traits: associations on the panel's rows.
+            features: standardised features of the panel's rows.
+            heterozygosity: `p (1 - p)` of the panel's rows.
+            dtype: precision of the window's tensors; half-precision `B` stays half where it is not kept in memory.
+            cache_bytes: windows are kept in memory up to this size.
+            scratch: a folder for what is computed once and does not fit into memory; None computes it anew.
+        """
+        for name, rows in (("features", features.shape[0]), ("heterozygosity", heterozygosity.shape[0])):
+            if rows != panel.variants.height:
+                raise DataError(f"`{name}` has {rows} rows, but the panel has {panel.variants.height} variants.")
+        self.panel = panel
+        self.traits = tuple(traits)
+        self._features = torch.from_numpy(np.ascontiguousarray(features)).to(dtype)
+        self._heterozygosity = torch.from_numpy(np.ascontiguousarray(heterozygosity)).to(dtype)
+        self._dtype = dtype
+        self._cache_bytes = cache_bytes
+        self._scratch = scratch
+        self._cache: dict[int, PriorWindow] = {}
+        self._cached_bytes = 0
+
+    def __getitem__(self, index: int) -> PriorWindow:
+        if index in self._cache:
+            return self._cache[index]
+        window, size = self._load(index)
+        if self._cached_bytes + size <= self._cache_bytes:
+            self._cache[index] = window
+            self._cached_bytes += size
+        return window
+
+    def _load(self, index: int) -> tuple[PriorWindow, int]:
+        stored = self.panel.window(index)
+        B = torch.from_numpy(stored.factors.B)
+        if B.dtype != torch.float16 or self._cached_bytes + 2 * B.nbytes <= self._cache_bytes:
+            B = B.to(self._dtype)
+        whitened: list[WhitenedWindow | None] = []
+        num_observed = []
+        for number, trait in enumerate(self.traits):
+            z = trait.z[stored.core_rows]
+            observed = np.flatnonzero(np.isfinite(z))
+            num_observed.append(observed.size)
+            if observed.size == 0:
+                whitened.append(None)
+                continue
+            scale = np.sqrt(trait.n[stored.core_rows][observed] / trait.n_ref)
+            P, T = self._rewhitening(f"{index}.{number}", stored, observed, None if (scale == 1).all() else scale)
+            w = torch.from_numpy(P @ z[observed]).to(self._dtype)
+            left = None if T is None else torch.from_numpy(T).to(self._dtype)
+            window = WhitenedWindow(B=B, w=w, T=left)
+            # One trait alone may as well keep T B in the place of B: it saves the products with T in every step.
+            merge = left is not None and len(self.traits) == 1 and B.dtype == self._dtype
+            whitened.append(window.merged(self._dtype) if merge else window)
+        rows = torch.from_numpy(stored.panel_rows)
+        loaded = PriorWindow(
+            index=index,
+            features=self._features[rows],
+            heterozygosity=self._heterozygosity[rows],
+            traits=tuple(whitened),
+            num_observed=tuple(num_observed),
+        )
+        tensors = {
+            id(tensor): tensor.nbytes
+            for trait in whitened
+            if trait
+            for tensor in (trait.B, trait.T)
+            if tensor is not None
+        }
+        return loaded, sum(tensors.values()) + loaded.features.nbytes
+
+    def _rewhitening(
+        self, key: str, stored: PanelWindow, observed: ndarray, scale: ndarray | None
+    ) -> tuple[ndarray, ndarray | None]:
+        """`P` and `T` of one trait in one window, kept in the scratch folder if there is one."""
+        if self._scratch is None or (scale is None and observed.size == stored.core_rows.size):
+            fresh = rewhiten(stored.factors, observed, scale)
+            return fresh.P, fresh.T
+        path = self._scratch / f"{key}.npz"
+        if not path.is_file():
+            fresh = rewhiten(stored.factors, observed, scale)
+            assert fresh.T is not None
+            with atomic_path(path) as partial, open(partial, "wb") as file:
+                np.savez(file, P=fresh.P.astype(np.float32), T=fresh.T.astype(np.float32))
+            return fresh.P, fresh.T
+        with np.load(path) as kept:
+            return kept["P"], kept["T"]
+
+
+def in_background(data: WindowData, order: Sequence[int]) -> Iterator[PriorWindow]:
+    """The windows in the given order; the next one is read while the caller works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(data.__getitem__, index) for index in order[:1]]
+        for position in range(len(order)):
+            window = coming.pop().result()
+            if position + 1 < len(order):
+                coming.append(pool.submit(data.__getitem__, order[position + 1]))
+            yield window
