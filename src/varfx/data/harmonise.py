@@ -8,7 +8,7 @@ with it the sign: effect allele A of A/C against reference effect allele T of T/
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,6 +41,10 @@ class Ledger:
     reference: str
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rules in order, as rows `{"step": rule, "variants": count}`."""
+        return iter([{"step": rule, "variants": count} for rule, count in self.counts.items()])
 
     def to_dict(self) -> dict[str, Any]:
         """The ledger as JSON-able values."""
