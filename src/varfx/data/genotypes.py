@@ -19,8 +19,17 @@ from numpy import ndarray
 from numpy.typing import DTypeLike
 
 from varfx.data import variants
-from varfx.data.ld_source import LedgerStep, MissingRegion, PositionIndex, genome_ordered, without_duplicates
-from varfx.errors import ConfigError, DataError, FormatError
+from varfx.data.ld_source import (
+    LedgerStep,
+    MissingRegion,
+    PositionIndex,
+    Sieve,
+    add_up,
+    check_maf,
+    genome_ordered,
+    without_duplicates,
+)
+from varfx.errors import DataError, FormatError
 
 logger = logging.getLogger(__name__)
 CHUNK_GENOTYPES = 1 << 24  # genotypes held at once while reading
@@ -82,8 +91,7 @@ class GenotypePanel:
             DataError: nobody in `keep` is known, fewer than two people, or no variant passes the filters.
             FormatError: the files hold different people, or are damaged.
         """
-        if not 0 <= maf < 0.5:
-            raise ConfigError(f"`maf` must be at least 0 and below 0.5, got {maf}. The usual value is 0.01.")
+        check_maf(maf)
         self._files = tuple(files)
         self.name = str(files[0].path) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
         chosen, self.unknown_people = _choose(files[0].people, keep, files[0].path)
@@ -114,10 +122,9 @@ class GenotypePanel:
 
     def _filtered(self, maf: float) -> tuple[pl.DataFrame, tuple[LedgerStep, ...]]:
         """The variants that stay, with `file`, `row` and `eaf`, in file order; and what was left out."""
-        parts, ledgers = zip(*[self._filtered_file(number, maf) for number in range(len(self._files))], strict=True)
+        parts, dropped = zip(*[self._filtered_file(number, maf) for number in range(len(self._files))], strict=True)
         sites, copies = without_duplicates(pl.concat(parts))
-        steps = [LedgerStep(step=step, variants=sum(ledger[step] for ledger in ledgers)) for step in ledgers[0]]
-        ledger = (*steps, LedgerStep(step="further copies of a variant", variants=copies))
+        ledger = add_up(dropped, copies)
         if not sites.height:
             why = ", ".join(f"{step['step']}: {step['variants']}" for step in ledger if step["variants"])
             raise DataError(f"`{self.name}`: no variant passes the filters ({why}). Lower --maf or check the files.")
@@ -125,28 +132,20 @@ class GenotypePanel:
 
     def _filtered_file(self, number: int, maf: float) -> tuple[pl.DataFrame, dict[str, int]]:
         file, people = self._files[number], self._people[number]
-        sites = file.sites.with_row_index("row").with_columns(
-            pl.col("row").cast(pl.Int64), file=pl.lit(number, dtype=pl.Int32)
+        sites = file.sites.with_row_index("row")
+        sieve = Sieve(sites.with_columns(pl.col("row").cast(pl.Int64), file=pl.lit(number, dtype=pl.Int32)))
+        unplaced = (pl.col("position") <= 0) | (pl.col("chrom") == "0")
+        sieve.drop(sieve.sites.select(unplaced.alias("bad"))["bad"], "unplaced")
+        sieve.drop(sieve.sites["effect_allele"].str.contains(",", literal=True), "multi-allelic")
+        sieve.drop(variants.bad_alleles(sieve.sites), "alleles outside ACGT")
+        called, total, squares = (pl.Series(m) for m in _moments(file, sieve.sites["row"].to_numpy(), people))
+        sieve.sites = sieve.sites.with_columns(
+            eaf=pl.Series(total / (2 * called)), has_variance=pl.Series(called * squares > total**2), called=called
         )
-        ledger = {}
-
-        def drop(bad: pl.Series, step: str) -> None:
-            nonlocal sites
-            ledger[step] = int(bad.sum())
-            sites = sites.filter(~bad)
-
-        drop(sites.select((pl.col("position") <= 0) | (pl.col("chrom") == "0"))["position"], "unplaced")
-        drop(sites["effect_allele"].str.contains(",", literal=True), "multi-allelic")
-        drop(variants.bad_alleles(sites), "alleles outside ACGT")
-        sites = sites.with_columns(**_moments(file, sites["row"].to_numpy(), people))
-        drop(sites["called"] == 0, "no genotypes")
-        drop(sites["called"] * sites["squares"] <= sites["total"] ** 2, "no variance")
-        sites = sites.with_columns(eaf=pl.col("total") / (2 * pl.col("called"))).drop("called", "total", "squares")
-        drop(
-            sites.select(pl.min_horizontal("eaf", 1 - pl.col("eaf")) < maf)["eaf"],
-            f"minor-allele frequency below {maf:g}",
-        )
-        return sites, ledger
+        sieve.drop(sieve.sites["called"] == 0, "no genotypes")
+        sieve.drop(~sieve.sites["has_variance"], "no variance")
+        sieve.drop_rare(maf)
+        return sieve.sites.drop("called", "has_variance"), sieve.dropped
 
 
 def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
@@ -159,7 +158,7 @@ def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
     return np.asarray(X / np.sqrt(mean_square)[:, None])
 
 
-def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> dict[str, ndarray]:
+def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     """Per variant the number of people with a genotype, the sum of their counts, and of the counts' squares.
 
     All three are exact in float64 (counts are whole, or dosages in steps of 2^-14), so that a variance of zero is
@@ -176,7 +175,7 @@ def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> dict[str, nd
         else:
             known = np.where(counts < 0, 0, counts).astype(np.float64)
             total[chunk], squares[chunk] = known.sum(axis=1), np.einsum("vp,vp->v", known, known)
-    return {"called": called, "total": total, "squares": squares}
+    return called, total, squares
 
 
 def _chunks(places: ndarray, people: int) -> Iterator[ndarray]:
@@ -246,4 +245,4 @@ def _places(file: GenotypeFile, first: GenotypeFile, chosen: Int[ndarray, " pers
             f"`{file.path}` and `{first.path}` hold different people ({file.people.height} and {len(known)}, "
             f"{known.count(-1)} of the latter are not in the former). Give files of the same people."
         )
-    return np.asarray(known, dtype=np.int64)[chosen]
+    return np.asarray(np.array(known, dtype=np.int64)[chosen])

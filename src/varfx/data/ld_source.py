@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict, runtime_checkable
 
@@ -12,6 +13,7 @@ from numpy import ndarray
 from numpy.typing import DTypeLike
 
 from varfx.data.variants import SCHEMA, in_genome_order
+from varfx.errors import ConfigError
 
 
 class LedgerStep(TypedDict):
@@ -108,6 +110,45 @@ class PositionIndex:
 def select_by_position(variants: pl.DataFrame, chrom: str, start: int, end: int, flank: int) -> tuple[ndarray, ndarray]:
     """Core and panel indexes by position alone; for many windows keep a `PositionIndex`."""
     return PositionIndex(variants).select(chrom, start, end, flank)
+
+
+class Sieve:
+    """A table of variants that is filtered step by step, each step counted.
+
+    Attributes:
+        sites: the rows that are left.
+        dropped: how many rows each step took, in order.
+    """
+
+    def __init__(self, sites: pl.DataFrame) -> None:
+        self.sites = sites
+        self.dropped: dict[str, int] = {}
+
+    def drop(self, bad: pl.Series, step: str) -> None:
+        """Removes the rows where `bad` is true."""
+        self.dropped[step] = int(bad.sum())
+        self.sites = self.sites.filter(~bad)
+
+    def drop_rare(self, maf: float) -> None:
+        """Removes the variants whose `eaf` says that the rarer allele is below `maf`."""
+        rare = self.sites.select(rare=pl.min_horizontal("eaf", 1 - pl.col("eaf")) < maf)["rare"]
+        self.drop(rare, f"minor-allele frequency below {maf:g}")
+
+
+def check_maf(maf: float) -> None:
+    """Checks a least minor-allele frequency.
+
+    Raises:
+        ConfigError: `maf` is not in [0, 0.5).
+    """
+    if not 0 <= maf < 0.5:
+        raise ConfigError(f"`maf` must be at least 0 and below 0.5, got {maf}. The usual value is 0.01.")
+
+
+def add_up(dropped: Sequence[dict[str, int]], copies: int) -> tuple[LedgerStep, ...]:
+    """The ledger of several sieves with the same steps, and of the copies dropped after them."""
+    steps = [LedgerStep(step=step, variants=sum(part[step] for part in dropped)) for step in dropped[0]]
+    return (*steps, LedgerStep(step="further copies of a variant", variants=copies))
 
 
 def without_duplicates(sites: pl.DataFrame) -> tuple[pl.DataFrame, int]:

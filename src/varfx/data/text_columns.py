@@ -18,13 +18,14 @@ from varfx.errors import FormatError
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-def read_headerless(path: Path, names: Sequence[str], what: str) -> pl.DataFrame:
-    """The columns of a table without a header, split at tabs or runs of blanks, as strings.
+def read_headerless(path: Path, names: Sequence[str], what: str, *, separator: str = "\t") -> pl.DataFrame:
+    """The columns of a table without a header, as strings.
 
     Args:
         path: the file.
         names: a name per column; each row must have as many fields.
         what: the rows in words, e.g. "variants".
+        separator: one character; runs of blanks count as a tab.
 
     Raises:
         FormatError: no such file, empty, or rows with another number of fields.
@@ -33,10 +34,10 @@ def read_headerless(path: Path, names: Sequence[str], what: str) -> pl.DataFrame
     first = content.partition(b"\n")[0]
     if not content.strip():
         raise FormatError(f"`{path}` is empty: it should list {what}, one per row. Check that it was written whole.")
-    if b" " in first or b"\r" in first:
+    if separator == "\t" and (b" " in first or b"\r" in first):
         content = re.sub(rb"[ \t\r]+", b"\t", content)
         content = re.sub(rb"(?m)^\t|\t$", b"", content)
-    return _parse(path, content, list(names), has_header=False, separator="\t")
+    return _parse(path, content, list(names), has_header=False, separator=separator)
 
 
 def read_with_header(path: Path, columns: Sequence[str], what: str, *, separator: str = "\t") -> pl.DataFrame:
