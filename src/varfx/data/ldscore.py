@@ -98,7 +98,9 @@ def read_ld_scores(path: str | os.PathLike[str], *, all_frequencies: bool = Fals
     unique = table.unique("variant_id", keep="first", maintain_order=True)
     if unique.height < table.height:
         logger.warning("%s: %d variants stand more than once; the first was kept.", path, table.height - unique.height)
-    bare = [name.removesuffix("L2").rstrip("_") or name for name in names]
+    bare = [name.removesuffix("L2") or name for name in names]
+    if len({*bare, *table.columns[: len(PLACE)]}) < table.width:  # e.g. both "x" and "xL2"
+        bare = names
     unique = unique.rename(dict(zip(names, bare, strict=True)))
     counts = _read_counts(files, len(names), "M" if all_frequencies else "M_5_50")
     return LDScores(table=unique, names=tuple(bare), counts=counts, source=str(path), files=tuple(files))
@@ -168,25 +170,24 @@ def join_sumstats(sumstats: SumStats, ref_ld: LDScores, weight_ld: LDScores) -> 
     reference = ref_ld.table.unique(on, keep="first", maintain_order=True)
     joined = reference.join(single, on=on, maintain_order="left")
     merged = joined.join(weights, on=on, maintain_order="left")
-    notes = [
+    note = (
         f"{merged.height} of {rows.height} variants of `{sumstats.trait}` have LD scores and weights (by {key}); "
         f"{rows.height - usable.height} have no {key}, {usable.height - single.height} repeat one, "
         f"{single.height - joined.height} have no LD score, {joined.height - merged.height} no weight."
-    ]
-    logger.info(notes[0])
+    )
     return JoinedScores(
         chi2=merged["z"].to_numpy() ** 2,
         n=merged["n"].to_numpy(),
         ref_ld=merged.select(ref_ld.names).to_numpy(),
         weight_ld=merged["weight"].to_numpy(),
         key=key,
-        notes=tuple(notes),
+        notes=(note,),
     )
 
 
 def _read_scores(file: Path) -> pl.DataFrame:
     """`chrom, position, variant_id` and the scores as Float64, checked."""
-    raw = _read_parquet(file) if file.name.endswith(".parquet") else _read_text(file)
+    raw = read_columns(file)
     missing = [name for name in PLACE if name not in raw.columns]
     scores = [name for name in raw.columns if name not in NOT_SCORES and not name.startswith("__index_level_")]
     if missing or not scores or raw.height == 0:
@@ -213,25 +214,24 @@ def _read_scores(file: Path) -> pl.DataFrame:
     return table
 
 
-def _read_parquet(file: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FormatError(f"`{file}` is not a whole Parquet file. Fetch or make it anew.") from error
+def read_columns(file: Path) -> pl.DataFrame:
+    """The columns of a table of LDSC's or PolyFun's: Parquet, or text (also gzip) with a header, as strings.
 
-
-def _read_text(file: Path) -> pl.DataFrame:
+    Raises:
+        FormatError: the file is damaged, or no such table.
+    """
     try:
+        if file.name.endswith(".parquet"):
+            return pl.read_parquet(file)
         content = gzip.decompress(file.read_bytes()) if file.name.endswith(".gz") else file.read_bytes()
-        header = content.split(b"\n", 1)[0]
-        if b"\t" not in header:  # LDSC separates by any white space
+        if b"\t" not in content.split(b"\n", 1)[0]:  # any white space separates
             content = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
         return pl.read_csv(content, separator="\t", null_values=[".", "NA", "nan", "NaN"], infer_schema=False)
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(f"`{file}` is damaged or truncated and cannot be decompressed. Fetch it anew.") from error
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise FormatError(f"`{file}` is no table separated by white space: {reason}. Check the file.") from error
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        raise FormatError(f"`{file}` is no whole table: {reason}. Fetch or make it anew.") from error
 
 
 def _read_counts(files: list[Path], num_annotations: int, suffix: str) -> Float[ndarray, " annotation"] | None:

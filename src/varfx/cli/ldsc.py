@@ -1,0 +1,108 @@
+"""`varfx prior ldsc`: LD score regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from varfx.data import files
+from varfx.data.ldsc_overlap import read_overlap
+from varfx.data.ldscore import read_ld_scores
+from varfx.data.sumstats import read_sumstats
+from varfx.prior.ldsc import LDSCResult, ld_score_regression
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LDSCOptions:
+    """How the regression is done; the defaults are those of `ldsc --h2`."""
+
+    two_step: float = 30.0
+    """Chi2 below which variants set the intercept (one annotation, free intercept); 0 does it in one step."""
+    intercept: float | None = None
+    """A known intercept, e.g. 1; estimated by default."""
+    num_blocks: int = 200
+    """Blocks of the jackknife."""
+    chi2_max: float | None = None
+    """Leave out variants with chi2 at or above; by default 0.001 max(N), at least 80, if there are several annotations."""
+    all_frequencies: bool = False
+    """Count variants of all frequencies (.l2.M), not those above 5 % (.l2.M_5_50)."""
+
+
+def ldsc(
+    *,
+    sumstats: Path,
+    ref_ld: str,
+    w_ld: str | None = None,
+    json: Path | None = None,
+    m: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True)] = None,
+    annot: str | None = None,
+    frq: str | None = None,
+    options: LDSCOptions = LDSCOptions(),
+) -> None:
+    """Estimates heritability and confounding by LD score regression, with LDSC's estimators.
+
+    Parameters
+    ----------
+    sumstats
+        Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`).
+    ref_ld
+        LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome.
+    w_ld
+        LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation.
+    json
+        File to write the results to.
+    m
+        Number of variants of each annotation, in place of the .l2.M_5_50 files.
+    annot
+        .annot files of overlapping annotations, for their heritability and enrichment.
+    frq
+        PLINK .frq files of the same variants, to count only those above 5 % in --annot.
+    """
+    reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)
+    weights = reference if w_ld is None else read_ld_scores(w_ld)
+    trait = read_sumstats(sumstats)
+    result = ld_score_regression(
+        trait,
+        reference,
+        weights,
+        None if m is None else np.array(m),
+        two_step=options.two_step or None,
+        intercept=options.intercept,
+        num_blocks=options.num_blocks,
+        chi2_max=options.chi2_max,
+        overlap=None if annot is None else read_overlap(annot, reference, frequencies=frq),
+    )
+    if json is not None:
+        inputs = {"sumstats": sumstats, **{file.name: file for file in reference.files}}
+        config = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "annot": annot, "frq": frq}
+        files.write_json(json, {**result.as_dict(), "provenance": files.provenance(config, inputs)})
+    print(summary(trait.trait, result))
+
+
+def summary(trait: str, result: LDSCResult) -> str:
+    """The results as text for the terminal."""
+    free = result.intercept_se is not None
+    lines = [
+        *(f"note: {note}" for note in result.notes),
+        f"{trait}: {result.n_variants} variants, {result.num_blocks} jackknife blocks",
+        f"h2 (observed scale)  {result.h2:.4f} ({result.h2_se:.4f})",
+        f"intercept            {result.intercept:.4f} ({f'{result.intercept_se:.4f}' if free else 'given'})",
+        f"mean chi2            {result.mean_chi2:.4f}",
+        f"lambda GC            {result.lambda_gc:.4f}",
+    ]
+    if result.ratio is not None:
+        lines.append(f"ratio                {result.ratio:.4f} ({result.ratio_se:.4f})")
+    if len(result.annotations) > 1:
+        width = max(len(annotation.name) for annotation in result.annotations)
+        lines += ["", f"{'annotation':<{width}}  coefficient (se)              share of h2 (se)   enrichment (se)"]
+        lines += [
+            f"{each.name:<{width}}  {each.coefficient:11.4e} ({each.coefficient_se:10.4e})   "
+            f"{each.proportion_h2:7.4f} ({each.proportion_h2_se:.4f})   {each.enrichment:8.4f} ({each.enrichment_se:.4f})"
+            for each in result.annotations
+        ]
+    return "\n".join(lines)
