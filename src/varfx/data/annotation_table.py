@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32
 from numpy import ndarray
 
 from varfx.data import files, variants
-from varfx.data.variant_codes import SWAPPED, encode, find
+from varfx.data.variant_codes import SWAPPED, encode, find, in_several_rows
 from varfx.errors import DataError
 
 KIND = "annotations"
@@ -133,8 +133,9 @@ def check_annotations(table: pl.DataFrame, *, source: str) -> None:
             "Use null for a missing value.",
             source=source,
         )
+    (coded,) = encode([table], both_strands=False, sources=[source])
     variants.require_no(
-        variants.duplicated(table.drop("variant_id")),
+        pl.Series(in_several_rows(coded.key)),
         table,
         "the same variant stands more than once",
         "Keep one row of each.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -62,8 +63,8 @@ class Intervals:
         total = np.full(base.size, -np.inf if combine == "max" else 0.0)
         count = np.zeros(base.size, dtype=np.int64)
         covered = np.concatenate([[0], np.cumsum(high - low)])
-        cuts = np.searchsorted(covered, np.arange(0, covered[-1], _PAIRS_AT_ONCE), side="right") - 1
-        for begin, end in zip(cuts, [*cuts[1:], scored.size], strict=True):
+        blocks = np.searchsorted(covered, np.arange(0, covered[-1], _PAIRS_AT_ONCE), side="right") - 1
+        for begin, end in pairwise([*blocks, scored.size]):
             length = (high - low)[begin:end]
             which = np.repeat(np.arange(begin, end), length)
             offset = np.arange(which.size) - np.repeat(np.cumsum(length) - length, length)
@@ -138,7 +139,7 @@ def _lines(path: Path, content: bytes) -> pl.DataFrame:
         encoding="utf8-lossy",
         truncate_ragged_lines=True,
     ).with_row_index("number", offset=1)
-    line = pl.col("line").fill_null("").str.strip_chars()
+    line = pl.col("line").fill_null("").str.strip_chars_start().str.strip_chars_end(" \r")  # an empty score stays
     header = line.str.contains(r"^(#|track\b|browser\b)") | (line == "")
     lines = lines.with_columns(line).filter(~header)
     if not lines.height:
