@@ -75,9 +75,9 @@ def _block(generator: np.random.Generator, chroms: np.ndarray, positions: np.nda
 
 def clean_file(path: str, out: str) -> None:
     """What is measured, in its own process."""
-    from varfx.data.gwas import CleanOptions, clean
+    from varfx.data.gwas import clean
 
-    clean(path, out=out, n=PEOPLE, filters=CleanOptions(min_info=0.6, min_maf=0.01))
+    clean(path, out=out, n=PEOPLE)
 
 
 def main() -> int:

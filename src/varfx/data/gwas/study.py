@@ -56,9 +56,9 @@ def read_sidecar(path: Path) -> Study:
     samples = [sample for sample in _as_list(facts.get("samples")) if isinstance(sample, dict)]
     remarks = []
     expected = facts.get("data_file_md5sum")
-    if isinstance(expected, str):
+    if expected is not None:
         with open(path, "rb") as file:
-            if hashlib.file_digest(file, "md5").hexdigest() != expected.strip().lower():
+            if hashlib.file_digest(file, "md5").hexdigest() != str(expected).strip().lower():
                 remarks.append("the file's MD5 differs from the sidecar's data_file_md5sum")
     traits = _as_list(facts.get("trait_description"))
     return Study(

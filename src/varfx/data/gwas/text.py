@@ -66,6 +66,8 @@ class Table:
         block = _normalised(block, self.separator)
         every = [str(number) for number in range(len(self.names))]
         wanted = [str(number) for number in columns]
+        if block.startswith(b"\n") or b"\n\n" in block:  # Arrow would take an empty line for a row of empty fields
+            raise self._fault(block, before, "it has empty lines")
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(block),
@@ -120,7 +122,8 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     except (OSError, ValueError) as error:
         raise FormatError(f"`{path}` cannot be opened: {_one_line(str(error))}.") from error
     if first == _PARQUET:
-        return Table(path, tuple(_parquet_file(path).schema_arrow.names), (), None)
+        names = _parquet_file(path).schema_arrow.names
+        return Table(path, tuple(name.removeprefix("#") for name in names), (), None)
     preamble, header = _header(path)
     if header.startswith(b"#"):
         header = header[1:]

@@ -1,0 +1,115 @@
+"""`varfx sumstats`: GWAS summary statistics from the files of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from varfx.data.gwas.clean import CleanOptions
+from varfx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from varfx.data.sumstats import SumStats
+
+app = cyclopts.App(name="sumstats", help="GWAS summary statistics: read any common format, check, filter, convert.")
+
+_NO_FILTERS = CleanOptions()
+
+
+@app.command
+def clean(
+    file: Path,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    n: str | None = None,
+    trait: str | None = None,
+    filters: Annotated[CleanOptions, Parameter(name="*")] = _NO_FILTERS,
+    columns: str | None = None,
+    na: str | None = None,
+    positions_from: Path | None = None,
+) -> None:
+    """Checks and converts a GWAS file of any common format into `*.sumstats.parquet`.
+
+    The format is recognised by the header: BOLT-LMM, alkesgroup UKBB, fastGWA, REGENIE (also --htp), SAIGE,
+    PLINK2 .glm, GWAS-SSF (with its YAML), GWAS-VCF, COJO .ma, LDSC, PolyFun; plain, gzip, bgzip, zstd or Parquet.
+    Nothing is changed or dropped silently: the table at the end counts every step, and the output keeps it.
+
+    ```
+    varfx sumstats clean bolt.stats.gz -o height.sumstats.parquet --n 450000 --min-info 0.6
+    varfx sumstats clean t2d.regenie.gz -o t2d.sumstats.parquet --min-maf 0.01 --drop-mhc
+    varfx sumstats clean odd.txt -o odd.sumstats.parquet --n 2e4,8e4 --columns effect_allele=A1,other_allele=A2,z=T
+    ```
+
+    Parameters
+    ----------
+    file
+        The GWAS file.
+    out
+        The file to write, by convention NAME.sumstats.parquet.
+    n
+        Sample size N, needed where the file has none; or CASES,CONTROLS of a binary trait, which also scales the N of
+        a file to the effective size 4 / (1 / cases + 1 / controls).
+    trait
+        Name of the trait; by default the file's own, or its name.
+    filters
+        Which variants to keep.
+    columns
+        ROLE=NAME,... for a header that no format fits: roles are chrom, position, variant_id, effect_allele,
+        other_allele, eaf, info, n, n_case, n_control, z, beta, odds_ratio, se, chisq, neg_log10_p, p.
+    na
+        Words that mark missing values in this file, separated by commas, beside those of its format.
+    positions_from
+        A .bim, .pvar or table with rsIDs, positions and alleles, for COJO and LDSC files, which have no positions.
+    """
+    from varfx.data.gwas import clean as clean_file
+
+    stats = clean_file(
+        file,
+        out=out,
+        n=n,
+        trait=trait,
+        filters=filters,
+        columns=_mapping(columns) if columns else None,
+        na=na.split(",") if na else (),
+        positions_from=positions_from,
+    )
+    _show(stats, file, out)
+
+
+def _mapping(text: str) -> dict[str, str]:
+    """`{role: column name}` of "role=NAME,role=NAME"."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    for role, equals, name in pairs:
+        if not (role and equals and name):
+            raise ConfigError(f"`--columns` is {text[:60]!r}; it must read ROLE=NAME,ROLE=NAME,...")
+    return {role.strip(): name.strip() for role, _, name in pairs}
+
+
+def _show(stats: SumStats, file: Path, out: Path) -> None:
+    """Prints the ledger and what the statistics look like."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from varfx.data.gwas.summary import summarise
+
+    ledger = Table("step", "variants", "what", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
+    ledger.columns[1].justify = "right"
+    for entry in stats.metadata["ledger"]:
+        ledger.add_row(str(entry["step"]), f"{entry['variants']:,}", Text(str(entry["note"])))
+    console = Console(soft_wrap=False)
+    console.print(ledger)
+    summary = summarise(stats.table)
+    lines = {
+        "trait": stats.trait,
+        "n": f"{summary.n_min:,.0f} to {summary.n_max:,.0f}",
+        "mean chi2": f"{summary.mean_chisq:.4g}",
+        "lambda_GC": f"{summary.lambda_gc:.4g}",
+        "lead variant": f"{summary.lead} (z = {summary.lead_z:.4g})",
+        "written": str(out),
+    }
+    for name, value in lines.items():
+        console.print(Text(f"{name:<13}{value}"), soft_wrap=True)
