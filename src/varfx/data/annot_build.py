@@ -135,7 +135,7 @@ def build_annotations(
         inputs.append({"source": str(table.path), "channels": list(values), "counts": counts})
     channels = [pl.Series(name, values, dtype=pl.Float32, nan_to_null=True) for name, values in columns.items()]
     return Annotations(
-        table=panel.select(KEY_SCHEMA).with_columns(channels),
+        table=panel.select(list(KEY_SCHEMA)).with_columns(channels),
         metadata={**(metadata or {}), "annotation_inputs": inputs},
     )
 
