@@ -33,6 +33,7 @@ from varfx.errors import DataError, FormatError
 
 logger = logging.getLogger(__name__)
 CHUNK_GENOTYPES = 1 << 24  # genotypes held at once while reading
+ROUNDING = 1e-10  # a variance below this share of the mean square is rounding of dosages, in any feasible sample
 
 People = str | os.PathLike[str] | Sequence[str]
 
@@ -138,14 +139,16 @@ class GenotypePanel:
         sieve.drop(sieve.sites.select(unplaced.alias("bad"))["bad"], "unplaced")
         sieve.drop(sieve.sites["effect_allele"].str.contains(",", literal=True), "multi-allelic")
         sieve.drop(variants.bad_alleles(sieve.sites), "alleles outside ACGT")
-        called, total, squares = (pl.Series(m) for m in _moments(file, sieve.sites["row"].to_numpy(), people))
+        called, total, squares = _moments(file, sieve.sites["row"].to_numpy(), people)
         sieve.sites = sieve.sites.with_columns(
-            eaf=pl.Series(total / (2 * called)), has_variance=pl.Series(called * squares > total**2), called=called
+            called=pl.Series(called),
+            eaf=pl.Series(total) / (2 * pl.Series(called)),
+            constant=pl.Series(called * squares - total**2 <= ROUNDING * called * squares),
         )
         sieve.drop(sieve.sites["called"] == 0, "no genotypes")
-        sieve.drop(~sieve.sites["has_variance"], "no variance")
+        sieve.drop(sieve.sites["constant"], "no variance")
         sieve.drop_rare(maf)
-        return sieve.sites.drop("called", "has_variance"), sieve.dropped
+        return sieve.sites.drop("called", "constant"), sieve.dropped
 
 
 def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
@@ -161,8 +164,7 @@ def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
 def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     """Per variant the number of people with a genotype, the sum of their counts, and of the counts' squares.
 
-    All three are exact in float64 (counts are whole, or dosages in steps of 2^-14), so that a variance of zero is
-    found as zero.
+    Whole counts make all three exact in float64.
     """
     called, total, squares = np.zeros(rows.size), np.zeros(rows.size), np.zeros(rows.size)
     for chunk in _chunks(np.arange(rows.size), people.size):

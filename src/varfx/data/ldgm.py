@@ -275,7 +275,7 @@ def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tu
 def _read_sites(block: _Block, population: str) -> pl.DataFrame:
     """All variants of a block: `SCHEMA` and `index`."""
     columns = ("index", "anc_alleles", "deriv_alleles", "site_ids", "position", population)
-    table = read_with_header(block.sites, columns, "variants", separator=",")
+    table = read_with_header(block.sites, columns, "variants", separator=",", may_be_empty="site_ids")
     return table.select(
         pl.lit(block.chrom).alias("chrom"),
         whole_numbers(table, "position", block.sites).alias("position"),

@@ -28,19 +28,23 @@ def read_headerless(path: Path, names: Sequence[str], what: str, *, separator: s
         separator: one character; runs of blanks count as a tab.
 
     Raises:
-        FormatError: no such file, empty, or rows with another number of fields.
+        FormatError: no such file, empty, rows with another number of fields, or an empty field.
     """
     content = _content(path)
     first = content.partition(b"\n")[0]
-    if not content.strip():
-        raise FormatError(f"`{path}` is empty: it should list {what}, one per row. Check that it was written whole.")
     if separator == "\t" and (b" " in first or b"\r" in first):
         content = re.sub(rb"[ \t\r]+", b"\t", content)
         content = re.sub(rb"(?m)^\t|\t$", b"", content)
-    return _parse(path, content, list(names), has_header=False, separator=separator)
+    frame = _parse(path, content, list(names), has_header=False, separator=separator) if content.strip() else None
+    if frame is None or not frame.height:
+        raise FormatError(f"`{path}` is empty: it should list {what}, one per row. Check that it was written whole.")
+    _require_filled(frame, names, path)
+    return frame
 
 
-def read_with_header(path: Path, columns: Sequence[str], what: str, *, separator: str = "\t") -> pl.DataFrame:
+def read_with_header(
+    path: Path, columns: Sequence[str], what: str, *, separator: str = "\t", may_be_empty: str | None = None
+) -> pl.DataFrame:
     """Some columns of a table whose first line names them, as strings; lines that begin with "##" are passed over.
 
     Args:
@@ -48,9 +52,11 @@ def read_with_header(path: Path, columns: Sequence[str], what: str, *, separator
         columns: the names needed; a "#" before the first name of the header is ignored.
         what: the rows in words, e.g. "variants".
         separator: one character.
+        may_be_empty: a column whose empty fields become null; elsewhere they are errors.
 
     Raises:
-        FormatError: no such file, empty, damaged compression, a missing column, or rows of another length.
+        FormatError: no such file, empty, damaged compression, a missing column, an empty field, or rows of another
+            length.
     """
     content = _content(path)
     lines = itertools.dropwhile(lambda line: line.startswith(b"##"), io.BytesIO(content))
@@ -69,6 +75,7 @@ def read_with_header(path: Path, columns: Sequence[str], what: str, *, separator
     frame = _parse(path, content, names, has_header=True, separator=separator).select(columns)
     if not frame.height:
         raise FormatError(f"`{path}` lists no {what}: there is nothing after its header.")
+    _require_filled(frame, [name for name in columns if name != may_be_empty], path)
     return frame
 
 
@@ -142,14 +149,30 @@ def _parse(path: Path, content: bytes, names: list[str], *, has_header: bool, se
             comment_prefix="##",
         )
     except pl.exceptions.PolarsError as error:
-        raise _fault(path, content, len(names), has_header, separator) from error
+        fault = _fault(path, content, len(names), has_header, separator)
+        raise fault or FormatError(
+            f"`{path}` is not a table of UTF-8 text. Check that it was written whole."
+        ) from error
     if frame[names[-1]].has_nulls():
-        raise _fault(path, content, len(names), has_header, separator)
+        # Short rows are filled up with nulls.
+        fault = _fault(path, content, len(names), has_header, separator)
+        if fault is not None:
+            raise fault
     return frame
 
 
-def _fault(path: Path, content: bytes, expected: int, has_header: bool, separator: str) -> FormatError:
-    """The error for a table that cannot be parsed, naming the rows at fault."""
+def _require_filled(frame: pl.DataFrame, columns: Sequence[str], path: Path) -> None:
+    for column in columns:
+        empty = frame[column].is_null()
+        if empty.any():
+            raise FormatError(
+                f"`{path}`: `{column}` is empty in {empty.sum()} of {frame.height} rows, first row "
+                f"{int(empty.arg_max() or 0) + 1}. Check that the file was written whole."
+            )
+
+
+def _fault(path: Path, content: bytes, expected: int, has_header: bool, separator: str) -> FormatError | None:
+    """The error that names the rows with another number of fields, if there are any."""
     lines = [line for line in content.split(b"\n") if line.strip(b"\r") and not line.startswith(b"##")]
     rows = lines[1:] if has_header else lines
     fields = [row.count(separator.encode()) + 1 for row in rows]
@@ -159,4 +182,4 @@ def _fault(path: Path, content: bytes, expected: int, has_header: bool, separato
             f"`{path}`: {expected} columns are expected, but {len(bad)} of {len(rows)} rows have another number, "
             f"first row {bad[0] + 1} with {fields[bad[0]]}. Check the file."
         )
-    return FormatError(f"`{path}` has empty fields, or is not UTF-8 text. Check that it was written whole.")
+    return None

@@ -42,7 +42,7 @@ def read_npz(path: Path, size: int, table: Path) -> Float32[ndarray, "variant va
         DataError: an r that is NaN or beyond [-1, 1], both triangles that disagree, or another diagonal.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             shape = tuple(int(length) for length in archive["shape"])
             layout = archive["format"].astype(str).item()
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
