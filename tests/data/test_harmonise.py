@@ -244,6 +244,7 @@ def test_ledger_counts_each_rule() -> None:
     assert result.reference_row.tolist() == [0, 1, 2, 4, 9]
     assert result.sign.tolist() == [1, -1, -1, 1, -1]
     assert result.ledger.to_dict()["source"] == "gwas"
+    assert list(result.ledger)[2] == {"step": "matched as is", "variants": 2}
 
 
 def grid(count: int, *, start: int = 1000, step: int = 100, prefix: str = "rs", seed: int = 0) -> pl.DataFrame:
@@ -281,7 +282,9 @@ def test_palindromes_without_frequencies_are_dropped_with_a_remedy() -> None:
     result = harmonise(table, reference, source="gwas", reference_name="panel")
     assert result.table_row.tolist() == [0]
     assert result.ledger.counts["palindromic, dropped"] == 1
-    assert "no allele frequencies. Add frequencies, or keep palindromes" in result.ledger.notes[0]
+    assert "1 palindromic variants were dropped because `gwas` has no allele frequencies. Add" in result.ledger.notes[0]
+    reverse = harmonise(reference, table, source="gwas", reference_name="panel")
+    assert "because `panel` has no allele frequencies" in reverse.ledger.notes[0]
     kept = harmonise(table, reference, source="gwas", reference_name="panel", palindromes="keep")
     assert kept.sign.tolist() == [1, -1]
     with pytest.raises(HarmonisationError, match=r"none of its 1 variants found in `panel` is left: 1 are palindromic"):

@@ -160,18 +160,22 @@ def harmonise(
     plain = keep & ~coded.palindrome
     notes = _frequency_notes(plain, sign, frequency, target_frequency, source, reference_name)
     ledger = _ledger(table, reference, coded, match, turned, sign, keep, too_different, unplaced)
-    if palindromes == "frequency" and not np.isfinite(frequency[coded.palindrome & (match.row >= 0)]).any():
-        dropped = ledger["palindromic, dropped"]
-        if dropped:
-            notes.append(
-                f"{dropped} palindromic variants were dropped because `{source}` or `{reference_name}` has no allele "
-                "frequencies. Add frequencies, or keep palindromes if both are known to be on one strand."
-            )
+    dropped = ledger["palindromic, dropped"]
+    lacking = [
+        name
+        for name, known in ((source, frequency), (reference_name, target_frequency))
+        if not np.isfinite(known).any()
+    ]
+    if palindromes == "frequency" and dropped and lacking:
+        notes.append(
+            f"{dropped} palindromic variants were dropped because `{'` and `'.join(lacking)}` has no allele frequencies. "
+            "Add frequencies, or keep palindromes if both are known to be on one strand."
+        )
     keep &= ~too_different
     if not keep.any():
         raise HarmonisationError(
             f"`{source}`: none of its {(match.row >= 0).sum()} variants found in `{reference_name}` is left: "
-            f"{ledger['palindromic, dropped']} are palindromic and their strand is unknown, {too_different.sum()} "
+            f"{dropped} are palindromic and their strand is unknown, {too_different.sum()} "
             'have too different frequencies. Add allele frequencies, or use palindromes="keep".'
         )
     for note in notes:
