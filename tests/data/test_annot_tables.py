@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varfx.data.annot_tables import AlignedTable, align, read_annotation_table
+from varfx.data.annot_align import AlignedTable, align
+from varfx.data.annot_tables import read_annotation_table
 from varfx.data.variants import SCHEMA
 from varfx.errors import ConfigError, DataError, FormatError, HarmonisationError, VarfxError
 

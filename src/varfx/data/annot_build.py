@@ -14,7 +14,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from varfx.data import bed
-from varfx.data.annot_tables import align, read_annotation_table
+from varfx.data.annot_align import align
+from varfx.data.annot_tables import read_annotation_table
 from varfx.data.annotation_table import KEY_SCHEMA, Annotations
 from varfx.data.harmonise import Ledger, harmonise
 from varfx.data.variants import CHROMOSOMES
