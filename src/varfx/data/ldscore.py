@@ -112,34 +112,17 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     Raises:
         FormatError: there is none, or a folder holds several sets.
     """
-    text = os.fspath(path)
-    whole = Path(text)
-    if whole.is_file():
-        return [whole]
-    if whole.is_dir():
-        patterns = sorted(
-            {
-                re.sub(r"(?<![0-9A-Za-z])(?:chr)?(\d{1,2}|X)(?=\.l2\.ldscore)", "@", file.name)
-                for file in whole.iterdir()
-                if file.name.endswith(SUFFIXES)
-            }
-        )
-        if len(patterns) > 1:
-            raise FormatError(
-                f"`{text}` holds {len(patterns)} sets of LD scores: {', '.join(patterns[:3])}. "
-                "Give one as a pattern, with @ for the chromosome."
-            )
-        text = str(whole / patterns[0]) if patterns else text
-    pattern = text if "@" in text or whole.is_dir() else text + "@"
-    single = [] if "@" in text else [Path(text + suffix) for suffix in SUFFIXES]
-    endings = ("", *SUFFIXES)
-    for candidate in single:
-        if candidate.is_file():
-            return [candidate]
-    found = []
+    pattern = os.fspath(path)
+    if Path(pattern).is_dir():
+        pattern = _pattern_in(Path(pattern))
+    found = [Path(pattern + ending) for ending in ("", *SUFFIXES) if Path(pattern + ending).is_file()][:1]
+    if found:
+        return found
+    if "@" not in pattern:
+        pattern += "@"
     for chrom in CHROMOSOMES:
         stems = (pattern.replace("@", chrom), pattern.replace("@", f"chr{chrom}"))
-        candidates = [Path(stem + ending) for stem in stems for ending in endings]
+        candidates = [Path(stem + ending) for stem in stems for ending in ("", *SUFFIXES)]
         found += [file for file in candidates if file.is_file()][:1]
     if not found:
         raise FormatError(
@@ -147,6 +130,19 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
             "Give a file, a folder, a prefix, or a pattern with @ for the chromosome."
         )
     return found
+
+
+def _pattern_in(folder: Path) -> str:
+    """The path of a folder's only set of LD scores, with @ for the chromosome if it is split by chromosome."""
+    chromosome = re.compile(r"(?<![0-9A-Za-z])(?:chr)?(?:\d{1,2}|X)(?=\.l2\.ldscore)")
+    names = {file.name for file in folder.iterdir() if file.name.endswith(SUFFIXES)}
+    patterns = sorted({chromosome.sub("@", name) for name in names})
+    if len(patterns) > 1:
+        raise FormatError(
+            f"`{folder}` holds {len(patterns)} sets of LD scores: {', '.join(patterns[:3])}. "
+            "Give one as a pattern, with @ for the chromosome."
+        )
+    return str(folder / patterns[0]) if patterns else str(folder / "@")
 
 
 def join_sumstats(sumstats: SumStats, ref_ld: LDScores, weight_ld: LDScores) -> JoinedScores:

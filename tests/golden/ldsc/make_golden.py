@@ -58,8 +58,8 @@ TRAITS = {
 #: simulated on the real LD scores of Europeans: name of the case: (trait, options of ldsc); the trait's number of
 #: variants is the number of those drawn
 EUR_CASES: dict[str, tuple[Trait, tuple[str, ...]]] = {
-    "many": (Trait(0.5, 100000, 1.1, 21, num_variants=700_000), ()),
-    "many_null_varying_n": (Trait(0.02, 60000, 1.02, 22, num_variants=300_000, n_varies=True), ("--two-step", "15")),
+    "many": (Trait(0.5, 100000, 1.1, 21, num_variants=400_000), ()),
+    "many_null_varying_n": (Trait(0.02, 60000, 1.02, 22, num_variants=220_000, n_varies=True), ("--two-step", "15")),
     "few": (Trait(0.8, 400000, 1.3, 23, num_variants=2_000, n_varies=True), ("--n-blocks", "100")),
     "fixed": (Trait(0.3, 200000, 1.0, 24, num_variants=210_000, n_varies=True), ("--intercept-h2", "1.02")),
 }
@@ -150,11 +150,15 @@ def write_sumstats(trait: Trait, path: Path) -> None:
     _write_simulated(trait, table["SNP"].to_numpy(), table["baseL2"].to_numpy(), M_5_50[0], path)
 
 
-def write_eur_sumstats(trait: Trait, folder: Path, path: Path) -> None:
-    """The same on the LD scores `eur_w_ld_chr`."""
+def read_eur_ld_scores(folder: Path) -> pl.DataFrame:
+    """`SNP, L2` of `eur_w_ld_chr` in genome order, as varfx reads them."""
     parts = [pl.read_csv(folder / f"{chrom}.l2.ldscore.gz", separator="\t") for chrom in range(1, 23)]
-    table = pl.concat([part.select("SNP", "L2") for part in parts])
-    _write_simulated(trait, table["SNP"].to_numpy(), table["L2"].to_numpy(), 1173569.0, path)
+    return pl.concat([part.sort("BP", maintain_order=True).select("SNP", "L2") for part in parts])
+
+
+def write_eur_sumstats(trait: Trait, names: np.ndarray, ld_score: np.ndarray, path: Path) -> None:
+    """The same as `write_sumstats` on the LD scores `eur_w_ld_chr`, in genome order."""
+    _write_simulated(trait, names, ld_score, 1173569.0, path)
 
 
 def _write_simulated(trait: Trait, names: np.ndarray, ld_score: np.ndarray, num_variants: float, path: Path) -> None:
@@ -255,8 +259,10 @@ def main() -> None:
             golden["height_chisq_max"] = run_ldsc(program, [*inputs, "--chisq-max", "450"], folder)
             (HERE / "height.json").write_text(json.dumps(golden, indent=1) + "\n")
             golden = {}
+            scores = read_eur_ld_scores(options.eur_ld)
+            names, ld_score = scores["SNP"].to_numpy(), scores["L2"].to_numpy()
             for case, (simulated, arguments) in EUR_CASES.items():
-                write_eur_sumstats(simulated, options.eur_ld, folder / f"eur_{case}.sumstats")
+                write_eur_sumstats(simulated, names, ld_score, folder / f"eur_{case}.sumstats")
                 inputs[1] = f"eur_{case}.sumstats"
                 golden[case] = run_ldsc(program, [*inputs, *arguments], folder)
             (HERE / "eur_simulated.json").write_text(json.dumps(golden, indent=1) + "\n")
