@@ -1,1 +1,13 @@
-"""cli."""
+"""The command line: parses, calls, prints. A user's mistake is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `varfx` and exits: 0 when all went well, 2 for a user's mistake, 130 after Ctrl-C."""
+    from varfx.cli.app import run
+
+    sys.exit(run(sys.argv[1:] if argv is None else argv))

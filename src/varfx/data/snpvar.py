@@ -66,7 +66,7 @@ def _read(path: str | os.PathLike[str]) -> pl.DataFrame:
     if files.table_kind(path) == PREDICTION_KIND:
         return files.read_table(path, kind=PREDICTION_KIND)[0]
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(Path(path))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FormatError(f"`{path}` cannot be read as parquet: {error}.") from error
 

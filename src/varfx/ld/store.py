@@ -155,9 +155,9 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
 
 def finish_panel(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
     """Adds the tables and the manifest to a folder whose windows are all written."""
-    variants = variants.select(VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
+    variants = variants.select(*VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
     files.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
-    windows = windows.select(WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
+    windows = windows.select(*WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
     files.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
     files.seal_directory(root)
 

@@ -32,6 +32,6 @@ def tile(variants: pl.DataFrame, core: int) -> list[Core]:
     """
     if core <= 0:
         raise ConfigError(f"`core` must be a positive number of bases, got {core}. The usual value is 1000000.")
-    starts = variants.select("chrom", start=(pl.col("position") - 1) // core * core, position="start")
-    cells = in_genome_order(starts.unique()) if starts.height else starts
-    return [Core(chrom, start, start + core) for chrom, start in cells.select("chrom", "start").iter_rows()]
+    starts = variants.select("chrom", position=(pl.col("position") - 1) // core * core)
+    cells = in_genome_order(starts.unique())
+    return [Core(chrom, start, start + core) for chrom, start in cells.iter_rows()]

@@ -63,6 +63,10 @@ class VariancePrior(nn.Module):
         """Residual variance of z, per trait."""
         return self.log_sigma2.exp()
 
+    def sigma2_values(self) -> list[float]:
+        """Residual variance of z per trait, as numbers."""
+        return [float(value) for value in self.sigma2.detach()]
+
     def forward(
         self, features: Float[Tensor, "variant feature"], heterozygosity: Float[Tensor, " variant"]
     ) -> Float[Tensor, "variant trait"]:

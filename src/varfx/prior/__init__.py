@@ -1,1 +1,22 @@
-"""prior."""
+"""Priors from GWAS: what the command line calls; the Python API has the same words."""
+
+from varfx.prior.benchmark import Evaluation, evaluate, evaluate_variances
+from varfx.prior.fit import fit
+from varfx.prior.predict import predict, write_prediction
+from varfx.prior.run import Run, open_run
+from varfx.prior.split import SplitConfig
+from varfx.prior.weights import weights, write_weights
+
+__all__ = [
+    "Evaluation",
+    "Run",
+    "SplitConfig",
+    "evaluate",
+    "evaluate_variances",
+    "fit",
+    "open_run",
+    "predict",
+    "weights",
+    "write_prediction",
+    "write_weights",
+]

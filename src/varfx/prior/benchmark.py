@@ -85,7 +85,7 @@ def evaluate(
         )
     scores, data = _score_run(first, reference, files, annotations, windows, progress)
     nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
-    sigma2 = [float(value) for value in first.model.sigma2]
+    sigma2 = first.model.sigma2_values()
     traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
     for entry, trait in zip(traits, first.record["traits"], strict=True):
         entry["alpha"], entry["n_ref"] = trait["alpha"], trait["n_ref"]
@@ -191,7 +191,7 @@ def _score_run(
     )
     model = run.model.double()
     variance_of: VarianceOf = lambda window: model(window.features, window.heterozygosity)  # noqa: E731
-    sigma2 = [float(value) for value in model.sigma2]
+    sigma2 = model.sigma2_values()
     return score_windows(data, windows, variance_of, sigma2, progress=progress), data
 
 

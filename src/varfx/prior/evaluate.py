@@ -47,7 +47,7 @@ class WindowScores:
     def log_p_null(self, sigma2: Sequence[float]) -> Float[ndarray, "window trait"]:
         """Log p of each window without any heritability, w ~ N(0, sigma2 I)."""
         variance = np.asarray(sigma2)
-        return -0.5 * (self.rank * np.log(2 * math.pi * variance) + self.sum_squares / variance)
+        return np.asarray(-0.5 * (self.rank * np.log(2 * math.pi * variance) + self.sum_squares / variance))
 
 
 @torch.no_grad()

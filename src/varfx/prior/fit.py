@@ -100,9 +100,10 @@ def fit(
             {
                 "name": trait.name,
                 "n_ref": trait.n_ref,
-                "sigma2": float(prior.sigma2[i]),
+                "sigma2": prior.sigma2_values()[i],
                 "sigma2_null": nulls[i],
-                "alpha": float(prior.alpha[i]),
+                "alpha": float(prior.alpha.detach()[i]),
+                "matched": int(np.isfinite(trait.z).sum()),
                 "ledger": ledgers[i],
             }
             for i, trait in enumerate(data.traits)
@@ -154,6 +155,7 @@ def _begin(out: Path, provenance: dict[str, Any], *, resume: bool, overwrite: bo
         raise StoreError(f"`{out}` cannot be written: the folder `{out.parent}` does not exist. Create it first.")
     out.mkdir()
     files.write_json(begun, identity)
+    (out / "checkpoints").mkdir()
     return out
 
 

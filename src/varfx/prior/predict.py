@@ -55,7 +55,8 @@ def predict(run: PathLike, *, annotations: PathLike | None = None, panel: PathLi
         variants = panel_variants(reference, traits)
     else:
         assert table is not None
-        variants = table.variants()
+        eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
+        variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
     f = variances(fitted, variants, table)
     names = ["f"] if f.shape[1] == 1 else [f"f.{name}" for name in fitted.trait_names]
     identifiers = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
@@ -79,7 +80,7 @@ def variances(run: Run, variants: pl.DataFrame, annotations: Annotations | None)
     x, p = torch.from_numpy(features).double(), torch.from_numpy(heterozygosity(variants))
     F: Tensor = torch.cat([model(x[i : i + CHUNK], p[i : i + CHUNK]) for i in range(0, max(1, len(p)), CHUNK)])
     n_ref = np.array([trait["n_ref"] for trait in run.record["traits"]])
-    return F.numpy() / n_ref
+    return np.asarray(F.numpy() / n_ref)
 
 
 def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Format | None = None) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -92,14 +93,12 @@ def posterior_means(
         if side is None:
             before = None
         else:
-            mine = (positions > core.start) & (positions <= core.end)
             if joined and before is not None:
                 left = cores[before[0]]
                 low, high = (left.start + left.end) / 2, (core.start + core.end) / 2
                 _assign(effects, positions, (low, high), [before[1], side], f, trait, sigma2)
             else:
                 _assign(effects, positions, (core.start, (core.start + core.end) / 2), [side], f, trait, sigma2)
-            del mine
             before = (index, side)
         progress(index + 1, len(cores), "windows")
     if before is not None:
@@ -156,7 +155,7 @@ def _assign(
     trait: TraitData,
     sigma2: float,
 ) -> None:
-    """Writes the posterior of one or two sides to the variants in (low, high] that stand in all of their panels."""
+    """Writes the posterior given one or two sides to the variants in (low, high]."""
     rows, signal, w = _stacked(sides)
     F = trait.n_ref * f[rows]
     C = (signal * F) @ signal.T
@@ -164,7 +163,6 @@ def _assign(
     solved = cho_solve(cho_factor(C, lower=True), w)
     low, high = bounds
     inside = (positions[rows] > low) & (positions[rows] <= high)
-    inside &= np.isin(rows, sides[0].rows)
     chosen = rows[inside]
     effects[chosen] = f[chosen] * np.sqrt(trait.n_ref) * (signal[:, inside].T @ solved)
 
@@ -196,7 +194,7 @@ def weights(
     run: PathLike,
     *,
     panel: PathLike | None = None,
-    sumstats: list[PathLike] | None = None,
+    sumstats: Sequence[PathLike] | None = None,
     annotations: PathLike | None = None,
     progress: Progress = silent,
 ) -> pl.DataFrame:
@@ -226,7 +224,7 @@ def weights(
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     for i, trait in enumerate(traits):
         suffix = "" if len(traits) == 1 else f".{trait.data.name}"
-        beta = posterior_means(reference, trait.data, f[:, i], float(fitted.model.sigma2[i]), progress=progress)
+        beta = posterior_means(reference, trait.data, f[:, i], fitted.model.sigma2_values()[i], progress=progress)
         weight = np.divide(beta, spread, out=np.full_like(beta, np.nan), where=spread > 0)
         result = result.with_columns(
             pl.Series(f"weight{suffix}", weight).fill_nan(None), pl.Series(f"beta{suffix}", beta)
@@ -273,7 +271,7 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Fo
         body = kept.select(
             identifier.alias("ID"),
             pl.col("effect_allele").alias("A1"),
-            *[pl.col(name).alias(name.upper().replace("WEIGHT", "WEIGHT", 1)) for name in names],
+            *[pl.col(name).alias(name.replace("weight", "WEIGHT", 1)) for name in names],
             pl.col("chrom").alias("CHROM"),
             pl.col("position").alias("POS"),
             pl.col("other_allele").alias("A2"),

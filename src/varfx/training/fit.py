@@ -46,6 +46,8 @@ class TrainConfig:
     """Windows whose gradients make one step."""
     patience: int = 10
     """Checks of the validation windows without improvement before training stops."""
+    min_improvement: float = 0.1
+    """Nats on the validation windows, summed, that count as an improvement."""
     check_every: int = 50
     """Steps between checks, rounded up to whole epochs of the training windows."""
     max_gradient_norm: float = 1.0
@@ -148,15 +150,15 @@ class PriorModule(lightning.LightningModule):
         return batch if device.type == "cpu" else [window.to(device) for window in batch]
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """Mean log p per association on the validation windows."""
+    def validate(self) -> tuple[float, int]:
+        """Log p of the validation windows in nats, and their number of independent associations."""
         self.model.eval()
         total, ranks = 0.0, 0
         for window in in_background(self.data, self.validation_windows):
             log_p, rank = total_log_p(self.model, window if self.device.type == "cpu" else window.to(self.device))
             total, ranks = total + float(log_p), ranks + rank
         self.model.train()
-        return total / max(ranks, 1)
+        return total, ranks
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW in two groups (network; scale, alpha, sigma2) with linear warm-up."""
@@ -208,11 +210,13 @@ class _Watch(lightning.Callback):
     folder: Path
     check_epochs: int
     patience: int
+    min_improvement: float
     progress: Progress
     history: list[History] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int = 0
-    best_value: float = -math.inf
+    best_value: float = -math.inf  # total nats on the validation windows
+    hurdle: float = -math.inf  # what the next check must exceed so as not to be stale
     stale: int = 0
     stopped: str = "max_steps"
 
@@ -231,11 +235,14 @@ class _Watch(lightning.Callback):
     def _check(self, trainer: Any, module: PriorModule) -> None:
         nats, ranks = module.seen
         module.seen = (0.0, 0)
-        value = module.validate()
-        self.history.append(History(trainer.global_step, nats / ranks if ranks else math.nan, value))
+        value, associations = module.validate()
+        train = nats / ranks if ranks else math.nan
+        self.history.append(History(trainer.global_step, train, value / max(associations, 1)))
         if value > self.best_value:
-            self.best_value, self.best_step, self.stale = value, trainer.global_step, 0
+            self.best_value, self.best_step = value, trainer.global_step
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in module.model.state_dict().items()}
+        if value > self.hurdle:
+            self.hurdle, self.stale = value + self.min_improvement, 0
         else:
             self.stale += 1
             if self.stale >= self.patience:
@@ -248,13 +255,14 @@ class _Watch(lightning.Callback):
             "best": self.best,
             "best_step": self.best_step,
             "best_value": self.best_value,
+            "hurdle": self.hurdle,
             "stale": self.stale,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history = [History(int(step), float(train), float(value)) for step, train, value in state["history"]]
         self.best, self.best_step = dict(state["best"]), int(state["best_step"])
-        self.best_value, self.stale = float(state["best_value"]), int(state["stale"])
+        self.best_value, self.hurdle, self.stale = float(state["best_value"]), float(state["hurdle"]), int(state["stale"])
 
 
 def train(
@@ -290,7 +298,7 @@ def train(
             )
     module = PriorModule(model, data, train_windows, validation_windows, config)
     epoch_steps = -(-len(module.train_windows) // config.windows_per_step)
-    watch = _Watch(folder, max(1, -(-config.check_every // epoch_steps)), config.patience, progress)
+    watch = _Watch(folder, max(1, -(-config.check_every // epoch_steps)), config.patience, config.min_improvement, progress)
     with _quiet_lightning():
         trainer = lightning.Trainer(
             accelerator="auto",
@@ -336,8 +344,7 @@ def _quiet_lightning() -> Iterator[None]:
         for each in loggers:
             each.setLevel(logging.WARNING)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\..*")
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(lightning|torch)\..*")
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
             yield
     finally:
         for each, level in zip(loggers, levels, strict=True):

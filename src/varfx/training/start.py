@@ -87,4 +87,4 @@ def _objective(
         rank += whitened.rank
     loss = -total / max(rank, 1)
     gradient = torch.autograd.grad(loss, (scale, alpha, log_sigma2))
-    return float(loss), np.array([float(part) for part in gradient])
+    return float(loss.detach()), np.array([float(part) for part in gradient])

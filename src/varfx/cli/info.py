@@ -1,0 +1,116 @@
+"""`varfx info`: what a file of ours holds, and whether it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from varfx.cli.console import console
+from varfx.data import files
+from varfx.errors import StoreError
+
+
+def info(path: Path, /) -> None:
+    """Say what a file or folder of varfx holds, and whether it is whole.
+
+    Every byte is checked; a damaged or unfinished file is an error.
+
+        varfx info P.ld.zarr
+
+    Args:
+        path: Summary statistics, annotations, an LD panel, a prior, or a run.
+    """
+    if not path.exists():
+        raise StoreError(f"`{path}` does not exist.")
+    rows, metadata = _folder(path) if path.is_dir() else _table(path)
+    table = Table(show_header=False, title=str(path), title_justify="left")
+    for name, value in rows:
+        table.add_row(name, value)
+    provenance = metadata.get("provenance", {})
+    for name in ("varfx", "created"):
+        if name in provenance:
+            table.add_row({"varfx": "made by varfx", "created": "made on"}[name], str(provenance[name]))
+    console.print(table)
+    console.print("whole: every checksum is right")
+
+
+def _table(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    kind = files.table_kind(path)
+    if kind is None:
+        raise StoreError(f"`{path}` was not written by varfx, or is damaged.")
+    frame, metadata = files.read_table(path, kind=kind)
+    rows = [("kind", kind), ("rows", f"{frame.height:,}"), ("columns", ", ".join(frame.columns))]
+    if "trait" in metadata:
+        rows.append(("trait", str(metadata["trait"])))
+    if "chrom" in frame.columns:
+        chroms = frame["chrom"].drop_nulls().unique(maintain_order=True).to_list()
+        rows.append(("chromosomes", ", ".join(chroms)))
+    if "n" in frame.columns:
+        n = frame["n"].to_numpy()
+        rows.append(("n", f"{n.min():,.0f} to {n.max():,.0f}"))
+        rows.append(("mean chi2", f"{float((frame['z'] ** 2).mean() or 0):.4f}"))  # type: ignore[arg-type]
+    return rows, metadata
+
+
+def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    if path.name.endswith(".building"):
+        raise StoreError(
+            f"`{path}` is an unfinished LD panel. Give the same `varfx ld build` command again to finish it."
+        )
+    if (path / "begun.json").is_file() and not (path / files.MANIFEST).is_file():
+        raise StoreError(
+            f"`{path}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
+        )
+    count = files.check_directory(path)
+    if (path / "run.json").is_file():
+        rows, metadata = _run(path)
+    else:
+        rows, metadata = _panel(path)
+    return [*rows, ("files", f"{count:,}")], metadata
+
+
+def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    from varfx.prior import open_run
+
+    run = open_run(path)
+    split = run.record["split"]
+    rows = [
+        ("kind", "run"),
+        ("model", str(run.model.config.kind)),
+        ("parameters", f"{sum(parameter.numel() for parameter in run.model.parameters()):,}"),
+        ("channels", ", ".join(run.standardiser.channels) if run.standardiser else "none"),
+        ("windows", ", ".join(f"{len(names)} {part}" for part, names in split.items())),
+        ("panel", run.record["panel"]),
+    ]
+    traits = [
+        (f"trait {trait['name']}", f"n {trait['n_ref']:,.0f}, sigma2 {trait['sigma2']:.4f}, alpha {trait['alpha']:.3f}")
+        for trait in run.record["traits"]
+    ]
+    return rows + traits, run.record
+
+
+def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    from varfx.ld import open_panel
+
+    panel = open_panel(path)
+    config, windows = panel.metadata["config"], panel.windows
+    ranks = windows["rank"].to_numpy()
+    for index in range(windows.height):
+        panel.window(index)
+    rows = [
+        ("kind", "LD panel"),
+        ("variants", f"{panel.variants.height:,}"),
+        ("people", f"{panel.num_people:,}"),
+        ("windows", f"{windows.height:,} of {config['core']:,} bases, flank {config['flank']:,}"),
+        ("chromosomes", ", ".join(windows["chrom"].unique(maintain_order=True).to_list())),
+        (
+            "rank",
+            f"{ranks.min()} to {ranks.max()}, keeping {config['rank_variance']:g} of the LD variance",
+        ),
+        ("precision of B", str(config["dtype"])),
+        ("missing regions", str(len(panel.metadata["missing"]))),
+        ("size", f"{sum(size for size, _ in files.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+    ]
+    return rows, panel.metadata

@@ -1,0 +1,309 @@
+"""`varfx prior`: fit, evaluate, predict, weights, ldsc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+from cyclopts import Parameter
+from rich.table import Table
+
+from varfx.cli.console import Names, Widths, console, progress_bar
+from varfx.cli.ldsc import ldsc
+from varfx.errors import ConfigError
+
+app = cyclopts.App(name="prior", help="Variance priors: fit, evaluate, predict, and use them.")
+app.command(ldsc)
+
+Out = Annotated[Path, Parameter(alias="-o")]
+Files = Annotated[list[Path], Parameter(negative=())]
+
+
+@app.command
+def fit(
+    *,
+    panel: Path,
+    sumstats: Files,
+    out: Out,
+    annot: Path | None = None,
+    model: Literal["constant", "linear", "mlp"] = "mlp",
+    link: Literal["softplus", "exp"] = "softplus",
+    hidden: Widths = (64, 64),
+    holdout_chrom: Names = (),
+    holdout_fraction: float = 0.0,
+    validation_chrom: Names = (),
+    validation_fraction: float = 0.15,
+    exclude_chrom: Names = (),
+    max_steps: int = 3000,
+    learning_rate: float | None = None,
+    learning_rate_scalars: float = 2e-4,
+    weight_decay: float = 0.01,
+    warmup_steps: int = 100,
+    windows_per_step: int = 1,
+    patience: int = 10,
+    min_improvement: float = 0.1,
+    check_every: int = 50,
+    max_gradient_norm: float = 1.0,
+    seed: int = 0,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Fit a prior by the full marginal likelihood.
+
+    Learns the variance of every variant's effect from summary statistics given LD. Some chromosomes (or a stretch of
+    windows) can be held out for `varfx prior evaluate`; of the rest a part decides when training stops.
+
+        varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --holdout-chrom 20,21,22 --out RUN
+
+    Args:
+        panel: The LD panel (`varfx ld build`).
+        sumstats: Cleaned summary statistics (`varfx sumstats clean`); given several times, the traits share one network.
+        out: The run's folder.
+        annot: Annotations (`varfx annot build`); by default frequency, minor-allele frequency and LD score.
+        model: constant (no features), linear (the paper's generalised linear model), or mlp (a perceptron).
+        link: How a score multiplies the variance: softplus (robust) or exp (log-linear).
+        hidden: Widths of the perceptron's hidden layers.
+        holdout_chrom: Chromosomes held out for evaluation, e.g. 20,21,22.
+        holdout_fraction: Share of the windows held out as one stretch, where no chromosomes are named.
+        validation_chrom: Chromosomes that decide when to stop.
+        validation_fraction: Share of the remaining windows that decides when to stop, as one stretch.
+        exclude_chrom: Chromosomes left out altogether.
+        max_steps: Optimiser steps at most.
+        learning_rate: Of the network and the scale; by default 0.002 for constant and linear, 0.001 for mlp.
+        learning_rate_scalars: Of alpha and sigma2.
+        weight_decay: AdamW's decay of the network's weights.
+        warmup_steps: Steps of linear warm-up.
+        windows_per_step: Windows whose gradients make one step.
+        patience: Checks without improvement before training stops.
+        min_improvement: Nats on the validation windows that count as an improvement.
+        check_every: Steps between two checks of the validation windows.
+        max_gradient_norm: Longer gradients are shortened to this.
+        seed: Of first weights, window order and split.
+        resume: Go on with an interrupted fit.
+        overwrite: Replace a finished run.
+    """
+    from varfx.models import ModelConfig
+    from varfx.prior import SplitConfig
+    from varfx.prior import fit as fit_prior
+    from varfx.training import TrainConfig
+
+    with progress_bar() as progress:
+        run = fit_prior(
+            panel,
+            sumstats,
+            out,
+            annotations=annot,
+            model=ModelConfig(kind=model, link=link, hidden=hidden),
+            training=TrainConfig(
+                max_steps=max_steps,
+                learning_rate=learning_rate,
+                learning_rate_scalars=learning_rate_scalars,
+                weight_decay=weight_decay,
+                warmup_steps=warmup_steps,
+                windows_per_step=windows_per_step,
+                patience=patience,
+                min_improvement=min_improvement,
+                check_every=check_every,
+                max_gradient_norm=max_gradient_norm,
+                seed=seed,
+            ),
+            split=SplitConfig(
+                holdout_chrom=holdout_chrom,
+                holdout_fraction=holdout_fraction,
+                validation_chrom=validation_chrom,
+                validation_fraction=validation_fraction,
+                exclude_chrom=exclude_chrom,
+                seed=seed,
+            ),
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    table = Table("trait", "variants", "n", "sigma2", "sigma2 (null)", "alpha")
+    for trait in run.record["traits"]:
+        matched = trait["matched"]
+        row = (
+            f"{matched:,}",
+            f"{trait['n_ref']:,.0f}",
+            f"{trait['sigma2']:.3f}",
+            f"{trait['sigma2_null']:.3f}",
+            f"{trait['alpha']:.2f}",
+        )
+        table.add_row(trait["name"], *row)
+    console.print(table)
+    outcome, split = run.record["outcome"], run.record["split"]
+    console.print(
+        f"{out}: {model}, {outcome['steps']} steps ({'stopped early' if outcome['stopped'] == 'early' else 'all done'}), best at "
+        f"step {outcome['best_step']}; windows: {len(split['train'])} training, {len(split['validation'])} validation, "
+        f"{len(split['holdout'])} held out, {len(split['gap'])} in gaps",
+        soft_wrap=True,
+    )
+
+
+@app.command
+def evaluate(
+    run: Path | None = None,
+    /,
+    *,
+    snpvar: Path | None = None,
+    sigma2: float = 1.0,
+    panel: Path | None = None,
+    sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    annot: Path | None = None,
+    chrom: Names = (),
+    exclude_chrom: Names = (),
+    compare: Path | None = None,
+    seed: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Score a prior on held-out windows.
+
+    The gain is the log-likelihood of held-out associations under the prior, minus that of no heritability at all (sigma2
+    refitted), in nats, with a 95 % interval over windows. `--snpvar` scores anybody's per-variant variances the same way.
+
+        varfx prior evaluate RUN --compare RUN2 --json OUT.json
+        varfx prior evaluate --snpvar FILE --sigma2 1.0 --panel P.ld.zarr --sumstats S.parquet --chrom 20,21,22
+
+    Args:
+        run: A run of `varfx prior fit`.
+        snpvar: PolyFun's CHR SNP BP A1 A2 SNPVAR, or a table with variant and f.
+        sigma2: Residual variance that goes with --snpvar.
+        panel: Another panel than the run's; needed with --snpvar.
+        sumstats: Other summary statistics than the run's, one per trait; needed with --snpvar.
+        annot: Other annotations than the run's.
+        chrom: Score these chromosomes instead of the held-out windows.
+        exclude_chrom: Leave out these chromosomes.
+        compare: A second run, compared on the same windows.
+        seed: Of the bootstrap.
+        json: Write all numbers to this file.
+    """
+    from varfx.data import files
+    from varfx.prior import evaluate as evaluate_run
+    from varfx.prior import evaluate_variances
+
+    if (run is None) == (snpvar is None):
+        raise ConfigError("give either a RUN or --snpvar FILE, one of the two.")
+    with progress_bar() as progress:
+        if snpvar is not None:
+            if panel is None or not sumstats or len(sumstats) != 1 or compare is not None or annot is not None:
+                raise ConfigError(
+                    "`--snpvar` needs --panel and one --sumstats, and takes neither --compare nor --annot."
+                )
+            result = evaluate_variances(
+                snpvar,
+                panel=panel,
+                sumstats=sumstats[0],
+                sigma2=sigma2,
+                chrom=chrom,
+                exclude_chrom=exclude_chrom,
+                seed=seed,
+                progress=progress,
+            )
+        else:
+            assert run is not None
+            result = evaluate_run(
+                run,
+                panel=panel,
+                sumstats=sumstats,
+                annotations=annot,
+                chrom=chrom,
+                exclude_chrom=exclude_chrom,
+                compare_with=compare,
+                seed=seed,
+                progress=progress,
+            )
+    if json is not None:
+        files.write_json(json, result.to_dict())
+    console.print(_gain_table(result.traits))
+    for note in result.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def _gain_table(traits: list[dict[str, Any]]) -> Table:
+    compared = any("difference" in trait for trait in traits)
+    table = Table("trait", "windows", "variants", "rank", "log p", "gain (nats)", "95 % interval", "sigma2")
+    if compared:
+        table.add_column("difference")
+        table.add_column("95 % interval")
+    for trait in traits:
+        row = [
+            trait["name"], str(trait["n_windows"]), f"{trait['n_variants']:,}", f"{trait['rank']:,}", f"{trait['log_p']:.2f}",
+            f"{trait['gain']:.2f}", interval(trait["gain_ci95"]), f"{trait['sigma2']:.3f}",
+        ]  # fmt: skip
+        if compared:
+            row += [f"{trait['difference']:.2f}", interval(trait["difference_ci95"])]
+        table.add_row(*row)
+    return table
+
+
+def interval(bounds: list[float] | None) -> str:
+    """An interval for the screen."""
+    return "(one window)" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
+
+
+@app.command
+def predict(
+    run: Path,
+    /,
+    *,
+    out: Out,
+    annot: Path | None = None,
+    panel: Path | None = None,
+    format: Literal["parquet", "tsv", "snpvar"] | None = None,
+) -> None:
+    """Write the prior variance f of every variant.
+
+    f is the variance of a variant's effect on standardised genotypes.
+
+        varfx prior predict RUN --out prior.parquet
+        varfx prior predict RUN --out chr22.snpvar.gz
+
+    Args:
+        run: A run of `varfx prior fit`.
+        out: The file; its ending decides the format: .parquet, .snpvar(.gz) (PolyFun's layout), else TSV (.gz).
+        annot: Annotations of other variants, with the run's channels; by default those of the run's panel.
+        panel: The run's panel, if it moved.
+        format: The format, whatever the ending.
+    """
+    from varfx.prior import predict as predict_prior
+    from varfx.prior import write_prediction
+
+    table = predict_prior(run, annotations=annot, panel=panel)
+    write_prediction(table, out, run=run, form=format)
+    console.print(f"{out}: f of {table.height:,} variants", soft_wrap=True)
+
+
+@app.command
+def weights(
+    run: Path,
+    /,
+    *,
+    out: Out,
+    format: Literal["plink", "pgs-catalog"] = "plink",
+    panel: Path | None = None,
+    sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    annot: Path | None = None,
+) -> None:
+    """Write posterior-mean effects: the weights of a polygenic score.
+
+    A variant at a core's edge uses the associations on both its sides: neighbouring cores are taken together.
+
+        varfx prior weights RUN --out weights.tsv
+        plink2 --bfile TARGET --score weights.tsv 1 2 3 header
+
+    Args:
+        run: A run of `varfx prior fit`.
+        out: The file; .gz compresses.
+        format: plink (columns ID A1 WEIGHT, then more) or pgs-catalog (scoring file, format 2.0).
+        panel: Another panel than the run's.
+        sumstats: Other summary statistics than the run's, one per trait.
+        annot: Other annotations than the run's.
+    """
+    from varfx.prior import weights as posterior_weights
+    from varfx.prior import write_weights
+
+    with progress_bar() as progress:
+        table = posterior_weights(run, panel=panel, sumstats=sumstats, annotations=annot, progress=progress)
+    write_weights(table, out, run=run, form=format)
+    console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)
