@@ -329,6 +329,19 @@ class TestBadInput:
         with pytest.raises(FormatError, match=match):
             UkbLD(folder).correlation(np.arange(8), np.arange(8))
 
+    def test_a_flipped_byte_never_changes_a_value_unseen(self, region: tuple[Path, np.ndarray]) -> None:
+        folder, _ = region
+        path, index = folder / f"{STEM}.npz", np.arange(8)
+        whole, expected = path.read_bytes(), UkbLD(folder).correlation(index, index)[0]
+        refused = 0
+        for place in range(0, len(whole), 5):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            try:
+                assert np.array_equal(UkbLD(folder).correlation(index, index)[0], expected)
+            except DataError:
+                refused += 1
+        assert refused > 100
+
     @pytest.mark.parametrize(
         ("content", "match"),
         [

@@ -26,6 +26,17 @@ MAX_ABS_R = 1.001
 SYMMETRY_ATOL = 1e-4
 DIAGONAL_ATOL = 1e-3
 _CHUNK_ENTRIES = 1 << 22
+# What zipfile and numpy raise for archives that are damaged, encrypted, of another compression, or no archives.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    RuntimeError,  # and NotImplementedError
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _BLOCK = 1024
 
 
@@ -45,7 +56,7 @@ def read_npz(path: Path, size: int, table: Path) -> Float32[ndarray, "variant va
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             shape = tuple(int(length) for length in archive["shape"])
             layout = archive["format"].astype(str).item()
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
     if len(shape) != 2 or shape[0] != shape[1]:
         raise FormatError(f"`{path}` holds a matrix of shape {shape}; a square one is needed. Fetch it again.")
@@ -101,7 +112,7 @@ def _entries(path: Path, layout: str) -> Iterator[tuple[ndarray, ndarray, ndarra
             for start in range(0, whole.nnz, _CHUNK_ENTRIES):
                 part = slice(start, start + _CHUNK_ENTRIES)
                 yield whole.row[part], whole.col[part], whole.data[part]
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
 
 
@@ -123,6 +134,8 @@ class _Member:
         if len(content) < count * self._dtype.itemsize:
             raise EOFError("an array is shorter than its header says")
         self.left -= count
+        if not self.left and self._stream.read(1):  # reading to the end also checks the archive's CRC
+            raise ValueError("an array is longer than its header says")
         return np.frombuffer(content, dtype=self._dtype)
 
 
