@@ -119,7 +119,7 @@ def _table(text: str, columns: tuple[str, ...]) -> TableSpec:
 
 def _show(table: pl.DataFrame, channels: Sequence[str], out: Path) -> None:
     """Prints each channel's mean, share of variants that are not 0, and share that is missing."""
-    listing = Table(title=f"{out}: {table.height:,} variants, {len(channels)} channels", title_justify="left")
+    listing = Table()
     listing.add_column("channel", overflow="fold")
     for heading in ("mean", "not 0", "missing"):
         listing.add_column(heading, justify="right")
@@ -132,3 +132,4 @@ def _show(table: pl.DataFrame, channels: Sequence[str], out: Path) -> None:
         covered = f"{(column != 0).sum() / present:.2%}"
         listing.add_row(name, f"{mean:.4g}", covered, f"{column.null_count() / column.len():.2%}")
     console.print(listing)
+    console.print(f"{out}: {table.height:,} variants, {len(channels)} channels", soft_wrap=True)
