@@ -46,22 +46,15 @@ def ldsc(
 ) -> None:
     """Estimates heritability and confounding by LD score regression, with LDSC's estimators.
 
-    Parameters
-    ----------
-    sumstats
-        Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`).
-    ref_ld
-        LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome.
-    w_ld
-        LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation.
-    json
-        File to write the results to.
-    m
-        Number of variants of each annotation, in place of the .l2.M_5_50 files.
-    annot
-        .annot files of overlapping annotations, for their heritability and enrichment.
-    frq
-        PLINK .frq files of the same variants, to count only those above 5 % in --annot.
+    Args:
+        sumstats: Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`).
+        ref_ld: LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome.
+        w_ld: LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation.
+        json: File to write the results to.
+        m: Number of variants of each annotation, in place of the .l2.M_5_50 files.
+        annot: .annot files of overlapping annotations, for their heritability and enrichment.
+        frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
+        options: How the regression is done.
     """
     reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)
     weights = reference if w_ld is None else read_ld_scores(w_ld)
