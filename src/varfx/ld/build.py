@@ -90,7 +90,7 @@ def build_panel(
     cores = [
         core
         for core in tile(source.variants, config.core)
-        if source.select(core.chrom, core.start, core.end, 0)[0].size
+        if not _missing(source, core) and source.select(core.chrom, core.start, core.end, 0)[0].size
     ]
     if not cores:
         raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
@@ -159,6 +159,11 @@ def ld_scores(R_cross: Float[ndarray, "core panel"], num_people: int) -> Float[n
     squares = np.einsum("mk,mk->m", R_cross, R_cross, dtype=np.float64)
     size = R_cross.shape[1]
     return np.asarray(squares - (size - squares) / (num_people - 2)) if num_people > 2 else squares
+
+
+def _missing(source: LDSource, core: Core) -> bool:
+    """Whether the source announces that it cannot give this core its LD; a neighbour's flank would be one-sided."""
+    return any(gap.chrom == core.chrom and gap.start <= core.start and core.end <= gap.end for gap in source.missing)
 
 
 def _storage_dtype(source: LDSource, cores: list[Core], config: PanelConfig) -> np.dtype[Any]:
