@@ -200,12 +200,13 @@ def _rule(
         ledger.drop(count, f"invalid: {what}")
         return table.filter(~bad)
     first = table.row(int(bad.arg_max() or 0), named=True)
-    names = f"{first['variant_id'] or ''} {first['chrom']}:{first['position']}".strip()
-    alleles = f"{str(first['effect_allele'])[:20]}/{str(first['other_allele'])[:20]}"
+    words = [str(first[name] or "") for name in ("variant_id", "chrom", "effect_allele", "other_allele")]
+    words = ["".join(letter if letter.isprintable() else "?" for letter in word)[:40] for word in words]
+    names, alleles = f"{words[0]} {words[1]}:{first['position']}".strip(), f"{words[2]}/{words[3]}"
     value = f", {column}={first[column]:g}" if column else ""
     raise DataError(
         f"`{source}`: {what} in {count} of {table.height} rows, first row {first['row']} "
-        f"({names[:60]} {alleles}{value}). Correct the file, or drop these rows with --drop-invalid."
+        f"({names} {alleles}{value}). Correct the file, or drop these rows with --drop-invalid."
     )
 
 

@@ -60,7 +60,8 @@ def regenie_htp(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
         n_case=pl.when(binary).then(pl.col("num_cases")),
         n_control=pl.col("num_controls"),
     )
-    return block.drop("test", "effect", "effect_lower", "effect_upper", "num_cases", "num_controls", "info_text")
+    packed_names = ("test", "effect", "effect_lower", "effect_upper", "num_cases", "num_controls", "info_text")
+    return block.drop(packed_names, strict=False)
 
 
 def plink2(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
@@ -94,7 +95,9 @@ def gwas_vcf(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
         lists = [pl.col(name).str.split(",") for name in ("effect_allele", *names)]
         counts = pl.col("effect_allele").list.len()
         split = split.with_columns(lists)
-        fits = pl.all_horizontal([(pl.col(name).list.len() == counts) | pl.col(name).is_null() for name in names])
+        fits = pl.all_horizontal(
+            [pl.lit(True)] + [(pl.col(name).list.len() == counts) | pl.col(name).is_null() for name in names]
+        )
         kept = split.filter(fits)
         ledger.drop(split.height - kept.height, "multi-allelic: as many values as ALT alleles are needed")
         ledger.add("split", kept.height, "rows of several ALT alleles, into one row an allele")

@@ -122,8 +122,10 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     except (OSError, ValueError) as error:
         raise FormatError(f"`{path}` cannot be opened: {_one_line(str(error))}.") from error
     if first == _PARQUET:
-        names = _parquet_file(path).schema_arrow.names
-        return Table(path, tuple(name.removeprefix("#") for name in names), (), None)
+        columns = tuple(name.removeprefix("#") for name in _parquet_file(path)[1].names)
+        if not "".join(columns).isprintable():
+            raise FormatError(f"`{path}` is a damaged Parquet file: its column names hold control characters.")
+        return Table(path, columns, (), None)
     preamble, header = _header(path)
     if header.startswith(b"#"):
         header = header[1:]
@@ -134,6 +136,10 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         above = tuple(comment.decode() for comment in preamble)
     except UnicodeDecodeError as error:
         raise FormatError(f"`{path}`: the header is not UTF-8 text. Give the file that the GWAS tool wrote.") from error
+    if not line.replace("\t", " ").rstrip("\r").isprintable():
+        raise FormatError(
+            f"`{path}`: the header holds control characters, as a binary file does. Give a table of text."
+        )
     line = line.replace('"', "")
     separator = "\t" if "\t" in line else "," if "," in line and " " not in line.strip() else " "
     names = line.split() if separator == " " else [name.strip() for name in line.split(separator)]
@@ -244,19 +250,20 @@ def _decompressor(gzip: bool) -> Any:
     return zlib.decompressobj(wbits=31) if gzip else zstandard.ZstdDecompressor().decompressobj()
 
 
-def _parquet_file(path: Path) -> Any:
+def _parquet_file(path: Path) -> tuple[Any, Any]:
+    """The opened file and its Arrow schema."""
     try:
-        return pa.parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        file = pa.parquet.ParquetFile(path)
+        return file, file.schema_arrow
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FormatError(f"`{path}` is not a whole Parquet file: {_one_line(str(error))}.") from error
 
 
 def _parquet_frames(path: Path, columns: Sequence[int]) -> Iterator[pl.DataFrame]:
-    file = _parquet_file(path)
-    schema = file.schema_arrow
+    file, schema = _parquet_file(path)
     names = [schema.names[number] for number in columns]
-    for number in columns:
-        kind, name = schema.field(number).type, schema.names[number]
+    for number, name in zip(columns, names, strict=True):
+        kind = schema.field(number).type
         if schema.names.count(name) > 1:
             raise FormatError(f"`{path}` has {schema.names.count(name)} columns named `{name}`. Keep one.")
         text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
@@ -266,12 +273,13 @@ def _parquet_frames(path: Path, columns: Sequence[int]) -> Iterator[pl.DataFrame
     try:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=names)
+            table.validate(full=True)  # a flipped byte may leave text that is no UTF-8, which polars takes on trust
             frame = pl.DataFrame(pl.from_arrow(table)).select(names)
             frame = frame.with_columns(pl.col(pl.Categorical, pl.Null).cast(pl.String))
             frame.columns = [str(number) for number in columns]
             yield frame.with_row_index("row", offset=before + 1)
             before += frame.height
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         raise FormatError(f"`{path}` is a damaged Parquet file: {_one_line(str(error))}.") from error
 
 
