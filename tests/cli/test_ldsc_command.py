@@ -13,7 +13,7 @@ from cyclopts import App
 from varfx.cli.ldsc import ldsc
 from varfx.data import sumstats as sumstats_module
 from varfx.data.sumstats import SumStats
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, DataError
 
 SIZE = 1500
 
@@ -89,6 +89,15 @@ def test_options_reach_the_regression(app: App, inputs: Path, capsys: pytest.Cap
     assert values["h2"] == pytest.approx(2 * single["h2"])  # type: ignore[operator]
     one_step = run(app, inputs, "--ref-ld", str(inputs / "single"), "--two-step", "0")
     assert one_step["two_step"] is None
+
+
+def test_a_given_n_replaces_that_of_the_file(app: App, inputs: Path) -> None:
+    options = ["--ref-ld", str(inputs / "single"), "--intercept", "1"]
+    same, double = (run(app, inputs, *options, "--n", n) for n in ("20000", "40000"))
+    assert same["h2"] == run(app, inputs, *options)["h2"]
+    assert double["h2"] == pytest.approx(same["h2"] / 2)  # type: ignore[operator]
+    with pytest.raises(DataError, match="n is missing or not positive in 1500 of 1500 rows"):
+        run(app, inputs, *options, "--n", "-5")
 
 
 def test_several_annotations(app: App, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

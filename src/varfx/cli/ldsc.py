@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import polars as pl
 from cyclopts import Parameter
 
 from varfx.data import files
 from varfx.data.ldsc_overlap import read_overlap
 from varfx.data.ldscore import read_ld_scores
-from varfx.data.sumstats import read_sumstats
+from varfx.data.sumstats import SumStats, read_sumstats
 from varfx.prior.ldsc import LDSCResult, ld_score_regression
 
 
@@ -29,7 +30,7 @@ class LDSCOptions:
     """Blocks of the jackknife."""
     chi2_max: float | None = None
     """Leave out variants with chi2 at or above; by default 0.001 max(N), at least 80, if there are several annotations."""
-    all_frequencies: bool = False
+    all_frequencies: Annotated[bool, Parameter(negative=())] = False
     """Count variants of all frequencies (.l2.M), not those above 5 % (.l2.M_5_50)."""
 
 
@@ -39,7 +40,8 @@ def ldsc(
     ref_ld: str,
     w_ld: str | None = None,
     json: Path | None = None,
-    m: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True)] = None,
+    m: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative=())] = None,
+    n: float | None = None,
     annot: str | None = None,
     frq: str | None = None,
     options: LDSCOptions = LDSCOptions(),
@@ -52,6 +54,7 @@ def ldsc(
         w_ld: LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation.
         json: File to write the results to.
         m: Number of variants of each annotation, in place of the .l2.M_5_50 files.
+        n: Sample size of every variant, in place of those in --sumstats (h2 goes with 1/n).
         annot: .annot files of overlapping annotations, for their heritability and enrichment.
         frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
         options: How the regression is done.
@@ -59,6 +62,8 @@ def ldsc(
     reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)
     weights = reference if w_ld is None else read_ld_scores(w_ld)
     trait = read_sumstats(sumstats)
+    if n is not None:
+        trait = SumStats(table=trait.table.with_columns(pl.lit(n, pl.Float64).alias("n")), trait=trait.trait)
     result = ld_score_regression(
         trait,
         reference,
@@ -72,7 +77,7 @@ def ldsc(
     )
     if json is not None:
         inputs = {"sumstats": sumstats, **{file.name: file for file in reference.files}}
-        config = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "annot": annot, "frq": frq}
+        config = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
         files.write_json(json, {**result.as_dict(), "provenance": files.provenance(config, inputs)})
     print(summary(trait.trait, result))
 
