@@ -10,6 +10,7 @@ An operator says how to multiply, a preconditioner how to nearly solve, a solver
 """
 
 from varfx.linalg.cg import Solution, cg
+from varfx.linalg.control import control_variate
 from varfx.linalg.eigen import SymmetricEigen, symmetric_eigen
 from varfx.linalg.hutchinson import hutchinson_diagonal, hutchinson_trace, inverse_quadratic_diagonal, inverse_trace
 from varfx.linalg.lanczos import Lanczos, lanczos
@@ -41,6 +42,7 @@ __all__ = [
     "SymmetricEigen",
     "Tridiagonals",
     "cg",
+    "control_variate",
     "draw_probes",
     "hutchinson_diagonal",
     "hutchinson_trace",

@@ -43,7 +43,8 @@ class Solution:
 
     def tridiagonals(self, columns: slice = slice(None)) -> Tridiagonals:
         """The Lanczos matrices of `P^-1/2 A P^-1/2` from the start `P^-1/2 b`, one a column, at no further product."""
-        return Tridiagonals.from_cg(self.alpha[columns], self.beta[columns], self.steps[columns])
+        outcome = Outcome.worst(self.outcomes[columns])
+        return Tridiagonals.from_cg(self.alpha[columns], self.beta[columns], self.steps[columns], outcome)
 
 
 @torch.no_grad()
@@ -75,11 +76,7 @@ def cg(
         ConfigError: `rtol` or `max_steps` is not positive.
     """
     _check(operator, rhs, preconditioner, rtol, max_steps)
-    P = (
-        Identity(operator.size, operator.dtype, operator.device)
-        if preconditioner is None
-        else preconditioner
-    )
+    P = Identity(operator.size, operator.dtype, operator.device) if preconditioner is None else preconditioner
     scale = rhs.abs().amax(dim=0)
     scale = torch.where(scale == 0, 1, scale)
     scaled = (rhs / scale).T.contiguous().T  # contiguous columns: the layout in which products are fastest
@@ -129,15 +126,16 @@ def _iterate(
     alphas: list[tuple[Tensor, Tensor]] = []
     betas: list[tuple[Tensor, Tensor]] = []
 
-    tolerance = rtol * norms
+    tolerance, unit = rtol * norms, torch.finfo(rhs.dtype).eps
     X, R = value.clone(), rhs.clone()
     Z = preconditioner.solve(R)
     D, rz = Z.clone(), _dots(R, Z)
     for step in range(1, max_steps + 1):
         AD = operator.matmul(D)
         curvature = _dots(D, AD)
-        # Comparisons with NaN are false, so that NaN counts as unsound.
-        sound = (curvature > 0) & (curvature < torch.inf) & (rz > 0) & (rz < torch.inf)
+        # Below this the sign of the curvature is unknown; a positive definite A that is not singular to working precision
+        # stays far above it. Comparisons with NaN are false, so that NaN counts as unsound.
+        sound = (curvature > unit * _norms(D) * _norms(AD)) & (curvature < torch.inf) & (rz > 0) & (rz < torch.inf)
         alpha = torch.where(sound, rz / curvature, 0)
         X.addcmul_(D, alpha)
         R.addcmul_(AD, alpha, value=-1)
@@ -145,7 +143,7 @@ def _iterate(
         running = sound & (length > tolerance)
         alphas.append((index, alpha))
         remaining = int(running.sum())  # the only wait for the device in a step
-        if remaining < index.numel() or step == max_steps:
+        if remaining < index.numel() or remaining == 0 or step == max_steps:
             value[:, index], norms[index] = X, length
             steps[index] = torch.where(sound, step, step - 1)
             broken[index] = ~sound & ~(length <= tolerance)

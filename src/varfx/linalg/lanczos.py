@@ -20,14 +20,18 @@ class Lanczos:
     """Krylov bases Q and the matrices `T = Q' A Q`, one of each a starting vector.
 
     Attributes:
-        tridiagonals: T.
+        tridiagonals: T; their outcome is CONVERGED if every Krylov space is exhausted (T is then exact), else MAX_STEPS;
+            BREAKDOWN for a NaN.
         basis: (k, s, n), orthonormal rows; rows beyond a vector's own number of steps are zero.
-        outcome: CONVERGED if every Krylov space is exhausted (T is then exact), else MAX_STEPS; BREAKDOWN for a NaN.
     """
 
     tridiagonals: Tridiagonals
     basis: Float[Tensor, "k s n"]
-    outcome: Outcome
+
+    @property
+    def outcome(self) -> Outcome:
+        """That of the tridiagonal matrices."""
+        return self.tridiagonals.outcome
 
 
 @torch.no_grad()
@@ -90,8 +94,10 @@ def lanczos(
 
     taken = step + 1
     exhausted = taken == size or not bool(alive.any())
+    outcome = Outcome.CONVERGED if exhausted else Outcome.MAX_STEPS
+    if not bool(sane.all()):
+        outcome = Outcome.BREAKDOWN
     return Lanczos(
-        tridiagonals=Tridiagonals.padded(diagonal[:, :taken], off_diagonal[:, : taken - 1], steps),
+        tridiagonals=Tridiagonals.padded(diagonal[:, :taken], off_diagonal[:, : taken - 1], steps, outcome),
         basis=basis[:, :taken],
-        outcome=Outcome.BREAKDOWN if not bool(sane.all()) else Outcome.CONVERGED if exhausted else Outcome.MAX_STEPS,
     )

@@ -22,7 +22,6 @@ def quadrature_logdet(
     preconditioner: Preconditioner,
     *,
     mean_eigenvalue: float | None = None,
-    outcome: Outcome = Outcome.CONVERGED,
 ) -> Estimate:
     """`log|C| = log|P| + n E[e1' log(T) e1]`: the first term exactly, the second as a mean over probes.
 
@@ -36,25 +35,29 @@ def quadrature_logdet(
     The standard error holds, besides the scatter, how much the last Lanczos step changed the value.
 
     Args:
-        tridiagonals: one a probe.
+        tridiagonals: one a probe; their outcome is handed on, or BREAKDOWN if an eigenvalue is not positive.
         preconditioner: P.
         mean_eigenvalue: `tr(P^-1 C) / n`, if known exactly; 1 if P is the diagonal of C.
-        outcome: how the iteration behind T ended.
 
     Raises:
         ConfigError: there are no probes.
     """
     nodes, weights = tridiagonals.rule()
-    if bool((nodes <= 0).any()):
-        outcome = Outcome.worst((outcome, Outcome.BREAKDOWN))
+    outcome = tridiagonals.outcome if bool((nodes > 0).all()) else Outcome.BREAKDOWN
     logs = nodes.log()
     samples = (weights * logs).sum(dim=1)
-    truncation = (samples - tridiagonals.shortened().quadrature(torch.log)).mean().abs()
+    truncation = _last_change(tridiagonals)
     if mean_eigenvalue is not None and tridiagonals.num_probes > 1:
         samples = samples - _slopes(nodes, weights, logs) * (tridiagonals.diagonal[:, 0] - mean_eigenvalue)
     size = preconditioner.size
     scatter = Estimate.from_samples(size * samples, exact=preconditioner.logdet().cpu(), outcome=outcome)
     return replace(scatter, stderr=torch.hypot(scatter.stderr, size * truncation))
+
+
+def _last_change(tridiagonals: Tridiagonals) -> Float[Tensor, ""]:
+    """By how much the last Lanczos step changed the mean over probes."""
+    change = tridiagonals.quadrature(torch.log) - tridiagonals.shortened().quadrature(torch.log)
+    return change.mean().abs()
 
 
 def _slopes(
@@ -80,7 +83,7 @@ def stochastic_logdet(
     generator: torch.Generator,
     preconditioner: Preconditioner | None = None,
     max_steps: int = 32,
-    rtol: float = 1e-3,
+    atol: float = 1e-4,
     probe: Probe = Probe.RADEMACHER,
     mean_eigenvalue: float | None = None,
 ) -> Estimate:
@@ -93,30 +96,23 @@ def stochastic_logdet(
         num_probes: at least 2 for an error estimate.
         preconditioner: P; None means the identity.
         max_steps: of Lanczos.
-        rtol: the outcome is CONVERGED if the last step changed the mean by at most `rtol` of its standard error over probes,
-            or of `n` where that is smaller yet; else MAX_STEPS.
+        atol: the outcome is CONVERGED if the last step changed the mean of log over the spectrum, `log|C| / n`, by at most
+            `atol`; else MAX_STEPS.
         probe: the distribution of the white probes.
         mean_eigenvalue: see `quadrature_logdet`.
 
     Raises:
-        ConfigError: `num_probes`, `max_steps` or `rtol` is not positive.
+        ConfigError: `num_probes`, `max_steps` or `atol` is not positive.
     """
     if num_probes < 1:
         raise ConfigError(f"`num_probes` must be at least 1, got {num_probes}.")
-    if not rtol > 0:
-        raise ConfigError(f"`rtol` must be positive, got {rtol}.")
-    P = (
-        Identity(operator.size, operator.dtype, operator.device)
-        if preconditioner is None
-        else preconditioner
-    )
+    if not atol > 0:
+        raise ConfigError(f"`atol` must be positive, got {atol}.")
+    P = Identity(operator.size, operator.dtype, operator.device) if preconditioner is None else preconditioner
     start = draw_probes(
         operator.size, num_probes, generator=generator, probe=probe, dtype=operator.dtype, device=operator.device
     )
-    run = lanczos(operator, start, max_steps=max_steps, preconditioner=preconditioner)
-    outcome = run.outcome
-    if outcome is Outcome.MAX_STEPS:
-        values = run.tridiagonals.quadrature(torch.log)
-        change = (values - run.tridiagonals.shortened().quadrature(torch.log)).mean().abs()
-        outcome = Outcome.CONVERGED if bool(change <= rtol) else Outcome.MAX_STEPS
-    return quadrature_logdet(run.tridiagonals, P, mean_eigenvalue=mean_eigenvalue, outcome=outcome)
+    tridiagonals = lanczos(operator, start, max_steps=max_steps, preconditioner=preconditioner).tridiagonals
+    if tridiagonals.outcome is Outcome.MAX_STEPS and bool(_last_change(tridiagonals) <= atol):
+        tridiagonals = replace(tridiagonals, outcome=Outcome.CONVERGED)
+    return quadrature_logdet(tridiagonals, P, mean_eigenvalue=mean_eigenvalue)

@@ -25,7 +25,7 @@ class Nystrom:
         preconditioner: `U (Lambda + shift) U' + (lambda_rank + shift) (I - U U')`.
         rank: the number of directions in U.
         error: the estimated spectral norm of `A - U Lambda U'`.
-        outcome: CONVERGED if the error is within the tolerance (or the rank is full), MAX_STEPS if `max_rank` came first.
+        outcome: CONVERGED if the tolerance is met or the rank is full, MAX_STEPS if `max_rank` came first.
     """
 
     preconditioner: EigenPreconditioner
@@ -46,15 +46,15 @@ def nystrom(
 ) -> Nystrom:
     """A preconditioner whose rank doubles until it misses no more than the ridge does.
 
-    With an error of at most `tolerance * shift` the preconditioned condition number is about `1 + 2 tolerance` or less
-    (their Theorem 5.1). Algorithms 2.1 (stabilised sketch), E.1 (power method for the error) and E.2 (doubling).
+    The preconditioned condition number is at most `1 + (lambda_rank + error) / shift` (their Proposition 5.3); the rank
+    grows until this is `1 + tolerance`. Algorithms 2.1 (stabilised sketch), E.1 (power method for the error) and E.2 (doubling).
 
     Args:
         operator: `C = A + shift I` with A positive semi-definite.
         shift: the ridge that C holds.
         rank: of the first attempt.
         max_rank: None means n.
-        tolerance: the accepted error, in units of `shift`.
+        tolerance: the accepted `lambda_rank + error`, in units of `shift`.
 
     Raises:
         ConfigError: an argument is not positive.
@@ -70,7 +70,7 @@ def nystrom(
     while True:
         U, values = _approximation(sketch, image)
         error = _missed_norm(operator, shift, U, values, generator)
-        good = error <= tolerance * shift or width == operator.size
+        good = float(values[-1]) + error <= tolerance * shift or width == operator.size
         if good or width == limit:
             break
         added = _orthonormal_columns(operator, min(width, limit - width), sketch, generator)

@@ -117,7 +117,10 @@ class ScaledGram(LinearOperator):
 
     def column_quadratic(self, weights: Float[Tensor, " r"]) -> Float[Tensor, " m"]:
         """`b_m' diag(weights) b_m` for every column b_m of `T B`; costs what `diagonal` does."""
-        return torch.cat([weights @ squares for _, squares in self._squares()])
+        out = self.F.new_empty(self.num_columns)
+        for part, squares in self._squares():
+            torch.mv(squares.T, weights, out=out[part])
+        return out
 
     def _left(self, X: Float[Tensor, "r k"]) -> Float[Tensor, "k s"]:
         return X.T if self.T is None else X.T @ self.T

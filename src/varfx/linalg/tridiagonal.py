@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from varfx.linalg.outcome import Outcome
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tridiagonals:
@@ -21,15 +23,20 @@ class Tridiagonals:
         diagonal: (k, s).
         off_diagonal: (k, s - 1), zero where a matrix has ended.
         steps: (k,) the true size of each.
+        outcome: how the iteration that left them ended.
     """
 
     diagonal: Float[Tensor, "k s"]
     off_diagonal: Float[Tensor, "k s1"]
     steps: Int[Tensor, " k"]
+    outcome: Outcome = Outcome.CONVERGED
 
     @staticmethod
     def padded(
-        diagonal: Float[Tensor, "k s"], off_diagonal: Float[Tensor, "k s1"], steps: Int[Tensor, " k"]
+        diagonal: Float[Tensor, "k s"],
+        off_diagonal: Float[Tensor, "k s1"],
+        steps: Int[Tensor, " k"],
+        outcome: Outcome,
     ) -> Tridiagonals:
         """The matrices of the given sizes; entries outside them are replaced."""
         diagonal, off_diagonal, steps = (x.detach().to("cpu") for x in (diagonal, off_diagonal, steps))
@@ -39,10 +46,13 @@ class Tridiagonals:
             diagonal=torch.where(inside, diagonal.double(), 1.0),
             off_diagonal=torch.where(inside[:, 1:], off_diagonal.double(), 0.0),
             steps=steps,
+            outcome=outcome,
         )
 
     @staticmethod
-    def from_cg(alpha: Float[Tensor, "k s"], beta: Float[Tensor, "k s"], steps: Int[Tensor, " k"]) -> Tridiagonals:
+    def from_cg(
+        alpha: Float[Tensor, "k s"], beta: Float[Tensor, "k s"], steps: Int[Tensor, " k"], outcome: Outcome
+    ) -> Tridiagonals:
         """From the step lengths and conjugation coefficients of CG (Saad, 2003, section 6.7.3).
 
         `T_jj = 1/alpha_j + beta_(j-1)/alpha_(j-1)`, `T_j,j+1 = sqrt(beta_j)/alpha_j`.
@@ -51,7 +61,7 @@ class Tridiagonals:
         alpha, beta = alpha.detach().to("cpu").double(), beta.detach().to("cpu").double()
         diagonal = 1 / alpha
         diagonal[:, 1:] += beta[:, :-1] / alpha[:, :-1]
-        return Tridiagonals.padded(diagonal, beta[:, :-1].sqrt() / alpha[:, :-1], steps)
+        return Tridiagonals.padded(diagonal, beta[:, :-1].sqrt() / alpha[:, :-1], steps, outcome)
 
     @property
     def num_probes(self) -> int:
@@ -65,7 +75,8 @@ class Tridiagonals:
 
     def shortened(self) -> Tridiagonals:
         """The matrices one step earlier; those of one step stay, as nothing smaller says anything."""
-        return Tridiagonals.padded(self.diagonal, self.off_diagonal, (self.steps - 1).clamp(min=1).minimum(self.steps))
+        steps = (self.steps - 1).clamp(min=1).minimum(self.steps)
+        return Tridiagonals.padded(self.diagonal, self.off_diagonal, steps, self.outcome)
 
     def rule(self) -> tuple[Float[Tensor, "k s"], Float[Tensor, "k s"]]:
         """Nodes (Ritz values, ascending) and weights (they sum to 1) of each Gauss rule."""
