@@ -274,13 +274,21 @@ def _parquet_frames(path: Path, columns: Sequence[int]) -> Iterator[pl.DataFrame
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=names)
             table.validate(full=True)  # a flipped byte may leave text that is no UTF-8, which polars takes on trust
-            frame = pl.DataFrame(pl.from_arrow(table)).select(names)
-            frame = frame.with_columns(pl.col(pl.Categorical, pl.Null).cast(pl.String))
-            frame.columns = [str(number) for number in columns]
+            # Column by column: the schema may hold metadata that is damaged, which polars would stumble over.
+            frame = pl.DataFrame(
+                [_series(str(number), table.column(name)) for number, name in zip(columns, names, strict=True)]
+            )
             yield frame.with_row_index("row", offset=before + 1)
             before += frame.height
     except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         raise FormatError(f"`{path}` is a damaged Parquet file: {_one_line(str(error))}.") from error
+
+
+def _series(name: str, column: Any) -> pl.Series:
+    """A column of text or numbers; dictionaries as their text, nulls as text."""
+    if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    return pl.Series(name, pl.from_arrow(column))
 
 
 def _one_line(text: str) -> str:
