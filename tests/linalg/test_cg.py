@@ -206,6 +206,32 @@ def test_duplicated_columns_of_the_factor_and_of_the_right_hand_side(
     torch.testing.assert_close(solution.value, torch.linalg.solve(dense, b).repeat(1, 3))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sigma2", [1e-6, 1.0, 1e3])
+@pytest.mark.parametrize("variances", ["twelve orders", "one enormous", "zero"])
+def test_the_outcome_tells_the_truth_about_hard_covariances(
+    variances: str, sigma2: float, dtype: torch.dtype, ld_like: tuple[Tensor, Tensor, float], generator: torch.Generator
+) -> None:
+    """CONVERGED only where the residual in float64 agrees; whatever happens the value is finite."""
+    B = ld_like[0].to(dtype)
+    F = {
+        "twelve orders": torch.logspace(-9, 3, 90, dtype=torch.float64),
+        "one enormous": torch.where(torch.arange(90) == 50, 1e6, 1e-3).double(),
+        "zero": torch.zeros(90, dtype=torch.float64),
+    }[variances].to(dtype)
+    C = ScaledGram(B=B, F=F, sigma2=sigma2)
+    rhs = torch.randn(60, 3, generator=generator, dtype=torch.float64).to(dtype)
+    solution = cg(C, rhs, preconditioner=DiagonalPreconditioner(C.diagonal()), rtol=1e-4, max_steps=2000)
+    dense = (B.double() * F.double()) @ B.double().T + sigma2 * torch.eye(60, dtype=torch.float64)
+    truth = (rhs.double() - dense @ solution.value.double()).norm(dim=0) / rhs.double().norm(dim=0)
+    assert torch.isfinite(solution.value).all()
+    for outcome, residual in zip(solution.outcomes, truth.tolist(), strict=True):
+        assert residual < (5e-4 if dtype == torch.float32 else 1.01e-4) or outcome is not Outcome.CONVERGED
+    if dtype == torch.float64 or variances == "zero":
+        assert solution.outcome is Outcome.CONVERGED
+        torch.testing.assert_close(solution.rel_residuals.double(), truth, rtol=0.01, atol=1e-6)
+
+
 def test_an_indefinite_matrix_is_a_breakdown_and_leaves_a_finite_value(matrix_of, generator: torch.Generator) -> None:
     A = matrix_of(torch.tensor([-2.0, 1, 2, 3, 4, 5, 6, 7]))
     solution = cg(Dense(A), torch.randn(8, 3, generator=generator, dtype=torch.float64), rtol=1e-8)

@@ -55,7 +55,7 @@ def test_the_condition_number_falls_and_cg_with_it(
     B, F, _ = ld_like
     C = ScaledGram(B=B, F=F, sigma2=1e-4)
     dense = (B * F) @ B.T + 1e-4 * torch.eye(60, dtype=torch.float64)
-    run = nystrom(C, shift=1e-4, rank=8, tolerance=20, generator=generator)
+    run = nystrom(C, shift=1e-4, rank=8, tolerance=20.0, generator=generator)
     assert preconditioned_condition(run.preconditioner, dense) < 25
     assert float(torch.linalg.cond(dense)) > 1e3
     rhs = torch.randn(60, 3, generator=generator, dtype=torch.float64)
