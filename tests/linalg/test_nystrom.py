@@ -40,6 +40,7 @@ def test_adaptive_rank_reaches_its_target_and_no_more_than_twice(
     needed = int((spectrum > tolerance * 0.1).sum())
     assert run.rank <= 4 * needed
     P = run.preconditioner
+    assert P.rest == pytest.approx(float(P.values[-1]))  # lambda_rank + shift: their P^-1 up to its scale
     approximation = (P.V * (P.values - 0.1)) @ P.V.T
     missed = torch.linalg.matrix_norm(A - approximation, 2)
     assert run.error == pytest.approx(float(missed), rel=0.2)
