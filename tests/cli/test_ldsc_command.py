@@ -100,6 +100,21 @@ def test_a_given_n_replaces_that_of_the_file(app: App, inputs: Path) -> None:
         run(app, inputs, *options, "--n", "-5")
 
 
+def test_bolts_effective_size_is_brought_back_to_people(
+    app: App, inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(inputs / "single")
+    plain = run(app, inputs, "--ref-ld", folder, "--w-ld", folder)
+    stats = sumstats_module.read_sumstats(inputs / "s.sumstats.parquet")
+    scaled = stats.table.with_columns(pl.col("n") * 1.4)
+    SumStats(table=scaled, trait="simulated", metadata={"n_gain": 1.4}).write(inputs / "s.sumstats.parquet")
+    nominal = run(app, inputs, "--ref-ld", folder, "--w-ld", folder)
+    assert nominal["h2"] == pytest.approx(plain["h2"], rel=1e-12)
+    assert "1.4000 times the number of people" in capsys.readouterr().out
+    effective = run(app, inputs, "--ref-ld", folder, "--w-ld", folder, "--effective-n")
+    assert effective["h2"] == pytest.approx(plain["h2"] / 1.4, rel=1e-9)  # type: ignore[operator]
+
+
 def test_several_annotations(app: App, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--ref-ld", str(inputs / "double"), "--w-ld", str(inputs / "single")]
     disjoint = run(app, inputs, *options)

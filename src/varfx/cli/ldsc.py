@@ -42,6 +42,7 @@ def ldsc(
     json: Path | None = None,
     m: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative=())] = None,
     n: float | None = None,
+    effective_n: bool = False,
     annot: str | None = None,
     frq: str | None = None,
     options: LDSCOptions = LDSCOptions(),
@@ -55,6 +56,8 @@ def ldsc(
         json: File to write the results to.
         m: Number of variants of each annotation, in place of the .l2.M_5_50 files.
         n: Sample size of every variant, in place of those in --sumstats (h2 goes with 1/n).
+        effective_n: For BOLT-LMM, use the effective sample size that `sumstats clean` stored, not the number of people
+            that LDSC's users give it.
         annot: .annot files of overlapping annotations, for their heritability and enrichment.
         frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
         options: How the regression is done.
@@ -62,6 +65,9 @@ def ldsc(
     reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)
     weights = reference if w_ld is None else read_ld_scores(w_ld)
     trait = read_sumstats(sumstats)
+    gain = float(trait.metadata.get("n_gain", 1.0))
+    if n is None and not effective_n and gain != 1:
+        trait = SumStats(table=trait.table.with_columns(pl.col("n") / gain), trait=trait.trait)
     if n is not None:
         trait = SumStats(table=trait.table.with_columns(pl.lit(n, pl.Float64).alias("n")), trait=trait.trait)
     result = ld_score_regression(
@@ -80,6 +86,11 @@ def ldsc(
         config = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
         files.write_json(json, {**result.as_dict(), "provenance": files.provenance(config, inputs)})
     print(summary(trait.trait, result))
+    if n is None and gain != 1:
+        print(
+            f"note: n is the {'effective sample size' if effective_n else 'number of people'}; BOLT-LMM's effective sample size is "
+            f"{gain:.4f} times the number of people, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}"
+        )
 
 
 def summary(trait: str, result: LDSCResult) -> str:

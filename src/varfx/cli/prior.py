@@ -35,7 +35,7 @@ def fit(
     validation_chrom: Names = (),
     validation_fraction: float = 0.15,
     exclude_chrom: Names = (),
-    max_steps: int = 3000,
+    max_steps: int = 5000,
     learning_rate: float | None = None,
     learning_rate_scalars: float = 2e-4,
     weight_decay: float = 0.01,

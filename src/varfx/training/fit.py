@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 class TrainConfig:
     """How a prior is trained. Learning rates and warm-up are those of the paper's appendix B.5."""
 
-    max_steps: int = 3000
+    max_steps: int = 5000
     """Optimiser steps at most; early stopping usually ends before."""
     learning_rate: float | None = None
     """Of the network's weights: by default 0.002 for constant and linear, 0.001 for mlp."""

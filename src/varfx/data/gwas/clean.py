@@ -78,7 +78,8 @@ def clean(
         positions_from: a .bim, .pvar or table that gives positions to rsIDs, for files without positions.
 
     Returns:
-        The statistics; `metadata["ledger"]` lists what was done, `metadata["format"]` the format recognised.
+        The statistics; `metadata["ledger"]` lists what was done, `metadata["format"]` the format recognised,
+        `metadata["n_gain"]` the factor between the number of people and the effective `n` (BOLT-LMM).
 
     Raises:
         FormatError: the file cannot be read, or its header is unknown.
@@ -104,8 +105,10 @@ def clean(
             table.drop("chrom", "position"), read_positions(positions_from), ledger, source=str(positions_from)
         )
     table = _drop_or_raise(table, ledger, options, source)
+    gain = 1.0
     if options.bolt_neff and raw.format_name == "BOLT-LMM" and table.height:
-        table = table.with_columns(pl.col("n") * bolt_power_gain(table, ledger))
+        gain = bolt_power_gain(table, ledger)
+        table = table.with_columns(pl.col("n") * gain)
     table = _filter(table, ledger, options, source)
     if not table.height:
         raise DataError(f"`{source}`: no variant is left; {ledger.largest_drop()}. Check the file and the filters.")
@@ -116,7 +119,10 @@ def clean(
     stats = SumStats(
         table=table.select(list(SCHEMA)).cast(dict(SCHEMA)),  # type: ignore[arg-type]
         trait=trait or raw.study.trait or _stem(path),
-        metadata=_metadata(path, raw, options, n=n, columns=columns, na=na, positions_from=positions_from),
+        metadata={
+            **_metadata(path, raw, options, n=n, columns=columns, na=na, positions_from=positions_from),
+            "n_gain": gain,
+        },
     )
     if out is not None:
         stats.write(out)
