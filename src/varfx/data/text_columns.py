@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import itertools
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-import zstandard
 
+from varfx.data.compressed import read_bytes
 from varfx.errors import FormatError
-
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 def read_headerless(path: Path, names: Sequence[str], what: str, *, separator: str = "\t") -> pl.DataFrame:
@@ -30,7 +26,7 @@ def read_headerless(path: Path, names: Sequence[str], what: str, *, separator: s
     Raises:
         FormatError: no such file, empty, rows with another number of fields, or an empty field.
     """
-    content = _content(path)
+    content = read_bytes(path)
     first = content.partition(b"\n")[0]
     if separator == "\t" and (b" " in first or b"\r" in first):
         content = re.sub(rb"[ \t\r]+", b"\t", content)
@@ -58,7 +54,7 @@ def read_with_header(
         FormatError: no such file, empty, damaged compression, a missing column, an empty field, or rows of another
             length.
     """
-    content = _content(path)
+    content = read_bytes(path)
     lines = itertools.dropwhile(lambda line: line.startswith(b"##"), io.BytesIO(content))
     header = next(lines, b"").decode(errors="replace").strip("\r\n")
     if not header:
@@ -107,33 +103,6 @@ def _numbers(frame: pl.DataFrame, column: str, path: Path, kind: pl.DataType, wo
             f"({frame[column][row]!r}). Check the file."
         )
     return numbers
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"`{path}` cannot be read: {error.strerror}. Check the path.") from error
-    try:
-        if content.startswith(_GZIP):
-            return gzip.decompress(content)
-        if content.startswith(_ZSTD):
-            return _unzstd(content)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise FormatError(f"`{path}` is damaged or truncated: it cannot be decompressed. Fetch it again.") from error
-    return content
-
-
-def _unzstd(content: bytes) -> bytes:
-    pieces = []
-    while content:
-        # One frame at a time: only this interface tells a frame that was cut short.
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        pieces.append(frame.decompress(content))
-        if not frame.eof:
-            raise EOFError("the last zstd frame is cut short")
-        content = frame.unused_data
-    return b"".join(pieces)
 
 
 def _parse(path: Path, content: bytes, names: list[str], *, has_header: bool, separator: str) -> pl.DataFrame:
