@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,9 @@ from varfx.data import files
 from varfx.data.ldsc_overlap import read_overlap
 from varfx.data.ldscore import read_ld_scores
 from varfx.data.sumstats import SumStats, read_sumstats
-from varfx.prior.ldsc import LDSCResult, ld_score_regression
+
+if TYPE_CHECKING:
+    from varfx.prior.ldsc import LDSCResult
 
 
 @Parameter(name="*")
@@ -62,6 +64,8 @@ def ldsc(
         frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
         options: How the regression is done.
     """
+    from varfx.prior.ldsc import ld_score_regression
+
     reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)
     weights = reference if w_ld is None else read_ld_scores(w_ld)
     trait = read_sumstats(sumstats)
