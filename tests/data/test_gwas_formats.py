@@ -106,7 +106,7 @@ def test_containers_and_line_ends_do_not_matter(kind: str, tmp_path: Path) -> No
 def test_small_blocks_do_not_change_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {name: clean(write(tmp_path, text), n=n).table for name, (text, n) in CASES.items()}
     monkeypatch.setattr("varfx.data.gwas.text.BLOCK_BYTES", 64)
-    monkeypatch.setattr("varfx.data.gwas.text._READ_BYTES", 50)
+    monkeypatch.setattr("varfx.data.compressed._READ_BYTES", 50)
     for name, (text, n) in CASES.items():
         text = text.replace(BOLT.splitlines()[0], BOLT.splitlines()[0])
         if max(map(len, text.splitlines())) >= 64:

@@ -8,11 +8,9 @@ minor-allele frequency above 5 %) and `<prefix>.l2.M` (all): one line with a num
 
 from __future__ import annotations
 
-import gzip
 import logging
 import os
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import polars as pl
 from jaxtyping import Float
 from numpy import ndarray
 
+from varfx.data.compressed import read_bytes
 from varfx.data.sumstats import SumStats
 from varfx.data.variants import chrom_expr, in_genome_order
 from varfx.errors import DataError, FormatError
@@ -219,13 +218,11 @@ def read_columns(file: Path) -> pl.DataFrame:
     try:
         if file.name.endswith(".parquet"):
             return pl.read_parquet(file)
-        content = gzip.decompress(file.read_bytes()) if file.name.endswith(".gz") else file.read_bytes()
+        content = read_bytes(file)
         if b"\t" not in content.split(b"\n", 1)[0]:  # any white space separates
             content = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
         return pl.read_csv(content, separator="\t", null_values=[".", "NA", "nan", "NaN"], infer_schema=False)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"`{file}` is damaged or truncated and cannot be decompressed. Fetch it anew.") from error
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise FormatError(f"`{file}` is no whole table: {reason}. Fetch or make it anew.") from error
 

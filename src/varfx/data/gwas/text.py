@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-import zstandard
 
+from varfx.data.compressed import stream_bytes
 from varfx.errors import FormatError
 
 BLOCK_BYTES = 32 << 20
-_READ_BYTES = 1 << 20
-_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,7 @@ def _line_blocks(path: Path) -> Iterator[bytes]:
     """The decompressed file in blocks of whole lines; the last one gets a line end where it has none."""
     pieces: list[bytes] = []
     size = 0
-    for piece in _decompressed(path):
+    for piece in stream_bytes(path):
         pieces.append(piece)
         size += len(piece)
         if size >= BLOCK_BYTES:
@@ -211,43 +209,6 @@ def _line_blocks(path: Path) -> Iterator[bytes]:
     rest = b"".join(pieces)
     if rest:
         yield rest if rest.endswith(b"\n") else rest + b"\n"
-
-
-def _decompressed(path: Path) -> Iterator[bytes]:
-    """The file's bytes, decompressed; several gzip members or zstd frames in a row are one stream."""
-    try:
-        with open(path, "rb") as file:
-            piece = file.read(_READ_BYTES)
-            if piece.startswith((_GZIP, _ZSTD)):
-                gzip = piece.startswith(_GZIP)
-            else:
-                while piece:
-                    yield piece
-                    piece = file.read(_READ_BYTES)
-                return
-            stream = _decompressor(gzip)
-            while piece:
-                yield stream.decompress(piece)
-                piece = b""
-                if stream.eof:
-                    piece = stream.unused_data.lstrip(b"\0") if gzip else stream.unused_data
-                    following = piece or file.read(_READ_BYTES)
-                    if not following.strip(b"\0"):
-                        return
-                    stream, piece = _decompressor(gzip), following
-                piece = piece or file.read(_READ_BYTES)
-            raise FormatError(f"`{path}` is truncated: its compressed stream does not end. Fetch or copy it again.")
-    except (zlib.error, zstandard.ZstdError) as error:
-        raise FormatError(
-            f"`{path}` is damaged: decompression failed ({_one_line(str(error))}). Fetch or copy it again."
-        ) from error
-    except OSError as error:
-        raise FormatError(f"`{path}` cannot be read: {_one_line(str(error))}.") from error
-
-
-def _decompressor(gzip: bool) -> Any:
-    # Both offer decompress(), eof and unused_data. A whole zstd frame is asked for, so that a cut one is noticed.
-    return zlib.decompressobj(wbits=31) if gzip else zstandard.ZstdDecompressor().decompressobj()
 
 
 def _parquet_file(path: Path) -> tuple[Any, Any]:
