@@ -24,6 +24,7 @@ from varfx.models.mlp import MLP
 Kind = Literal["constant", "linear", "mlp"]
 Link = Literal["softplus", "exp"]
 MIN_HETEROZYGOSITY = 1e-7  # of p (1 - p), so that alpha cannot send a wrong frequency of 0 to infinity
+MAX_LOG_VARIANCE = 60.0  # of log F: far above any effect, and B F B' still fits into float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,8 @@ class VariancePrior(nn.Module):
             features: standardised features.
             heterozygosity: `p (1 - p)` of each variant.
         """
-        return (self.log_base(heterozygosity) + log_link(self.network(features), self.config.link)).exp()
+        log_F = self.log_base(heterozygosity) + log_link(self.network(features), self.config.link)
+        return log_F.clamp_max(MAX_LOG_VARIANCE).exp()
 
     def log_base(self, heterozygosity: Float[Tensor, " variant"]) -> Float[Tensor, "variant trait"]:
         """Log of the part of F that needs no network: scale and frequency."""

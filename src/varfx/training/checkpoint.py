@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
     ) -> None:
         """Writes the folder, complete or not at all."""
         tensors: dict[str, torch.Tensor] = {}
-        state = _pack(checkpoint, "", tensors)
+        state = _pack(checkpoint, tensors)
         with files.atomic_path(path) as partial:
             partial.mkdir()
             safetensors.torch.save_file(tensors, partial / "tensors.safetensors")
@@ -50,24 +51,23 @@ class SafetensorsCheckpointIO(CheckpointIO):
         files.remove(Path(path))
 
 
-def _pack(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """JSON for `value`; tensors go to `tensors` under their place in it."""
+def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """JSON for `value`; its tensors go to `tensors`, numbered."""
     match value:
         case torch.Tensor():
+            name = str(len(tensors))
             tensors[name] = value.detach().cpu().contiguous().clone()
             return {"tensor": name}
         case dict():
-            return {
-                "items": [[_pack(key, "", {}), _pack(item, f"{name}/{key}", tensors)] for key, item in value.items()]
-            }
+            return {"items": [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
         case list() | tuple():
             kind = "tuple" if isinstance(value, tuple) else "list"
-            return {kind: [_pack(item, f"{name}/{number}", tensors) for number, item in enumerate(value)]}
-        case float() if value != value or value in (float("inf"), float("-inf")):
+            return {kind: [_pack(item, tensors) for item in value]}
+        case float() if not math.isfinite(value):
             return {"float": str(value)}
         case None | bool() | int() | float() | str():
             return value
-    raise TypeError(f"a checkpoint cannot hold {type(value).__name__} at {name!r}")
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
 
 
 def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

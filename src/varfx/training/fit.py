@@ -6,6 +6,8 @@ import contextlib
 import csv
 import logging
 import math
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +17,11 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from varfx.data import files
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, DataError
 from varfx.likelihood import exact
 from varfx.models import VariancePrior
 from varfx.progress import Progress, silent
@@ -26,6 +29,10 @@ from varfx.training.checkpoint import SafetensorsCheckpointIO
 from varfx.training.windows import PriorWindow, WindowData, in_background
 
 logger = logging.getLogger(__name__)
+DIVERGED = (
+    "the fit diverged: its variances or its likelihood are not finite any more. Lower --learning-rate and "
+    "--learning-rate-scalars, or take --link softplus."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +56,8 @@ class TrainConfig:
     min_improvement: float = 0.1
     """Nats on the validation windows, summed, that count as an improvement."""
     check_every: int = 50
-    """Steps between checks, rounded up to whole epochs of the training windows."""
+    """Steps between checkpoints, and between checks of the validation windows where a pass over the training windows
+    takes no longer; else there is one check a pass."""
     max_gradient_norm: float = 1.0
     """Gradients (of the mean log p per association) above this norm are shortened to it."""
     seed: int = 0
@@ -98,9 +106,15 @@ class TrainOutcome:
 
 
 def total_log_p(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, int]:
-    """Log p of a window summed over its traits, in nats, and its number of independent associations."""
+    """Log p of a window summed over its traits, in nats, and its number of independent associations.
+
+    Raises:
+        DataError: the model's weights are no longer finite.
+    """
     F = model(window.features, window.heterozygosity)
     sigma2 = model.sigma2
+    if not bool(torch.isfinite(F).all() and torch.isfinite(sigma2).all()):
+        raise DataError(DIVERGED)
     total = F.new_zeros(())
     for number, trait in enumerate(window.traits):
         if trait is not None:
@@ -138,9 +152,9 @@ class PriorModule(lightning.LightningModule):
         return loss / len(batch)
 
     def train_dataloader(self) -> _Batches:
-        """This epoch's windows in an order that depends on the seed and the epoch only."""
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
-        order = [self.train_windows[i] for i in torch.randperm(len(self.train_windows), generator=generator).tolist()]
+        """The windows of the next `check_every` steps, which are what Lightning takes for an epoch."""
+        count = self.config.check_every * self.config.windows_per_step
+        order = window_order(self.train_windows, self.config.seed, self.current_epoch * count, count)
         return _Batches(self.data, order, self.config.windows_per_step)
 
     def transfer_batch_to_device(
@@ -181,16 +195,29 @@ class PriorModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def window_order(windows: Sequence[int], seed: int, first: int, count: int) -> list[int]:
+    """Places `first` to `first + count` of an endless row of passes over the windows, each pass in an order of its own.
+
+    It depends on the seed and the place only, so that a resumed fit meets the same windows.
+    """
+    order: list[int] = []
+    for number in range(first // len(windows), -(-(first + count) // len(windows))):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        order += [windows[i] for i in torch.randperm(len(windows), generator=generator).tolist()]
+    skipped = first % len(windows)
+    return order[skipped : skipped + count]
+
+
 @dataclass(frozen=True)
 class _Batches:
-    """An epoch: lists of windows, each read while the one before is computed."""
+    """Lists of windows, each read while the one before is computed."""
 
     data: WindowData
     order: list[int]
     size: int
 
     def __len__(self) -> int:
-        return math.ceil(len(self.order) / self.size)
+        return len(self.order) // self.size
 
     def __iter__(self) -> Iterator[list[PriorWindow]]:
         batch = []
@@ -199,8 +226,6 @@ class _Batches:
             if len(batch) == self.size:
                 yield batch
                 batch = []
-        if batch:
-            yield batch
 
 
 @dataclass(eq=False)
@@ -208,7 +233,7 @@ class _Watch(lightning.Callback):
     """Checks the validation windows, keeps the best weights, stops early, and writes checkpoints."""
 
     folder: Path
-    check_epochs: int
+    check_steps: int
     patience: int
     min_improvement: float
     progress: Progress
@@ -218,24 +243,32 @@ class _Watch(lightning.Callback):
     best_value: float = -math.inf  # total nats on the validation windows
     hurdle: float = -math.inf  # what the next check must exceed so as not to be stale
     stale: int = 0
+    seen: tuple[float, int] = (0.0, 0)  # the module's, as of the last checkpoint
     stopped: str = "max_steps"
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
+        module.seen = self.seen
         if not self.history:
             self._check(trainer, module)
+        elif self.stale >= self.patience:  # it was interrupted between its last check and its end
+            self._stop(trainer)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.progress(trainer.global_step, trainer.max_steps, "steps")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        if (trainer.current_epoch + 1) % self.check_epochs == 0 or trainer.global_step >= trainer.max_steps:
+        since = trainer.global_step - self.history[-1].step
+        if since >= self.check_steps or trainer.global_step >= trainer.max_steps:
             self._check(trainer, module)
-            trainer.save_checkpoint(self.folder / "last")
+        self.seen = module.seen
+        trainer.save_checkpoint(self.folder / "last")
 
     def _check(self, trainer: Any, module: PriorModule) -> None:
         nats, ranks = module.seen
         module.seen = (0.0, 0)
         value, associations = module.validate()
+        if not math.isfinite(value):
+            raise DataError(DIVERGED)
         train = nats / ranks if ranks else math.nan
         self.history.append(History(trainer.global_step, train, value / max(associations, 1)))
         if value > self.best_value:
@@ -246,8 +279,11 @@ class _Watch(lightning.Callback):
         else:
             self.stale += 1
             if self.stale >= self.patience:
-                self.stopped = "early"
-                trainer.should_stop = True
+                self._stop(trainer)
+
+    def _stop(self, trainer: Any) -> None:
+        self.stopped = "early"
+        trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -257,12 +293,14 @@ class _Watch(lightning.Callback):
             "best_value": self.best_value,
             "hurdle": self.hurdle,
             "stale": self.stale,
+            "seen": self.seen,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history = [History(int(step), float(train), float(value)) for step, train, value in state["history"]]
         self.best, self.best_step = dict(state["best"]), int(state["best_step"])
         self.best_value, self.hurdle, self.stale = float(state["best_value"]), float(state["hurdle"]), int(state["stale"])
+        self.seen = (float(state["seen"][0]), int(state["seen"][1]))
 
 
 def train(
@@ -297,16 +335,16 @@ def train(
                 f"no {name} windows are left by the split. Hold out fewer chromosomes, or use smaller --core windows."
             )
     module = PriorModule(model, data, train_windows, validation_windows, config)
-    epoch_steps = -(-len(module.train_windows) // config.windows_per_step)
-    watch = _Watch(folder, max(1, -(-config.check_every // epoch_steps)), config.patience, config.min_improvement, progress)
-    with _quiet_lightning():
+    pass_steps = -(-len(module.train_windows) // config.windows_per_step)
+    watch = _Watch(folder, max(config.check_every, pass_steps), config.patience, config.min_improvement, progress)
+    with _quiet_lightning(), _honest_interrupt():
         trainer = lightning.Trainer(
-            accelerator="auto",
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",
             devices=1,
             max_steps=config.max_steps,
             max_epochs=-1,
             callbacks=[watch],
-            plugins=[SafetensorsCheckpointIO()],
+            plugins=[SafetensorsCheckpointIO(), LightningEnvironment()],  # one process, whatever a cluster's variables say
             gradient_clip_val=config.max_gradient_norm,
             reload_dataloaders_every_n_epochs=1,
             default_root_dir=folder,
@@ -317,8 +355,6 @@ def train(
         )
         checkpoint = folder / "last"
         trainer.fit(module, ckpt_path=str(checkpoint) if resume and checkpoint.is_dir() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     model.cpu().load_state_dict(watch.best)
     write_history(folder / "history.csv", watch.history)
     return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=watch.stopped)
@@ -330,6 +366,21 @@ def write_history(path: Path, history: Sequence[History]) -> None:
         writer = csv.writer(file)
         writer.writerow(["step", "train_log_p_per_association", "validation_log_p_per_association"])
         writer.writerows([entry.step, entry.train, entry.validation] for entry in history)
+
+
+@contextlib.contextmanager
+def _honest_interrupt() -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt: Lightning makes it an exit with code 1, and ignores any further one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

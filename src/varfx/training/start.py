@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 
 from varfx.likelihood import exact
 from varfx.models import VariancePrior
+from varfx.models.prior import MIN_HETEROZYGOSITY
 from varfx.training.windows import PriorWindow, WindowData
 
 logger = logging.getLogger(__name__)
@@ -48,13 +49,17 @@ def start_at_constant(
         steps: of L-BFGS-B.
     """
     chosen = [windows[i] for i in np.unique(np.linspace(0, len(windows) - 1, max_windows).astype(int))]
+    rows = np.concatenate([data.panel.rows(index)[0] for index in chosen])
     for number, trait in enumerate(data.traits):
-        z = trait.z[np.isfinite(trait.z)]
+        z = trait.z[rows][np.isfinite(trait.z[rows])]  # of the training windows alone: nothing held out may leak in
+        if not z.size:
+            logger.warning("%s has no association in the training windows", trait.name)
+            continue
         guess = np.array([scale_from_chi2(float(np.mean(z**2)), mean_ld_score), 0.0, 0.0])
         fit = minimize(
             _objective,
             guess,
-            args=(model, data, chosen, number),
+            args=(data, chosen, number),
             jac=True,
             method="L-BFGS-B",
             bounds=BOUNDS,
@@ -69,7 +74,7 @@ def start_at_constant(
 
 
 def _objective(
-    values: ndarray, model: VariancePrior, data: WindowData, windows: Sequence[int], trait: int
+    values: ndarray, data: WindowData, windows: Sequence[int], trait: int
 ) -> tuple[float, ndarray]:
     """Minus the mean log p per independent association, and its gradient."""
     scale, alpha, log_sigma2 = (torch.tensor(float(value), dtype=torch.float64, requires_grad=True) for value in values)
@@ -80,7 +85,7 @@ def _objective(
         whitened = window.traits[trait]
         if whitened is None:
             continue
-        log_heterozygosity = (4 * window.heterozygosity.double().clamp_min(1e-7)).log()
+        log_heterozygosity = (4 * window.heterozygosity.double().clamp_min(MIN_HETEROZYGOSITY)).log()
         F = (scale + alpha * log_heterozygosity).exp()
         dtype = torch.promote_types(whitened.w.dtype, torch.float32)
         total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double()

@@ -105,7 +105,7 @@ class WindowData:
             heterozygosity: `p (1 - p)` of the panel's rows.
             dtype: precision of the window's tensors; half-precision `B` stays half where it is not kept in memory.
             cache_bytes: windows are kept in memory up to this size.
-            scratch: a folder for what is computed once and does not fit into memory; None computes it anew.
+            scratch: a folder for what is computed once and does not fit into memory, made when needed; None computes it anew.
         """
         for name, rows in (("features", features.shape[0]), ("heterozygosity", heterozygosity.shape[0])):
             if rows != panel.variants.height:
@@ -144,9 +144,14 @@ class WindowData:
                 whitened.append(None)
                 continue
             scale = np.sqrt(trait.n[stored.core_rows][observed] / trait.n_ref)
-            P, T = self._rewhitening(f"{index}.{number}", stored, observed, None if (scale == 1).all() else scale)
-            w = torch.from_numpy(P @ z[observed]).to(self._dtype)
-            left = None if T is None else torch.from_numpy(T).to(self._dtype)
+            in_memory = self._cached_bytes + 2 * B.nbytes <= self._cache_bytes
+            w, left = self._associations(
+                None if in_memory or self._scratch is None else self._scratch / f"{index}.{number}.npz",
+                stored,
+                z[observed],
+                observed,
+                None if (scale == 1).all() else scale,
+            )
             window = WhitenedWindow(B=B, w=w, T=left)
             # One trait alone may as well keep T B in the place of B: it saves the products with T in every step.
             merge = left is not None and len(self.traits) == 1 and B.dtype == self._dtype
@@ -168,22 +173,23 @@ class WindowData:
         }
         return loaded, sum(tensors.values()) + loaded.features.nbytes
 
-    def _rewhitening(
-        self, key: str, stored: PanelWindow, observed: ndarray, scale: ndarray | None
-    ) -> tuple[ndarray, ndarray | None]:
-        """`P` and `T` of one trait in one window, kept in the scratch folder if there is one."""
-        if self._scratch is None or (scale is None and observed.size == stored.core_rows.size):
-            fresh = rewhiten(stored.factors, observed, scale)
-            return fresh.P, fresh.T
-        path = self._scratch / f"{key}.npz"
-        if not path.is_file():
-            fresh = rewhiten(stored.factors, observed, scale)
-            assert fresh.T is not None
+    def _associations(
+        self, path: Path | None, stored: PanelWindow, z: ndarray, observed: ndarray, scale: ndarray | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """`w` and `T` of one trait in one window, in the working precision; kept in the file `path`, if there is one."""
+        complete = scale is None and observed.size == stored.core_rows.size
+        if path is not None and path.is_file():
+            with np.load(path) as kept:
+                return torch.from_numpy(kept["w"]), torch.from_numpy(kept["T"])
+        fresh = rewhiten(stored.factors, observed, scale)
+        w = torch.from_numpy(fresh.P @ z).to(self._dtype)
+        left = None if fresh.T is None else torch.from_numpy(fresh.T).to(self._dtype)
+        if path is not None and not complete:
+            assert left is not None
+            path.parent.mkdir(exist_ok=True)
             with atomic_path(path) as partial, open(partial, "wb") as file:
-                np.savez(file, P=fresh.P.astype(np.float32), T=fresh.T.astype(np.float32))
-            return fresh.P, fresh.T
-        with np.load(path) as kept:
-            return kept["P"], kept["T"]
+                np.savez(file, w=w.numpy(), T=left.numpy())
+        return w, left
 
 
 def in_background(data: WindowData, order: Sequence[int]) -> Iterator[PriorWindow]:
