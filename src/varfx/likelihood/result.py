@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -40,7 +41,16 @@ def working_dtype(window: WhitenedWindow, F: Tensor, dtype: torch.dtype | None) 
     return torch.promote_types(wide, torch.float32)
 
 
-def check_parameters(window: WhitenedWindow, F: Tensor, sigma2: Tensor) -> None:
+class VariantWindow(Protocol):
+    """The data of one window, in whatever form."""
+
+    @property
+    def num_variants(self) -> int:
+        """The number of variants that may carry effects."""
+        ...
+
+
+def check_parameters(window: VariantWindow, F: Tensor, sigma2: Tensor) -> None:
     """Checks that F and sigma2 can be variances of this window.
 
     Raises:
@@ -48,7 +58,7 @@ def check_parameters(window: WhitenedWindow, F: Tensor, sigma2: Tensor) -> None:
     """
     if F.shape != (window.num_variants,):
         raise DataError(
-            f"`F` must have shape ({window.num_variants},), one value per column of B, got {tuple(F.shape)}."
+            f"`F` must have shape ({window.num_variants},), one value per variant of the panel, got {tuple(F.shape)}."
         )
     bad = ~(torch.isfinite(F) & (F >= 0))
     if bool(bad.any()):
