@@ -1,0 +1,73 @@
+"""The training curve: log p per association at each check, on the validation and the training windows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from varfx.errors import StoreError
+from varfx.report.style import COLOURS, MARKERS, panels, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HISTORY_SCHEMA = {
+    "step": pl.Int64(),
+    "train_log_p_per_association": pl.Float64(),
+    "validation_log_p_per_association": pl.Float64(),
+}
+
+
+def training_curve(runs: Mapping[str, str | os.PathLike[str]]) -> Figure:
+    """A figure with one line per run; the point marks the weights that were kept.
+
+    Args:
+        runs: a name and a run's folder (or its `history.csv`) each.
+
+    Raises:
+        StoreError: a history is missing or damaged.
+    """
+    with styled():
+        figure, (above, below) = panels(6.4, 5.0, rows=2)
+        for number, (name, path) in enumerate(runs.items()):
+            history = read_history(path)
+            colour = COLOURS[number % len(COLOURS)]
+            step = history["step"].to_numpy()
+            train = history["train_log_p_per_association"].to_numpy()
+            validation = history["validation_log_p_per_association"].to_numpy()
+            best = int(np.argmax(validation))
+            above.plot(step, validation, color=colour, linewidth=1.5, label=name)
+            above.plot(step[best], validation[best], MARKERS[number % len(MARKERS)], color=colour, markersize=7)
+            seen = np.isfinite(train)
+            below.plot(step[seen], train[seen], color=colour, linewidth=1.5)
+        above.set_title("Validation windows (the point marks the weights that were kept)")
+        below.set_title("Training windows (mean since the last check)")
+        for axes in (above, below):
+            axes.set_ylabel("log p per association (nats)")
+            axes.ticklabel_format(axis="y", useOffset=False)
+            axes.grid(axis="y", color="0.92")
+        below.set_xlabel("optimiser step")
+        above.legend(loc="best")
+    return figure
+
+
+def read_history(path: str | os.PathLike[str]) -> pl.DataFrame:
+    """The checks of a run's training, from its folder or its `history.csv`.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    file = Path(path)
+    file = file / "history.csv" if file.is_dir() else file
+    try:
+        history = pl.read_csv(file, schema=HISTORY_SCHEMA)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"`{file}` is missing or is no training history. Give a run of `varfx prior fit`.") from error
+    if not history.height:
+        raise StoreError(f"`{file}` holds no checks. Give a finished run of `varfx prior fit`.")
+    return history
