@@ -250,6 +250,23 @@ def check_file(root: Path, name: str, entry: tuple[int, str]) -> None:
         raise StoreError(f"`{root}` is damaged: `{name}` is not as it was written. Make it anew.")
 
 
+def check_array(root: Path, entries: Mapping[str, tuple[int, str]]) -> None:
+    """Checks a Zarr array of a sealed directory before its chunks are read, whose own checksums Zarr verifies.
+
+    Args:
+        root: the sealed directory.
+        entries: the array's part of the manifest: its `zarr.json` and the files of its chunks or shards.
+
+    Raises:
+        StoreError: `zarr.json` is missing or changed, or another file is missing or of another size.
+    """
+    for name, entry in entries.items():
+        if name.endswith("zarr.json"):
+            check_file(root, name, entry)
+        elif not (root / name).is_file() or (root / name).stat().st_size != entry[0]:
+            raise StoreError(f"`{root}` is damaged: `{name}` is missing or cut. Make it anew.")
+
+
 def check_directory(root: str | os.PathLike[str]) -> int:
     """Checks every file of a sealed directory; returns how many there are."""
     manifest = read_manifest(root)

@@ -121,11 +121,7 @@ class LDPanel:
     def _read(self, index: int, name: str) -> ndarray:
         """One array of one window; the presence and size of each file and the checksum of each chunk are verified."""
         prefix = f"windows/{self.cores[index].name}/{name}"
-        for file, entry in self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")}).items():
-            if file.endswith("zarr.json"):
-                files.check_file(self.path, file, entry)
-            elif not (self.path / file).is_file() or (self.path / file).stat().st_size != entry[0]:
-                raise StoreError(f"`{self.path}` is damaged: `{file}` is missing or cut. Build the panel anew.")
+        files.check_array(self.path, self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")}))
         try:
             return np.asarray(zarr.open_array(self.path / prefix, mode="r")[...])
         except (ValueError, OSError, KeyError) as error:
