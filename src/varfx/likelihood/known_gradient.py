@@ -20,7 +20,7 @@ def with_gradient(
         inputs: what it depends on; each may require a gradient or not.
         gradients: derivatives of `value`, of as many elements as the inputs.
     """
-    attached: Tensor = _Known.apply(value, tuple(gradients), *inputs)  # type: ignore[no-untyped-call]
+    attached: Tensor = _Known.apply(value.detach(), tuple(gradients), *inputs)  # type: ignore[no-untyped-call]
     return attached
 
 
@@ -29,7 +29,7 @@ class _Known(torch.autograd.Function):
     def forward(ctx: Any, value: Tensor, gradients: tuple[Tensor, ...], *inputs: Tensor) -> Tensor:
         ctx.save_for_backward(*gradients)
         ctx.like = [(each.shape, each.dtype, each.device) for each in inputs]
-        return value.detach().clone()
+        return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

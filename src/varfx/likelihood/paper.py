@@ -151,7 +151,7 @@ def cholesky(
         ConfigError: `eps` is negative.
     """
     F, variance = _checked(window, F, sigma2, eps)
-    values, level = F.detach().to(window.z), float(variance)
+    values, level = F.detach().to(window.z), float(variance.detach())
     R, cross, z = window.R_core, window.R_cross, window.z
     A = torch.addmm(R, cross * values, cross.T, beta=level)
     A.diagonal().add_(eps)
@@ -210,7 +210,7 @@ def iterative(
         ConfigError: `eps` is negative.
     """
     F, variance = _checked(window, F, sigma2, eps)
-    operator = RidgedCovariance(window=window, F=F.detach().to(window.z), sigma2=float(variance), eps=eps)
+    operator = RidgedCovariance(window=window, F=F.detach().to(window.z), sigma2=float(variance.detach()), eps=eps)
     P = _preconditioner(operator, preconditioning, generator)
     probes = P.sample(num_probes, generator=generator)
     solution = cg(
