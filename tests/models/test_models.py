@@ -18,7 +18,9 @@ KINDS = ["constant", "linear", "mlp"]
 LINKS = ["softplus", "exp"]
 
 
-def prior(kind: str = "mlp", link: str = "softplus", features: int = 5, traits: int = 2, seed: int = 0) -> VariancePrior:
+def prior(
+    kind: str = "mlp", link: str = "softplus", features: int = 5, traits: int = 2, seed: int = 0
+) -> VariancePrior:
     return VariancePrior(ModelConfig(kind=kind, link=link, hidden=(8, 6)), features, traits, seed=seed)  # type: ignore[arg-type]
 
 
@@ -57,7 +59,7 @@ def test_every_parameter_moves(kind: str, link: str) -> None:
         loss.backward()
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
-            if step > 0 or "layers.0" not in name and "layers.2" not in name:
+            if step > 0 or ("layers.0" not in name and "layers.2" not in name):
                 assert bool((parameter.grad != 0).any()), f"{name} has no gradient in step {step}"
         optimiser.step()
     for name, value in model.state_dict().items():
@@ -122,9 +124,7 @@ def test_seeds() -> None:
     assert torch.equal(state, torch.random.get_rng_state())  # the global generator is not touched in what it gives
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
-    assert not torch.equal(
-        first.state_dict()["network.layers.0.weight"], other.state_dict()["network.layers.0.weight"]
-    )
+    assert not torch.equal(first.state_dict()["network.layers.0.weight"], other.state_dict()["network.layers.0.weight"])
 
 
 def test_hidden_units_start_with_a_spread_near_1() -> None:

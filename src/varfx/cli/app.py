@@ -52,13 +52,13 @@ def run(argv: Sequence[str]) -> int:
         _log_to_stderr(verbose)
         if config_path is not None:
             app.config = _config(app, arguments, config_path)
-        app(arguments, exit_on_error=False, print_error=False)
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
         return _fail(" ".join(str(error).split()) + " Ask the command for its --help.")
     except VarfxError as error:
         return _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        stderr.print("interrupted; long commands go on with the same command and --resume")
+        stderr.print("interrupted; `varfx prior fit` goes on with the same command and --resume, `ld build` by itself")
         return 130
     except BrokenPipeError:
         return 0

@@ -6,6 +6,8 @@ A variant's key is `chrom, position, effect_allele, other_allele`: `chrom` witho
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from varfx.errors import DataError
@@ -34,6 +36,12 @@ def chrom_expr(column: str, *, codes: dict[str, str] | None = None) -> pl.Expr:
     bare = pl.col(column).cast(pl.String).str.strip_chars().str.to_uppercase()
     bare = bare.str.replace(r"^CHR", "").str.replace(r"^0+(\d)", "${1}")
     return bare.replace(_CODES if codes is None else {**_CODES, **codes}).alias("chrom")
+
+
+def chrom_names(names: Iterable[object]) -> tuple[str, ...]:
+    """Chromosome names in our spelling, as `chrom_expr` has them: `chr20`, `20` and 20 are the same."""
+    column = pl.DataFrame({"name": [str(name) for name in names]}, schema={"name": pl.String()})
+    return tuple(column.select(chrom_expr("name"))["chrom"].to_list())
 
 
 def chrom_rank(column: str = "chrom") -> pl.Expr:

@@ -11,7 +11,7 @@ class Linear(nn.Module):
 
     def __init__(self, num_features: int, num_traits: int) -> None:
         super().__init__()
-        self.weights = nn.utils.skip_init(nn.Linear, num_features, num_traits, bias=False)
+        self.weights = nn.Linear(num_features, num_traits, bias=False, device="meta").to_empty(device="cpu")
         nn.init.zeros_(self.weights.weight)
 
     def forward(self, features: Float[Tensor, "variant feature"]) -> Float[Tensor, "variant trait"]:

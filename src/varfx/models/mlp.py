@@ -20,14 +20,14 @@ class MLP(nn.Module):
         layers: list[nn.Module] = []
         width = num_features
         for size in hidden:
-            layer = nn.utils.skip_init(nn.Linear, width, size)
+            layer = nn.Linear(width, size, device="meta").to_empty(device="cpu")
             bound = (1 / max(1, width)) ** 0.5
             with torch.no_grad():
                 layer.weight.uniform_(-bound * 3**0.5, bound * 3**0.5, generator=generator)
                 layer.bias.uniform_(-bound, bound, generator=generator)
             layers += [layer, nn.GELU()]
             width = size
-        output = nn.utils.skip_init(nn.Linear, width, num_traits, bias=False)
+        output = nn.Linear(width, num_traits, bias=False, device="meta").to_empty(device="cpu")
         nn.init.zeros_(output.weight)
         self.layers = nn.Sequential(*layers, output)
 

@@ -15,11 +15,13 @@ from torch import Tensor
 from varfx.data.annotations import read_annotations
 from varfx.data.snpvar import read_variances
 from varfx.data.sumstats import read_sumstats
+from varfx.data.variants import chrom_names
 from varfx.errors import ConfigError, DataError
 from varfx.ld import LDPanel, open_panel
-from varfx.prior.evaluate import VarianceOf, WindowScores, compare, null_sigma2, score_windows, summarise
+from varfx.prior.evaluate import WindowScores, compare, null_sigma2, score_windows, summarise
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
+from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
 from varfx.training.windows import PriorWindow, WindowData
 
@@ -75,8 +77,10 @@ def evaluate(
         ConfigError: nothing is held out, or the runs do not have the same traits.
         VarfxError: inputs that cannot be read.
     """
+    chrom, exclude_chrom = chrom_names(chrom), chrom_names(exclude_chrom)
     first = open_run(run)
     reference = open_panel(panel or first.record["panel"])
+    check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
     windows, notes = _windows_of(first, reference, chrom, exclude_chrom)
     files = list(sumstats or first.record["sumstats"])
     if len(files) != len(first.trait_names):
@@ -84,16 +88,25 @@ def evaluate(
             f"`sumstats` must name one file for each of the run's {len(first.trait_names)} traits, got {len(files)}."
         )
     scores, data = _score_run(first, reference, files, annotations, windows, progress)
-    nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
+    if panel is None and sumstats is None:
+        nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
+    else:
+        learned_from = set(first.record["split"]["train"])
+        nulls = null_sigma2(data, [i for i, core in enumerate(reference.cores) if core.name in learned_from])
+        notes.append("the null's sigma2 was refitted on the run's training windows of the given data")
     sigma2 = first.model.sigma2_values()
     traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
-    for entry, trait in zip(traits, first.record["traits"], strict=True):
-        entry["alpha"], entry["n_ref"] = trait["alpha"], trait["n_ref"]
+    for entry, trait, fitted in zip(traits, data.traits, first.record["traits"], strict=True):
+        entry["alpha"], entry["n_ref"] = fitted["alpha"], trait.n_ref
     if compare_with is not None:
         second = open_run(compare_with)
         if len(second.trait_names) != len(first.trait_names):
             raise ConfigError(
                 f"`compare` needs runs of the same traits: {first.trait_names} and {second.trait_names} differ."
+            )
+        if second.trait_names != first.trait_names:
+            notes.append(
+                f"{compare_with} was fitted to {', '.join(second.trait_names)}, compared trait by trait in order"
             )
         seen = set(second.record["split"]["train"]) | set(second.record["split"]["validation"])
         learned = [reference.cores[index].name for index in windows if reference.cores[index].name in seen]
@@ -139,17 +152,20 @@ def evaluate_variances(
     """
     if not (np.isfinite(sigma2) and sigma2 > 0):
         raise ConfigError(f"`sigma2` must be positive, got {sigma2}.")
+    chrom, exclude_chrom = chrom_names(chrom), chrom_names(exclude_chrom)
     reference = open_panel(panel)
+    check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
     data, _, _ = assemble(reference, [read_sumstats(sumstats)], None, kind="constant", dtype=torch.float64)
     f = read_variances(variances, reference.variants)
     windows = _chosen(reference, chrom, exclude_chrom)
     usable = [index for index in windows if _observed(reference, data, index)]
     if not usable:
         raise DataError(f"none of the {len(windows)} windows holds an association of `{sumstats}`.")
+    scored = set(windows)
     rest = [
         index
-        for index in range(len(reference.cores))
-        if index not in set(windows) and _observed(reference, data, index)
+        for index, core in enumerate(reference.cores)
+        if index not in scored and core.chrom not in exclude_chrom and _observed(reference, data, index)
     ]
     notes = [
         f"the null's sigma2 was fitted on {len(rest)} other windows"
@@ -190,9 +206,17 @@ def _score_run(
         dtype=torch.float64,
     )
     model = run.model.double()
-    variance_of: VarianceOf = lambda window: model(window.features, window.heterozygosity)  # noqa: E731
-    sigma2 = model.sigma2_values()
-    return score_windows(data, windows, variance_of, sigma2, progress=progress), data
+    # The model gives F = N f for its own traits' N; other summary statistics may have another.
+    ratio = torch.tensor(
+        [trait.n_ref / fitted["n_ref"] for trait, fitted in zip(data.traits, run.record["traits"], strict=True)],
+        dtype=torch.float64,
+    )
+
+    def variance_of(window: PriorWindow) -> Tensor:
+        F: Tensor = model(window.features, window.heterozygosity)
+        return ratio * F
+
+    return score_windows(data, windows, variance_of, model.sigma2_values(), progress=progress), data
 
 
 def _windows_of(
@@ -226,12 +250,11 @@ def _windows_of(
 
 def _chosen(panel: LDPanel, chrom: Sequence[str], exclude_chrom: Sequence[str]) -> list[int]:
     have = [core.chrom for core in panel.cores]
-    unknown = sorted(set(chrom) - set(have))
-    if unknown:
-        raise ConfigError(
-            f"`chrom` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. It has {', '.join(dict.fromkeys(have))}."
-        )
-    return [i for i, name in enumerate(have) if (not chrom or name in chrom) and name not in exclude_chrom]
+    check_chroms(chrom, have, option="chrom")
+    windows = [i for i, name in enumerate(have) if (not chrom or name in chrom) and name not in exclude_chrom]
+    if not windows:
+        raise ConfigError("no windows are left to score: `exclude-chrom` names all chromosomes of `chrom`.")
+    return windows
 
 
 def _observed(panel: LDPanel, data: WindowData, index: int) -> bool:

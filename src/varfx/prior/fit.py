@@ -14,18 +14,19 @@ import numpy as np
 from varfx.data import files
 from varfx.data.annotations import read_annotations
 from varfx.data.sumstats import read_sumstats
-from varfx.errors import ConfigError, StoreError
+from varfx.errors import ConfigError, DataError, StoreError
 from varfx.ld import LDPanel, open_panel
 from varfx.models import ModelConfig, VariancePrior
 from varfx.prior.evaluate import null_sigma2
 from varfx.prior.inputs import assemble
-from varfx.prior.run import HISTORY, Run, write_run
+from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
 from varfx.prior.split import Split, SplitConfig, split_windows
 from varfx.progress import Progress, silent
 from varfx.training import TrainConfig, WindowData, start_at_constant, train
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
+BEGUN = "begun.json"  # options and inputs of an unfinished run
 
 
 def fit(
@@ -63,23 +64,31 @@ def fit(
         raise ConfigError("no summary statistics are given. Name at least one file with --sumstats.")
     reference = open_panel(panel)
     associations = [read_sumstats(path) for path in sumstats]
+    names = [each.trait for each in associations]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"{names.count(name)} of {len(names)} summary statistics are of a trait called `{name}`. Name one otherwise with "
+                "`varfx sumstats clean --trait`."
+            )
     channels = None if annotations is None else read_annotations(annotations)
     config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
     inputs = {"panel": panel, **{f"sumstats.{i}": path for i, path in enumerate(sumstats)}}
     if annotations is not None:
         inputs["annotations"] = annotations
     provenance = files.provenance(config, inputs)
-    folder = _begin(Path(out), provenance, resume=resume, overwrite=overwrite)
-
+    folder = Path(out)
+    check_out(folder, resume=resume, overwrite=overwrite)
     data, standardiser, ledgers = assemble(
         reference, associations, channels, kind=model.kind, scratch=folder / "scratch"
     )
     parts = split_windows(reference.windows, split, flank=reference.flank)
     parts = _with_data(parts, reference, data)
+    _begin(folder, provenance, resume=resume)
     prior = VariancePrior(
         model, 0 if standardiser is None else len(standardiser.feature_names), len(data.traits), seed=training.seed
     )
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     if not (resume and (checkpoints / "last").is_dir()):
         start_at_constant(prior, data, parts.train, mean_ld_score=_mean_ld_score(reference))
     outcome = train(
@@ -94,7 +103,7 @@ def fit(
     )
     nulls = null_sigma2(data, parts.train)
     files.remove(folder / "scratch")
-    names = reference.windows["name"].to_list()
+    window_names = reference.windows["name"].to_list()
     record = {
         "traits": [
             {
@@ -108,7 +117,7 @@ def fit(
             }
             for i, trait in enumerate(data.traits)
         ],
-        "split": {part: [names[index] for index in windows] for part, windows in asdict(parts).items()},
+        "split": {part: [window_names[index] for index in windows] for part, windows in asdict(parts).items()},
         "panel": str(Path(panel).resolve()),
         "sumstats": [str(Path(path).resolve()) for path in sumstats],
         "annotations": None if annotations is None else str(Path(annotations).resolve()),
@@ -118,12 +127,16 @@ def fit(
     }
     (checkpoints / HISTORY).replace(folder / HISTORY)
     files.remove(checkpoints)
-    files.remove(folder / "begun.json")
+    files.remove(folder / BEGUN)
     return write_run(folder, prior, standardiser, record)
 
 
 def _with_data(parts: Split, panel: LDPanel, data: WindowData) -> Split:
-    """The split without the windows in which no trait has an association."""
+    """The split without the windows in which no trait has an association.
+
+    Raises:
+        DataError: none is left to learn from.
+    """
     empty = {
         index
         for index in range(len(panel.cores))
@@ -131,32 +144,67 @@ def _with_data(parts: Split, panel: LDPanel, data: WindowData) -> Split:
     }
     if empty:
         logger.warning("%d of %d windows hold no association and are left out", len(empty), len(panel.cores))
-    return Split(*(tuple(index for index in part if index not in empty) for part in asdict(parts).values()))
+    left = Split(*(tuple(index for index in part if index not in empty) for part in asdict(parts).values()))
+    if not left.train:
+        raise DataError(
+            f"none of the {len(parts.train)} training windows holds an association. Check which chromosomes the "
+            "summary statistics cover, and hold out others."
+        )
+    return left
 
 
-def _begin(out: Path, provenance: dict[str, Any], *, resume: bool, overwrite: bool) -> Path:
-    """The run's folder: new, or that of the interrupted fit which is to go on."""
-    begun = out / "begun.json"
-    identity = {"config": provenance["config"], "inputs": provenance["inputs"]}
-    if (out / files.MANIFEST).is_file():
-        if not overwrite:
-            raise StoreError(f"`{out}` holds a finished run. Choose another --out, or replace it with --overwrite.")
-        files.remove(out)
-    elif out.exists() and not (begun.is_file() or not any(out.iterdir())):
-        raise StoreError(f"`{out}` exists and is no run. Choose another --out.")
-    if begun.is_file() and resume:
-        if files.read_json(begun) != identity:
-            raise StoreError(
-                f"`{out}` was begun with other options or inputs, so it cannot be resumed. Leave out --resume to start anew."
-            )
-        return out
-    files.remove(out)
+def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Checks that a run may be written to `out`; changes nothing.
+
+    Raises:
+        StoreError: it would destroy a run or something else, or its folder does not exist.
+    """
     if not out.parent.is_dir():
         raise StoreError(f"`{out}` cannot be written: the folder `{out.parent}` does not exist. Create it first.")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if (out / files.MANIFEST).is_file() and (out / RECORD).is_file():
+        if not overwrite:
+            raise StoreError(f"`{out}` holds a finished run. Choose another --out, or replace it with --overwrite.")
+    elif not (out / BEGUN).is_file():
+        raise StoreError(f"`{out}` exists and is no run. Choose another --out.")
+    elif not (resume or overwrite) and (out / CHECKPOINTS / "last").is_dir():
+        raise StoreError(f"`{out}` holds an unfinished run. Go on with --resume, or start anew with --overwrite.")
+
+
+def _begin(out: Path, provenance: dict[str, Any], *, resume: bool) -> None:
+    """Makes the run's folder, or leaves that of the interrupted fit which is to go on.
+
+    Raises:
+        StoreError: the interrupted fit had other options or inputs.
+    """
+    begun = out / BEGUN
+    checksums = {name: entry["sha256"] for name, entry in provenance["inputs"].items()}
+    identity = {"config": provenance["config"], "inputs": checksums}
+    if begun.is_file() and resume:
+        earlier = files.read_json(begun)
+        if earlier != identity:
+            raise StoreError(
+                f"`{out}` was begun with other options or inputs ({_difference(earlier, identity)}), so it cannot be resumed. "
+                "Repeat the earlier command, or start anew with --overwrite."
+            )
+        return
+    files.remove(out)
     out.mkdir()
     files.write_json(begun, identity)
-    (out / "checkpoints").mkdir()
-    return out
+    (out / CHECKPOINTS).mkdir()
+
+
+def _difference(earlier: dict[str, Any], identity: dict[str, Any]) -> str:
+    """The first thing that differs, in words."""
+    for name in sorted({*earlier["inputs"], *identity["inputs"]}):
+        if earlier["inputs"].get(name) != identity["inputs"].get(name):
+            return f"input {name}"
+    for group, options in identity["config"].items():
+        for name, value in options.items():
+            if earlier["config"].get(group, {}).get(name) != value:
+                return f"{name.replace('_', '-')} was {earlier['config'].get(group, {}).get(name)}, now {value}"
+    return "another version of varfx"
 
 
 def _mean_ld_score(panel: LDPanel) -> float:

@@ -113,8 +113,6 @@ def assemble(
         names, values, missing = raw_features(variants, annotations)
         standardiser = standardiser or Standardiser.fit(names, values, missing)
         features = standardiser.apply(names, values, missing)
-    if scratch is not None:
-        scratch.mkdir(exist_ok=True)
     data = WindowData(
         panel,
         [trait.data for trait in aligned],

@@ -17,6 +17,7 @@ from varfx.models import ModelConfig, VariancePrior
 RECORD = "run.json"
 WEIGHTS = "model.safetensors"
 HISTORY = "history.csv"
+CHECKPOINTS = "checkpoints"  # of an unfinished run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +68,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     root = Path(path)
     if not root.is_dir():
         raise StoreError(f"`{root}` does not exist or is no folder. Give a run made by `varfx prior fit`.")
-    if not (root / files.MANIFEST).is_file() and (root / "checkpoints").is_dir():
+    if not (root / files.MANIFEST).is_file() and (root / CHECKPOINTS).is_dir():
         raise StoreError(
             f"`{root}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
         )

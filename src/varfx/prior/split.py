@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from jaxtyping import Bool
+from numpy import ndarray
 
+from varfx.data.variants import chrom_names
 from varfx.errors import ConfigError
 
 
@@ -34,9 +38,15 @@ class SplitConfig:
                 raise ConfigError(
                     f"`{name.replace('_', '-')}` must be at least 0 and below 1, got {getattr(self, name)}."
                 )
-        both = set(self.holdout_chrom) & set(self.validation_chrom)
-        if both:
-            raise ConfigError(f"chromosome {sorted(both)[0]} is named both for holdout and for validation: choose one.")
+        parts = {"holdout_chrom": "holdout", "validation_chrom": "validation", "exclude_chrom": "exclusion"}
+        for name in parts:
+            object.__setattr__(self, name, chrom_names(getattr(self, name)))
+        for first, second in itertools.combinations(parts, 2):
+            both = sorted(set(getattr(self, first)) & set(getattr(self, second)))
+            if both:
+                raise ConfigError(
+                    f"chromosome {both[0]} is named both for {parts[first]} and for {parts[second]}: choose one."
+                )
 
 
 @dataclass(frozen=True)
@@ -61,19 +71,16 @@ def split_windows(windows: pl.DataFrame, config: SplitConfig, *, flank: int) -> 
         ConfigError: a chromosome that the panel does not have, or a part without windows.
     """
     chroms = windows["chrom"].to_list()
-    for name in ("holdout_chrom", "validation_chrom"):
-        unknown = sorted(set(getattr(config, name)) - set(chroms))
-        if unknown:
-            raise ConfigError(
-                f"`{name.replace('_', '-')}` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. "
-                f"It has {', '.join(dict.fromkeys(chroms))}."
-            )
+    for name in ("holdout_chrom", "validation_chrom", "exclude_chrom"):
+        check_chroms(getattr(config, name), chroms, option=name.replace("_", "-"))
     free = [index for index, chrom in enumerate(chroms) if chrom not in config.exclude_chrom]
     rng = np.random.default_rng(config.seed)
     holdout = _part(free, chroms, config.holdout_chrom, config.holdout_fraction, rng)
-    rest = [index for index in free if index not in holdout and not _near(index, holdout, windows, flank)]
+    taken = _near(holdout, windows, flank)
+    rest = [index for index in free if not taken[index]]
     validation = _part(rest, chroms, config.validation_chrom, config.validation_fraction, rng)
-    train = [index for index in rest if index not in validation and not _near(index, validation, windows, flank)]
+    taken |= _near(validation, windows, flank)
+    train = [index for index in rest if not taken[index]]
     if not train:
         raise ConfigError(
             f"no training windows are left: of {len(chroms)} windows {len(holdout)} are held out, {len(validation)} validate, and "
@@ -95,7 +102,26 @@ def _part(
     return list(free[start : start + size])
 
 
-def _near(index: int, part: Sequence[int], windows: pl.DataFrame, flank: int) -> bool:
-    chrom, start, end = windows.select("chrom", "start", "end").row(index)
-    other = windows[list(part)].filter(pl.col("chrom") == chrom)
-    return other.filter((pl.col("start") < end + flank) & (pl.col("end") > start - flank)).height > 0
+def _near(part: Sequence[int], windows: pl.DataFrame, flank: int) -> Bool[ndarray, " window"]:
+    """Which windows are in the part or lie less than `flank` bases from one that is."""
+    start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
+    chrom = windows["chrom"].to_numpy()
+    near = np.zeros(windows.height, dtype=bool)
+    for index in part:
+        near |= (chrom == chrom[index]) & (start < end[index] + flank) & (end > start[index] - flank)
+        near[index] = True
+    return near
+
+
+def check_chroms(names: Sequence[str], have: Sequence[str], *, option: str) -> None:
+    """Checks that the panel has the chromosomes that an option names.
+
+    Raises:
+        ConfigError: it lacks one.
+    """
+    unknown = sorted(set(names) - set(have))
+    if unknown:
+        raise ConfigError(
+            f"`{option}` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. "
+            f"It has {', '.join(dict.fromkeys(have))}."
+        )

@@ -29,6 +29,8 @@ from varfx.training.checkpoint import SafetensorsCheckpointIO
 from varfx.training.windows import PriorWindow, WindowData, in_background
 
 logger = logging.getLogger(__name__)
+LAST = "last"  # the checkpoint's name
+WATCH = "watch"  # the callback's part of a checkpoint
 DIVERGED = (
     "the fit diverged: its variances or its likelihood are not finite any more. Lower --learning-rate and "
     "--learning-rate-scalars, or take --link softplus."
@@ -132,8 +134,11 @@ class PriorModule(lightning.LightningModule):
         train: Sequence[int],
         validation: Sequence[int],
         config: TrainConfig,
+        checkpoint: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self._checkpoint = checkpoint
+        self.first_step = 0 if checkpoint is None else int(checkpoint["callbacks"][WATCH]["step"])
         self.model = model
         self.config = config
         self.data = data
@@ -152,10 +157,11 @@ class PriorModule(lightning.LightningModule):
         return loss / len(batch)
 
     def train_dataloader(self) -> _Batches:
-        """The windows of the next `check_every` steps, which are what Lightning takes for an epoch."""
-        count = self.config.check_every * self.config.windows_per_step
-        order = window_order(self.train_windows, self.config.seed, self.current_epoch * count, count)
-        return _Batches(self.data, order, self.config.windows_per_step)
+        """The windows of all steps that are left: what Lightning takes for one epoch."""
+        size = self.config.windows_per_step
+        first, end = self.first_step * size, self.config.max_steps * size
+        order = window_order(self.train_windows, self.config.seed, first, end - first)
+        return _Batches(self.data, order, size)
 
     def transfer_batch_to_device(
         self, batch: list[PriorWindow], device: torch.device, dataloader_idx: int
@@ -175,7 +181,7 @@ class PriorModule(lightning.LightningModule):
         return total, ranks
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW in two groups (network; scale, alpha, sigma2) with linear warm-up."""
+        """AdamW with linear warm-up, as at the checkpoint where there is one; network, scale, and the other scalars apart."""
         default = 1e-3 if self.model.config.kind == "mlp" else 2e-3
         rate = self.config.learning_rate or default
         groups: list[dict[str, Any]] = [
@@ -192,6 +198,9 @@ class PriorModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(groups)
         warmup = self.config.warmup_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
+        if self._checkpoint is not None:
+            optimizer.load_state_dict(self._checkpoint["optimizer_states"][0])
+            schedule.load_state_dict(self._checkpoint["lr_schedulers"][0])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -233,10 +242,9 @@ class _Watch(lightning.Callback):
     """Checks the validation windows, keeps the best weights, stops early, and writes checkpoints."""
 
     folder: Path
-    check_steps: int
-    patience: int
-    min_improvement: float
+    config: TrainConfig
     progress: Progress
+    step: int = 0  # done so far, in this session and those before it
     history: list[History] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int = 0
@@ -244,49 +252,57 @@ class _Watch(lightning.Callback):
     hurdle: float = -math.inf  # what the next check must exceed so as not to be stale
     stale: int = 0
     seen: tuple[float, int] = (0.0, 0)  # the module's, as of the last checkpoint
-    stopped: str = "max_steps"
+
+    @property
+    def state_key(self) -> str:
+        return WATCH
+
+    @property
+    def early(self) -> bool:
+        """Whether the validation windows say that it is enough."""
+        return self.stale >= self.config.patience
+
+    @property
+    def done(self) -> bool:
+        """Whether no step is left."""
+        return self.early or self.step >= self.config.max_steps
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         module.seen = self.seen
         if not self.history:
-            self._check(trainer, module)
-        elif self.stale >= self.patience:  # it was interrupted between its last check and its end
-            self._stop(trainer)
+            self._check(module)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.progress(trainer.global_step, trainer.max_steps, "steps")
+        self.step += 1
+        last = self.step >= self.config.max_steps
+        if last or self.step % self.config.check_every == 0:
+            pass_steps = -(-len(module.train_windows) // self.config.windows_per_step)
+            if last or self.step - self.history[-1].step >= pass_steps:
+                self._check(module)
+            self.seen = module.seen
+            trainer.save_checkpoint(self.folder / LAST)
+            trainer.should_stop = self.done
+        self.progress(self.step, self.config.max_steps, "steps")
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        since = trainer.global_step - self.history[-1].step
-        if since >= self.check_steps or trainer.global_step >= trainer.max_steps:
-            self._check(trainer, module)
-        self.seen = module.seen
-        trainer.save_checkpoint(self.folder / "last")
-
-    def _check(self, trainer: Any, module: PriorModule) -> None:
+    def _check(self, module: PriorModule) -> None:
         nats, ranks = module.seen
         module.seen = (0.0, 0)
         value, associations = module.validate()
         if not math.isfinite(value):
             raise DataError(DIVERGED)
         train = nats / ranks if ranks else math.nan
-        self.history.append(History(trainer.global_step, train, value / max(associations, 1)))
+        self.history.append(History(self.step, train, value / max(associations, 1)))
         if value > self.best_value:
-            self.best_value, self.best_step = value, trainer.global_step
+            self.best_value, self.best_step = value, self.step
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in module.model.state_dict().items()}
         if value > self.hurdle:
-            self.hurdle, self.stale = value + self.min_improvement, 0
+            self.hurdle, self.stale = value + self.config.min_improvement, 0
         else:
             self.stale += 1
-            if self.stale >= self.patience:
-                self._stop(trainer)
-
-    def _stop(self, trainer: Any) -> None:
-        self.stopped = "early"
-        trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         return {
+            "step": self.step,
             "history": [[entry.step, entry.train, entry.validation] for entry in self.history],
             "best": self.best,
             "best_step": self.best_step,
@@ -297,9 +313,14 @@ class _Watch(lightning.Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = int(state["step"])
         self.history = [History(int(step), float(train), float(value)) for step, train, value in state["history"]]
         self.best, self.best_step = dict(state["best"]), int(state["best_step"])
-        self.best_value, self.hurdle, self.stale = float(state["best_value"]), float(state["hurdle"]), int(state["stale"])
+        self.best_value, self.hurdle, self.stale = (
+            float(state["best_value"]),
+            float(state["hurdle"]),
+            int(state["stale"]),
+        )
         self.seen = (float(state["seen"][0]), int(state["seen"][1]))
 
 
@@ -334,30 +355,31 @@ def train(
             raise ConfigError(
                 f"no {name} windows are left by the split. Hold out fewer chromosomes, or use smaller --core windows."
             )
-    module = PriorModule(model, data, train_windows, validation_windows, config)
-    pass_steps = -(-len(module.train_windows) // config.windows_per_step)
-    watch = _Watch(folder, max(config.check_every, pass_steps), config.patience, config.min_improvement, progress)
-    with _quiet_lightning(), _honest_interrupt():
-        trainer = lightning.Trainer(
-            accelerator="cuda" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            max_steps=config.max_steps,
-            max_epochs=-1,
-            callbacks=[watch],
-            plugins=[SafetensorsCheckpointIO(), LightningEnvironment()],  # one process, whatever a cluster's variables say
-            gradient_clip_val=config.max_gradient_norm,
-            reload_dataloaders_every_n_epochs=1,
-            default_root_dir=folder,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        checkpoint = folder / "last"
-        trainer.fit(module, ckpt_path=str(checkpoint) if resume and checkpoint.is_dir() else None)
+    io, watch = SafetensorsCheckpointIO(), _Watch(folder, config, progress)
+    checkpoint = io.load_checkpoint(folder / LAST) if resume and (folder / LAST).is_dir() else None
+    module = PriorModule(model, data, train_windows, validation_windows, config, checkpoint)
+    if checkpoint is not None:  # Lightning's own resume depends on its version for where in an epoch it goes on
+        module.load_state_dict(checkpoint["state_dict"])
+        watch.load_state_dict(checkpoint["callbacks"][WATCH])
+    if not watch.done:
+        with _quiet_lightning(), _honest_interrupt():
+            lightning.Trainer(
+                accelerator="cuda" if torch.cuda.is_available() else "cpu",
+                devices=1,
+                max_epochs=1,
+                callbacks=[watch],
+                plugins=[io, LightningEnvironment()],  # one process, whatever a cluster's variables say
+                gradient_clip_val=config.max_gradient_norm,
+                default_root_dir=folder,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            ).fit(module)
     model.cpu().load_state_dict(watch.best)
     write_history(folder / "history.csv", watch.history)
-    return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=watch.stopped)
+    stopped = "early" if watch.early else "max_steps"
+    return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=stopped)
 
 
 def write_history(path: Path, history: Sequence[History]) -> None:

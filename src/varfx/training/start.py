@@ -73,9 +73,7 @@ def start_at_constant(
                 parameter[number] = float(value)
 
 
-def _objective(
-    values: ndarray, data: WindowData, windows: Sequence[int], trait: int
-) -> tuple[float, ndarray]:
+def _objective(values: ndarray, data: WindowData, windows: Sequence[int], trait: int) -> tuple[float, ndarray]:
     """Minus the mean log p per independent association, and its gradient."""
     scale, alpha, log_sigma2 = (torch.tensor(float(value), dtype=torch.float64, requires_grad=True) for value in values)
     total = torch.zeros((), dtype=torch.float64)
