@@ -97,12 +97,15 @@ def kept_rank(lam: Float[ndarray, " n"], rank_variance: float) -> int:
 
 
 def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance: float = 1.0) -> Factors:
-    """Eigenpairs of `R_core` and the whitened `R_cross`, both in float64.
+    """Eigenpairs of `R_core`, in float64, and the whitened `R_cross`, in its own precision but at least float32.
 
     Args:
         R_core: correlations among the core variants, (core, core).
         R_cross: correlations of core with panel, (core, panel).
         rank_variance: share of the trace that the kept eigenpairs hold; see `kept_rank`.
+
+    Raises:
+        DataError: no eigenvalue is positive.
     """
     values, vectors = torch.linalg.eigh(torch.from_numpy(np.ascontiguousarray(R_core, dtype=np.float64)))
     lam, V = values.numpy()[::-1], vectors.numpy()[:, ::-1]
@@ -154,8 +157,11 @@ def rewhiten(factors: Factors, observed: ndarray, scale: Float[ndarray, " observ
     A variant that is not observed loses its row, never its column. `R[S,S] = U U'` with `U = V_S lam^1/2`, so that the
     eigenpairs of the small `U'U` give the whitening of S, and `R[S,+] = U B`.
 
+    What a rank rule below 1 has cut off the window is still in the z of S, up to the variance of the smallest eigenvalue
+    kept. Directions of S with less than half of that would be noise divided by next to nothing, and are dropped.
+
     Args:
-        factors: the stored window.
+        factors: the stored window, of correlations with a diagonal of 1.
         observed: indexes into the core, ascending.
         scale: `sqrt(N_m / N_ref)` of each observed variant, if sample sizes differ; the row scale of the signal.
 
@@ -169,7 +175,9 @@ def rewhiten(factors: Factors, observed: ndarray, scale: Float[ndarray, " observ
     U = factors.V[observed].astype(np.float64) * np.sqrt(factors.lam)
     values, vectors = np.linalg.eigh(U.T @ U)
     squares, Q = values[::-1], vectors[:, ::-1]
-    rank = kept_rank(squares, 1.0)
+    cut_off = max(0.0, factors.V.shape[0] - float(factors.lam.sum()))  # variance of the core that the panel lacks
+    floor = min(float(factors.lam[-1]) / 2, cut_off)
+    rank = max(1, min(kept_rank(squares, 1.0), int(np.count_nonzero(squares > floor))))
     P = (Q[:, :rank] / squares[:rank]).T @ U.T
     T = np.ascontiguousarray(Q[:, :rank].T) if scale is None else P @ (U * scale[:, None])
     return Rewhitening(P=P, T=T)
@@ -195,25 +203,43 @@ def whiten(
         scale: `sqrt(N_m / N_ref)` of each core variant where sample sizes differ; multiplies the rows of `R_cross`.
 
     Raises:
-        DataError: shapes that do not fit, values that are not finite, an asymmetric `R_core`.
+        DataError: shapes that do not fit, values that are not finite, an asymmetric `R_core`, a `scale` not positive.
     """
-    R, cross, associations = (
-        np.asarray(torch.as_tensor(x).detach().cpu(), dtype=np.float64) for x in (R_core, R_cross, z)
-    )
-    if R.ndim != 2 or R.shape[0] != R.shape[1] or cross.shape[:1] != R.shape[:1] or associations.shape != R.shape[:1]:
+    R, cross, associations = _float64("R_core", R_core), _float64("R_cross", R_cross), _float64("z", z)
+    if (
+        R.ndim != 2
+        or R.shape[0] != R.shape[1]
+        or cross.ndim != 2
+        or not R.shape[:1] == cross.shape[:1] == associations.shape
+    ):
         raise DataError(
             f"`R_core` {R.shape}, `R_cross` {cross.shape} and `z` {associations.shape} must be (core, core), (core, panel), (core,)."
         )
-    for name, value in (("R_core", R), ("R_cross", cross), ("z", associations)):
-        if not np.isfinite(value).all():
-            raise DataError(
-                f"`{name}` must be finite: {np.count_nonzero(~np.isfinite(value))} of {value.size} values are not."
-            )
     asymmetry = float(np.abs(R - R.T).max(initial=0.0))
     if asymmetry > 1e-4:
         raise DataError(f"`R_core` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}.")
     if scale is not None:
-        cross = cross * np.asarray(torch.as_tensor(scale).cpu(), dtype=np.float64)[:, None]
+        rows = _float64("scale", scale)
+        if rows.shape != associations.shape or not (rows > 0).all():
+            raise DataError(f"`scale` must hold {associations.size} positive numbers, one per row of `R_cross`.")
+        cross = cross * rows[:, None]
     factors = factors_from_correlation((R + R.T) / 2, cross, rank_variance=rank_variance)
     w = (factors.V / np.sqrt(factors.lam)).T @ associations
     return torch.from_numpy(factors.B), torch.from_numpy(w), torch.from_numpy(factors.lam)
+
+
+def _float64(name: str, value: ndarray | Tensor) -> Float[ndarray, "..."]:
+    """A finite array in float64."""
+    plain = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else value
+    try:
+        array = np.asarray(plain, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"`{name}` must be an array of numbers: {error}.") from error
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(place) for place in np.argwhere(bad)[0])
+        raise DataError(
+            f"`{name}` must be finite: {bad.sum()} of {array.size} values are not, first {array[first]} at {first}. "
+            "Leave out variants without a value."
+        )
+    return array
