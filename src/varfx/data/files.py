@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ import polars as pl
 
 from varfx._version import __version__
 from varfx.errors import StoreError
+from varfx.progress import Progress, silent
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -38,11 +40,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     When the block fails nothing is left behind, and an existing `path` stays as it was.
 
     Raises:
-        StoreError: the folder does not exist, the disk is full, or writing is not allowed.
+        StoreError: the folder does not exist, `path` is a folder with files that varfx did not write, the disk is full,
+            or writing is not allowed.
     """
     target = Path(path)
     if not target.parent.is_dir():
         raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
+    check_replaceable(target)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield partial
@@ -65,7 +69,12 @@ def write_error(path: Path, error: OSError) -> StoreError:
 
 
 def replace(partial: Path, target: Path) -> None:
-    """Puts `partial` in the place of `target`, whichever of file or directory either is."""
+    """Puts `partial` in the place of `target`, whichever of file or directory either is.
+
+    Raises:
+        StoreError: `target` is a directory with content that varfx did not write.
+    """
+    check_replaceable(target)
     if partial.is_dir() and target.is_dir():
         stale = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.stale")
         target.rename(stale)
@@ -73,6 +82,18 @@ def replace(partial: Path, target: Path) -> None:
         shutil.rmtree(stale)
     else:
         partial.replace(target)
+
+
+def check_replaceable(target: Path) -> None:
+    """Checks that a directory of this name, if there is one, is empty or ours, so that writing may replace it.
+
+    Raises:
+        StoreError: it holds other files.
+    """
+    if target.is_dir() and not (target / MANIFEST).is_file() and any(target.iterdir()):
+        raise StoreError(
+            f"`{target}` is a folder with files that varfx did not write, and is left alone. Give another name."
+        )
 
 
 def remove(path: Path) -> None:
@@ -150,13 +171,13 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str], *, kind: str,
         "varfx.seal": (_DIGEST_LABEL + _EMPTY_DIGEST).decode(),
     }
     with atomic_path(path) as partial:
-        frame.write_parquet(partial, metadata=header, compression="zstd", compression_level=3, statistics=True)
-        with open(partial, "r+b") as file:
-            offset = _seal_offset(file.read(), partial) + len(_DIGEST_LABEL)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(offset)
-            file.write(digest.encode())
+        # By way of memory: polars reports a full disk as an error of the format, Python as what it is.
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, metadata=header, compression="zstd", compression_level=3, statistics=True)
+        content = buffer.getbuffer()
+        offset = buffer.getvalue().rfind(_DIGEST_LABEL) + len(_DIGEST_LABEL)
+        content[offset : offset + 64] = hashlib.sha256(content).hexdigest().encode()
+        partial.write_bytes(content)
 
 
 def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame, dict[str, Any]]:
@@ -168,7 +189,10 @@ def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame
     path = Path(path)
     if not path.is_file():
         raise StoreError(f"`{path}` does not exist or is no file. Give a {kind} file written by varfx.")
-    content = bytearray(path.read_bytes())
+    try:
+        content = bytearray(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
         raise StoreError(f"`{path}` is not a whole Parquet file (it is truncated, or of another format). Make it anew.")
     offset = _seal_offset(content, path) + len(_DIGEST_LABEL)
@@ -188,9 +212,12 @@ def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame
 
 def table_kind(path: str | os.PathLike[str]) -> str | None:
     """The kind of a varfx table ("sumstats", "annotations", ...), or None if the file is not one of ours."""
+    from pyarrow import ArrowException, parquet  # slow to import, and polars panics at some damaged files
+
     try:
-        return pl.read_parquet_metadata(Path(path)).get("varfx.kind")
-    except (pl.exceptions.PolarsError, OSError):
+        metadata: dict[bytes, bytes] = parquet.read_metadata(path).metadata or {}
+        return metadata[b"varfx.kind"].decode()
+    except (ArrowException, OSError, KeyError, UnicodeDecodeError):
         return None
 
 
@@ -204,12 +231,12 @@ def _seal_offset(content: bytes | bytearray, path: Path) -> int:
 def seal_directory(root: str | os.PathLike[str]) -> None:
     """Writes `manifest.json`: size and SHA-256 of every file below `root`, and a digest of the list itself."""
     root = Path(root)
-    files = {
-        str(file.relative_to(root)): [file.stat().st_size, sha256(file)]
+    entries = {
+        file.relative_to(root).as_posix(): (file.stat().st_size, sha256(file))
         for file in sorted(root.rglob("*"))
-        if file.is_file() and file.name != MANIFEST
+        if file.is_file() and file != root / MANIFEST
     }
-    write_json(root / MANIFEST, {"format_version": FORMAT_VERSION, "files": files, "sha256": _digest_of(files)})
+    write_text(root / MANIFEST, _manifest_text(FORMAT_VERSION, entries))
 
 
 def read_manifest(root: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
@@ -222,18 +249,18 @@ def read_manifest(root: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
     if not path.is_file():
         raise StoreError(f"`{root}` has no {MANIFEST}: it is unfinished, or not written by varfx.")
     try:
-        manifest = json.loads(path.read_bytes())
-        files = {str(name): (int(entry[0]), str(entry[1])) for name, entry in manifest["files"].items()}
-        whole = manifest["sha256"] == _digest_of(manifest["files"])
+        text = path.read_bytes().decode("utf-8")
+        manifest = json.loads(text)
         version = int(manifest["format_version"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        files = {str(name): (int(size), str(digest)) for name, (size, digest) in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"`{path}` is damaged and cannot be read. Make the directory anew.") from error
-    if not whole:
+    if version > FORMAT_VERSION:
+        raise StoreError(f"`{root}` has format version {version}, newer than {FORMAT_VERSION}: update varfx.")
+    if text != _manifest_text(version, files):
         raise StoreError(
             f"`{path}` is damaged: its checksum is not the one it was written with. Make the directory anew."
         )
-    if version > FORMAT_VERSION:
-        raise StoreError(f"`{root}` has format version {version}, newer than {FORMAT_VERSION}: update varfx.")
     return files
 
 
@@ -246,7 +273,11 @@ def check_file(root: Path, name: str, entry: tuple[int, str]) -> None:
     file = root / name
     if not file.is_file():
         raise StoreError(f"`{root}` is damaged: `{name}` is missing. Make it anew.")
-    if file.stat().st_size != entry[0] or sha256(file) != entry[1]:
+    try:
+        same = file.stat().st_size == entry[0] and sha256(file) == entry[1]
+    except OSError as error:
+        raise StoreError(f"`{file}` cannot be read: {error.strerror or error}.") from error
+    if not same:
         raise StoreError(f"`{root}` is damaged: `{name}` is not as it was written. Make it anew.")
 
 
@@ -267,13 +298,21 @@ def check_array(root: Path, entries: Mapping[str, tuple[int, str]]) -> None:
             raise StoreError(f"`{root}` is damaged: `{name}` is missing or cut. Make it anew.")
 
 
-def check_directory(root: str | os.PathLike[str]) -> int:
-    """Checks every file of a sealed directory; returns how many there are."""
+def check_directory(root: str | os.PathLike[str], progress: Progress = silent) -> int:
+    """Checks every file of a sealed directory; returns how many there are.
+
+    Raises:
+        StoreError: the first file that is missing or changed.
+    """
     manifest = read_manifest(root)
-    for name, entry in manifest.items():
+    for number, (name, entry) in enumerate(manifest.items(), start=1):
         check_file(Path(root), name, entry)
+        progress(number, len(manifest), "files checked")
     return len(manifest)
 
 
-def _digest_of(files: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+def _manifest_text(version: int, entries: Mapping[str, tuple[int, str]]) -> str:
+    """The manifest with the digest of itself; the one way to write it, so that any other byte shows."""
+    content = {"format_version": version, "files": {name: list(entry) for name, entry in entries.items()}}
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest}, indent=2) + "\n"
