@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from varfx.cli.console import console
+from varfx.cli.console import console, progress_bar
 from varfx.data import files
 from varfx.errors import StoreError
 
@@ -25,9 +26,9 @@ def info(path: Path, /) -> None:
     if not path.exists():
         raise StoreError(f"`{path}` does not exist.")
     rows, metadata = _folder(path) if path.is_dir() else _table(path)
-    table = Table(show_header=False, title=str(path), title_justify="left")
+    table = Table(show_header=False, title=escape(str(path)), title_justify="left")
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(escape(name), escape(str(value)))
     provenance = metadata.get("provenance", {})
     for name in ("varfx", "created"):
         if name in provenance:
@@ -63,7 +64,8 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         raise StoreError(
             f"`{path}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
         )
-    count = files.check_directory(path)
+    with progress_bar() as progress:
+        count = files.check_directory(path, progress)
     if (path / "run.json").is_file():
         rows, metadata = _run(path)
     else:
@@ -97,8 +99,6 @@ def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     panel = open_panel(path)
     config, windows = panel.metadata["config"], panel.windows
     ranks = windows["rank"].to_numpy()
-    for index in range(windows.height):
-        panel.window(index)
     rows = [
         ("kind", "LD panel"),
         ("variants", f"{panel.variants.height:,}"),

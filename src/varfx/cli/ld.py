@@ -52,15 +52,16 @@ def build(
         num_people: Sample size behind correlations that do not say (UKBB_LD, LDGM).
         workers: Processes; by default one per processor.
     """
-    from varfx.data.open_ld import open_source
+    from varfx.data.open_ld import input_files, open_source
     from varfx.ld import PanelConfig, build_panel
     from varfx.ld.rank_rule import default_rank_variance
 
     source = open_source(sources, maf=maf, keep=keep, population=population, num_people=num_people)
     share = default_rank_variance(source.num_people) if rank_variance is None else rank_variance
     config = PanelConfig(core=core, flank=flank, rank_variance=share, dtype=dtype)
+    inputs = input_files(sources) + ([] if keep is None else [keep])
     with progress_bar() as progress:
-        panel = build_panel(source, out, config, workers=workers, inputs=sources, progress=progress)
+        panel = build_panel(source, out, config, workers=workers, inputs=inputs, progress=progress)
     table = Table("step", "variants", title="ledger")
     for entry in panel.metadata["ledger"]:
         table.add_row(str(entry["step"]), f"{entry['variants']:,}")
@@ -71,8 +72,8 @@ def build(
         f"{out}: {panel.variants.height:,} variants, {windows.height} windows, {panel.num_people:,} people, rank "
         f"{ranks.min()} to {ranks.max()}, rank rule {share:g}, B in {panel.metadata['config']['dtype']}",
         soft_wrap=True,
+        markup=False,
     )
     for region in panel.metadata["missing"]:
-        console.print(
-            f"missing: chr{region['chrom']}:{region['start']}-{region['end']}: {region['reason']}", soft_wrap=True
-        )
+        stretch = f"chr{region['chrom']}:{region['start']}-{region['end']}"
+        console.print(f"missing: {stretch}: {region['reason']}", soft_wrap=True, markup=False)

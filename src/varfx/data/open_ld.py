@@ -65,6 +65,20 @@ def open_source(
     return GenotypePanel([_open_genotypes(os.fspath(path)) for path in paths], maf=maf, keep=keep)
 
 
+def input_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The files that an LD reference at these paths is read from, for checksums; a folder stands for itself."""
+    found: list[Path] = []
+    for path in [os.fspath(path) for path in paths]:
+        if os.path.isdir(path) or path.endswith(".csv"):
+            found.append(Path(path))
+            continue
+        prefix = path.removesuffix(".bed").removesuffix(".pgen")
+        is_plink1 = path != f"{prefix}.pgen" and os.path.isfile(f"{prefix}.bed")
+        endings = (".bed", ".bim", ".fam") if is_plink1 else (".pgen", ".pvar", ".pvar.zst", ".psam")
+        found += [Path(prefix + ending) for ending in endings if os.path.isfile(prefix + ending)]
+    return found
+
+
 def _open_matrices(path: Path, maf: float, population: str | None, num_people: int | None) -> LDSource:
     if path.suffix == ".csv" or (path / METADATA).is_file():
         return Ldgm(path, population=population, maf=maf, num_people=num_people)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,13 +21,13 @@ import numpy as np
 import polars as pl
 import torch
 import zarr
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from threadpoolctl import threadpool_limits
 
 from varfx.data import files
 from varfx.data.ld_source import CorrelationSource, GenotypeSource, LDSource
-from varfx.errors import ConfigError, DataError, StoreError
+from varfx.errors import ConfigError, DataError, StoreError, VarfxError
 from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
 from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
 from varfx.ld.windows import Core, tile
@@ -75,18 +78,22 @@ def build_panel(
         source: the reference.
         out: the folder to make, by convention `*.ld.zarr`.
         config: windows, rank rule and storage.
-        workers: processes; by default one per core of the machine, at most one per window.
-        inputs: files whose checksums go into the provenance.
+        workers: processes; by default one per core of the machine, at most one per window. They import the main
+            module: a script that calls this stands under `if __name__ == "__main__":`.
+        inputs: files whose checksums go into the provenance; an interrupted build goes on with the same ones only.
         progress: told about each finished window.
 
     Raises:
+        ConfigError: `workers` is not positive.
         DataError: the source has no usable variants, or its values are wrong.
-        StoreError: the disk is full, or `OUT.building` was begun with other options.
+        StoreError: the disk is full, `out` is a file or a folder with other files, or `OUT.building` was begun with
+            other options.
     """
     config = config or PanelConfig()
     target = Path(out)
-    if not target.parent.is_dir():
-        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"`workers` must be at least 1, got {workers}. Leave it out for one per processor.")
+    _check_target(target)
     cores = [
         core
         for core in tile(source.variants, config.core)
@@ -95,26 +102,31 @@ def build_panel(
     if not cores:
         raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
     dtype = _storage_dtype(source, cores, config)
-    building = _begin(target, source, config, dtype)
-    done = {path.name for path in (building / "windows").iterdir() if path.is_dir() and path.name[0] != "."}
-    for stale in (building / "windows").glob(".*.partial"):
-        files.remove(stale)
+    provenance = files.provenance(asdict(config), {str(path): path for path in inputs})
+    building = _begin(target, source, config, dtype, provenance)
+    done = _finished(building)
     todo = [core for core in cores if core.name not in done]
     if done:
         logger.info("resuming: %d of %d windows are done", len(cores) - len(todo), len(cores))
-    _run(source, todo, config, dtype, building, workers, progress, finished=len(cores) - len(todo))
+    try:
+        _run(source, todo, config, dtype, building, workers, progress, finished=len(cores) - len(todo))
+    except VarfxError:
+        if not _finished(building):
+            files.remove(building)
+        raise
 
-    notes = [_note(building, core) for core in cores]
+    notes = []
     scores = np.full(source.variants.height, np.nan)
     for core in cores:
-        group = zarr.open_group(building / "windows" / core.name, mode="r")
-        scores[np.asarray(group["core"])] = np.asarray(group["ld_score"])
+        note, rows, ld_score = _note(building, core)
+        notes.append(note)
+        scores[rows] = ld_score
     metadata = {
         "num_people": source.num_people,
         "config": {**asdict(config), "dtype": dtype.name},
         "ledger": list(getattr(source, "ledger", ())),
         "missing": [asdict(region) for region in source.missing],
-        "provenance": files.provenance(asdict(config), {str(path): path for path in inputs}),
+        "provenance": provenance,
     }
     variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
     try:
@@ -175,11 +187,29 @@ def _storage_dtype(source: LDSource, cores: list[Core], config: PanelConfig) -> 
     return np.dtype(np.float16 if size > HALF_PRECISION_ABOVE else np.float32)
 
 
-def _begin(target: Path, source: LDSource, config: PanelConfig, dtype: np.dtype[Any]) -> Path:
+def _check_target(target: Path) -> None:
+    """Finds out before the work, not after it, that the panel cannot stand there."""
+    if not target.parent.is_dir():
+        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
+    if target.exists() and not target.is_dir():
+        raise StoreError(f"`{target}` is a file, and a panel is a folder. Delete it or give another name.")
+    files.check_replaceable(target)
+
+
+def _begin(
+    target: Path, source: LDSource, config: PanelConfig, dtype: np.dtype[Any], provenance: dict[str, Any]
+) -> Path:
     """The folder to build in, new or from an interrupted build with the same source and options."""
     building = target.with_name(target.name + ".building")
-    rows = hashlib.sha256(source.variants.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()
-    identity = {**asdict(config), "dtype": dtype.name, "variants": rows, "num_people": source.num_people}
+    identity = {
+        **asdict(config),
+        "dtype": dtype.name,
+        "variants": hashlib.sha256(source.variants.hash_rows(seed=1).to_numpy().tobytes()).hexdigest(),
+        "num_people": source.num_people,
+        "inputs": sorted(str(entry["sha256"]) for entry in provenance["inputs"].values()),
+    }
+    for stale in target.parent.glob(f".{glob.escape(building.name)}.*.partial"):
+        files.remove(stale)
     if building.exists():
         try:
             same = json.loads((building / "build.json").read_text()) == identity
@@ -190,14 +220,18 @@ def _begin(target: Path, source: LDSource, config: PanelConfig, dtype: np.dtype[
                 f"`{building}` is an interrupted build from another source or with other options. Delete it to start anew, "
                 "or repeat the earlier command to finish it."
             )
+        for stale in building.rglob(".*.partial"):
+            files.remove(stale)
         return building
-    try:
-        with files.atomic_path(building) as partial:
-            zarr.create_group(partial).create_group("windows")
-            files.write_json(partial / "build.json", identity)
-    except OSError as error:
-        raise error if isinstance(error, StoreError) else files.write_error(target, error) from error
+    with files.atomic_path(building) as partial:
+        zarr.create_group(partial).create_group("windows")
+        files.write_json(partial / "build.json", identity)
     return building
+
+
+def _finished(building: Path) -> set[str]:
+    """Names of the windows that are whole."""
+    return {path.name for path in (building / "windows").iterdir() if not path.name.startswith(".") and path.is_dir()}
 
 
 def _run(
@@ -222,14 +256,15 @@ def _run(
     threads = max(1, cpus // workers)
     arguments = (source, config, dtype, building, threads)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=arguments) as pool:
-        futures = [pool.submit(_work, core) for core in todo]
         try:
+            futures = [pool.submit(_work, core) for core in todo]
             for future in as_completed(futures):
                 future.result()
                 progress(finished := finished + 1, total, "windows")
         except BrokenProcessPool as error:
             raise StoreError(
-                "a worker process ended by itself, most likely for lack of memory: use fewer --workers."
+                f"a worker process ended by itself, with {finished} of {total} windows done. If memory ran short, use "
+                'fewer --workers; a script that builds a panel must do so under `if __name__ == "__main__":`.'
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -241,8 +276,18 @@ _JOB: tuple[LDSource, PanelConfig, np.dtype[Any], Path] | None = None  # of this
 def _start_worker(source: LDSource, config: PanelConfig, dtype: np.dtype[Any], building: Path, threads: int) -> None:
     global _JOB
     _JOB = (source, config, dtype, building)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word: the parent tells
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     threadpool_limits(threads)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent is gone, killed or not: nobody else would, and it holds a window in memory."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(core: Core) -> None:
@@ -254,22 +299,30 @@ def _work(core: Core) -> None:
 def _build_window(source: LDSource, core: Core, config: PanelConfig, dtype: np.dtype[Any], building: Path) -> None:
     core_rows, panel_rows = source.select(core.chrom, core.start, core.end, config.flank)
     factors, scores, kept = factors_of(source, core_rows, panel_rows, config.rank_variance)
+    write_window(building, core, factors, core_rows, panel_rows, scores, kept, dtype=dtype)
+
+
+def _note(building: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core"], Float[ndarray, " core"]]:
+    """A finished window's row in the table of windows, its core rows and their LD scores."""
+    path = building / "windows" / core.name
     try:
-        write_window(building, core, factors, core_rows, panel_rows, scores, kept, dtype=dtype)
-    except OSError as error:
-        raise error if isinstance(error, StoreError) else files.write_error(building, error) from error
-
-
-def _note(building: Path, core: Core) -> dict[str, Any]:
-    group = zarr.open_group(building / "windows" / core.name, mode="r")
-    rank, num_panel = group["B"].shape  # type: ignore[union-attr]
-    return {
+        group = zarr.open_group(path, mode="r")
+        arrays = {name: zarr.open_array(path / name, mode="r") for name in ("B", "core", "ld_score")}
+        rank, num_panel = arrays["B"].shape
+        rows, ld_score = np.asarray(arrays["core"][...]), np.asarray(arrays["ld_score"][...])
+        kept = group.attrs["variance_kept"]
+    except (ValueError, OSError, KeyError) as error:
+        raise StoreError(
+            f"`{path}`, a window of an interrupted build, is damaged ({error}). Delete this folder and run again."
+        ) from error
+    note = {
         "name": core.name,
         "chrom": core.chrom,
         "start": core.start,
         "end": core.end,
-        "num_core": group["core"].shape[0],  # type: ignore[union-attr]
+        "num_core": rows.size,
         "num_panel": num_panel,
         "rank": rank,
-        "variance_kept": group.attrs["variance_kept"],
+        "variance_kept": kept,
     }
+    return note, rows, ld_score

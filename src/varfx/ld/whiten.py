@@ -19,6 +19,7 @@ from torch import Tensor
 
 from varfx.errors import DataError
 
+PEOPLE_PER_BLOCK = 2048  # whose genotypes are widened to float64 at a time
 RELATIVE_FLOOR = 1e-8  # eigenvalues at or below this share of the largest are rounding noise
 
 
@@ -128,9 +129,15 @@ def factors_from_genotypes(
         rank_variance: see `kept_rank`.
     """
     people, size = X_core.shape
-    X = X_core.astype(np.float64) / np.sqrt(people)
     if size <= people:
-        return factors_from_correlation(X.T @ X, X.T @ (X_panel / np.sqrt(people)), rank_variance=rank_variance)
+        R_core, R_cross = np.zeros((size, size)), np.zeros((size, X_panel.shape[1]))
+        for start in range(0, people, PEOPLE_PER_BLOCK):
+            rows = slice(start, start + PEOPLE_PER_BLOCK)
+            block = X_core[rows].astype(np.float64) / people
+            R_core += block.T @ X_core[rows]
+            R_cross += block.T @ X_panel[rows]
+        return factors_from_correlation(R_core, R_cross, rank_variance=rank_variance)
+    X = X_core.astype(np.float64) / np.sqrt(people)
     values, vectors = torch.linalg.eigh(torch.from_numpy(X @ X.T))
     lam, U = values.numpy()[::-1], vectors.numpy()[:, ::-1]
     rank = kept_rank(lam, rank_variance)
