@@ -1,0 +1,270 @@
+"""Tracks around a window's variants, cut out on the device: variant x track x base never exists on the host.
+
+A window's stretch of all tracks is read once, as it is stored (a byte or two a base), and moved to the device. There
+the w bases around each variant are gathered a micro-batch at a time, decoded and standardised:
+
+    x[v, t, k] = (signal_t(p_v - w // 2 + k) - mean_t) / sd_t              k = 0 .. w - 1, p_v 0-based
+
+so the variant's own base (of an indel its first) stands at k = w // 2. What is missing is 0, the track's mean: masked
+bases, bases outside the chromosome, all bases of a variant without a place in the tracks' build, and constant tracks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Float, Float16, Int, Int64, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.data.annotation_table import INDICATOR
+from varfx.data.quantise import MISSING_CODE
+from varfx.data.tracks import TrackStore
+from varfx.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+MAX_BASES = 6_000_000  # of a block: 165 8-bit tracks take 990 MB
+
+
+@dataclass(frozen=True, eq=False)
+class TrackWindow:
+    """The tracks of a window's variants, on a device; `gather` cuts out those of some of them.
+
+    It is what `varfx.models.track_enformer.TrackFeatures` asks for.
+
+    Attributes:
+        codes: stored numbers of the 8-bit tracks on the window's stretch.
+        halves: of the float16 tracks.
+        code_rows: the 8-bit tracks' numbers in the store.
+        half_rows: the float16 tracks'.
+        slope: per track of the store: a standardised value is `slope * number + intercept`.
+        intercept: the same.
+        first: index in the block of each variant's first base; 0 where it has no place.
+        placed: whether the variant has a place in the tracks' build.
+        mask_rows: the tracks that have an indicator channel of what is missing, behind the tracks.
+        width: bases around a variant.
+        dtype: of the gathered values.
+        predictors: what else is known of the variants; no columns by default.
+    """
+
+    codes: UInt8[Tensor, "coded base"]
+    halves: Float16[Tensor, "half base"]
+    code_rows: Int[Tensor, " coded"]
+    half_rows: Int[Tensor, " half"]
+    slope: Float[Tensor, " track"]
+    intercept: Float[Tensor, " track"]
+    first: Int[Tensor, " variant"]
+    placed: Bool[Tensor, " variant"]
+    mask_rows: Int[Tensor, " mask"]
+    width: int
+    dtype: torch.dtype
+    predictors: Float[Tensor, "variant predictor"] = field(repr=False)
+
+    @property
+    def num_variants(self) -> int:
+        """How many variants the window has."""
+        return self.first.shape[0]
+
+    def gather(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "row channel position"]:
+        """The standardised tracks around some variants, then the indicators of what is missing.
+
+        Args:
+            rows: variants of the window, in any order, on the device or the host.
+        """
+        rows = rows.to(self.first.device)
+        first, away = self.first[rows], ~self.placed[rows]
+        x = torch.empty((rows.shape[0], self.slope.shape[0], self.width), dtype=self.dtype, device=self.first.device)
+        missing = torch.empty(x.shape, dtype=torch.bool, device=x.device)
+        for numbers, tracks in ((self.codes, self.code_rows), (self.halves, self.half_rows)):
+            if not tracks.shape[0]:
+                continue
+            cut = numbers.unfold(1, self.width, 1)[:, first].transpose(0, 1)
+            empty = cut == MISSING_CODE if numbers.dtype == torch.uint8 else cut.isnan()
+            part = cut.to(torch.promote_types(self.dtype, torch.float32))
+            part *= self.slope[tracks].to(part.dtype)[:, None]
+            part += self.intercept[tracks].to(part.dtype)[:, None]
+            part = part.to(self.dtype)
+            if tracks.shape[0] == x.shape[1]:
+                x, missing = part, empty
+            else:
+                x[:, tracks], missing[:, tracks] = part, empty
+        missing = missing | away[:, None, None]
+        x = x.masked_fill_(missing, 0.0)
+        return torch.cat([x, missing[:, self.mask_rows].to(self.dtype)], dim=1) if self.mask_rows.shape[0] else x
+
+    def batches(self, size: int) -> Iterator[tuple[Int[Tensor, " row"], Float[Tensor, "row channel position"]]]:
+        """All variants in order, `size` at a time, each with `gather` of it."""
+        for begin in range(0, self.num_variants, size):
+            rows = torch.arange(begin, min(begin + size, self.num_variants), device=self.first.device)
+            yield rows, self.gather(rows)
+
+    def average(self) -> tuple[Float[Tensor, "variant track"], Float[Tensor, "variant track"]]:
+        """The mean of `gather`'s tracks over the w bases, and the share of these that are not missing.
+
+        By prefix sums along the stretch, a track at a time; in float64.
+        """
+        shape = (self.num_variants, self.slope.shape[0])
+        mean = torch.zeros(shape, dtype=torch.float64, device=self.first.device)
+        known = torch.zeros_like(mean)
+        for numbers, tracks in ((self.codes, self.code_rows), (self.halves, self.half_rows)):
+            for line, track in zip(numbers, tracks.tolist(), strict=True):
+                present = line != MISSING_CODE if line.dtype == torch.uint8 else ~line.isnan()
+                exact = torch.int64 if line.dtype == torch.uint8 else torch.float64
+                total = self._window_sums(line.to(exact).masked_fill_(~present, 0))
+                count = self._window_sums(present.to(torch.int64))
+                mean[:, track] = (self.slope[track] * total + self.intercept[track] * count) / self.width
+                known[:, track] = count / self.width
+        mean[~self.placed] = 0.0
+        known[~self.placed] = 0.0
+        return mean, known
+
+    def _window_sums(self, line: Tensor) -> Tensor:
+        sums = torch.cat([line.new_zeros(1), line.cumsum(0)])
+        return sums[self.first + self.width] - sums[self.first]
+
+
+class TrackGather:
+    """Loads the tracks of windows from a store to a device."""
+
+    def __init__(
+        self,
+        store: TrackStore,
+        *,
+        width: int = 256,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        mask_channels: bool = False,
+    ) -> None:
+        """Sets up; nothing is read yet.
+
+        Args:
+            store: the tracks.
+            width: bases around each variant (w).
+            device: where windows are kept and cut.
+            dtype: of the gathered values.
+            mask_channels: whether each track that masks its missing bases gets a channel that is 1 on these.
+
+        Raises:
+            ConfigError: `width` is not positive.
+        """
+        if width < 1:
+            raise ConfigError(f"`width` must be at least 1 base, got {width}.")
+        self.store, self.width, self.device, self.dtype = store, width, torch.device(device), dtype
+        masked = (
+            np.flatnonzero(store.tracks["missing"].to_numpy() == "mask") if mask_channels else np.zeros(0, np.int64)
+        )
+        self._mask_rows = torch.from_numpy(masked.astype(np.int64)).to(self.device)
+        self.channels = store.names + tuple(store.names[row] + INDICATOR for row in masked)
+        self._mean, self._sd = (store.tracks[name].to_numpy().astype(np.float64) for name in ("mean", "sd"))
+
+    def host_bytes(self, bases: int) -> int:
+        """Host memory that loading a window takes whose first and last variant are so many bases apart."""
+        return self.store.bytes_per_base() * (bases + self.width)
+
+    def load(
+        self,
+        chrom: str,
+        position: Int64[ndarray, " variant"],
+        *,
+        placed: Bool[ndarray, " variant"] | None = None,
+        predictors: Float[Tensor, "variant predictor"] | None = None,
+    ) -> TrackWindow:
+        """The tracks around variants of one chromosome.
+
+        Args:
+            chrom: its name.
+            position: 1-based, in the tracks' build.
+            placed: false for variants that have no place in that build; their position is not looked at.
+            predictors: carried along, moved to the device.
+
+        Raises:
+            DataError: the chromosome is not in the store, a position lies outside it, or the variants are more than
+                `MAX_BASES` apart.
+            StoreError: the store is damaged.
+        """
+        known = np.ones(position.size, dtype=bool) if placed is None else placed
+        base = np.asarray(position, dtype=np.int64) - 1
+        start, end = self._stretch(chrom, base[known])
+        host = torch.empty(
+            (int((self.store.tracks["store"] == "uint8").sum()), end - start),
+            dtype=torch.uint8,
+            pin_memory=self.device.type == "cuda",
+        )
+        block = self.store.block(chrom, start, end, out=host.numpy())
+        inverse = np.divide(1.0, self._sd, out=np.zeros_like(self._sd), where=self._sd > 0)
+        if predictors is None:
+            predictors = torch.zeros((position.size, 0), dtype=self.dtype)
+
+        def moved(values: ndarray) -> Tensor:
+            return torch.from_numpy(values).to(self.device)
+
+        return TrackWindow(
+            codes=host.to(self.device, non_blocking=True),
+            halves=moved(block.halves),
+            code_rows=moved(block.code_rows),
+            half_rows=moved(block.half_rows),
+            slope=moved(block.scale * inverse),
+            intercept=moved((block.offset - self._mean) * inverse),
+            first=moved(np.where(known, base - self.width // 2 - start, 0)),
+            placed=moved(known),
+            mask_rows=self._mask_rows,
+            width=self.width,
+            dtype=self.dtype,
+            predictors=predictors.to(self.device, non_blocking=True),
+        )
+
+    def load_near(
+        self,
+        chrom: pl.Series,
+        position: Int64[ndarray, " variant"],
+        *,
+        predictors: Float[Tensor, "variant predictor"] | None = None,
+    ) -> TrackWindow:
+        """The same for variants that a chain file scattered: those far from most of the window are treated as missing.
+
+        Args:
+            chrom: a name per variant; null where it has no place in the tracks' build.
+            position: 1-based; not looked at where `chrom` is null.
+            predictors: as in `load`.
+
+        Raises:
+            DataError: as in `load`.
+        """
+        names = chrom.drop_nulls()
+        if not names.len():
+            return self.load(
+                next(iter(self.store.lengths)),
+                position,
+                placed=np.zeros(position.size, dtype=bool),
+                predictors=predictors,
+            )
+        name = names.mode(maintain_order=True)[0]
+        there = (chrom == name).fill_null(False).to_numpy()
+        placed = there & (np.abs(position - np.median(position[there])) < MAX_BASES / 2 - self.width)
+        far = int(chrom.is_not_null().sum()) - int(placed.sum())
+        if far:
+            logger.info("%d of %d variants of a window lift far from the others: taken as missing", far, placed.size)
+        return self.load(str(name), position, placed=placed, predictors=predictors)
+
+    def _stretch(self, chrom: str, base: Int64[ndarray, " variant"]) -> tuple[int, int]:
+        """The block that holds the windows of all bases; without any, a block before the chromosome."""
+        if not base.size:
+            return -self.width, 0
+        length = self.store.lengths.get(chrom)
+        first, last = int(base.min()), int(base.max())
+        if length is not None and (first < 0 or last >= length):
+            wrong = (base < 0) | (base >= length)
+            raise DataError(
+                f"{wrong.sum()} of {base.size} variants lie outside chromosome {chrom} ({length} bases in "
+                f"{self.store.build}), first {chrom}:{base[wrong.argmax()] + 1}. Are they of another build? Give --chain."
+            )
+        if last - first + self.width > MAX_BASES:
+            raise DataError(
+                f"The variants of a window are {last - first + 1} bases apart; at most {MAX_BASES} fit. Use shorter windows."
+            )
+        return first - self.width // 2, last - self.width // 2 + self.width
