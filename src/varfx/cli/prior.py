@@ -35,6 +35,7 @@ def fit(
     validation_chrom: Names = (),
     validation_fraction: float = 0.15,
     exclude_chrom: Names = (),
+    objective: Literal["likelihood", "ldsr", "composite"] = "likelihood",
     max_steps: int = 5000,
     learning_rate: float | None = None,
     learning_rate_scalars: float = 2e-4,
@@ -69,6 +70,7 @@ def fit(
         validation_chrom: Chromosomes that decide when to stop.
         validation_fraction: Share of the remaining windows that decides when to stop, as one stretch.
         exclude_chrom: Chromosomes left out altogether.
+        objective: What is climbed: likelihood; for comparison ldsr (LD score regression with any model) or composite.
         max_steps: Optimiser steps at most.
         learning_rate: Of the network and the scale; by default 0.002 for constant and linear, 0.001 for mlp.
         learning_rate_scalars: Of alpha and sigma2.
@@ -96,6 +98,7 @@ def fit(
             annotations=annot,
             model=ModelConfig(kind=model, link=link, hidden=hidden),
             training=TrainConfig(
+                objective=objective,
                 max_steps=max_steps,
                 learning_rate=learning_rate,
                 learning_rate_scalars=learning_rate_scalars,

@@ -22,7 +22,7 @@ from varfx.prior.inputs import assemble
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
 from varfx.prior.split import Split, SplitConfig, split_windows
 from varfx.progress import Progress, silent
-from varfx.training import TrainConfig, WindowData, start_at_constant, train
+from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, train
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
@@ -42,7 +42,7 @@ def fit(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Run:
-    """Fits a prior by the full marginal likelihood and writes the run.
+    """Fits a prior by the full marginal likelihood (or another objective) and writes the run.
 
     Args:
         panel: an LD panel.
@@ -88,9 +88,12 @@ def fit(
     prior = VariancePrior(
         model, 0 if standardiser is None else len(standardiser.feature_names), len(data.traits), seed=training.seed
     )
+    guesses = prepare_objective(data, parts.train, training.objective)
     checkpoints = folder / CHECKPOINTS
     if not (resume and (checkpoints / "last").is_dir()):
-        start_at_constant(prior, data, parts.train, mean_ld_score=_mean_ld_score(reference))
+        start_at_constant(
+            prior, data, parts.train, mean_ld_score=_mean_ld_score(reference), objective=training.objective
+        )
     outcome = train(
         prior,
         data,
@@ -122,6 +125,8 @@ def fit(
         "sumstats": [str(Path(path).resolve()) for path in sumstats],
         "annotations": None if annotations is None else str(Path(annotations).resolve()),
         "config": config,
+        "objective": training.objective,
+        "ballpark_h2": guesses,
         "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},
         "provenance": provenance,
     }

@@ -26,6 +26,7 @@ from varfx.likelihood import exact
 from varfx.models import VariancePrior
 from varfx.progress import Progress, silent
 from varfx.training.checkpoint import SafetensorsCheckpointIO
+from varfx.training.objective import UNITS, Objective, check_objective, chi2_score
 from varfx.training.windows import PriorWindow, WindowData, in_background
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ DIVERGED = (
 class TrainConfig:
     """How a prior is trained. Learning rates and warm-up are those of the paper's appendix B.5."""
 
+    objective: Objective = "likelihood"
+    """What is climbed: likelihood; for comparison ldsr (LD score regression, paper B.6) or composite (windows of size 1)."""
     max_steps: int = 5000
     """Optimiser steps at most; early stopping usually ends before."""
     learning_rate: float | None = None
@@ -56,7 +59,7 @@ class TrainConfig:
     patience: int = 10
     """Checks of the validation windows without improvement before training stops."""
     min_improvement: float = 0.1
-    """Nats on the validation windows, summed, that count as an improvement."""
+    """Nats on the validation windows, summed, that count as an improvement (under ldsr: quarter weighted squares)."""
     check_every: int = 50
     """Steps between checkpoints, and between checks of the validation windows where a pass over the training windows
     takes no longer; else there is one check a pass."""
@@ -66,6 +69,7 @@ class TrainConfig:
     """Of the first weights and of the order of the windows."""
 
     def __post_init__(self) -> None:
+        check_objective(self.objective)
         for name in ("max_steps", "windows_per_step", "patience", "check_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
@@ -79,7 +83,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class History:
-    """One check of the training: the mean log p per independent association.
+    """One check of the training: the mean log p per independent association, or of another objective's score per association.
 
     Attributes:
         step: optimiser steps done.
@@ -113,15 +117,36 @@ def total_log_p(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, int]
     Raises:
         DataError: the model's weights are no longer finite.
     """
-    F = model(window.features, window.heterozygosity)
-    sigma2 = model.sigma2
-    if not bool(torch.isfinite(F).all() and torch.isfinite(sigma2).all()):
-        raise DataError(DIVERGED)
+    F, sigma2 = _variances(model, window)
     total = F.new_zeros(())
     for number, trait in enumerate(window.traits):
         if trait is not None:
             total = total + exact(trait, F[:, number], sigma2[number], dtype=F.dtype).log_p
     return total, window.rank
+
+
+def total_score(model: VariancePrior, window: PriorWindow, objective: Objective) -> tuple[Tensor, int]:
+    """What training climbs on a window, summed over its traits, and the number of associations that it counts.
+
+    Raises:
+        DataError: the model's weights are no longer finite.
+    """
+    if objective == "likelihood":
+        return total_log_p(model, window)
+    F, sigma2 = _variances(model, window)
+    total, count = F.new_zeros(()), 0
+    for number, trait in enumerate(window.chi2):
+        if trait is not None:
+            total = total + chi2_score(trait, F[:, number], sigma2[number], objective)
+            count += trait.num_observed
+    return total, count
+
+
+def _variances(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, Tensor]:
+    F, sigma2 = model(window.features, window.heterozygosity), model.sigma2
+    if not bool(torch.isfinite(F).all() and torch.isfinite(sigma2).all()):
+        raise DataError(DIVERGED)
+    return F, sigma2
 
 
 class PriorModule(lightning.LightningModule):
@@ -144,16 +169,17 @@ class PriorModule(lightning.LightningModule):
         self.data = data
         self.train_windows = list(train)
         self.validation_windows = list(validation)
-        self.mean_rank = float(np.mean(data.panel.windows["rank"].to_numpy()[self.train_windows])) * len(data.traits)
-        self.seen: tuple[float, int] = (0.0, 0)  # nats and associations of the training windows since the last check
+        terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
+        self.mean_terms = float(np.mean(terms[self.train_windows])) * len(data.traits)
+        self.seen: tuple[float, int] = (0.0, 0)  # score and associations of the training windows since the last check
 
     def training_step(self, batch: list[PriorWindow], batch_idx: int) -> Tensor:
-        """Minus the log p of the windows, per association of an average window."""
+        """Minus the score of the windows, per association of an average window."""
         loss = torch.zeros((), device=self.device)
         for window in batch:
-            log_p, rank = total_log_p(self.model, window)
-            self.seen = (self.seen[0] + float(log_p.detach()), self.seen[1] + rank)
-            loss = loss - log_p / self.mean_rank
+            score, count = total_score(self.model, window, self.config.objective)
+            self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
+            loss = loss - score / self.mean_terms
         return loss / len(batch)
 
     def train_dataloader(self) -> _Batches:
@@ -171,14 +197,15 @@ class PriorModule(lightning.LightningModule):
 
     @torch.no_grad()
     def validate(self) -> tuple[float, int]:
-        """Log p of the validation windows in nats, and their number of independent associations."""
+        """The score of the validation windows (log p in nats), and the number of associations that it counts."""
         self.model.eval()
-        total, ranks = 0.0, 0
+        total, counts = 0.0, 0
         for window in in_background(self.data, self.validation_windows):
-            log_p, rank = total_log_p(self.model, window if self.device.type == "cpu" else window.to(self.device))
-            total, ranks = total + float(log_p), ranks + rank
+            here = window if self.device.type == "cpu" else window.to(self.device)
+            score, count = total_score(self.model, here, self.config.objective)
+            total, counts = total + float(score), counts + count
         self.model.train()
-        return total, ranks
+        return total, counts
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with linear warm-up, as at the checkpoint where there is one; network, scale, and the other scalars apart."""
@@ -377,16 +404,16 @@ def train(
                 enable_model_summary=False,
             ).fit(module)
     model.cpu().load_state_dict(watch.best)
-    write_history(folder / "history.csv", watch.history)
+    write_history(folder / "history.csv", watch.history, config.objective)
     stopped = "early" if watch.early else "max_steps"
     return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=stopped)
 
 
-def write_history(path: Path, history: Sequence[History]) -> None:
-    """Writes the checks as CSV."""
+def write_history(path: Path, history: Sequence[History], objective: Objective) -> None:
+    """Writes the checks as CSV; the headings name the objective's unit."""
     with files.atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "train_log_p_per_association", "validation_log_p_per_association"])
+        writer.writerow(["step", *(f"{part}_{UNITS[objective]}_per_association" for part in ("train", "validation"))])
         writer.writerows([entry.step, entry.train, entry.validation] for entry in history)
 
 

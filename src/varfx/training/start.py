@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from varfx.likelihood import exact
 from varfx.models import VariancePrior
 from varfx.models.prior import MIN_HETEROZYGOSITY
+from varfx.training.objective import Objective, chi2_score
 from varfx.training.windows import PriorWindow, WindowData
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def start_at_constant(
     windows: Sequence[int],
     *,
     mean_ld_score: float,
+    objective: Objective = "likelihood",
     max_windows: int = 64,
     steps: int = 30,
 ) -> None:
@@ -45,6 +47,7 @@ def start_at_constant(
         data: windows and traits.
         windows: training windows.
         mean_ld_score: of the panel, for the first guess.
+        objective: whose optimum is sought; `prepare_objective` must have been called.
         max_windows: at most so many windows, evenly spaced, are used.
         steps: of L-BFGS-B.
     """
@@ -59,7 +62,7 @@ def start_at_constant(
         fit = minimize(
             _objective,
             guess,
-            args=(data, chosen, number),
+            args=(data, chosen, number, objective),
             jac=True,
             method="L-BFGS-B",
             bounds=BOUNDS,
@@ -73,11 +76,13 @@ def start_at_constant(
                 parameter[number] = float(value)
 
 
-def _objective(values: ndarray, data: WindowData, windows: Sequence[int], trait: int) -> tuple[float, ndarray]:
-    """Minus the mean log p per independent association, and its gradient."""
+def _objective(
+    values: ndarray, data: WindowData, windows: Sequence[int], trait: int, objective: Objective
+) -> tuple[float, ndarray]:
+    """Minus the mean score (log p) per association that it counts, and its gradient."""
     scale, alpha, log_sigma2 = (torch.tensor(float(value), dtype=torch.float64, requires_grad=True) for value in values)
     total = torch.zeros((), dtype=torch.float64)
-    rank = 0
+    count = 0
     for index in windows:
         window: PriorWindow = data[index]
         whitened = window.traits[trait]
@@ -85,9 +90,14 @@ def _objective(values: ndarray, data: WindowData, windows: Sequence[int], trait:
             continue
         log_heterozygosity = (4 * window.heterozygosity.double().clamp_min(MIN_HETEROZYGOSITY)).log()
         F = (scale + alpha * log_heterozygosity).exp()
-        dtype = torch.promote_types(whitened.w.dtype, torch.float32)
-        total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double()
-        rank += whitened.rank
-    loss = -total / max(rank, 1)
+        chi2 = window.chi2[trait] if window.chi2 else None
+        if objective == "likelihood":
+            dtype = torch.promote_types(whitened.w.dtype, torch.float32)
+            total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double()
+            count += whitened.rank
+        elif chi2 is not None:
+            total = total + chi2_score(chi2, F, log_sigma2.exp(), objective).double()
+            count += chi2.num_observed
+    loss = -total / max(count, 1)
     gradient = torch.autograd.grad(loss, (scale, alpha, log_sigma2))
     return float(loss.detach()), np.array([float(part) for part in gradient])

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from jaxtyping import Float
 from numpy import ndarray
@@ -20,7 +22,10 @@ from torch import Tensor
 from varfx.data.files import atomic_path
 from varfx.errors import DataError
 from varfx.ld import LDPanel, PanelWindow, WhitenedWindow
+from varfx.ld.squares import squared_correlations
 from varfx.ld.whiten import rewhiten
+from varfx.likelihood.chi2 import Chi2Window
+from varfx.likelihood.ldsr import paper_weights
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +55,7 @@ class PriorWindow:
         heterozygosity: `p (1 - p)` of its panel variants.
         traits: the whitened associations of each trait; None where the GWAS has none in the core.
         num_observed: how many core variants have an association, per trait.
+        chi2: for objectives that look at chi2 alone; empty unless `WindowData.carry_chi2` asked for it.
     """
 
     index: int
@@ -57,6 +63,7 @@ class PriorWindow:
     heterozygosity: Float[Tensor, " variant"]
     traits: tuple[WhitenedWindow | None, ...]
     num_observed: tuple[int, ...]
+    chi2: tuple[Chi2Window | None, ...] = ()
 
     def to(self, device: torch.device | str) -> PriorWindow:
         """The same window on another device; a `B` shared by the traits is moved once."""
@@ -74,6 +81,7 @@ class PriorWindow:
             heterozygosity=self.heterozygosity.to(device),
             traits=tuple(traits),
             num_observed=self.num_observed,
+            chi2=tuple(None if trait is None else trait.to(device) for trait in self.chi2),
         )
 
     @property
@@ -119,6 +127,18 @@ class WindowData:
         self._scratch = scratch
         self._cache: dict[int, PriorWindow] = {}
         self._cached_bytes = 0
+        self._ballpark_h2: tuple[float, ...] | None = None
+
+    @cached_property
+    def ld_scores(self) -> Float[ndarray, " variant"]:
+        """LD scores of the panel's rows; 1, a variant's own, where the panel has none."""
+        return self.panel.variants["ld_score"].cast(pl.Float64).fill_null(1.0).to_numpy()
+
+    def carry_chi2(self, ballpark_h2: Sequence[float]) -> None:
+        """Makes the windows carry `chi2`: squared correlations, and weights from a guess of each trait's heritability."""
+        self._ballpark_h2 = tuple(ballpark_h2)
+        self._cache.clear()
+        self._cached_bytes = 0
 
     def __getitem__(self, index: int) -> PriorWindow:
         if index in self._cache:
@@ -163,6 +183,7 @@ class WindowData:
             heterozygosity=self._heterozygosity[rows],
             traits=tuple(whitened),
             num_observed=tuple(num_observed),
+            chi2=self._chi2(stored),
         )
         tensors = {
             id(tensor): tensor.nbytes
@@ -171,7 +192,28 @@ class WindowData:
             for tensor in (trait.B, trait.T)
             if tensor is not None
         }
-        return loaded, sum(tensors.values()) + loaded.features.nbytes
+        squares = next((trait.squares.nbytes for trait in loaded.chi2 if trait is not None), 0)
+        return loaded, sum(tensors.values()) + loaded.features.nbytes + squares
+
+    def _chi2(self, stored: PanelWindow) -> tuple[Chi2Window | None, ...]:
+        """One entry a trait, all with the same squares; nothing unless `carry_chi2` asked for it."""
+        if self._ballpark_h2 is None:
+            return ()
+        squares = torch.from_numpy(squared_correlations(stored.factors, self.panel.num_people))
+        windows: list[Chi2Window | None] = []
+        for trait, h2 in zip(self.traits, self._ballpark_h2, strict=True):
+            observed = np.flatnonzero(np.isfinite(trait.z[stored.core_rows]))
+            rows = stored.core_rows[observed]
+            weights = paper_weights(self.ld_scores[rows], trait.n[rows], h2=h2, num_variants=self.panel.variants.height)
+            window = Chi2Window(
+                squares=squares,
+                rows=torch.from_numpy(observed),
+                chi2=torch.from_numpy(trait.z[rows] ** 2).to(self._dtype),
+                scale=torch.from_numpy(trait.n[rows] / trait.n_ref).to(self._dtype),
+                weights=torch.from_numpy(weights).to(self._dtype),
+            )
+            windows.append(window if observed.size else None)
+        return tuple(windows)
 
     def _associations(
         self, path: Path | None, stored: PanelWindow, z: ndarray, observed: ndarray, scale: ndarray | None
