@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -21,8 +22,12 @@ from rich.progress import (
 
 from varfx.progress import Progress as Report
 
-console = Console(highlight=False)
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
+PLAIN_WIDTH = 160  # of tables in logs and files, where rich would cut them at 80 columns
+
+console = Console(highlight=False)
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    console.width = PLAIN_WIDTH
 
 
 def split_commas(type_: object, tokens: Sequence[cyclopts.Token]) -> tuple[str, ...]:
