@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
+from bed_reader import to_bed
 from simulated_panel import Simulated, simulate
 
 SHARED_DATA = Path(os.environ.get("VARFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -34,3 +37,47 @@ def rng() -> np.random.Generator:
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     """A small panel with traits and annotations, as files; do not change them."""
     return simulate(tmp_path_factory.mktemp("simulated"))
+
+
+@pytest.fixture
+def small_study(rng: np.random.Generator) -> Callable[..., tuple[Path, Path]]:
+    """A function that writes a PLINK reference and a GWAS (fastGWA) of a heritable trait, and returns both paths.
+
+    Neighbours are in LD; each chromosome has `windows` stretches of 1 Mb from 20 Mb on with a dozen variants each.
+    """
+
+    def write(
+        folder: Path, *, chroms: Sequence[str], windows: int, people: int = 80, per_window: int = 12
+    ) -> tuple[Path, Path]:
+        size = windows * per_window
+        X = np.hstack([_genotypes(rng, people, size) for _ in chroms])
+        position = [20_000_000 + np.sort(rng.choice(windows * 1_000_000, size, replace=False)) for _ in chroms]
+        table = {
+            "CHR": np.repeat(list(chroms), size),
+            "SNP": [f"rs{i}" for i in range(X.shape[1])],
+            "POS": np.concatenate(position),
+            "A1": ["A"] * X.shape[1],
+            "A2": ["C"] * X.shape[1],
+        }
+        properties = {
+            "iid": [f"person{i}" for i in range(people)],
+            "chromosome": table["CHR"],
+            "sid": table["SNP"],
+            "bp_position": table["POS"],
+            "allele_1": table["A1"],
+            "allele_2": table["A2"],
+        }
+        to_bed(folder / "reference.bed", X, properties=properties)
+        standard = (X - X.mean(0)) / X.std(0)
+        trait = standard @ rng.standard_normal(X.shape[1]) * 2 / people + rng.standard_normal(people) / people**0.5
+        gwas = {**table, "N": 100_000, "AF1": X.mean(0) / 2, "BETA": standard.T @ trait, "SE": 1.0, "P": 0.5}
+        pl.DataFrame(gwas).write_csv(folder / "height.fastGWA", separator="\t")
+        return folder / "reference.bed", folder / "height.fastGWA"
+
+    return write
+
+
+def _genotypes(rng: np.random.Generator, people: int, size: int) -> np.ndarray:
+    """Counts of an allele on two haplotypes, each the sign of a random walk along the chromosome."""
+    walks = np.cumsum(rng.standard_normal((2, people, size)) * 0.5, axis=2)
+    return np.asarray((walks > walks.mean(axis=1, keepdims=True)).sum(axis=0).astype(np.int8))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
-from bed_reader import to_bed
 from matplotlib.image import imread
 
 from varfx.cli.app import run
@@ -20,50 +19,14 @@ from varfx.prior import demo as demo_module
 from varfx.prior import open_run
 from varfx.training import TrainConfig
 
-PEOPLE, WINDOWS, PER_WINDOW = 80, 16, 12
+SmallStudy = Callable[..., tuple[Path, Path]]
+WINDOWS = 16
 STEPS = 30
 
 
 @pytest.fixture
-def source(tmp_path: Path, rng: np.random.Generator) -> DemoData:
-    """A chromosome of 16 Mb with neighbours in LD, and a GWAS of a heritable trait."""
-    size = WINDOWS * PER_WINDOW
-    position = 20_000_000 + np.sort(rng.choice(WINDOWS * 1_000_000, size, replace=False))
-
-    walks = np.cumsum(rng.standard_normal((2, PEOPLE, size)) * 0.5, axis=2)  # one a haplotype: neighbours are alike
-    X = (walks > walks.mean(axis=1, keepdims=True)).sum(axis=0).astype(np.int8)
-    names = [f"rs{i}" for i in range(size)]
-    metadata = {
-        "iid": [f"person{i}" for i in range(PEOPLE)],
-        "chromosome": ["22"] * size,
-        "sid": names,
-        "bp_position": position,
-        "allele_1": ["A"] * size,
-        "allele_2": ["C"] * size,
-    }
-    to_bed(tmp_path / "reference.bed", X, properties=metadata)
-    standard = (X - X.mean(0)) / X.std(0)
-    z = (
-        standard.T @ (standard @ rng.standard_normal(size) * 2 / PEOPLE)
-        + standard.T @ rng.standard_normal(PEOPLE) / PEOPLE**0.5
-    )
-    frequency = X.mean(0) / 2
-    gwas = pl.DataFrame(
-        {
-            "CHR": 22,
-            "SNP": names,
-            "POS": position,
-            "A1": "A",
-            "A2": "C",
-            "N": 100_000,
-            "AF1": frequency,
-            "BETA": z,
-            "SE": 1.0,
-            "P": 0.5,
-        }
-    )
-    gwas.write_csv(tmp_path / "gwas.fastGWA", separator="\t")
-    return DemoData(genotypes=tmp_path / "reference.bed", gwas=tmp_path / "gwas.fastGWA")
+def source(small_study: SmallStudy, tmp_path: Path) -> DemoData:
+    return DemoData(*small_study(tmp_path, chroms=("22",), windows=WINDOWS))
 
 
 @pytest.fixture
