@@ -1,0 +1,52 @@
+# Each target does all of its own set-up: Python 3.11 or later is all that a machine needs.
+#
+#   make demo    priors of height on chromosome 22, from download to pictures, in demo-output/
+#   make test    all tests                 make lint    format, lint and types
+#   make bench   time and memory as JSON, in benchmarks/output/
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Real data for tests and annotations, where it is at hand. Never exported empty: tests would take "." for it.
+VARFX_DATA ?= $(abspath $(wildcard ../shared/data))
+ifneq ($(VARFX_DATA),)
+export VARFX_DATA
+endif
+
+BENCHMARKS := $(filter-out rank_rule,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
+
+.PHONY: demo test lint format bench clean
+.DEFAULT_GOAL := test
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/varfx demo prior --out demo-output
+
+# Workers share the processors, so that each computes with one thread.
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(BENCHMARKS:%=benchmarks/output/%.json)
+
+# Always measured anew.
+.PHONY: $(BENCHMARKS:%=benchmarks/output/%.json)
+benchmarks/output/%.json: benchmarks/%.py $(INSTALLED)
+	$(BIN)/python $< --out $@
+
+clean:
+	rm -rf demo-output benchmarks/output build dist
