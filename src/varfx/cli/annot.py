@@ -34,6 +34,10 @@ def build(
     combine: Literal["max", "mean"] = "max",
     fill: float | None = None,
     frequency_from: Path | None = None,
+    dbnsfp: Path | None = None,
+    scores: Names = (),
+    reduce: Literal["damaging", "canonical", "mean"] = "damaging",
+    build: str = "hg19",
 ) -> None:
     """Build the annotations of a panel's variants: one named channel per BED file or table column.
 
@@ -54,6 +58,11 @@ def build(
         combine: The score where several intervals cover a variant: the largest (max), or the mean.
         fill: The score of variants that no interval covers, in place of missing.
         frequency_from: A S.sumstats.parquet whose frequencies are taken where the panel knows none.
+        dbnsfp: dbNSFP file with scores of coding variants; "@" stands for the chromosome.
+        scores: Columns to take from it, split by commas. Larger is more damaging in all of them: scores that count the
+            other way are negated. Say NAME:high or NAME:low (which end is damaging) for scores that are not known.
+        reduce: The score of a variant with several transcripts: the most damaging, the canonical one's, or the mean.
+        build: The panel's genome build, hg19 or hg38: which of dbNSFP's positions to use.
     """
     from varfx.data import annotations, files, sumstats
     from varfx.ld import open_panel
@@ -77,6 +86,11 @@ def build(
         )
     if fill is not None and not bed_score:
         raise ConfigError("`--fill` is for scores, but there is no --bed-score. Leave it out.")
+    if (dbnsfp is None) != (not scores):
+        raise ConfigError("`--dbnsfp` and `--scores` belong together: give a file and the columns to take from it.")
+    coding = None if dbnsfp is None else annotations.DbnsfpSpec(dbnsfp, scores, reduce, build)
+    if dbnsfp is not None:
+        inputs["dbnsfp"] = dbnsfp
     inputs |= {str(path): path for path in [*(spec.path for spec in beds), *(spec.path for spec in tables)]}
     config = {
         "bed": bed,
@@ -86,9 +100,12 @@ def build(
         "columns": list(columns),
         "combine": combine,
         "fill": fill,
+        "dbnsfp": None if dbnsfp is None else {"scores": list(scores), "reduce": reduce, "build": build},
     }
     metadata["provenance"] = files.provenance(config, inputs)
-    built = annotations.build_annotations(variants, beds, tables, panel_name=str(panel), metadata=metadata)
+    built = annotations.build_annotations(
+        variants, beds, tables, dbnsfp=coding, panel_name=str(panel), metadata=metadata
+    )
     built.write(out)
     _show(built.table, built.channels, out)
 

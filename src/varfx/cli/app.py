@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from varfx._version import __version__
-from varfx.cli import annot, demo, ld, prior, sumstats
+from varfx.cli import annot, demo, ld, prior, sumstats, tracks
 from varfx.cli.info import info
 from varfx.errors import ConfigError, VarfxError
 
@@ -38,7 +38,7 @@ stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 def build_app() -> cyclopts.App:
     """The whole tree of commands."""
     app = cyclopts.App(name="varfx", help=HELP, version=__version__, help_format="markdown")
-    for module in (sumstats, ld, annot, prior, demo):
+    for module in (sumstats, ld, annot, tracks, prior, demo):
         app.command(module.app)
     app.command(info)
     return app

@@ -21,7 +21,7 @@ def info(path: Path, /) -> None:
         varfx info P.ld.zarr
 
     Args:
-        path: Summary statistics, annotations, an LD panel, a prior, or a run.
+        path: Summary statistics, annotations, an LD panel, tracks, a prior, or a run.
     """
     if not path.exists():
         raise StoreError(f"`{path}` does not exist.")
@@ -58,7 +58,7 @@ def _table(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
 def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     if path.name.endswith(".building"):
         raise StoreError(
-            f"`{path}` is an unfinished LD panel. Give the same `varfx ld build` command again to finish it."
+            f"`{path}` is unfinished. Give the same `varfx ld build` or `varfx tracks build` command again to finish it."
         )
     if (path / "begun.json").is_file() and not (path / files.MANIFEST).is_file():
         raise StoreError(
@@ -68,6 +68,8 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         count = files.check_directory(path, progress)
     if (path / "run.json").is_file():
         rows, metadata = _run(path)
+    elif (path / "tracks.parquet").is_file():
+        rows, metadata = _tracks(path)
     else:
         rows, metadata = _panel(path)
     return [*rows, ("files", f"{count:,}")], metadata
@@ -91,6 +93,21 @@ def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         for trait in run.record["traits"]
     ]
     return rows + traits, run.record
+
+
+def _tracks(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    from varfx.data.tracks import open_tracks
+
+    store = open_tracks(path)
+    rows = [
+        ("kind", "tracks"),
+        ("tracks", f"{store.tracks.height}: {', '.join(store.names)}"),
+        ("genome build", store.build),
+        ("chromosomes", ", ".join(store.lengths)),
+        ("bytes per base in memory", str(store.bytes_per_base())),
+        ("size", f"{sum(size for size, _ in files.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+    ]
+    return rows, store.metadata
 
 
 def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Builds `Annotations` of a panel's variants from BED files and tables, one channel a BED file or table column."""
+"""Builds `Annotations` of a panel's variants from BED files, tables and dbNSFP, one channel a BED file or column."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from numpy import ndarray
 
 from varfx.data import bed
 from varfx.data.annot_align import align
-from varfx.data.annot_tables import read_annotation_table
+from varfx.data.annot_tables import AnnotationTable, read_annotation_table
 from varfx.data.annotation_table import KEY_SCHEMA, Annotations
+from varfx.data.dbnsfp import DbnsfpSpec, read_dbnsfp
 from varfx.data.harmonise import Ledger, harmonise
 from varfx.data.variants import CHROMOSOMES
 from varfx.errors import ConfigError, FormatError
@@ -99,19 +100,21 @@ def build_annotations(
     beds: Sequence[BedSpec] = (),
     tables: Sequence[TableSpec] = (),
     *,
+    dbnsfp: DbnsfpSpec | None = None,
     panel_name: str = "panel",
     metadata: dict[str, Any] | None = None,
 ) -> Annotations:
     """The annotations of a panel's variants.
 
     The channels `eaf`, `maf` and `ld_score` come first, each where the panel knows it for any variant; then BED
-    files, then tables, in the order given. A variant that no interval covers is 0 in a 0/1 channel, and missing in a
+    files, then tables, in the order given, and dbNSFP's scores. A variant that no interval covers is 0 in a 0/1 channel, and missing in a
     score channel.
 
     Args:
         panel: columns of `varfx.data.variants.SCHEMA`, and `ld_score` if there is one.
         beds: intervals.
         tables: values by variant.
+        dbnsfp: scores of coding variants.
         panel_name: for messages.
         metadata: added to the result's, by convention with a key "provenance".
 
@@ -134,6 +137,13 @@ def build_annotations(
             _claim(sources, name, str(table.path))
         columns |= values
         inputs.append({"source": str(table.path), "channels": list(values), "counts": counts})
+    if dbnsfp is not None:
+        values, counts = _aligned(read_dbnsfp(dbnsfp, panel), panel, panel_name)
+        for name in values:
+            _claim(sources, name, str(dbnsfp.path))
+        columns |= values
+        scores = {"reduce": dbnsfp.reduce, "build": dbnsfp.build, "directions": dbnsfp.columns}
+        inputs.append({"source": str(dbnsfp.path), "channels": list(values), "counts": counts, **scores})
     channels = [pl.Series(name, values, dtype=pl.Float32, nan_to_null=True) for name, values in columns.items()]
     return Annotations(
         table=panel.select(list(KEY_SCHEMA)).with_columns(channels),
@@ -174,13 +184,20 @@ def _of_table(
     """Channels by name, and what became of the table's rows."""
     if "@" in spec.path.name:
         return _of_chromosomes(spec, panel, panel_name)
-    aligned = align(read_annotation_table(spec.path, columns=spec.columns), panel, panel_name=panel_name)
+    values, counts = _aligned(read_annotation_table(spec.path, columns=spec.columns), panel, panel_name)
+    if spec.name is not None:
+        names = [spec.name] if len(values) == 1 else [f"{spec.name}.{name}" for name in values]
+        values = dict(zip(names, values.values(), strict=True))
+    return values, counts
+
+
+def _aligned(
+    table: AnnotationTable, panel: pl.DataFrame, panel_name: str
+) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
+    aligned = align(table, panel, panel_name=panel_name)
     for note in aligned.notes:
         _log.warning(note)
-    names = list(aligned.channels)
-    if spec.name is not None:
-        names = [spec.name] if len(names) == 1 else [f"{spec.name}.{name}" for name in names]
-    return dict(zip(names, aligned.values.T, strict=True)), aligned.counts
+    return dict(zip(aligned.channels, aligned.values.T, strict=True)), aligned.counts
 
 
 def _of_chromosomes(

@@ -26,7 +26,8 @@ Kind = Literal["bigwig", "bedgraph", "bed"]
 KINDS: tuple[Kind, ...] = ("bigwig", "bedgraph", "bed")
 _BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")  # 888FFC26 in either byte order
 _BIGBED = (b"\xeb\xf2\x89\x87", b"\x87\x89\xf2\xeb")
-_EXTENSIONS: dict[str, Kind] = {
+COMPRESSED = (".gz", ".bgz", ".zst")
+EXTENSIONS: dict[str, Kind] = {
     ".bigwig": "bigwig",
     ".bw": "bigwig",
     ".bedgraph": "bedgraph",
@@ -166,8 +167,8 @@ def kind_of(path: str | os.PathLike[str]) -> Kind:
     head = _head(path)
     if head in _BIGWIG or head in _BIGBED:
         return "bigwig"
-    extensions = [extension.lower() for extension in path.suffixes if extension.lower() not in (".gz", ".bgz", ".zst")]
-    kind = _EXTENSIONS.get(extensions[-1]) if extensions else None
+    extensions = [extension.lower() for extension in path.suffixes if extension.lower() not in COMPRESSED]
+    kind = EXTENSIONS.get(extensions[-1]) if extensions else None
     if kind is None:
         raise ConfigError(f"`{path}`: its name does not say what kind of file it is. Add `kind`: {', '.join(KINDS)}.")
     return kind

@@ -125,7 +125,7 @@ def _units(tracks: Sequence[TrackSpec], build: str) -> list[Unit]:
         where = f"`{first.file}` (track {first.name}): {contradiction}"
         if len(wrong) == len(tracks) and all(fits for _, _, fits in wrong):
             raise DataError(
-                f"All {len(tracks)} tracks are of {other}, not {build}. First {where}. Give --build {other}."
+                f"All tracks ({len(tracks)}) are of {other}, not {build}. First {where}. Give --build {other}."
             )
         raise DataError(
             f"{where}: wrong genome build. {len(wrong)} of {len(tracks)} tracks contradict {build}. Leave them out, or "

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from varfx.data.annotation_table import EFFECT_FREQUENCY, INDICATOR, KEY_SCHEMA
-from varfx.data.bigwig import KINDS, Kind, kind_of
+from varfx.data.bigwig import COMPRESSED, EXTENSIONS, KINDS, Kind, kind_of
 from varfx.data.quantise import StoredAs, Transform
 from varfx.errors import ConfigError
 
@@ -103,6 +103,14 @@ def _spec(entry: Any, number: int, path: Path) -> TrackSpec:
         raise ConfigError(f"`{path}`: track {number}: `{wrong[0]}` must be {kind}, but is {entry[wrong[0]]!r}.")
     file = path.parent / entry["file"]
     return TrackSpec(**{"kind": entry.get("kind") or kind_of(file), **entry, "file": file})
+
+
+def stem(path: Path) -> str:
+    """A file's name without the extensions that say only its format and compression."""
+    name = path.name
+    while (dot := name.rfind(".")) > 0 and name[dot:].lower() in (*EXTENSIONS, *COMPRESSED):
+        name = name[:dot]
+    return name
 
 
 def require_distinct(tracks: Sequence[TrackSpec]) -> None:

@@ -1,0 +1,146 @@
+"""`varfx tracks`: base-resolution signals along the genome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import cyclopts
+from cyclopts import Parameter
+from rich.table import Table
+
+from varfx.cli.console import console, progress_bar
+
+if TYPE_CHECKING:
+    from varfx.data.bigwig import Kind
+    from varfx.data.quantise import StoredAs
+    from varfx.data.track_manifest import Missing, TrackSpec
+    from varfx.data.tracks import TrackStore
+
+app = cyclopts.App(name="tracks", help="Base-resolution signals along the genome: bigWig, bedGraph, BED.")
+
+
+@app.command
+def build(
+    *,
+    build: str,
+    out: Annotated[Path, Parameter(alias="-o")],
+    manifest: Path | None = None,
+    bigwig: Annotated[list[str] | None, Parameter(negative=())] = None,
+    bedgraph: Annotated[list[str] | None, Parameter(negative=())] = None,
+    bed: Annotated[list[str] | None, Parameter(negative=())] = None,
+    transform: str = "none",
+    missing: Literal["zero", "mask"] = "zero",
+    store: Literal["uint8", "float16"] = "uint8",
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> None:
+    """Build a track store: one named channel per file, in the order given.
+
+    The manifest's tracks come first, then bigWig, bedGraph and BED files. An interrupted build goes on where it
+    stopped when the same command is given again.
+
+        varfx tracks build --bigwig H3K27ac=K562.bigWig --bed peaks.bed.gz --build hg19 --out T.tracks.zarr
+        varfx tracks build --manifest tracks.yaml --build hg38 --scheduler tcp://head:8786 --out T.tracks.zarr
+
+    Args:
+        build: Genome build of all files: hg19 (GRCh37) or hg38 (GRCh38). Their chromosome lengths are checked.
+        out: The store to make, by convention ending in .tracks.zarr.
+        manifest: YAML file with name, file, assay, transform, missing and store of each track; see docs/tracks.md.
+        bigwig: bigWig file, or NAME=FILE. Repeat it for more.
+        bedgraph: bedGraph file, or NAME=FILE. Repeat it for more.
+        bed: BED file, or NAME=FILE: 1 where an interval covers a base. Repeat it for more.
+        transform: For files given by options: none, log1p, sqrt, asinh, clip:LOW:HIGH, or some joined by commas.
+        missing: For files given by options: a base without a value is zero, or masked as unknown (mask).
+        store: For files given by options: uint8 (256 steps between the smallest and largest value), or float16.
+        workers: Processes on this machine; by default one per processor.
+        scheduler: Address of a dask.distributed scheduler whose workers see the same files.
+    """
+    from varfx.data.track_build import build_tracks
+    from varfx.data.track_manifest import read_manifest_yaml
+
+    tracks = [] if manifest is None else read_manifest_yaml(manifest)
+    given: tuple[tuple[Kind, list[str] | None], ...] = (("bigwig", bigwig), ("bedgraph", bedgraph), ("bed", bed))
+    tracks += [_spec(text, kind, transform, missing, store) for kind, texts in given for text in texts or []]
+    with progress_bar() as progress:
+        built = build_tracks(tracks, out, build=build, workers=workers, scheduler=scheduler, progress=progress)
+    _list(built)
+
+
+@app.command
+def show(path: Path, /) -> None:
+    """List the tracks of a store with their mean, sd and the error of what is stored.
+
+    Args:
+        path: A store made by `varfx tracks build`.
+    """
+    from varfx.data.tracks import open_tracks
+
+    _list(open_tracks(path))
+
+
+@app.command
+def average(
+    *,
+    tracks: Path,
+    panel: Path,
+    out: Annotated[Path, Parameter(alias="-o")],
+    width: int = 256,
+    chain: Path | None = None,
+) -> None:
+    """Average the tracks around each variant of a panel: annotations for linear models and small networks.
+
+    Variants that the chain file gives no place in the tracks' build are missing.
+
+        varfx tracks average --tracks T.tracks.zarr --panel P.ld.zarr --width 256 --out A.annot.parquet
+
+    Args:
+        tracks: A store made by `varfx tracks build`.
+        panel: LD panel made by `varfx ld build`; it gives the variants.
+        out: The file to make, by convention ending in .annot.parquet.
+        width: Bases around each variant.
+        chain: UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz).
+    """
+    from varfx.data import files
+    from varfx.data.liftover import read_chain
+    from varfx.data.tracks import open_tracks
+    from varfx.ld import open_panel
+    from varfx.training.track_average import average_tracks
+
+    inputs = {"tracks": tracks, "panel": panel} | ({} if chain is None else {"chain": chain})
+    built = average_tracks(
+        open_tracks(tracks),
+        open_panel(panel).variants,
+        width=width,
+        chain=None if chain is None else read_chain(chain),
+        metadata={"provenance": files.provenance({"width": width}, inputs)},
+    )
+    built.write(out)
+    missing = built.table.select(built.channels).null_count().sum_horizontal().item()
+    share = missing / (built.table.height * len(built.channels))
+    console.print(
+        f"{out}: {built.table.height:,} variants, {len(built.channels)} channels, {share:.2%} missing", soft_wrap=True
+    )
+
+
+def _spec(text: str, kind: Kind, transform: str, missing: Missing, store: StoredAs) -> TrackSpec:
+    from varfx.data.annotations import parse_named_path
+    from varfx.data.track_manifest import TrackSpec, stem
+
+    name, path = parse_named_path(text)
+    return TrackSpec(name=name or stem(path), file=path, kind=kind, transform=transform, missing=missing, store=store)
+
+
+def _list(store: TrackStore) -> None:
+    table = Table()
+    table.add_column("track", overflow="fold")
+    for heading in ("transform", "missing", "stored", "mean", "sd", "largest error", "bases"):
+        table.add_column(heading, justify="right")
+    for row in store.tracks.iter_rows(named=True):
+        numbers = (f"{row[name]:.4g}" for name in ("mean", "sd", "max_error"))
+        table.add_row(row["name"], row["transform"], row["missing"], row["store"], *numbers, f"{row['covered']:,}")
+    console.print(table)
+    console.print(
+        f"{store.path}: {store.tracks.height} tracks, {store.build}, chromosomes {', '.join(store.lengths)}",
+        soft_wrap=True,
+    )
