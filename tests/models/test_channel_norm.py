@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from varfx.errors import DataError
 from varfx.models.channel_norm import ChannelNorm, calibration, fold_statistics, unobserved
 
 CHANNELS = 5
@@ -33,6 +34,14 @@ def test_batch_is_the_batch_norm_of_torch(training: bool) -> None:
     for seed in range(3):
         assert torch.equal(module(values(seed=seed)), torchs(values(seed=seed)))
     assert all(torch.equal(tensor, torchs.state_dict()[name]) for name, tensor in module.state_dict().items())
+
+
+def test_batch_statistics_of_one_value_are_an_error() -> None:
+    with pytest.raises(
+        DataError, match=r"`norm` = batch needs 2 values a channel in training, got input of shape .1, 5, 1"
+    ):
+        norm("batch").train()(values()[:1, :, :1])
+    assert norm("batch").eval()(values()[:1, :, :1]).shape == (1, CHANNELS, 1)
 
 
 @pytest.mark.parametrize("policy", ["running", "frozen"])

@@ -181,6 +181,15 @@ def test_readout_takes_from_the_whole_output(target_length: int | None, readout:
         torch.testing.assert_close(values, everything[head][:, readout], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("norm", ["batch", "running", "frozen", "layer"])
+@torch.no_grad()
+def test_readout_in_training_mode_too(norm: str) -> None:
+    x = SCRIPT.draw_input(130)
+    everything = network(norm=norm).train()(x)
+    for head, values in network(norm=norm).train()(x, 7).items():
+        torch.testing.assert_close(values, everything[head][:, 7], rtol=1e-6, atol=1e-6)
+
+
 def test_gradients_of_a_readout_are_those_of_the_whole_output() -> None:
     model = network().eval()
     x = SCRIPT.draw_input(96)

@@ -22,6 +22,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from varfx.errors import DataError
+
 NormPolicy = Literal["batch", "running", "frozen", "layer"]
 NORM_POLICIES = ("batch", "running", "frozen", "layer")
 
@@ -68,13 +70,22 @@ class ChannelNorm(nn.Module):
         self._pending = None
 
     def forward(self, x: Float[Tensor, "batch channel position"]) -> Float[Tensor, "batch channel position"]:
-        """The normalised values."""
+        """The normalised values.
+
+        Raises:
+            DataError: one value a channel has no batch statistics.
+        """
         if self.policy == "layer":
             normalised = nn.functional.layer_norm(x.mT, (x.shape[1],), self.weight, self.bias, self.eps)
             return normalised.mT
         if self.calibrating:
             self._set_statistics(x.detach())
         batch_statistics = self.policy == "batch" and self.training and not self.calibrating
+        if batch_statistics and x.shape[0] * x.shape[2] < 2:
+            raise DataError(
+                f"`norm` = batch needs 2 values a channel in training, got input of shape {tuple(x.shape)}. "
+                "Give more samples or longer windows, or take `norm` = running, frozen or layer."
+            )
         if batch_statistics and self.observing:
             self.num_batches_tracked += 1
         if self.policy == "running" and self.training and self.observing and not self.calibrating:

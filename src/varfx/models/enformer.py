@@ -191,7 +191,7 @@ class Enformer(nn.Module):
             x: DNA as one-hot (A, C, G, T), or averaged over haplotypes; any channels, in the order the caller trained with.
             readout: which output bins, counted after the crop to `target_length`, as an index (drops the bin axis) or a
                 slice with step 1. Equal to taking them from the whole output; only what they need is computed in the last
-                layer and after it.
+                layer and after it (not so in training mode with `norm` = batch).
 
         Raises:
             DataError: wrong shape, or fewer bins than asked for.
@@ -208,8 +208,12 @@ class Enformer(nn.Module):
             raise DataError(
                 f"`x` must be (batch, position, channel) with {self.config.channels} channels, got shape {tuple(x.shape)}."
             )
-        rows = self.output_rows(self.config.num_bins(x.shape[1]), readout)
-        embedding = self.pointwise(self.attend(self.convolve(x.mT), rows))
+        bins = self.config.num_bins(x.shape[1])
+        rows = self.output_rows(bins, readout)
+        # Statistics of the pass are those of all output bins, whatever is read.
+        computed = self.output_rows(bins) if self.training and self.config.norm == "batch" else rows
+        embedding = self.pointwise(self.attend(self.convolve(x.mT), computed))
+        embedding = embedding[:, rows.start - computed.start : rows.stop - computed.start]
         return embedding[:, 0] if isinstance(readout, int) else embedding
 
     def output_rows(self, num_bins: int, readout: int | slice | None = None) -> slice:
