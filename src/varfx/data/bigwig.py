@@ -83,6 +83,10 @@ class BigWigSignal(Signal):
             raise FormatError(f"`{path}` is a bigBed file. Convert it with bigBedToBed and give it as BED.")
         if head not in _BIGWIG:
             raise FormatError(f"`{path}` is no bigWig file: it does not begin like one. Check its kind.")
+        if EXTENSIONS.get(self.path.suffix.lower()) != "bigwig":
+            raise FormatError(
+                f"`{path}` is a bigWig file without its ending: pybigtools needs .bw or .bigWig. Rename it."
+            )
         with _reading(self.path):
             self._reader = pybigtools.open(str(self.path))
             header: dict[str, int] = self._reader.chroms()

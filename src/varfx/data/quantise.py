@@ -21,10 +21,11 @@ from varfx.errors import ConfigError, DataError
 StoredAs = Literal["uint8", "float16"]
 MISSING_CODE = 255
 LARGEST_CODE = 254
+AT_ONCE = 1 << 18  # bases whose temporaries stay in the processor's cache
 _HALF_MAX = float(np.finfo(np.float16).max)
 _HALF_ULP = 2.0**-11  # half a unit in the last place, relative
 _HALF_TINY = 2.0**-25  # half the smallest step near zero
-_SINGLE_ROUNDING = 2.0**-22  # of two float32 operations
+_SINGLE_ROUNDING = 2.0**-21  # of the float32 operations of encoding and decoding
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,14 @@ class Code:
         """
         if self.stored_as == "float16":
             return t.astype(np.float16)
-        with np.errstate(invalid="ignore"):
-            code = np.rint((t.astype(np.float64) - self.offset) / self.scale)
-        return np.where(np.isnan(code), MISSING_CODE, np.clip(code, 0, LARGEST_CODE)).astype(np.uint8)
+        codes = np.empty(t.size, dtype=np.uint8)
+        for start in range(0, t.size, AT_ONCE):
+            part = t[start : start + AT_ONCE]
+            number = (part - np.float32(self.offset)) * np.float32(1 / self.scale)
+            np.rint(number, out=number)
+            np.copyto(number, MISSING_CODE, where=np.isnan(part))
+            codes[start : start + AT_ONCE] = number
+        return codes
 
     def decode(self, stored: ndarray[Any, Any]) -> Float32[ndarray, " base"]:
         """The transformed signal; NaN where missing."""
@@ -150,4 +156,4 @@ def choose_code(stored_as: StoredAs, low: float, high: float, *, whole: bool) ->
     if low == high or (whole and high - low <= LARGEST_CODE):
         return Code("uint8", low, 1.0, largest * _SINGLE_ROUNDING if not whole else 0.0)
     scale = (high - low) / LARGEST_CODE
-    return Code("uint8", low, scale, scale / 2 + largest * _SINGLE_ROUNDING)
+    return Code("uint8", low, scale, scale / 2 + (largest + high - low) * _SINGLE_ROUNDING)

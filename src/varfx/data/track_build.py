@@ -29,7 +29,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from varfx.data import files
 from varfx.data.bigwig import Signal, open_signal
 from varfx.data.genome_builds import LENGTHS, build_name
-from varfx.data.quantise import Transform, choose_code
+from varfx.data.quantise import AT_ONCE, Transform, choose_code
 from varfx.data.track_manifest import TrackSpec, require_distinct
 from varfx.data.tracks import CHUNK, SHARD, TrackStore, array_name, finish_store, open_tracks
 from varfx.errors import ConfigError, DataError, StoreError
@@ -202,7 +202,7 @@ def _on_scheduler(job: Job, todo: Sequence[Unit], address: str) -> Iterator[Unit
     with client:
         futures = client.map(partial(build_unit, job), todo, pure=False)
         try:
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=client.loop):
                 yield future.result()
         finally:
             client.cancel(futures)
@@ -291,14 +291,17 @@ class _Moments:
     def add(self, t: Float32[ndarray, " base"], covered: int) -> None:
         """Takes in a piece of which `covered` bases have a value in the file."""
         self.covered += covered
-        known = t[~np.isnan(t)]
-        if not known.size:
-            return
-        mean = float(known.mean(dtype=np.float64))
-        squares = float(np.sum((known - np.float64(mean)) ** 2))
-        self.merge(known.size, mean, squares)
-        self.low, self.high = min(self.low, float(known.min())), max(self.high, float(known.max()))
-        self.whole = self.whole and bool((known == np.rint(known)).all())
+        for start in range(0, t.size, AT_ONCE):
+            part = t[start : start + AT_ONCE]
+            part = part[~np.isnan(part)]
+            if not part.size:
+                continue
+            low, high = float(part.min()), float(part.max())
+            self.low, self.high = min(self.low, low), max(self.high, high)
+            self.whole = self.whole and bool((part == np.rint(part)).all())
+            mean = float(part.mean(dtype=np.float64))
+            deviation = part.astype(np.float64) - mean
+            self.merge(part.size, mean, float(deviation @ deviation) if low < high else 0.0)
 
     def merge(self, count: int, mean: float, squares: float) -> None:
         """Joins the moments of another part (Chan, Golub, LeVeque 1979)."""
