@@ -51,6 +51,8 @@ def ldsc(
 ) -> None:
     """Estimates heritability and confounding by LD score regression, with LDSC's estimators.
 
+        varfx prior ldsc --sumstats S.parquet --ref-ld eur_w_ld_chr/ --json OUT.json
+
     Args:
         sumstats: Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`).
         ref_ld: LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome.

@@ -51,7 +51,8 @@ def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Flo
         values[match.reference_row] = table["f"].to_numpy()[match.table_row]
         return values
     places = reference.select("variant_id").with_row_index("row")
-    joined = table.unique("variant_id", keep="none").join(places, on="variant_id", how="inner")
+    named = table.filter(pl.col("variant_id") != ".")
+    joined = named.unique("variant_id", keep="none").join(places, on="variant_id", how="inner")
     if joined.height < 0.2 * min(table.height, reference.height):
         raise DataError(
             f"`{path}`: only {joined.height} of {table.height} variants are in the panel by their rsID. Check the identifiers."

@@ -73,6 +73,13 @@ def allele_pair_expr(first: str = "effect_allele", second: str = "other_allele")
     return pl.concat_str(low, pl.lit("/"), high)
 
 
+def identifier() -> pl.Expr:
+    """The variant's name for other tools' files: its `variant_id`, or `chrom:position:effect_allele:other_allele`."""
+    place = pl.concat_str("chrom", "position", "effect_allele", "other_allele", separator=":")
+    unnamed = pl.col("variant_id").is_null() | pl.col("variant_id").is_in([".", ""])
+    return pl.when(unnamed).then(place).otherwise("variant_id").alias("variant_id")
+
+
 def bad_alleles(frame: pl.DataFrame) -> pl.Series:
     """True on rows whose alleles are missing, hold letters other than ACGT, or are equal."""
     legal = pl.col("effect_allele").str.contains(r"^[ACGT]+$") & pl.col("other_allele").str.contains(r"^[ACGT]+$")

@@ -18,6 +18,7 @@ from varfx.data import files
 from varfx.data.annotations import Annotations, build_annotations, read_annotations
 from varfx.data.snpvar import PREDICTION_KIND
 from varfx.data.sumstats import read_sumstats
+from varfx.data.variants import identifier
 from varfx.errors import ConfigError
 from varfx.ld import open_panel
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants
@@ -104,7 +105,7 @@ def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form:
         if "f" not in table.columns:
             raise ConfigError("the snpvar layout holds one trait. Write parquet or TSV for several.")
         table = table.select(
-            CHR="chrom", SNP="variant_id", BP="position", A1="effect_allele", A2="other_allele", SNPVAR="f"
+            CHR="chrom", SNP=identifier(), BP="position", A1="effect_allele", A2="other_allele", SNPVAR="f"
         )
     text = table.write_csv(
         separator="\t",

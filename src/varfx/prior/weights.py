@@ -24,9 +24,11 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.linalg import cho_factor, cho_solve
 
+from varfx._version import __version__
 from varfx.data import files
 from varfx.data.annotations import read_annotations
 from varfx.data.sumstats import read_sumstats
+from varfx.data.variants import identifier
 from varfx.errors import ConfigError
 from varfx.ld import LDPanel, PanelWindow, open_panel
 from varfx.ld.whiten import rewhiten
@@ -243,15 +245,11 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Fo
     """
     names = [name for name in table.columns if name == "weight" or name.startswith("weight.")]
     kept = table.filter(pl.any_horizontal(pl.col(names).is_not_null() & (pl.col(names) != 0)))
-    place = pl.concat_str("chrom", pl.lit(":"), "position", pl.lit(":"), "effect_allele", pl.lit(":"), "other_allele")
-    identifier = (
-        pl.when(pl.col("variant_id").is_null() | (pl.col("variant_id") == ".")).then(place).otherwise("variant_id")
-    )
     if form == "pgs-catalog":
         if len(names) > 1:
             raise ConfigError("the PGS-Catalog format holds one trait. Use --format plink for several.")
         body = kept.select(
-            rsID=identifier,
+            rsID=identifier(),
             chr_name="chrom",
             chr_position="position",
             effect_allele="effect_allele",
@@ -259,17 +257,24 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Fo
             effect_weight="weight",
             allelefrequency_effect="eaf",
         )
+        name = Path(run).name
         lines = [
-            "###PGS CATALOG SCORING FILE",
+            "###PGS CATALOG SCORING FILE - see https://www.pgscatalog.org/downloads/#dl_ftp_scoring for additional information",
             "#format_version=2.0",
+            "##POLYGENIC SCORE (PGS) INFORMATION",
+            f"#pgs_id={name}",
+            f"#pgs_name={name}",
+            f"#trait_reported={open_run(run).trait_names[0]}",
             "#weight_type=beta",
+            "#genome_build=NR",
             f"#variants_number={kept.height}",
-            f"#source=varfx {Path(run).name}",
+            "##SOURCE INFORMATION",
+            f"#citation=varfx {__version__}",
         ]
         text = "\n".join(lines) + "\n" + body.write_csv(separator="\t")
     else:
         body = kept.select(
-            identifier.alias("ID"),
+            identifier().alias("ID"),
             pl.col("effect_allele").alias("A1"),
             *[pl.col(name).alias(name.replace("weight", "WEIGHT", 1)) for name in names],
             pl.col("chrom").alias("CHROM"),

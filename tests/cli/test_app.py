@@ -1,0 +1,226 @@
+"""The command tree: help, version, errors in one line, `--config`, `--verbose`, and a quick start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import varfx
+from simulated_panel import Simulated
+
+from varfx._version import __version__
+from varfx.cli.app import build_app, run
+from varfx.errors import ConfigError
+
+Capsys = pytest.CaptureFixture[str]
+
+COMMANDS = [
+    ("sumstats", "clean"),
+    ("ld", "build"),
+    ("annot", "build"),
+    ("prior", "fit"),
+    ("prior", "evaluate"),
+    ("prior", "predict"),
+    ("prior", "weights"),
+    ("prior", "ldsc"),
+    ("info",),
+]
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["sumstats", "clean", "--help"], ["prior", "fit", "--help"], ["--version"]]
+)
+def test_help_starts_without_torch(words: list[str]) -> None:
+    script = (
+        "import sys; from varfx.cli.app import run; code = run(sys.argv[1:]); "
+        "loaded = {'torch', 'lightning', 'zarr', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'loaded {loaded}' if loaded else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("Usage: varfx" in done.stdout) == ("--help" in words)
+
+
+def test_version(capsys: Capsys) -> None:
+    result = varfx(capsys, "--version")
+    assert (result.code, result.out.strip()) == (0, __version__)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_option(capsys: Capsys, command: tuple[str, ...]) -> None:
+    result = varfx(capsys, *command, "--help")
+    assert result.code == 0
+    text = " ".join(result.out.replace("│", " ").split())
+    assert f"Usage: varfx {' '.join(command)}" in text
+    assert len(text) > 200
+    app = build_app()
+    for name in command:
+        app = app[name]
+    arguments = app.assemble_argument_collection()
+    for argument in arguments:
+        if argument.parameter.show is not False and argument.parameter.parse:
+            assert argument.parameter.help, f"{argument.name} has no help"
+            if argument.name.startswith("--"):
+                assert argument.name in text, argument.name
+
+
+@pytest.mark.parametrize("command", [words for words in COMMANDS if words not in {("info",)}])
+def test_help_shows_an_example(capsys: Capsys, command: tuple[str, ...]) -> None:
+    result = varfx(capsys, *command, "--help")
+    assert f"varfx {' '.join(command)} " in " ".join(result.out.replace("Usage: varfx", "").split())
+
+
+def test_without_a_command_the_help_is_shown(capsys: Capsys) -> None:
+    result = varfx(capsys)
+    assert result.code == 0
+    for name in ("sumstats", "ld", "annot", "prior", "demo", "info"):
+        assert f" {name} " in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nope"], 'Unknown command "nope"'),
+        (["prior", "nope"], 'Unknown command "nope"'),
+        (["prior", "fit"], "--panel"),
+        (["prior", "fit", "--panl", "x"], "Did you mean --panel instead of --panl?"),
+        (["prior", "predict", "RUN", "--out", "x.tsv", "--nope", "1"], "--nope"),
+        (["prior", "evaluate", "a", "b"], "Unused Tokens: ['b']"),
+        (
+            ["prior", "fit", "--panel", "x", "--sumstats", "y", "--out", "z", "--model", "tree"],
+            'Invalid value "tree" for --model',
+        ),
+        (["prior", "fit", "--panel", "x", "--sumstats", "y", "--out", "z", "--hidden", "8,b"], "--hidden"),
+        (["prior", "fit", "--panel", "x", "--sumstats", "y", "--out", "z", "--max-steps", "many"], "--max-steps"),
+        (
+            ["prior", "fit", "--panel", "x", "--sumstats", "y", "--out", "z", "--max-steps", "0"],
+            "`max-steps` must be at least 1",
+        ),
+        (["info", "/nonexistent"], "`/nonexistent` does not exist"),
+        (["prior", "evaluate"], "give either a RUN or --snpvar FILE"),
+        (["--config"], "`--config` needs a file"),
+        (
+            ["prior", "fit", "--config", "/nonexistent.yaml"],
+            "`--config /nonexistent.yaml` cannot be read: No such file",
+        ),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(capsys: Capsys, words: list[str], message: str) -> None:
+    result = varfx(capsys, *words)
+    assert message in result.error
+    assert result.out == ""
+
+
+def test_errors_with_markup_and_line_breaks_stay_one_literal_line(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(words: object) -> None:
+        raise ConfigError("a [bold]name[/bold]\n  in two lines " + "and long " * 40)
+
+    monkeypatch.setattr("varfx.cli.app._global_options", fail)
+    assert varfx(capsys, "info", "x").error.startswith("a [bold]name[/bold] in two lines and long")
+
+
+@pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)])
+def test_interrupt_and_closed_pipe(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException], code: int
+) -> None:
+    def stop(words: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("varfx.cli.app._global_options", stop)
+    assert run(["info", "x"]) == code
+    assert ("--resume" in capsys.readouterr().err) == (code == 130)
+
+
+def test_a_bug_is_not_hidden(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(words: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("varfx.cli.app._global_options", crash)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(["info", "x"])
+
+
+def options(simulated: Simulated, out: Path, **more: object) -> dict[str, object]:
+    return {
+        "panel": str(simulated.panel),
+        "sumstats": [str(simulated.height), str(simulated.weight)],
+        "annot": str(simulated.annot),
+        "model": "mlp",
+        "hidden": [4],
+        "holdout_chrom": [3],
+        "max_steps": 10,
+        "out": str(out),
+        **more,
+    }
+
+
+def as_words(values: dict[str, object]) -> list[str]:
+    words = []
+    for name, value in values.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += ["--" + name.replace("_", "-"), str(each)]
+    return words
+
+
+def test_config_gives_the_result_of_options(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    written = tmp_path / "run.yaml"
+    written.write_text(yaml.safe_dump(options(simulated, tmp_path / "A")))
+    assert varfx(capsys, "prior", "fit", "--config", written).code == 0
+    assert varfx(capsys, "prior", "fit", *as_words(options(simulated, tmp_path / "B"))).code == 0
+    dashed = {name.replace("_", "-"): value for name, value in options(simulated, tmp_path / "C").items()}
+    written.write_text(yaml.safe_dump({**dashed, "holdout-chrom": "chr3"}))
+    assert varfx(capsys, f"--config={written}", "prior", "fit").code == 0
+    weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in "ABC"}
+    assert weights["A"] == weights["B"] == weights["C"]
+
+
+def test_typed_options_win_over_the_config(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    written = tmp_path / "run.yaml"
+    written.write_text(yaml.safe_dump(options(simulated, tmp_path / "A", model="linear")))
+    result = varfx(capsys, "prior", "fit", "--config", written, "--max-steps", 20, "--model", "constant")
+    assert result.code == 0
+    assert "constant, 20 steps" in result.out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("holdot: 3\n", 'Unknown option: "[holdot]"'),
+        ("max-steps: many\n", "[max-steps]"),
+        ("panel:\n  path: x\n", "[panel][path]"),
+        ("- panel\n", "must hold options as `key: value` lines"),
+        ("3: x\n", "must hold options as `key: value` lines"),
+        ("panel: [\n", "is no YAML"),
+        ("panel: !!python/object:os.system x\n", "is no YAML"),
+    ],
+)
+def test_wrong_configs_are_named(capsys: Capsys, simulated: Simulated, tmp_path: Path, text: str, message: str) -> None:
+    written = tmp_path / "run.yaml"
+    written.write_text(text)
+    words = [
+        word for word in simulated.fit_options() if "panel" not in text or word not in {"--panel", str(simulated.panel)}
+    ]
+    result = varfx(capsys, "prior", "fit", *words, "--out", tmp_path / "RUN", "--config", written)
+    assert message in result.error
+    assert "run.yaml" in result.error
+    assert not (tmp_path / "RUN").exists()
+
+
+def test_verbose_tells_more(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    words = [*simulated.fit_options(), "--model", "constant", "--max-steps", 1]
+    quiet = varfx(capsys, "prior", "fit", *words, "--out", tmp_path / "A")
+    verbose = varfx(capsys, "prior", "fit", *words, "--out", tmp_path / "B", "--verbose")
+    assert (quiet.code, quiet.err, verbose.code) == (0, "", 0)
+    assert "constant start" in verbose.err
+
+
+def test_the_program_exits_with_the_code() -> None:
+    script = "from varfx.cli import main; main(['info', '/nonexistent'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == ["error: `/nonexistent` does not exist."]

@@ -1,0 +1,118 @@
+"""Prediction: channels by name, other variants, formats, several traits."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from simulated_panel import Simulated
+
+from varfx.data import files
+from varfx.data.annotations import Annotations, read_annotations
+from varfx.errors import ConfigError, DataError, StoreError
+from varfx.prior import open_run, predict, write_prediction
+
+
+def test_the_run_s_own_variants(mlp_run: Path, simulated: Simulated) -> None:
+    table = predict(mlp_run)
+    assert table.columns == ["chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf", "f"]
+    assert table.height == 480
+    f = table["f"].to_numpy()
+    assert (f > 0).all()
+    given = predict(mlp_run, annotations=simulated.annot)["f"].to_numpy()
+    assert np.allclose(f, given, rtol=1e-5)
+
+
+def test_channels_go_by_name_and_variants_by_row(mlp_run: Path, simulated: Simulated, tmp_path: Path) -> None:
+    table = read_annotations(simulated.annot).table
+    keys, channels = table.columns[:5], table.columns[5:]
+    turned = table.select(*keys, pl.lit(7, pl.Float32).alias("unknown"), *reversed(channels))[::-1][:100]
+    Annotations(table=turned).write(tmp_path / "B.annot.parquet")
+    expected = predict(mlp_run)[::-1][:100]
+    got = predict(mlp_run, annotations=tmp_path / "B.annot.parquet")
+    assert got["variant_id"].to_list() == expected["variant_id"].to_list()
+    assert np.allclose(got["f"].to_numpy(), expected["f"].to_numpy(), rtol=1e-5)
+
+
+def test_missing_channels_are_an_error_that_lists_them(mlp_run: Path, simulated: Simulated, tmp_path: Path) -> None:
+    table = read_annotations(simulated.annot).table.drop("active", "noise")
+    Annotations(table=table).write(tmp_path / "B.annot.parquet")
+    with pytest.raises(
+        DataError, match="2 of 4 channels that the model was fitted with are not there: `active`, `noise`"
+    ):
+        predict(mlp_run, annotations=tmp_path / "B.annot.parquet")
+
+
+def test_several_traits(linear_run: Path, tmp_path: Path) -> None:
+    table = predict(linear_run)
+    assert table.columns[-2:] == ["f.height", "f.weight"]
+    run = open_run(linear_run)
+    assert run.trait_names == ["height", "weight"]
+    with pytest.raises(ConfigError, match=r"the snpvar layout holds one trait. Write parquet or TSV for several"):
+        write_prediction(table, tmp_path / "x.snpvar.gz", run=linear_run)
+    write_prediction(table, tmp_path / "x.tsv", run=linear_run)
+    assert pl.read_csv(tmp_path / "x.tsv", separator="\t")["f.weight"].to_list() == table["f.weight"].to_list()
+    assert not (tmp_path / "x.snpvar.gz").exists()
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.tsv", "p.tsv.gz", "p.txt"])
+def test_formats_keep_every_digit(mlp_run: Path, tmp_path: Path, name: str) -> None:
+    table = predict(mlp_run)
+    write_prediction(table, tmp_path / name, run=mlp_run)
+    if name.endswith("parquet"):
+        stored, metadata = files.read_table(tmp_path / name, kind="prior")
+        assert metadata["provenance"]["inputs"]["run"]["sha256"] == files.sha256(mlp_run / "manifest.json")
+    else:
+        stored = pl.read_csv(tmp_path / name, separator="\t")
+    assert stored["f"].to_list() == table["f"].to_list()
+
+
+def test_polyfun_s_layout(mlp_run: Path, tmp_path: Path) -> None:
+    table = predict(mlp_run).with_columns(
+        variant_id=pl.when(pl.col("position") == 1250).then(None).otherwise("variant_id")
+    )
+    write_prediction(table, tmp_path / "c.snpvar.gz", run=mlp_run)
+    write_prediction(table, tmp_path / "c.txt", run=mlp_run, form="snpvar")
+    text = gzip.decompress((tmp_path / "c.snpvar.gz").read_bytes()).decode()
+    assert text == (tmp_path / "c.txt").read_text()
+    lines = text.splitlines()
+    assert lines[0] == "CHR\tSNP\tBP\tA1\tA2\tSNPVAR"
+    assert lines[1].split("\t")[:5] == ["1", "1:1250:A:G", "1250", "A", "G"]
+    assert all(re.fullmatch(r"\d\.\d{6}e[-+]?\d+", line.split("\t")[5]) for line in lines[1:])
+    stored = pl.read_csv(text.encode(), separator="\t")["SNPVAR"].to_numpy()
+    assert np.allclose(stored, table["f"].to_numpy(), rtol=1e-6)
+
+
+def test_a_damaged_or_unfinished_run_is_refused(mlp_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "RUN"
+    shutil.copytree(mlp_run, copy)
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    with pytest.raises(StoreError, match=r"`model.safetensors` is not as it was written"):
+        predict(copy)
+    (copy / "manifest.json").unlink()
+    (copy / "checkpoints").mkdir()
+    with pytest.raises(StoreError, match="is an unfinished run. Finish it with the same `varfx prior fit` command"):
+        predict(copy)
+
+
+def test_the_run_folder_holds_what_is_documented(mlp_run: Path, simulated: Simulated) -> None:
+    assert sorted(path.name for path in mlp_run.iterdir()) == [
+        "history.csv",
+        "manifest.json",
+        "model.safetensors",
+        "run.json",
+    ]
+    record = open_run(mlp_run).record
+    assert record["config"]["split"]["holdout_chrom"] == ["3"]
+    assert record["traits"][0]["matched"] == 480
+    assert record["annotations"] == str(simulated.annot)
+    assert set(record["provenance"]["inputs"]) == {"panel", "sumstats.0", "annotations"}
+    assert len(record["split"]["holdout"]) == 4
