@@ -53,7 +53,6 @@ class ChannelNorm(nn.Module):
             self.register_buffer("running_mean", torch.zeros(channels))
             self.register_buffer("running_var", torch.ones(channels))
             self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
-        self.observing = True  # False while a checkpoint computes the same pass again
         self.calibrating = False
         # Count, sum and sum of squares of the step so far; no buffer, as DDP would overwrite it with another rank's.
         self._pending: Tensor | None = None
@@ -86,24 +85,32 @@ class ChannelNorm(nn.Module):
                 f"`norm` = batch needs 2 values a channel in training, got input of shape {tuple(x.shape)}. "
                 "Give more samples or longer windows, or take `norm` = running, frozen or layer."
             )
-        if batch_statistics and self.observing:
+        if batch_statistics:
             self.num_batches_tracked += 1
-        if self.policy == "running" and self.training and self.observing and not self.calibrating:
+        if self.policy == "running" and self.training and not self.calibrating:
             self._observe(x.detach())
-        mean, var = self.running_mean, self.running_var
-        if batch_statistics and not self.observing:  # the averages have seen this pass already: let it change copies
-            mean, var = mean.clone(), var.clone()
         return nn.functional.batch_norm(
-            x, mean, var, self.weight, self.bias, training=batch_statistics, momentum=self.momentum, eps=self.eps
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=batch_statistics,
+            momentum=self.momentum,
+            eps=self.eps,
         )
+
+    def expect(self) -> None:
+        """Makes room for what the passes of a step will see."""
+        if self.policy == "running" and self._pending is None:
+            self._pending = torch.zeros(1 + 2 * len(self.weight), dtype=torch.float64, device=self.weight.device)
 
     def fold(self, all_reduce: Callable[[Tensor], object] | None = None) -> None:
         """Moves the running averages towards the statistics seen since the last call; see `fold_statistics`."""
-        if self.policy != "running":
-            return
+        self.expect()  # a process without a window has to take part in the sum nevertheless
         pending, self._pending = self._pending, None
-        if pending is None:  # a process without a window has to take part in the sum nevertheless
-            pending = torch.zeros(1 + 2 * len(self.weight), dtype=torch.float64, device=self.weight.device)
+        if pending is None:
+            return
         if all_reduce is not None:
             all_reduce(pending)
         if not pending[0]:
@@ -163,17 +170,30 @@ def calibration(network: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def observed(network: nn.Module) -> Iterator[None]:
+    """For the first of the two times that a checkpoint computes a pass: both times do exactly the same then."""
+    for norm in _norms(network):
+        norm.expect()
+    yield
+
+
+@contextlib.contextmanager
 def unobserved(network: nn.Module) -> Iterator[None]:
-    """Inside it, passes leave no trace in the statistics: for a checkpoint that computes a pass a second time."""
-    norms = _norms(network)
-    before = [norm.observing for norm in norms]
-    for norm in norms:
-        norm.observing = False
+    """Inside it, passes leave no trace in the statistics: for the second time that a checkpoint computes a pass.
+
+    They do all they did before, on copies, as torch.compile would otherwise make another graph of them.
+    """
+    norms = [(norm, norm._pending, dict(norm.named_buffers())) for norm in _norms(network)]
+    for norm, _, buffers in norms:
+        for name, value in buffers.items():
+            setattr(norm, name, value.clone())
     try:
         yield
     finally:
-        for norm, value in zip(norms, before, strict=True):
-            norm.observing = value
+        for norm, pending, buffers in norms:
+            norm._pending = pending
+            for name, value in buffers.items():
+                setattr(norm, name, value)
 
 
 def _norms(network: nn.Module) -> list[ChannelNorm]:

@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 from varfx.errors import ConfigError, DataError
 from varfx.models.attention import BASIS_FAMILIES, GammaScale, RelativeAttention, position_basis
-from varfx.models.channel_norm import NORM_POLICIES, ChannelNorm, NormPolicy, unobserved
+from varfx.models.channel_norm import NORM_POLICIES, ChannelNorm, NormPolicy, observed, unobserved
 
 Precision = Literal["float32", "bfloat16"]
 STEM_KERNEL = 15  # input positions
@@ -360,7 +360,7 @@ def checkpointed(stage: Callable[..., Tensor], network: nn.Module, x: Tensor, *a
     """
 
     def contexts() -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
-        return contextlib.nullcontext(), unobserved(network)
+        return observed(network), unobserved(network)
 
     return cast(Tensor, checkpoint(stage, x, *arguments, use_reentrant=False, context_fn=contexts))
 
