@@ -12,6 +12,7 @@ from varfx.linalg import LinearOperator, Outcome, Preconditioner
 
 def test_the_public_names_are_these() -> None:
     assert varfx.linalg.__all__ == [
+        "CholeskyPreconditioner",
         "Dense",
         "Diagonal",
         "DiagonalPreconditioner",
@@ -20,6 +21,7 @@ def test_the_public_names_are_these() -> None:
         "Identity",
         "Lanczos",
         "LinearOperator",
+        "LowRankPreconditioner",
         "Nystrom",
         "Outcome",
         "Preconditioner",

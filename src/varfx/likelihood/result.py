@@ -11,6 +11,7 @@ from torch import Tensor
 
 from varfx.errors import DataError
 from varfx.ld.whiten import WhitenedWindow
+from varfx.linalg import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,8 +23,12 @@ class LikelihoodResult:
             require gradients.
         grad_F: derivative of `log_p` by each variant's F.
         grad_sigma2: derivative of `log_p` by sigma2.
-        log_p_stderr: standard error of `log_p`; 0 for exact engines.
+        log_p_stderr: standard error of `log_p`, such that +-1.96 of it hold 95 %; 0 for exact engines.
         engine: what computed it, e.g. "exact (rank form, float32)"; says so where float32 was not enough.
+        grad_F_error: estimated error of `grad_F`, relative to its norm; 0 for exact engines.
+        grad_sigma2_stderr: standard error of `grad_sigma2`, in the sense of `log_p_stderr`.
+        outcome: MAX_STEPS where a requested error was not reached; its numbers are still unbiased.
+        num_probes: how many random probes were averaged; 0 for exact engines.
     """
 
     log_p: Float[Tensor, ""]
@@ -31,6 +36,10 @@ class LikelihoodResult:
     grad_sigma2: Float[Tensor, ""]
     log_p_stderr: float
     engine: str
+    grad_F_error: float = 0.0
+    grad_sigma2_stderr: float = 0.0
+    outcome: Outcome = Outcome.CONVERGED
+    num_probes: int = 0
 
 
 def working_dtype(window: WhitenedWindow, F: Tensor, dtype: torch.dtype | None) -> torch.dtype:

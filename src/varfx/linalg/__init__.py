@@ -12,6 +12,7 @@ An operator says how to multiply, a preconditioner how to nearly solve, a solver
 from varfx.linalg.cg import Solution, cg
 from varfx.linalg.control import control_variate
 from varfx.linalg.eigen import SymmetricEigen, symmetric_eigen
+from varfx.linalg.factored import CholeskyPreconditioner, LowRankPreconditioner
 from varfx.linalg.hutchinson import hutchinson_diagonal, hutchinson_trace, inverse_quadratic_diagonal, inverse_trace
 from varfx.linalg.lanczos import Lanczos, lanczos
 from varfx.linalg.logdet import quadrature_logdet, stochastic_logdet
@@ -24,6 +25,7 @@ from varfx.linalg.scaled_gram import ScaledGram
 from varfx.linalg.tridiagonal import Tridiagonals
 
 __all__ = [
+    "CholeskyPreconditioner",
     "Dense",
     "Diagonal",
     "DiagonalPreconditioner",
@@ -32,6 +34,7 @@ __all__ = [
     "Identity",
     "Lanczos",
     "LinearOperator",
+    "LowRankPreconditioner",
     "Nystrom",
     "Outcome",
     "Preconditioner",

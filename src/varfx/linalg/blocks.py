@@ -10,7 +10,7 @@ from torch import Tensor
 
 from varfx.errors import ConfigError
 
-CPU_BLOCK_BYTES = 8 * 2**20  # stays in the cache between conversion and product: half costs little more than float32
+CPU_BLOCK_BYTES = 4 * 2**20  # stays in the cache between conversion and product: half costs little more than float32
 CUDA_BLOCK_BYTES = 256 * 2**20  # large enough to hide the launches
 
 

@@ -77,7 +77,7 @@ def lanczos(
         if preconditioner is None:
             image = operator.matmul(vector)
         else:
-            image = preconditioner.sqrt_solve(operator.matmul(preconditioner.sqrt_solve(vector)))
+            image = preconditioner.sqrt_solve(operator.matmul(preconditioner.sqrt_solve_transposed(vector)))
         diagonal[:, step] = torch.linalg.vecdot(vector, image, dim=0)
         steps += alive
         rest, known = image.T.unsqueeze(1), basis[:, : step + 1]

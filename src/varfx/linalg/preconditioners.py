@@ -42,23 +42,28 @@ class Preconditioner(ABC):
 
     @abstractmethod
     def sqrt_matmul(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-        """`P^1/2 X`, with the symmetric root."""
+        """`S X`, with a root `S S' = P`: the symmetric one, `P^1/2`, unless the class says otherwise."""
 
     @abstractmethod
     def sqrt_solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-        """`P^-1/2 X`, with the symmetric root."""
+        """`S^-1 X`."""
+
+    def sqrt_solve_transposed(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """`S^-T X`; the same as `sqrt_solve` where the root is symmetric."""
+        return self.sqrt_solve(X)
 
     @abstractmethod
     def logdet(self) -> Float[Tensor, ""]:
         """`log|P|`, in float64."""
 
     def sample(self, num: int, *, generator: torch.Generator, probe: Probe = Probe.GAUSSIAN) -> Float[Tensor, "n k"]:
-        """`num` columns z with `E[z z'] = P`: `P^1/2` times white probes, normally distributed by default."""
+        """`num` columns z with `E[z z'] = P`: the root times white probes, normally distributed by default."""
         white = draw_probes(self.size, num, generator=generator, probe=probe, dtype=self.dtype, device=self.device)
         return self.sqrt_matmul(white)
 
 
-def _require_positive(name: str, values: Tensor) -> None:
+def require_positive(name: str, values: Tensor) -> None:
+    """Raise a DataError that counts the values which are not positive and finite."""
     bad = torch.nonzero(~((values > 0) & torch.isfinite(values)))
     if bad.shape[0]:
         first = int(bad[0, 0])
@@ -109,7 +114,7 @@ class DiagonalPreconditioner(Preconditioner):
     def __post_init__(self) -> None:
         if self.values.ndim != 1:
             raise DataError(f"`values` must have one axis, got shape {tuple(self.values.shape)}.")
-        _require_positive("values", self.values)
+        require_positive("values", self.values)
 
     @property
     @override
@@ -165,7 +170,7 @@ class EigenPreconditioner(Preconditioner):
             raise DataError(
                 f"`V` must be (n, d) with d at most n and `values` (d,), got {tuple(self.V.shape)} and {tuple(self.values.shape)}."
             )
-        _require_positive("values", self.values)
+        require_positive("values", self.values)
         if not 0 < self.rest < torch.inf:
             raise DataError(f"`rest` must be positive and finite, got {self.rest}.")
 

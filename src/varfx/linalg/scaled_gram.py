@@ -89,8 +89,20 @@ class ScaledGram(LinearOperator):
         out = torch.zeros_like(rows, memory_format=torch.contiguous_format)
         for part, block in self._blocks():
             out.addmm_((rows @ block).mul_(self.F[part]), block.T)
-        image = out.T if self.T is None else (out @ self.T.T).T
-        return image.add_(X, alpha=self.sigma2)
+        return self._with_noise(out, X)
+
+    def matmul_and_project(
+        self, X: Float[Tensor, "r k"], also: Float[Tensor, "s j"]
+    ) -> tuple[Float[Tensor, "r k"], Float[Tensor, "m k"], Float[Tensor, "m j"]]:
+        """`C X`, `B' T' X` and `B' also`, in one pass over `B`."""
+        rows = self._left(X)
+        both, width = torch.cat([rows, also.T]), rows.shape[0]
+        out = rows.new_zeros((width, self.B.shape[0]))
+        projected = rows.new_empty((both.shape[0], self.num_columns))
+        for part, block in self._blocks():
+            torch.mm(both, block, out=projected[:, part])
+            out.addmm_(projected[:width, part] * self.F[part], block.T)
+        return self._with_noise(out, X), projected[:width].T, projected[width:].T
 
     def project(self, X: Float[Tensor, "r k"]) -> Float[Tensor, "m k"]:
         """`B' T' X`."""
@@ -122,6 +134,10 @@ class ScaledGram(LinearOperator):
             torch.mv(squares.T, weights, out=out[part])
         return out
 
+    def _with_noise(self, signal: Float[Tensor, "k s"], X: Float[Tensor, "r k"]) -> Float[Tensor, "r k"]:
+        image = signal.T if self.T is None else (signal @ self.T.T).T
+        return image.add_(X, alpha=self.sigma2)
+
     def _left(self, X: Float[Tensor, "r k"]) -> Float[Tensor, "k s"]:
         return X.T if self.T is None else X.T @ self.T
 
@@ -131,5 +147,9 @@ class ScaledGram(LinearOperator):
     def _squares(self) -> Iterator[tuple[slice, Float[Tensor, "r block"]]]:
         # Blocks even where `B` needs no conversion: the squares must not take a second `B`.
         budget = self.block_bytes or default_block_bytes(self.device)
+        buffer: Tensor | None = None  # the squares overwrite one another: fresh memory would cost more than they do
         for part, block in column_blocks(self.B, self.dtype, budget):
-            yield part, (block if self.T is None else self.T @ block).square()
+            columns = block if self.T is None else self.T @ block
+            if buffer is None:
+                buffer = torch.empty_like(columns, memory_format=torch.contiguous_format)
+            yield part, torch.mul(columns, columns, out=buffer[:, : columns.shape[1]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +62,21 @@ class Tridiagonals:
         diagonal = 1 / alpha
         diagonal[:, 1:] += beta[:, :-1] / alpha[:, :-1]
         return Tridiagonals.padded(diagonal, beta[:, :-1].sqrt() / alpha[:, :-1], steps, outcome)
+
+    @staticmethod
+    def joined(parts: Sequence[Tridiagonals]) -> Tridiagonals:
+        """The matrices of several runs, with the worst of their outcomes."""
+        width = max(part.diagonal.shape[1] for part in parts)
+
+        def widened(values: Float[Tensor, "k s"], size: int) -> Float[Tensor, "k size"]:
+            return torch.nn.functional.pad(values, (0, size - values.shape[1]))
+
+        return Tridiagonals.padded(
+            torch.cat([widened(part.diagonal, width) for part in parts]),
+            torch.cat([widened(part.off_diagonal, width - 1) for part in parts]),
+            torch.cat([part.steps for part in parts]),
+            Outcome.worst(part.outcome for part in parts),
+        )
 
     @property
     def num_probes(self) -> int:
