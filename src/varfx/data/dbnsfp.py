@@ -7,8 +7,8 @@ missing value stays missing, and never is 0.
 
 from __future__ import annotations
 
+import difflib
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,21 +167,17 @@ def _rows(
     needed = [*place, "ref", "alt", *scores, *([_CANONICAL] if canonical else [])]
     lacking = [name for name in needed if name not in names]
     if lacking:
-        similar = [name for name in names if name.lower().startswith(re.split(r"[_+]", lacking[0].lower())[0])]
+        similar = difflib.get_close_matches(lacking[0], names, n=3)
         raise FormatError(
             f"`{path}` has no column `{lacking[0]}` ({len(lacking)} of {len(needed)} needed are missing"
-            f"{'; similar: ' + ', '.join(similar[:3]) if similar else ''}). Give a dbNSFP file that has it."
+            f"{'; similar: ' + ', '.join(similar) if similar else ''}). Give a dbNSFP file that has it."
         )
     for block in blocks:
         try:
-            frame = pl.read_csv(
-                block,
-                columns=list(dict.fromkeys(needed)),
-                has_header=False,
-                separator="\t",
-                quote_char=None,
-                schema=dict.fromkeys(names, pl.String()),
+            rows = pl.scan_csv(
+                block, has_header=False, separator="\t", quote_char=None, schema=dict.fromkeys(names, pl.String())
             )
+            frame = rows.select(list(dict.fromkeys(needed))).collect()
         except pl.exceptions.PolarsError as error:
             raise FormatError(
                 f"`{path}`: a row has another number of columns than the header. Fetch it again."

@@ -6,7 +6,8 @@ the w bases around each variant are gathered a micro-batch at a time, decoded an
     x[v, t, k] = (signal_t(p_v - w // 2 + k) - mean_t) / sd_t              k = 0 .. w - 1, p_v 0-based
 
 so the variant's own base (of an indel its first) stands at k = w // 2. What is missing is 0, the track's mean: masked
-bases, bases outside the chromosome, all bases of a variant without a place in the tracks' build, and constant tracks.
+bases, bases outside the chromosome, and all bases of a variant without a place in the tracks' build. The sd of a
+constant track counts as 1.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class TrackWindow:
                 total = self._window_sums(line.to(exact).masked_fill_(~present, 0))
                 count = self._window_sums(present.to(torch.int64))
                 mean[:, track] = (self.slope[track] * total + self.intercept[track] * count) / self.width
-                known[:, track] = count / self.width
+                known[:, track] = count.to(known.dtype) / self.width
         mean[~self.placed] = 0.0
         known[~self.placed] = 0.0
         return mean, known
@@ -160,7 +161,8 @@ class TrackGather:
         )
         self._mask_rows = torch.from_numpy(masked.astype(np.int64)).to(self.device)
         self.channels = store.names + tuple(store.names[row] + INDICATOR for row in masked)
-        self._mean, self._sd = (store.tracks[name].to_numpy().astype(np.float64) for name in ("mean", "sd"))
+        self.mean, sd = (store.tracks[name].to_numpy().astype(np.float64) for name in ("mean", "sd"))
+        self.sd = np.where(sd > 0, sd, 1.0)
 
     def host_bytes(self, bases: int) -> int:
         """Host memory that loading a window takes whose first and last variant are so many bases apart."""
@@ -196,7 +198,6 @@ class TrackGather:
             pin_memory=self.device.type == "cuda",
         )
         block = self.store.block(chrom, start, end, out=host.numpy())
-        inverse = np.divide(1.0, self._sd, out=np.zeros_like(self._sd), where=self._sd > 0)
         if predictors is None:
             predictors = torch.zeros((position.size, 0), dtype=self.dtype)
 
@@ -208,8 +209,8 @@ class TrackGather:
             halves=moved(block.halves),
             code_rows=moved(block.code_rows),
             half_rows=moved(block.half_rows),
-            slope=moved(block.scale * inverse),
-            intercept=moved((block.offset - self._mean) * inverse),
+            slope=moved(block.scale / self.sd),
+            intercept=moved((block.offset - self.mean) / self.sd),
             first=moved(np.where(known, base - self.width // 2 - start, 0)),
             placed=moved(known),
             mask_rows=self._mask_rows,

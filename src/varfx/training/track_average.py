@@ -55,12 +55,11 @@ def average_tracks(
     if absent:
         logger.warning("%d of %d variants are on chromosomes that no track has: missing", absent, position.size)
     gather = TrackGather(store, width=width)
-    mean, sd = (store.tracks[name].to_numpy() for name in ("mean", "sd"))
     values = np.full((position.size, len(store.names)), np.nan)
     for name, rows in _stretches(chrom, position, store):
         standardised, known = (part.numpy() for part in gather.load(name, position[rows]).average())
         with np.errstate(invalid="ignore", divide="ignore"):
-            values[rows] = np.where(known > 0, mean + sd * standardised / known, np.nan)
+            values[rows] = np.where(known > 0, gather.mean + gather.sd * standardised / known, np.nan)
     if np.isnan(values).all():
         raise DataError(
             f"None of the {position.size} variants has a value in any track of `{store.path}` (chromosomes "
