@@ -131,7 +131,11 @@ def test_unobserved_passes_leave_no_trace_and_compute_the_same(policy: str) -> N
 @pytest.mark.parametrize("policy", ["batch", "running", "frozen"])
 @pytest.mark.parametrize("training", [True, False])
 def test_calibration_sets_and_uses_the_statistics_of_the_pass(policy: str, training: bool) -> None:
-    network = nn.Sequential(norm(policy), nn.Conv1d(CHANNELS, CHANNELS, 1), norm(policy)).train(training)
+    convolution = nn.Conv1d(CHANNELS, CHANNELS, 1)
+    with torch.no_grad():
+        convolution.weight.normal_(generator=torch.Generator().manual_seed(2))
+        convolution.bias.zero_()  # type: ignore[union-attr]
+    network = nn.Sequential(norm(policy), convolution, norm(policy)).train(training)
     with torch.no_grad(), calibration(network):
         calibrated = network(values())
     torch.testing.assert_close(calibrated.mean(dim=(0, 2)), torch.linspace(-1, 1, CHANNELS), rtol=0, atol=1e-5)

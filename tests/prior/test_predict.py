@@ -99,7 +99,7 @@ def test_a_damaged_or_unfinished_run_is_refused(mlp_run: Path, tmp_path: Path) -
         predict(copy)
     (copy / "manifest.json").unlink()
     (copy / "checkpoints").mkdir()
-    with pytest.raises(StoreError, match="is an unfinished run. Finish it with the same `varfx prior fit` command"):
+    with pytest.raises(StoreError, match=r"is an unfinished run. Finish it with the same `varfx prior fit` command"):
         predict(copy)
 
 

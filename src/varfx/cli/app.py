@@ -37,7 +37,9 @@ stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def build_app() -> cyclopts.App:
     """The whole tree of commands."""
-    app = cyclopts.App(name="varfx", help=HELP, version=__version__, help_format="markdown")
+    app = cyclopts.App(
+        name="varfx", help=HELP, version=__version__, help_format="markdown", suppress_keyboard_interrupt=False
+    )
     for module in (sumstats, ld, annot, tracks, prior, demo):
         app.command(module.app)
     app.command(info)

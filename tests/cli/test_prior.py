@@ -1,0 +1,240 @@
+"""`varfx prior` as typed: fit, evaluate, predict, weights, and what bad input leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from command_line import varfx
+from simulated_panel import Simulated
+
+from varfx.data.sumstats import SumStats, read_sumstats
+
+Capsys = pytest.CaptureFixture[str]
+FAST = ("--model", "linear", "--max-steps", 20, "--check-every", 10, "--holdout-chrom", "3")
+
+
+@pytest.fixture(scope="module")
+def run(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from varfx.cli.app import run as run_words
+
+    out = tmp_path_factory.mktemp("runs") / "RUN"
+    assert run_words(["prior", "fit", *simulated.fit_options(), *map(str, FAST), "--out", str(out)]) == 0
+    return out
+
+
+def test_fit_says_what_it_did(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    result = varfx(capsys, "prior", "fit", *simulated.fit_options(), *FAST, "-o", tmp_path / "RUN")
+    assert result.code == 0
+    assert "height" in result.out
+    assert "10,000" in result.out
+    assert "linear, 20 steps (all done), best at step" in result.out
+    assert "5 training, 1 validation, 4 held out, 2 in gaps" in result.out
+
+
+def test_evaluate_prints_and_writes_json(capsys: Capsys, run: Path, tmp_path: Path) -> None:
+    result = varfx(capsys, "prior", "evaluate", run, "--compare", run, "--json", tmp_path / "E.json")
+    assert result.code == 0
+    stored = json.loads((tmp_path / "E.json").read_text())
+    (entry,) = stored["traits"]
+    assert entry["difference"] == 0
+    assert "height" in result.out
+    for key in ("gain_ci95", "gain_same_sigma2", "sigma2_null", "n_windows", "n_variants", "rank", "log_p_null"):
+        assert key in entry
+
+
+def test_chain_from_run_to_snpvar_and_back(capsys: Capsys, run: Path, simulated: Simulated, tmp_path: Path) -> None:
+    assert varfx(capsys, "prior", "predict", run, "--out", tmp_path / "c.snpvar.gz").code == 0
+    assert varfx(capsys, "prior", "evaluate", run, "--json", tmp_path / "run.json").code == 0
+    (own,) = json.loads((tmp_path / "run.json").read_text())["traits"]
+    scored = varfx(
+        capsys, "prior", "evaluate", "--snpvar", tmp_path / "c.snpvar.gz", "--sigma2", own["sigma2"], "--panel", simulated.panel,
+        "--sumstats", simulated.height, "--chrom", "3", "--json", tmp_path / "snpvar.json",
+    )  # fmt: skip
+    assert scored.code == 0
+    assert "note: the null's sigma2 was fitted on 8 other windows" in scored.out
+    (theirs,) = json.loads((tmp_path / "snpvar.json").read_text())["traits"]
+    assert theirs["log_p"] == pytest.approx(own["log_p"], rel=1e-5)
+
+
+def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tmp_path: Path) -> None:
+    result = varfx(capsys, "prior", "predict", run, "--out", tmp_path / "prior.parquet", "--annot", simulated.annot)
+    assert (result.code, "f of 480 variants" in result.out) == (0, True)
+    assert pl.read_parquet(tmp_path / "prior.parquet").height == 480
+    result = varfx(capsys, "prior", "weights", run, "--out", tmp_path / "w.tsv")
+    assert (result.code, "weights of 480 variants" in result.out) == (0, True)
+    assert (tmp_path / "w.tsv").read_text().startswith("ID\tA1\tWEIGHT\t")
+    assert varfx(capsys, "prior", "weights", run, "--out", tmp_path / "p.txt", "--format", "pgs-catalog").code == 0
+    assert (tmp_path / "p.txt").read_text().startswith("###PGS CATALOG SCORING FILE")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--panel": "annot"}, "is no folder. Give a panel made by `varfx ld build`"),
+        ({"--sumstats": "annot"}, "holds annotations, where sumstats is needed"),
+        ({"--annot": "height"}, "holds sumstats, where annotations is needed"),
+        ({"--sumstats": "bed"}, "is not a whole Parquet file"),
+        (
+            {"--holdout-chrom": "21"},
+            "`holdout-chrom` names 1 chromosomes that the panel does not have, first 21. It has 1, 2, 3",
+        ),
+        ({"--holdout-chrom": "1,2,3"}, "no training windows are left"),
+        (
+            {"--holdout-chrom": "1", "--validation-chrom": "chr1"},
+            "chromosome 1 is named both for holdout and for validation",
+        ),
+        ({"--holdout-fraction": "1.5"}, "`holdout-fraction` must be at least 0 and below 1"),
+        ({"--learning-rate": "-1"}, "`learning-rate` must be positive"),
+        ({"--hidden": "0", "--model": "mlp"}, "`hidden` must be one or more positive widths"),
+        ({"--out": "missing/RUN"}, "does not exist. Create it first"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    capsys: Capsys, simulated: Simulated, tmp_path: Path, change: dict[str, str], message: str
+) -> None:
+    options: dict[str, object] = {
+        "--panel": simulated.panel,
+        "--sumstats": simulated.height,
+        "--annot": simulated.annot,
+        "--holdout-chrom": "3",
+        "--out": tmp_path / "RUN",
+        "--max-steps": 5,
+    }
+    for name, value in change.items():
+        options[name] = tmp_path / value if name == "--out" else getattr(simulated, value, value)
+    result = varfx(capsys, "prior", "fit", *[word for pair in options.items() for word in pair])
+    assert message in result.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def changed(simulated: Simulated, path: Path, trait: str, *expressions: pl.Expr) -> Path:
+    table = read_sumstats(simulated.height).table.with_columns(*expressions)
+    SumStats(table=table, trait=trait).write(path)
+    return path
+
+
+def test_another_build_is_named(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    moved = changed(simulated, tmp_path / "S.parquet", "moved", pl.col("position") + 777)
+    result = varfx(
+        capsys,
+        "prior",
+        "fit",
+        "--panel",
+        simulated.panel,
+        "--sumstats",
+        moved,
+        "--model",
+        "constant",
+        "--out",
+        tmp_path / "RUN",
+    )
+    assert "build" in result.error
+    assert not (tmp_path / "RUN").exists()
+
+
+def test_two_traits_of_one_name(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    result = varfx(
+        capsys, "prior", "fit", *simulated.fit_options(), "--sumstats", simulated.height, "--out", tmp_path / "RUN"
+    )
+    assert "2 of 2 summary statistics are of a trait called `height`" in result.error
+
+
+def test_training_windows_without_associations(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    table = read_sumstats(simulated.height).table.filter(pl.col("chrom") == "3")
+    SumStats(table=table, trait="one").write(tmp_path / "S.parquet")
+    result = varfx(
+        capsys, "prior", "fit", "--panel", simulated.panel, "--sumstats", tmp_path / "S.parquet", "--holdout-chrom", "3",
+        "--model", "constant", "--out", tmp_path / "RUN",
+    )  # fmt: skip
+    assert result.code == 2
+    assert "training windows holds an association" in result.err.replace("\n", " ")
+    assert not (tmp_path / "RUN").exists()
+
+
+def test_a_finished_run_is_not_overwritten_unasked(capsys: Capsys, run: Path, simulated: Simulated) -> None:
+    before = (run / "manifest.json").read_bytes()
+    for more in ([], ["--resume"]):
+        result = varfx(capsys, "prior", "fit", *simulated.fit_options(), *FAST, "--out", run, *more)
+        assert "holds a finished run. Choose another --out, or replace it with --overwrite" in result.error
+    # a mistake in a command that may overwrite destroys nothing either
+    result = varfx(
+        capsys, "prior", "fit", *simulated.fit_options(), "--holdout-chrom", "9", "--overwrite", "--out", run
+    )
+    assert result.code == 2
+    assert (run / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_something_else_is_never_overwritten(capsys: Capsys, simulated: Simulated, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "RUN"
+    if kind == "file":
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / "mine").write_text("mine")
+    result = varfx(capsys, "prior", "fit", *simulated.fit_options(), *FAST, "--out", out, "--overwrite")
+    assert "exists and is no run. Choose another --out" in result.error
+    assert (out if kind == "file" else out / "mine").read_text() == "mine"
+
+
+def test_interrupt_then_resume_with_other_and_with_the_same_options(
+    capsys: Capsys, simulated: Simulated, tmp_path: Path
+) -> None:
+    """Ctrl-C in a child process: exit code 130, no traceback; then --resume."""
+    out = tmp_path / "RUN"
+    words = [
+        "prior",
+        "fit",
+        *simulated.fit_options(),
+        "--holdout-chrom",
+        "3",
+        "--check-every",
+        "5",
+        "--patience",
+        "1000",
+    ]
+    steps = ["--max-steps", "20000", "--out", str(out)]
+    script = "from varfx.cli import main; import sys; main(sys.argv[1:])"
+    child = subprocess.Popen([sys.executable, "-c", script, *words, *steps], stderr=subprocess.PIPE, text=True)
+    last = out / "checkpoints" / "last" / "manifest.json"
+    for _ in range(600):
+        if last.is_file():
+            break
+        time.sleep(0.1)
+    os.kill(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130, errors
+    assert errors.splitlines() == [
+        "interrupted; `varfx prior fit` goes on with the same command and --resume, `ld build` by itself"
+    ]
+    assert "is an unfinished run" in varfx(capsys, "prior", "evaluate", out).error
+    assert (
+        "holds an unfinished run. Go on with --resume, or start anew with --overwrite"
+        in varfx(capsys, *words, *steps).error
+    )
+    other = varfx(capsys, *words, *steps, "--resume", "--seed", 1)
+    assert "was begun with other options or inputs (seed was 0, now 1)" in other.error
+    fewer = ["--max-steps", "20", "--out", str(out)]
+    assert "max-steps was 20000, now 20" in varfx(capsys, *words, *fewer, "--resume").error
+    assert varfx(capsys, *words, *fewer, "--overwrite").code == 0
+    assert not (out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--snpvar", "x", "--panel", "P"], "`--snpvar` needs --panel and one --sumstats"),
+        (["RUN", "--snpvar", "x"], "give either a RUN or --snpvar FILE"),
+        (["/nonexistent"], "Give a run made by `varfx prior fit`"),
+    ],
+)
+def test_wrong_evaluations(capsys: Capsys, words: list[str], message: str) -> None:
+    assert message in varfx(capsys, "prior", "evaluate", *words).error
