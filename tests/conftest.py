@@ -81,3 +81,11 @@ def _genotypes(rng: np.random.Generator, people: int, size: int) -> np.ndarray:
     """Counts of an allele on two haplotypes, each the sign of a random walk along the chromosome."""
     walks = np.cumsum(rng.standard_normal((2, people, size)) * 0.5, axis=2)
     return np.asarray((walks > walks.mean(axis=1, keepdims=True)).sum(axis=0).astype(np.int8))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what is measured here (engine times) out of the user's cache; a test may choose yet another folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VARFX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -36,6 +36,9 @@ def fit(
     validation_fraction: float = 0.15,
     exclude_chrom: Names = (),
     objective: Literal["likelihood", "ldsr", "composite"] = "likelihood",
+    engine: Literal["auto", "exact", "stochastic"] = "auto",
+    gradient_error: float = 0.1,
+    precision: Literal["float32", "float64"] = "float32",
     max_steps: int = 5000,
     learning_rate: float | None = None,
     learning_rate_scalars: float = 2e-4,
@@ -71,6 +74,9 @@ def fit(
         validation_fraction: Share of the remaining windows that decides when to stop, as one stretch.
         exclude_chrom: Chromosomes left out altogether.
         objective: What is climbed: likelihood; for comparison ldsr (LD score regression with any model) or composite.
+        engine: How the likelihood of training windows is computed: auto (the fastest for each window), exact, or stochastic.
+        gradient_error: Relative error of a window's gradient that stochastic may have.
+        precision: Of the likelihood.
         max_steps: Optimiser steps at most.
         learning_rate: Of the network and the scale; by default 0.002 for constant and linear, 0.001 for mlp.
         learning_rate_scalars: Of alpha and sigma2.
@@ -99,6 +105,9 @@ def fit(
             model=ModelConfig(kind=model, link=link, hidden=hidden),
             training=TrainConfig(
                 objective=objective,
+                engine=engine,
+                gradient_error=gradient_error,
+                precision=precision,
                 max_steps=max_steps,
                 learning_rate=learning_rate,
                 learning_rate_scalars=learning_rate_scalars,

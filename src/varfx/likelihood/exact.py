@@ -89,18 +89,29 @@ def exact(
 
 
 def cheaper_form(window: WhitenedWindow) -> Form:
-    """The form with fewer floating-point operations, counted in multiplications.
+    """The form with fewer floating-point operations."""
+    counts = operations(window.rank, window.num_variants, None if window.T is None else window.B.shape[0])
+    return "symmetric" if counts["symmetric"] < counts["rank"] else "rank"
+
+
+def operations(rank: int, num_variants: int, rewhitened: int | None = None) -> dict[Form, float]:
+    """Multiplications that each form takes.
 
     Rank form: half of `B F B'`, Cholesky and inverse of C, and `L^-1 B`; with T the products with it. Symmetric form:
     `B'B`, Cholesky and inverse of A; with T the product `T B`.
+
+    Args:
+        rank: r.
+        num_variants: M.
+        rewhitened: the number of rows of the stored B where there is a T.
     """
-    r, stored, M = window.rank, window.B.shape[0], window.num_variants
+    r, stored, M = rank, rewhitened or rank, num_variants
     gram = 5 / 8 * stored**2 * M
-    rank, symmetric = gram + r**3 / 2 + r**2 * M / 2, M**3 / 2 + M**2 * r
-    if window.T is not None:
-        rank = gram + r * stored * (stored + r) + r**3 / 2 + r**2 * stored / 2 + r * stored * M
+    by_rank, symmetric = gram + r**3 / 2 + r**2 * M / 2, M**3 / 2 + M**2 * r
+    if rewhitened is not None:
+        by_rank = gram + r * stored * (stored + r) + r**3 / 2 + r**2 * stored / 2 + r * stored * M
         symmetric += r * stored * M
-    return "symmetric" if symmetric < rank else "rank"
+    return {"rank": by_rank, "symmetric": symmetric}
 
 
 class _Exact(torch.autograd.Function):

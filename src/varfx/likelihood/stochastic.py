@@ -159,6 +159,7 @@ class _Estimates:
     grad_F: Float[Tensor, " variant"]
     error: float
     num_probes: int
+    precision: torch.dtype
 
 
 def _run(
@@ -177,7 +178,7 @@ def _run(
     max_steps, most = max(40, C.size // 16), min(MAX_PROBES, max(64, C.size // 4))
     batches: list[_Batch] = []
     data: _Data | None = None
-    wanted = num_probes or _first_probes(gradient_error, most)
+    wanted = num_probes or min(first_probes(gradient_error), most)
     while True:
         drawn = sum(batch.tridiagonals.num_probes for batch in batches)
         solved = _solve(probing, wanted - drawn, None if data else w, rtol, max_steps, generator)
@@ -266,6 +267,7 @@ def _estimate(probing: Probing, batches: Sequence[_Batch], data: _Data) -> _Esti
         grad_F=grad_F,
         error=error,
         num_probes=tridiagonals.num_probes,
+        precision=probing.C.dtype,
     )
 
 
@@ -289,24 +291,29 @@ def _result(
     text = f"{count} probes"
     if missed:
         text += f", gradient error {run.error:.2g} above the requested {gradient_error:g}"
-    # Few probes know their scatter badly; Student's t makes up for it.
+    # Few probes know their scatter badly; Student's t makes up for it. What is known without scatter is as good as the
+    # solve and the working precision.
     wider = 0.5 * float(stdtrit(count - 1, 0.975)) / 1.96
+    unit = torch.finfo(run.precision).eps
+    logdet, quadratic, length = float(log_det), run.data.quadratic, float(solved.square().sum())
+    certain = 0.5 * (run.data.error**2 * quadratic + unit * (abs(logdet) + quadratic + constant))
+    certain_trace = run.data.error * length + 0.5 * (unit + run.data.error**2) * (length + float(run.trace.value))
     return LikelihoodResult(
         log_p=with_gradient(log_p, (F, sigma2), (grad_F, grad_sigma2)),
         grad_F=grad_F,
         grad_sigma2=grad_sigma2,
-        log_p_stderr=wider * float(run.logdet.stderr),
+        log_p_stderr=math.hypot(wider * float(run.logdet.stderr), certain),
         engine=engine.format(text),
         grad_F_error=run.error,
-        grad_sigma2_stderr=wider * float(run.trace.stderr),
+        grad_sigma2_stderr=math.hypot(wider * float(run.trace.stderr), certain_trace),
         outcome=Outcome.MAX_STEPS if missed else Outcome.CONVERGED,
         num_probes=count,
     )
 
 
-def _first_probes(gradient_error: float, most: int) -> int:
+def first_probes(gradient_error: float) -> int:
     """How many to begin with: 8 on real LD give about 5 % (see docs/engines.md), and the error falls with the root."""
-    return min(max(FIRST_PROBES, FIRST_PROBES * round((0.05 / gradient_error) ** 2)), 64, most)
+    return min(max(FIRST_PROBES, FIRST_PROBES * round((0.05 / gradient_error) ** 2)), 64)
 
 
 def _check_options(gradient_error: float, dtype: torch.dtype, num_probes: int | None, rtol: float | None) -> None:

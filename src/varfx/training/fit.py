@@ -9,10 +9,10 @@ import math
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import lightning
 import numpy as np
@@ -22,7 +22,10 @@ from torch import Tensor
 
 from varfx.data import files
 from varfx.errors import ConfigError, DataError
-from varfx.likelihood import exact
+from varfx.ld.whiten import WhitenedWindow
+from varfx.likelihood import Engine, evaluate, exact
+from varfx.likelihood.auto import check_engine
+from varfx.likelihood.cost_model import CostModel, calibrated
 from varfx.models import VariancePrior
 from varfx.progress import Progress, silent
 from varfx.training.checkpoint import SafetensorsCheckpointIO
@@ -32,6 +35,9 @@ from varfx.training.windows import PriorWindow, WindowData, in_background
 logger = logging.getLogger(__name__)
 LAST = "last"  # the checkpoint's name
 WATCH = "watch"  # the callback's part of a checkpoint
+COSTS = "costs"  # the engines' predicted times, likewise: a resumed fit must choose as it did before
+Precision = Literal["float32", "float64"]
+Likelihood = Callable[[WhitenedWindow, Tensor, Tensor], Tensor]  # (window, F, sigma2) -> log p
 DIVERGED = (
     "the fit diverged: its variances or its likelihood are not finite any more. Lower --learning-rate and "
     "--learning-rate-scalars, or take --link softplus."
@@ -44,6 +50,13 @@ class TrainConfig:
 
     objective: Objective = "likelihood"
     """What is climbed: likelihood; for comparison ldsr (LD score regression, paper B.6) or composite (windows of size 1)."""
+    engine: Engine = "auto"
+    """How the likelihood of a training window is computed: auto takes the fastest; exact, or stochastic (random probes).
+    Validation windows are always computed exactly."""
+    gradient_error: float = 0.1
+    """Relative error of a window's gradient that stochastic may have."""
+    precision: Precision = "float32"
+    """Of the likelihood."""
     max_steps: int = 5000
     """Optimiser steps at most; early stopping usually ends before."""
     learning_rate: float | None = None
@@ -70,15 +83,23 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_objective(self.objective)
+        check_engine(self.engine)
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
         for name in ("max_steps", "windows_per_step", "patience", "check_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
-        for name in ("learning_rate", "learning_rate_scalars", "max_gradient_norm"):
+        for name in ("gradient_error", "learning_rate", "learning_rate_scalars", "max_gradient_norm"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
         if self.warmup_steps < 0 or self.weight_decay < 0:
             raise ConfigError("`warmup-steps` and `weight-decay` must not be negative.")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The likelihood's precision."""
+        return torch.float64 if self.precision == "float64" else torch.float32
 
 
 @dataclass(frozen=True)
@@ -111,8 +132,18 @@ class TrainOutcome:
     stopped: str
 
 
-def total_log_p(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, int]:
+def exactly(window: WhitenedWindow, F: Tensor, sigma2: Tensor) -> Tensor:
+    """The exact log p of one window and trait, in the precision of F."""
+    return exact(window, F, sigma2, dtype=F.dtype).log_p
+
+
+def total_log_p(model: VariancePrior, window: PriorWindow, likelihood: Likelihood = exactly) -> tuple[Tensor, int]:
     """Log p of a window summed over its traits, in nats, and its number of independent associations.
+
+    Args:
+        model: the prior.
+        window: data.
+        likelihood: log p of one trait, given F and sigma2.
 
     Raises:
         DataError: the model's weights are no longer finite.
@@ -121,18 +152,20 @@ def total_log_p(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, int]
     total = F.new_zeros(())
     for number, trait in enumerate(window.traits):
         if trait is not None:
-            total = total + exact(trait, F[:, number], sigma2[number], dtype=F.dtype).log_p
+            total = total + likelihood(trait, F[:, number], sigma2[number])
     return total, window.rank
 
 
-def total_score(model: VariancePrior, window: PriorWindow, objective: Objective) -> tuple[Tensor, int]:
+def total_score(
+    model: VariancePrior, window: PriorWindow, objective: Objective, likelihood: Likelihood = exactly
+) -> tuple[Tensor, int]:
     """What training climbs on a window, summed over its traits, and the number of associations that it counts.
 
     Raises:
         DataError: the model's weights are no longer finite.
     """
     if objective == "likelihood":
-        return total_log_p(model, window)
+        return total_log_p(model, window, likelihood)
     F, sigma2 = _variances(model, window)
     total, count = F.new_zeros(()), 0
     for number, trait in enumerate(window.chi2):
@@ -169,6 +202,9 @@ class PriorModule(lightning.LightningModule):
         self.data = data
         self.train_windows = list(train)
         self.validation_windows = list(validation)
+        self.costs: CostModel | None = None
+        if checkpoint is not None and checkpoint["callbacks"][WATCH][COSTS]:
+            self.costs = CostModel.from_json(checkpoint["callbacks"][WATCH][COSTS])
         terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
         self.mean_terms = float(np.mean(terms[self.train_windows])) * len(data.traits)
         self.seen: tuple[float, int] = (0.0, 0)  # score and associations of the training windows since the last check
@@ -176,11 +212,36 @@ class PriorModule(lightning.LightningModule):
     def training_step(self, batch: list[PriorWindow], batch_idx: int) -> Tensor:
         """Minus the score of the windows, per association of an average window."""
         loss = torch.zeros((), device=self.device)
+        probes = probe_generator(self.config.seed, self.first_step + batch_idx)
+        likelihood = self._likelihood(self.config.engine, probes)
         for window in batch:
-            score, count = total_score(self.model, window, self.config.objective)
+            score, count = total_score(self.model, window, self.config.objective, likelihood)
             self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
             loss = loss - score / self.mean_terms
         return loss / len(batch)
+
+    def on_fit_start(self) -> None:
+        """Learns how long the engines take here, if that matters and no checkpoint knows."""
+        if self.config.objective == "likelihood" and self.config.engine == "auto" and self.costs is None:
+            self.costs = calibrated(self.config.dtype, self.device)
+
+    def _likelihood(self, engine: Engine, probes: torch.Generator | None = None) -> Likelihood:
+        """Log p by an engine, with the configured error and precision."""
+        config = self.config
+
+        def log_p(window: WhitenedWindow, F: Tensor, sigma2: Tensor) -> Tensor:
+            return evaluate(
+                window,
+                F,
+                sigma2,
+                engine=engine,
+                gradient_error=config.gradient_error,
+                generator=probes,
+                dtype=config.dtype,
+                costs=self.costs,
+            ).log_p
+
+        return log_p
 
     def train_dataloader(self) -> _Batches:
         """The windows of all steps that are left: what Lightning takes for one epoch."""
@@ -202,7 +263,7 @@ class PriorModule(lightning.LightningModule):
         total, counts = 0.0, 0
         for window in in_background(self.data, self.validation_windows):
             here = window if self.device.type == "cpu" else window.to(self.device)
-            score, count = total_score(self.model, here, self.config.objective)
+            score, count = total_score(self.model, here, self.config.objective, self._likelihood("exact"))
             total, counts = total + float(score), counts + count
         self.model.train()
         return total, counts
@@ -229,6 +290,12 @@ class PriorModule(lightning.LightningModule):
             optimizer.load_state_dict(self._checkpoint["optimizer_states"][0])
             schedule.load_state_dict(self._checkpoint["lr_schedulers"][0])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def probe_generator(seed: int, step: int) -> torch.Generator:
+    """The source of a step's random probes, on the CPU: the same on every device and after a resume."""
+    state = np.random.SeedSequence([seed % 2**32, step]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> 1))
 
 
 def window_order(windows: Sequence[int], seed: int, first: int, count: int) -> list[int]:
@@ -279,6 +346,7 @@ class _Watch(lightning.Callback):
     hurdle: float = -math.inf  # what the next check must exceed so as not to be stale
     stale: int = 0
     seen: tuple[float, int] = (0.0, 0)  # the module's, as of the last checkpoint
+    costs: dict[str, list[float]] = field(default_factory=dict)  # the module's; empty where the engine is fixed
 
     @property
     def state_key(self) -> str:
@@ -296,6 +364,7 @@ class _Watch(lightning.Callback):
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         module.seen = self.seen
+        self.costs = {} if module.costs is None else module.costs.to_json()
         if not self.history:
             self._check(module)
 
@@ -337,6 +406,7 @@ class _Watch(lightning.Callback):
             "hurdle": self.hurdle,
             "stale": self.stale,
             "seen": self.seen,
+            COSTS: self.costs,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
