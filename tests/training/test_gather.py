@@ -108,6 +108,23 @@ def test_micro_batches_do_not_change_anything(store: TrackStore) -> None:
         assert torch.cat(rows).tolist() == list(range(57))
 
 
+def test_a_stretch_without_gaps(store: TrackStore, tmp_path: Path) -> None:
+    specs = [
+        TrackSpec(name=f"{kind} {number}", file=tmp_path / f"{kind}.bw", kind="bigwig", store=stored)
+        for number, (kind, stored) in enumerate((("b", "float16"), ("a", "uint8"), ("b", "uint8")))
+    ]
+    whole = build_tracks(specs, tmp_path / "W", build="hg19", workers=1)
+    gather = TrackGather(whole, width=8, mask_channels=True, dtype=torch.float64)
+    inner, edge = gather.load("1", np.array([50, 60, 95])), gather.load("1", np.array([50, 60, 95, 1]))
+    assert (inner.complete, edge.complete) == (True, False)
+    torch.testing.assert_close(inner.gather(torch.arange(3)), edge.gather(torch.arange(3)), rtol=0, atol=0)
+    torch.testing.assert_close(inner.average()[0], inner.gather(torch.arange(3)).mean(2), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(inner.average()[0], edge.average()[0][:3], rtol=1e-12, atol=1e-12)
+    bases = np.nan_to_num(raster(SECOND, "1")[45:53])  # the variant's base, 49, is the fifth of eight
+    expected = (bases - whole.tracks["mean"][2]) / whole.tracks["sd"][2]
+    np.testing.assert_allclose(inner.gather(torch.tensor([0]))[0, 2], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_precision_of_the_values(store: TrackStore, dtype: torch.dtype) -> None:
     positions = [3, 50, 96]

@@ -47,6 +47,7 @@ class TrackWindow:
         intercept: the same.
         first: index in the block of each variant's first base; 0 where it has no place.
         placed: whether the variant has a place in the tracks' build.
+        complete: whether no base of the stretch is missing in any track and every variant has a place.
         mask_rows: the tracks that have an indicator channel of what is missing, behind the tracks.
         width: bases around a variant.
         dtype: of the gathered values.
@@ -61,6 +62,7 @@ class TrackWindow:
     intercept: Float[Tensor, " track"]
     first: Int[Tensor, " variant"]
     placed: Bool[Tensor, " variant"]
+    complete: bool
     mask_rows: Int[Tensor, " mask"]
     width: int
     dtype: torch.dtype
@@ -78,25 +80,28 @@ class TrackWindow:
             rows: variants of the window, in any order, on the device or the host.
         """
         rows = rows.to(self.first.device)
-        first, away = self.first[rows], ~self.placed[rows]
-        x = torch.empty((rows.shape[0], self.slope.shape[0], self.width), dtype=self.dtype, device=self.first.device)
-        missing = torch.empty(x.shape, dtype=torch.bool, device=x.device)
-        for numbers, tracks in ((self.codes, self.code_rows), (self.halves, self.half_rows)):
-            if not tracks.shape[0]:
-                continue
-            cut = numbers.unfold(1, self.width, 1)[:, first].transpose(0, 1)
-            empty = cut == MISSING_CODE if numbers.dtype == torch.uint8 else cut.isnan()
-            part = cut.to(torch.promote_types(self.dtype, torch.float32))
-            part *= self.slope[tracks].to(part.dtype)[:, None]
-            part += self.intercept[tracks].to(part.dtype)[:, None]
-            part = part.to(self.dtype)
-            if tracks.shape[0] == x.shape[1]:
-                x, missing = part, empty
-            else:
-                x[:, tracks], missing[:, tracks] = part, empty
-        missing = missing | away[:, None, None]
-        x = x.masked_fill_(missing, 0.0)
-        return torch.cat([x, missing[:, self.mask_rows].to(self.dtype)], dim=1) if self.mask_rows.shape[0] else x
+        first = self.first[rows]
+        parts, gaps = zip(*(self._cut(numbers, tracks, first) for numbers, tracks in self._kinds()), strict=True)
+        order = torch.cat([tracks for _, tracks in self._kinds()]).argsort()
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)[:, order]
+        if self.complete:
+            return x if not self.mask_rows.shape[0] else torch.cat([x, torch.zeros_like(x[:, self.mask_rows])], dim=1)
+        missing = gaps[0] if len(gaps) == 1 else torch.cat(gaps, dim=1)[:, order]
+        missing |= ~self.placed[rows][:, None, None]
+        x.masked_fill_(missing, 0.0)
+        return torch.cat([x, missing[:, self.mask_rows].to(x.dtype)], dim=1) if self.mask_rows.shape[0] else x
+
+    def _kinds(self) -> list[tuple[Tensor, Tensor]]:
+        """Stored numbers and their tracks, of the kinds of storage that there are."""
+        pairs = [(self.codes, self.code_rows), (self.halves, self.half_rows)]
+        return [(numbers, tracks) for numbers, tracks in pairs if tracks.shape[0]]
+
+    def _cut(self, numbers: Tensor, tracks: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised windows of some tracks that begin at `first`, and what of them is missing."""
+        cut = numbers.unfold(1, self.width, 1).transpose(0, 1).index_select(0, first)
+        x = cut.to(torch.promote_types(self.dtype, torch.float32))
+        x.mul_(self.slope[tracks].to(x.dtype)[:, None]).add_(self.intercept[tracks].to(x.dtype)[:, None])
+        return x.to(self.dtype), _is_missing(cut[:0] if self.complete else cut)
 
     def batches(self, size: int) -> Iterator[tuple[Int[Tensor, " row"], Float[Tensor, "row channel position"]]]:
         """All variants in order, `size` at a time, each with `gather` of it."""
@@ -112,21 +117,36 @@ class TrackWindow:
         shape = (self.num_variants, self.slope.shape[0])
         mean = torch.zeros(shape, dtype=torch.float64, device=self.first.device)
         known = torch.zeros_like(mean)
-        for numbers, tracks in ((self.codes, self.code_rows), (self.halves, self.half_rows)):
+        for numbers, tracks in self._kinds():
             for line, track in zip(numbers, tracks.tolist(), strict=True):
-                present = line != MISSING_CODE if line.dtype == torch.uint8 else ~line.isnan()
-                exact = torch.int64 if line.dtype == torch.uint8 else torch.float64
-                total = self._window_sums(line.to(exact).masked_fill_(~present, 0))
-                count = self._window_sums(present.to(torch.int64))
+                coded = line.dtype == torch.uint8
+                gaps = None if self.complete else _is_missing(line)
+                total = self._window_sums(
+                    line if gaps is None else line.masked_fill(gaps, 0),
+                    torch.float64
+                    if not coded
+                    else torch.int32
+                    if MISSING_CODE * line.shape[0] < 2**31
+                    else torch.int64,
+                )
+                lost = torch.zeros_like(total) if gaps is None else self._window_sums(gaps, torch.int32)
+                count = (self.width - lost).to(mean.dtype)
                 mean[:, track] = (self.slope[track] * total + self.intercept[track] * count) / self.width
-                known[:, track] = count.to(known.dtype) / self.width
+                known[:, track] = count / self.width
         mean[~self.placed] = 0.0
         known[~self.placed] = 0.0
         return mean, known
 
-    def _window_sums(self, line: Tensor) -> Tensor:
-        sums = torch.cat([line.new_zeros(1), line.cumsum(0)])
-        return sums[self.first + self.width] - sums[self.first]
+    def _window_sums(self, line: Tensor, dtype: torch.dtype) -> Tensor:
+        """Sums over each variant's window, of type `dtype`."""
+        sums = line.cumsum(0, dtype=dtype)
+        before = torch.where(self.first > 0, sums[(self.first - 1).clamp(min=0)], 0)
+        return sums[self.first + self.width - 1] - before
+
+
+def _is_missing(numbers: Tensor) -> Tensor:
+    """Where stored numbers stand for a missing value."""
+    return numbers == MISSING_CODE if numbers.dtype == torch.uint8 else numbers.isnan()
 
 
 class TrackGather:
@@ -204,15 +224,19 @@ class TrackGather:
         def moved(values: ndarray) -> Tensor:
             return torch.from_numpy(values).to(self.device)
 
+        codes, halves = host.to(self.device, non_blocking=True), moved(block.halves)
+        # The largest number of each track shows a missing one (NaN is larger than all) without memory for a mask.
+        full = not any(len(part) and bool(_is_missing(part.amax(1)).any()) for part in (codes, halves))
         return TrackWindow(
-            codes=host.to(self.device, non_blocking=True),
-            halves=moved(block.halves),
+            codes=codes,
+            halves=halves,
             code_rows=moved(block.code_rows),
             half_rows=moved(block.half_rows),
             slope=moved(block.scale / self.sd),
             intercept=moved((block.offset - self.mean) / self.sd),
             first=moved(np.where(known, base - self.width // 2 - start, 0)),
             placed=moved(known),
+            complete=full and bool(known.all()),
             mask_rows=self._mask_rows,
             width=self.width,
             dtype=self.dtype,
