@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pybigtools
 import pytest
 from track_cases import RUNS, SMALL, raster, use_small_genome, write_bedgraph, write_bigwig
 
@@ -226,3 +227,17 @@ def test_real_wrong_build_is_refused_in_one_line(shared_data: Path, tmp_path: Pa
         in str(caught.value)
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.shared_data
+def test_real_counts_are_stored_exactly(shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "tracks" / "GM12878_Stat1.chr22_1-30000000.bigWig"
+    built = build_tracks([spec(path, "STAT1")], tmp_path / "T", build="hg19", workers=1)
+    start, end = 16_700_000, 17_300_000  # across a border of shards
+    expected = pybigtools.open(str(path)).values("chr22", start, end, fillna=0)
+    assert len(np.unique(expected)) > 20
+    np.testing.assert_array_equal(built.block("22", start, end).codes[0], expected)
+    assert built.tracks["max_error"].to_list() == [0.0]
+    whole = pybigtools.open(str(path)).values("chr22", fillna=0)
+    assert built.tracks["mean"][0] == pytest.approx(whole.mean(), rel=1e-9)
+    assert built.tracks["sd"][0] == pytest.approx(whole.std(), rel=1e-9)

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,9 +117,10 @@ def _units(tracks: Sequence[TrackSpec], build: str) -> list[Unit]:
         contradiction = signal.contradiction(build)
         if contradiction is not None:
             wrong.append((track, contradiction, signal.contradiction(other) is None))
-        units.append(Unit(number, track, ()))
+        placed = replace(track, file=track.file.absolute())  # a cluster's workers run in other folders
+        units.append(Unit(number, placed, ()))
         chroms = [(chrom,) for chrom in signal.chroms] if track.kind == "bigwig" else [signal.chroms]
-        units += [Unit(number, track, part) for part in chroms]
+        units += [Unit(number, placed, part) for part in chroms]
     if wrong:
         first, contradiction, _ = wrong[0]
         where = f"`{first.file}` (track {first.name}): {contradiction}"
