@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -384,3 +385,24 @@ def test_too_short_a_window_is_an_error() -> None:
 def test_readout_outside_the_output_is_an_error(readout: int | slice) -> None:
     with pytest.raises(DataError, match=r"`readout` = .* is not a run of some of the 8 output bins"):
         network()(torch.zeros(1, 64, 4), readout)
+
+
+def test_dropout_stands_where_the_package_has_it() -> None:
+    model = Enformer(EnformerConfig(**{**SMALL, "depth": 1}))
+    rates = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {
+        "transformer.0.0.fn.1.pos_dropout": 0.01,
+        "transformer.0.0.fn.1.attn_dropout": 0.05,
+        "transformer.0.0.fn.2": 0.4,
+        "transformer.0.1.fn.2": 0.4,
+        "transformer.0.1.fn.5": 0.4,
+        "final_pointwise.3": 0.05,
+    }
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_manual_s_examples_run(number: int) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "enformer.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(examples) == 2
+    exec(examples[number], {})

@@ -224,6 +224,20 @@ def test_score_sees_every_base_track_and_predictor() -> None:
     assert bool((inputs.predictors.grad.abs().sum(dim=0) > 0).all())
 
 
+def test_the_variant_s_own_bin_is_read() -> None:
+    model = network(depth=0, num_downsamples=2, norm="frozen")
+    with torch.no_grad():
+        model.output.weight[:, 2 * SMALL["width"] :] = 0  # of mean and predictors
+    inputs = DenseTracks(features().tracks.requires_grad_(), features().predictors)
+    model(inputs).square().sum().backward()
+    assert inputs.tracks.grad is not None
+    touched = inputs.tracks.grad.abs().sum(dim=(0, 1)).nonzero().flatten().tolist()
+    reach = model.trunk.config.reach
+    assert touched == list(
+        range(max(0, 16 - reach), min(32, 20 + reach))
+    )  # position 16 stands in the bin from 16 to 19
+
+
 @torch.no_grad()
 def test_predictors_act_together_with_the_tracks() -> None:
     model, first, second = network(), features(), features()
