@@ -106,3 +106,19 @@ def test_what_cannot_be_a_covariance_is_refused() -> None:
         ScaledGram(B=B, F=torch.tensor([1.0, -2.0, -3.0]), sigma2=1.0)
     with pytest.raises(DataError, match=r"`F` must be finite: 1 of 3 values are not, first at index \(1,\)"):
         ScaledGram(B=B, F=torch.tensor([1.0, torch.nan, 3.0]), sigma2=1.0)
+
+
+@pytest.mark.parametrize("with_T", [False, True])
+@pytest.mark.parametrize("block_bytes", [None, 700])
+def test_product_and_projections_in_one_pass(
+    with_T: bool, block_bytes: int | None, ld_like: tuple[Tensor, Tensor, float], generator: torch.Generator
+) -> None:
+    B, F, sigma2 = ld_like
+    T = torch.randn(40, 60, generator=generator, dtype=torch.float64) if with_T else None
+    C = ScaledGram(B=B, F=F, sigma2=sigma2, T=T, block_bytes=block_bytes)
+    X = torch.randn(C.size, 3, generator=generator, dtype=torch.float64)
+    also = torch.randn(60, 2, generator=generator, dtype=torch.float64)
+    product, projected, extra = C.matmul_and_project(X, also)
+    torch.testing.assert_close(product, C.matmul(X))
+    torch.testing.assert_close(projected, C.project(X))
+    torch.testing.assert_close(extra, B.T @ also)

@@ -60,3 +60,18 @@ def test_columns_can_be_chosen(matrix_of, generator: torch.Generator) -> None:
     assert torch.equal(chosen.dense(), solution.tridiagonals().dense()[1:3])
     assert chosen.outcome is Outcome.CONVERGED
     assert solution.tridiagonals().outcome is Outcome.BREAKDOWN
+
+
+def test_joined_matrices_keep_their_sizes_and_rules() -> None:
+    short = Tridiagonals.padded(torch.tensor([[2.0]]), torch.zeros(1, 0), torch.tensor([1]), Outcome.CONVERGED)
+    long = Tridiagonals.padded(
+        torch.tensor([[2.0, 3.0, 4.0], [5.0, 6.0, 7.0]]),
+        torch.tensor([[1.0, 0.5], [0.1, 0.2]]),
+        torch.tensor([3, 2]),
+        Outcome.MAX_STEPS,
+    )
+    joined = Tridiagonals.joined([short, long])
+    assert joined.steps.tolist() == [1, 3, 2]
+    assert joined.outcome is Outcome.MAX_STEPS
+    expected = torch.cat([short.quadrature(torch.log), long.quadrature(torch.log)])
+    torch.testing.assert_close(joined.quadrature(torch.log), expected)

@@ -97,7 +97,7 @@ def stochastic(
         C = ScaledGram(
             B=window.B,
             F=given.to(precision),
-            sigma2=float(variance),
+            sigma2=float(variance.detach()),
             T=None if window.T is None else window.T.to(precision),
             block_bytes=block_bytes,
         )
@@ -159,6 +159,7 @@ class _Estimates:
     grad_F: Float[Tensor, " variant"]
     error: float
     num_probes: int
+    freedom: int  # degrees of freedom behind the scatter of logdet and trace
     precision: torch.dtype
 
 
@@ -255,7 +256,9 @@ def _estimate(probing: Probing, batches: Sequence[_Batch], data: _Data) -> _Esti
         leverage[rows], variance[rows] = part.value, part.stderr.square()
     squares = data.score.square()
     grad_F = 0.5 * (squares - leverage)
-    scatter = 0.25 * float(variance.sum())
+    # A slope fitted on the other probes is seen to fit the probes at hand a little better than it does.
+    drawn = tridiagonals.num_probes
+    scatter = 0.25 * float(variance.sum()) * drawn / (drawn - 1)
     # The scatter lengthens the gradient that is seen; the solve's own error moves each square by twice its share.
     length = float(grad_F.square().sum()) - scatter
     solve = data.error * float(squares.norm())
@@ -266,7 +269,8 @@ def _estimate(probing: Probing, batches: Sequence[_Batch], data: _Data) -> _Esti
         data=data,
         grad_F=grad_F,
         error=error,
-        num_probes=tridiagonals.num_probes,
+        num_probes=drawn,
+        freedom=max(drawn - (1 if mean is None else 2), 1),
         precision=probing.C.dtype,
     )
 
@@ -293,7 +297,7 @@ def _result(
         text += f", gradient error {run.error:.2g} above the requested {gradient_error:g}"
     # Few probes know their scatter badly; Student's t makes up for it. What is known without scatter is as good as the
     # solve and the working precision.
-    wider = 0.5 * float(stdtrit(count - 1, 0.975)) / 1.96
+    wider = 0.5 * float(stdtrit(run.freedom, 0.975)) / 1.96 * math.sqrt((count - 1) / run.freedom)
     unit = torch.finfo(run.precision).eps
     logdet, quadratic, length = float(log_det), run.data.quadratic, float(solved.square().sum())
     certain = 0.5 * (run.data.error**2 * quadratic + unit * (abs(logdet) + quadratic + constant))
