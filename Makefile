@@ -15,7 +15,7 @@ ifneq ($(VARFX_DATA),)
 export VARFX_DATA
 endif
 
-BENCHMARKS := $(filter-out rank_rule,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
+BENCHMARKS := $(filter-out rank_rule prior_height linalg engines,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
 .PHONY: demo test lint format bench clean
 .DEFAULT_GOAL := test
