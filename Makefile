@@ -17,7 +17,7 @@ endif
 
 BENCHMARKS := $(filter-out rank_rule prior_height linalg engines,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench bench-linalg clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -40,6 +40,8 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-linalg: benchmarks/output/linalg.json
 
 bench: $(BENCHMARKS:%=benchmarks/output/%.json)
 
