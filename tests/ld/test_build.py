@@ -272,6 +272,26 @@ def test_a_killed_build_goes_on_where_it_stopped(bed: Path, tmp_path: Path, work
     assert not list(tmp_path.glob("*.building"))
 
 
+def test_ctrl_c_ends_workers_without_a_word(bed: Path, tmp_path: Path) -> None:
+    script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, script, bed, out, "2"]
+    child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "P.ld.zarr.building").exists() or len(psutil.Process(child.pid).children()) < 3:
+        assert child.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5)  # the parent has started both; they are importing
+    family = psutil.Process(child.pid).children(recursive=True)
+    os.killpg(child.pid, signal.SIGINT)  # what a terminal does
+    _, err = child.communicate(timeout=60)
+    assert err.count("Traceback") == err.count("KeyboardInterrupt") == 1  # the script's own
+    assert "build_slowly.py" in err
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert build_panel(open_source(bed), out, CONFIG, workers=1).windows.height == 8
+
+
 class Interrupted(Exception):
     pass
 

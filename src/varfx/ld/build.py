@@ -257,7 +257,12 @@ def _run(
     arguments = (source, config, dtype, building, threads)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=arguments) as pool:
         try:
-            futures = [pool.submit(_work, core) for core in todo]
+            # Workers inherit the block, so that Ctrl-C waits until they can end without a traceback.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                futures = [pool.submit(_work, core) for core in todo]
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             for future in as_completed(futures):
                 future.result()
                 progress(finished := finished + 1, total, "windows")
@@ -277,6 +282,7 @@ def _start_worker(source: LDSource, config: PanelConfig, dtype: np.dtype[Any], b
     global _JOB
     _JOB = (source, config, dtype, building)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word: the parent tells
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     threadpool_limits(threads)
