@@ -2,7 +2,7 @@
 #
 #   make demo    priors of height on chromosome 22, from download to pictures, in demo-output/
 #   make test    all tests                 make lint    format, lint and types
-#   make bench   time and memory as JSON, in benchmarks/output/
+#   make bench   time and memory as JSON, in benchmarks/output/      make bench-linalg    the linear algebra alone, with a picture
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
