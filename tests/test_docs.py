@@ -18,7 +18,12 @@ from varfx.cli.app import build_app, run
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
-RUN_ELSEWHERE = {"linalg.md", "annotations.md", "ldsc.md", "tracks.md"}  # their Python needs files, or is a test of its own
+RUN_ELSEWHERE = {
+    "linalg.md",
+    "annotations.md",
+    "ldsc.md",
+    "tracks.md",
+}  # their Python needs files, or is a test of its own
 
 
 def blocks(page: Path, language: str) -> list[str]:
