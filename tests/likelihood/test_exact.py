@@ -300,7 +300,8 @@ def test_the_form_is_chosen_by_operations() -> None:
         return cheaper_form(WhitenedWindow(B=B, w=torch.zeros(rank), T=T))
 
     assert form(100, 100) == "symmetric"
-    assert form(80, 100) == "rank"
+    assert form(80, 100) == "symmetric"  # B'B is kept with the window
+    assert form(60, 100) == "rank"
     assert form(100, 300) == "rank"
     assert form(30, 100, stored=60) == "rank"
     assert form(50, 100, stored=100) == "symmetric"  # T multiplies often

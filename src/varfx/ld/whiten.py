@@ -10,6 +10,7 @@ This is Eq. 2 of the DeepWAS paper times N, without the ridge of its appendix B.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -61,6 +62,17 @@ class WhitenedWindow:
         """The same window in another precision or on another device."""
         left = None if self.T is None else self.T.to(dtype=dtype, device=device)
         return WhitenedWindow(B=self.B.to(dtype=dtype, device=device), w=self.w.to(dtype=dtype, device=device), T=left)
+
+    def gram(self, dtype: torch.dtype) -> Float[Tensor, "variant variant"]:
+        """`B' T' T B`, computed at the first call and kept with the window: it depends on data only."""
+        if dtype not in self._grams:
+            B = self.merged(dtype).B
+            self._grams[dtype] = B.T @ B
+        return self._grams[dtype]
+
+    @cached_property
+    def _grams(self) -> dict[torch.dtype, Tensor]:
+        return {}
 
     def merged(self, dtype: torch.dtype) -> WhitenedWindow:
         """The same window with `T` multiplied into `B`."""

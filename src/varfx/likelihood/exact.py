@@ -28,6 +28,7 @@ from varfx.likelihood.result import LikelihoodResult, check_parameters, working_
 
 logger = logging.getLogger(__name__)
 Form = Literal["rank", "symmetric"]
+GRAM_CALLS = 4  # calls with the same window among which the one product B'B is shared when operations are counted
 BLOCK_BYTES = 2**27  # of B in the working precision, converted and multiplied at a time
 # Up to which `_Terms.condition` a form is trusted. Measured against float64 over F of 12 orders of magnitude and sigma2
 # from 1e-6 to 1e3, the error of the gradient stayed below 1e-4 of its norm.
@@ -98,7 +99,7 @@ def operations(rank: int, num_variants: int, rewhitened: int | None = None) -> d
     """Multiplications that each form takes.
 
     Rank form: half of `B F B'`, Cholesky and inverse of C, and `L^-1 B`; with T the products with it. Symmetric form:
-    `B'B`, Cholesky and inverse of A; with T the product `T B`.
+    Cholesky and inverse of A, and a share of `B'B` (with T of `T B`), which is computed once and kept with the window.
 
     Args:
         rank: r.
@@ -107,10 +108,10 @@ def operations(rank: int, num_variants: int, rewhitened: int | None = None) -> d
     """
     r, stored, M = rank, rewhitened or rank, num_variants
     gram = 5 / 8 * stored**2 * M
-    by_rank, symmetric = gram + r**3 / 2 + r**2 * M / 2, M**3 / 2 + M**2 * r
+    by_rank, symmetric = gram + r**3 / 2 + r**2 * M / 2, M**3 / 2 + M**2 * r / GRAM_CALLS
     if rewhitened is not None:
         by_rank = gram + r * stored * (stored + r) + r**3 / 2 + r**2 * stored / 2 + r * stored * M
-        symmetric += r * stored * M
+        symmetric += r * stored * M / GRAM_CALLS
     return {"rank": by_rank, "symmetric": symmetric}
 
 
@@ -188,26 +189,25 @@ def _rank_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dt
 
 
 def _symmetric_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dtype) -> _Terms:
-    B = window.merged(dtype)
-    w = B.w
-    R = B.B.T @ B.B
-    u = B.B.T @ w
+    R, w = window.gram(dtype), window.w.to(dtype)
+    u = _project(window, w)
     # Where F is 0 the formulas divide 0 by 0; a floor far below every other F leaves all other values as they are.
     root = F.clamp_min(max(float(F.max()) * 1e-14, 1e-30)).sqrt()
-    A = (root[:, None] * R * root).div_(sigma2)
+    A = (R * root).mul_((root / sigma2)[:, None])
     signal = _lower_norm(A)
     A.diagonal().add_(1)
-    L, failed = torch.linalg.cholesky_ex(A)
+    # One M x M matrix beside R: the factor takes the place of A, the inverse that of the factor.
+    L, failed = torch.linalg.cholesky_ex(A, out=(A, torch.empty((), dtype=torch.int32, device=A.device)))
     if bool(failed):
         return _nothing(window, F.device)
     y = torch.cholesky_solve((root * u)[:, None], L)[:, 0]
     score = (u - R @ (root * y) / sigma2) / sigma2
     log_det = window.rank * math.log(sigma2) + 2 * L.diagonal().log().sum()
     quadratic = (w.square().sum() - (u * root) @ y / sigma2) / sigma2
-    inverse = torch.cholesky_inverse(L)
+    inverse = torch.cholesky_inverse(L, out=L)
     # b_m' C^-1 b_m, without the cancellation of (1 - A^-1_mm) / F_m
     leverage = (inverse.mul_(R) @ root) / (sigma2 * root)
-    solved_w = (w - B.B @ (root * y) / sigma2) / sigma2
+    solved_w = (w - _expand(window, root * y / sigma2)) / sigma2
     trace = (window.rank - (F * leverage).sum()) / sigma2
     return _Terms(
         log_p=-0.5 * (log_det + quadratic + window.rank * math.log(2 * math.pi)),
@@ -215,6 +215,19 @@ def _symmetric_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: tor
         grad_sigma2=0.5 * (solved_w.square().sum() - trace),
         condition=1 + signal,  # the smallest eigenvalue of A is at least 1
     )
+
+
+def _project(window: WhitenedWindow, w: Tensor) -> Tensor:
+    """`B' T' w`, B converted block by block."""
+    back = w if window.T is None else window.T.to(w.dtype).T @ w
+    return torch.cat([back @ window.B[:, columns].to(w.dtype) for columns in _column_blocks(window, w.dtype)])
+
+
+def _expand(window: WhitenedWindow, v: Tensor) -> Tensor:
+    """`T B v`, likewise."""
+    blocks = _column_blocks(window, v.dtype)
+    stored = torch.stack([window.B[:, columns].to(v.dtype) @ v[columns] for columns in blocks]).sum(0)
+    return stored if window.T is None else window.T.to(v.dtype) @ stored
 
 
 def _column_blocks(window: WhitenedWindow, dtype: torch.dtype) -> list[slice]:
