@@ -1,4 +1,4 @@
-"""The training curve: log p per association at each check, on the validation and the training windows."""
+"""The training curve: the objective per association at each check, on the validation and the training windows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from varfx.report.style import COLOURS, MARKERS, panels, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HISTORY_SCHEMA = {
-    "step": pl.Int64(),
-    "train_log_p_per_association": pl.Float64(),
-    "validation_log_p_per_association": pl.Float64(),
-}
+# What a fit's objective is called in its history, and on the axis.
+UNITS = {"log_p": "log p", "composite_log_p": "composite log p", "quasi_nats": "LD score regression, quasi-nats"}
 
 
 def training_curve(runs: Mapping[str, str | os.PathLike[str]]) -> Figure:
@@ -32,14 +29,14 @@ def training_curve(runs: Mapping[str, str | os.PathLike[str]]) -> Figure:
     Raises:
         StoreError: a history is missing or damaged.
     """
+    histories = {name: read_history(path) for name, path in runs.items()}
+    units = sorted({history.columns[2].removeprefix("validation_") for history in histories.values()})
     with styled():
         figure, (above, below) = panels(6.4, 5.0, rows=2)
-        for number, (name, path) in enumerate(runs.items()):
-            history = read_history(path)
+        for number, (name, history) in enumerate(histories.items()):
             colour = COLOURS[number % len(COLOURS)]
             step = history["step"].to_numpy()
-            train = history["train_log_p_per_association"].to_numpy()
-            validation = history["validation_log_p_per_association"].to_numpy()
+            train, validation = (history[column].to_numpy() for column in history.columns[1:])
             best = int(np.argmax(validation))
             above.plot(step, validation, color=colour, linewidth=1.5, label=name)
             above.plot(step[best], validation[best], MARKERS[number % len(MARKERS)], color=colour, markersize=7)
@@ -48,7 +45,9 @@ def training_curve(runs: Mapping[str, str | os.PathLike[str]]) -> Figure:
         above.set_title("Validation windows (the point marks the weights that were kept)")
         below.set_title("Training windows (mean since the last check)")
         for axes in (above, below):
-            axes.set_ylabel("log p per association (nats)")
+            axes.set_ylabel(
+                " / ".join(UNITS[unit.removesuffix("_per_association")] for unit in units) + " per association"
+            )
             axes.ticklabel_format(axis="y", useOffset=False)
             axes.grid(axis="y", color="0.92")
         below.set_xlabel("optimiser step")
@@ -65,7 +64,10 @@ def read_history(path: str | os.PathLike[str]) -> pl.DataFrame:
     file = Path(path)
     file = file / "history.csv" if file.is_dir() else file
     try:
-        history = pl.read_csv(file, schema=HISTORY_SCHEMA)
+        history = pl.read_csv(file, schema_overrides=[pl.Int64(), pl.Float64(), pl.Float64()])
+        known = [["step", *(f"{part}_{unit}_per_association" for part in ("train", "validation"))] for unit in UNITS]
+        if history.columns not in known:
+            raise pl.exceptions.SchemaError(f"its columns are {history.columns}")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"`{file}` is missing or is no training history. Give a run of `varfx prior fit`.") from error
     if not history.height:
