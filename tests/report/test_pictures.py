@@ -49,7 +49,7 @@ def test_training_curve_draws_each_run_and_marks_the_best_check(tmp_path: Path) 
 
 def test_the_axis_says_which_objective_it_is(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text(HEADER.replace("log_p", "quasi_nats") + "0,nan,-2.0\n50,-1.5,-1.8\n")
-    figure = training_curve({"ldsr": tmp_path})
+    figure = report.training_curve({"ldsr": tmp_path})
     assert figure.axes[0].get_ylabel() == "LD score regression, quasi-nats per association"
 
 
