@@ -222,3 +222,13 @@ def test_a_truncated_window_stays_calibrated_for_any_subset(share: float, rank_v
     variance = ((rewhiten(factors, observed).P @ null) ** 2).mean(axis=1)
     assert 0.9 < variance.mean() < 1.2
     assert variance.max() < 2.5
+
+
+def test_a_window_keeps_its_gram_until_it_is_moved() -> None:
+    generator = torch.Generator().manual_seed(1)
+    B, T = torch.randn(4, 6, generator=generator), torch.randn(3, 4, generator=generator)
+    window = WhitenedWindow(B=B, w=torch.zeros(3), T=T)
+    assert window.to(dtype=torch.float32, device="cpu") is window
+    assert window.gram(torch.float32) is window.gram(torch.float32)
+    torch.testing.assert_close(window.gram(torch.float64), B.double().T @ T.double().T @ T.double() @ B.double())
+    assert window.to(dtype=torch.float64).gram(torch.float64) is not window.gram(torch.float64)

@@ -59,9 +59,12 @@ class WhitenedWindow:
         return self.B.shape[1]
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> WhitenedWindow:
-        """The same window in another precision or on another device."""
+        """The same window in another precision or on another device; itself where nothing changes."""
         left = None if self.T is None else self.T.to(dtype=dtype, device=device)
-        return WhitenedWindow(B=self.B.to(dtype=dtype, device=device), w=self.w.to(dtype=dtype, device=device), T=left)
+        B, w = (each.to(dtype=dtype, device=device) for each in (self.B, self.w))
+        if B is self.B and w is self.w and left is self.T:
+            return self
+        return WhitenedWindow(B=B, w=w, T=left)
 
     def gram(self, dtype: torch.dtype) -> Float[Tensor, "variant variant"]:
         """`B' T' T B`, computed at the first call and kept with the window: it depends on data only."""
