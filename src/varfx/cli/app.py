@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from varfx._version import __version__
-from varfx.cli import annot, demo, ld, prior, sumstats, tracks
+from varfx.cli import annot, demo, expr, ld, prior, sumstats, tracks
 from varfx.cli.info import info
 from varfx.errors import ConfigError, VarfxError
 
@@ -40,7 +40,7 @@ def build_app() -> cyclopts.App:
     app = cyclopts.App(
         name="varfx", help=HELP, version=__version__, help_format="markdown", suppress_keyboard_interrupt=False
     )
-    for module in (sumstats, ld, annot, tracks, prior, demo):
+    for module in (sumstats, ld, annot, tracks, prior, expr, demo):
         app.command(module.app)
     app.command(info)
     return app

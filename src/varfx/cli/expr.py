@@ -1,0 +1,7 @@
+"""`varfx expr`: expression from personal genomes; each command stands in a file of its own."""
+
+from __future__ import annotations
+
+import cyclopts
+
+app = cyclopts.App(name="expr", help="Expression from personal genomes: prepare, fit, judge, and score variants.")

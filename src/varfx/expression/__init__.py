@@ -1,0 +1,1 @@
+"""Expression from personal genomes: cohorts, sequences, sequence models and the linear models they are judged by."""
