@@ -15,8 +15,10 @@ from varfx.ld import WhitenedWindow
 from varfx.likelihood.cost_model import CostModel
 from varfx.models import ModelConfig, VariancePrior
 from varfx.prior.inputs import align_trait
-from varfx.training import TrainConfig, WindowData, fit, start_at_constant, total_log_p, train
-from varfx.training.fit import PriorModule, probe_generator
+from varfx.training import TrainConfig, WindowData, start_at_constant, total_log_p, train
+from varfx.training import module as module_file
+from varfx.training.module import PriorModule
+from varfx.training.order import probe_generator
 
 TRAIN, VALIDATION = [0, 1, 2, 4, 5, 6], [8, 9]
 STOCHASTIC = CostModel(
@@ -68,7 +70,7 @@ def test_a_step_differs_by_the_error_of_its_engine_only(simulated: Simulated, pr
 
 def test_auto_asks_the_cost_model(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_of(simulated)
-    monkeypatch.setattr(fit, "calibrated", lambda dtype, device: STOCHASTIC)
+    monkeypatch.setattr(module_file, "calibrated", lambda dtype, device: STOCHASTIC)
     by_choice, by_name = (gradient(data, TrainConfig(engine=engine)) for engine in ("auto", "stochastic"))  # type: ignore[arg-type]
     assert torch.equal(by_choice[1], by_name[1])
     assert not torch.equal(by_choice[1], gradient(data, TrainConfig(engine="exact"))[1])
@@ -79,7 +81,7 @@ def test_a_resumed_fit_is_the_same_to_the_last_bit(
     simulated: Simulated, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = data_of(simulated)
-    monkeypatch.setattr(fit, "calibrated", lambda dtype, device: STOCHASTIC)
+    monkeypatch.setattr(module_file, "calibrated", lambda dtype, device: STOCHASTIC)
 
     def config(steps: int) -> TrainConfig:
         return TrainConfig(engine=engine, max_steps=steps, check_every=4, warmup_steps=3)  # type: ignore[arg-type]
@@ -90,7 +92,7 @@ def test_a_resumed_fit_is_the_same_to_the_last_bit(
     expected = train(whole, data, TRAIN, VALIDATION, config(12), tmp_path / "whole")
     train(halves, data, TRAIN, VALIDATION, config(8), tmp_path / "halves")
     # What this machine is found to be the second time must not matter.
-    monkeypatch.setattr(fit, "calibrated", lambda dtype, device: pytest.fail("measured again"))
+    monkeypatch.setattr(module_file, "calibrated", lambda dtype, device: pytest.fail("measured again"))
     outcome = train(halves, data, TRAIN, VALIDATION, config(12), tmp_path / "halves", resume=True)
     assert [entry.validation for entry in outcome.history] == [entry.validation for entry in expected.history]
     for name, value in whole.state_dict().items():

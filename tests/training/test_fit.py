@@ -21,7 +21,8 @@ from varfx.data import files
 from varfx.errors import ConfigError, DataError
 from varfx.models import ModelConfig, VariancePrior
 from varfx.training import TrainConfig, WindowData, start_at_constant, total_log_p, train
-from varfx.training.fit import PriorModule, window_order
+from varfx.training.module import PriorModule
+from varfx.training.order import window_order
 
 TRAIN, VALIDATION = [0, 1, 2, 4, 5, 6], [8, 9]
 

@@ -1,8 +1,11 @@
 """Training: the only place that knows Lightning."""
 
-from varfx.training.fit import History, TrainConfig, TrainOutcome, total_log_p, total_score, train
+from varfx.training.config import TrainConfig
+from varfx.training.fit import TrainOutcome, train
 from varfx.training.objective import Objective, prepare_objective
+from varfx.training.score import total_log_p, total_score
 from varfx.training.start import start_at_constant
+from varfx.training.watch import History
 from varfx.training.windows import PriorWindow, TraitData, WindowData
 
 __all__ = [

@@ -1,0 +1,74 @@
+"""How a prior is trained: one configuration, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from varfx.errors import ConfigError
+from varfx.likelihood import Engine
+from varfx.likelihood.auto import check_engine
+from varfx.training.objective import Objective, check_objective
+
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a prior is trained. Learning rates and warm-up are those of the paper's appendix B.5."""
+
+    objective: Objective = "likelihood"
+    """What is climbed: likelihood; for comparison ldsr (LD score regression, paper B.6) or composite (windows of size 1)."""
+    engine: Engine = "auto"
+    """How the likelihood of a training window is computed: auto takes the fastest; exact, or stochastic (random probes).
+    Validation windows are always computed exactly."""
+    gradient_error: float = 0.1
+    """Relative error of a window's gradient that stochastic may have."""
+    precision: Precision = "float32"
+    """Of the likelihood."""
+    max_steps: int = 5000
+    """Optimiser steps at most; early stopping usually ends before."""
+    learning_rate: float | None = None
+    """Of the network's weights: by default 0.002 for constant and linear, 0.001 for mlp."""
+    learning_rate_scalars: float = 2e-4
+    """Of scale, alpha and sigma2."""
+    weight_decay: float = 0.01
+    """AdamW's decay of the network's weights; scale, alpha and sigma2 are not decayed."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+    windows_per_step: int = 1
+    """Windows whose gradients make one step."""
+    patience: int = 10
+    """Checks of the validation windows without improvement before training stops."""
+    min_improvement: float = 0.1
+    """Nats on the validation windows, summed, that count as an improvement (under ldsr: quarter weighted squares)."""
+    check_every: int = 50
+    """Steps between checkpoints, and between checks of the validation windows where a pass over the training windows
+    takes no longer; else there is one check a pass."""
+    max_gradient_norm: float = 1.0
+    """Gradients (of the mean log p per association) above this norm are shortened to it."""
+    seed: int = 0
+    """Of the first weights and of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective)
+        check_engine(self.engine)
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
+        for name in ("max_steps", "windows_per_step", "patience", "check_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        for name in ("gradient_error", "learning_rate", "learning_rate_scalars", "max_gradient_norm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
+        if self.warmup_steps < 0 or self.weight_decay < 0:
+            raise ConfigError("`warmup-steps` and `weight-decay` must not be negative.")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The likelihood's precision."""
+        return torch.float64 if self.precision == "float64" else torch.float32
