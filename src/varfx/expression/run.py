@@ -1,0 +1,251 @@
+"""A run on a cohort: what `varfx expr baseline` and `varfx expr fit` leave, as a folder.
+
+run.json             what was fitted on what (see `ExpressionRun.record`)
+predictions.parquet  predicted values of tuning and test people; observed ones are read from the cohort
+weights.parquet      linear models: weight of each variant and allele (`intercepts.parquet`: of each gene, model and fold)
+models/              networks: safetensors
+manifest.json        size and checksum of each file; written last, it marks the run as whole
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from varfx.data import files
+from varfx.errors import DataError, StoreError
+
+RECORD = "run.json"
+PREDICTIONS = "predictions.parquet"
+WEIGHTS = "weights.parquet"
+INTERCEPTS = "intercepts.parquet"
+MODELS = "models"
+BEGUN = "begun.json"  # options and inputs of an unfinished run
+BASELINES, NETWORK = "expression baselines", "expression network"
+REQUIRED = ("kind", "cohort", "cohort_seal", "models", "folds", "genes", "config", "provenance")
+
+PREDICTION_SCHEMA: dict[str, pl.DataType] = {
+    "gene_id": pl.String(),
+    "model": pl.String(),
+    "fold": pl.Int64(),
+    "split": pl.String(),  # "hop": a training gene; "hogp": a held-out gene; people are held out in both
+    "part": pl.String(),  # "tune" or "test": which people
+    "person": pl.String(),
+    "prediction": pl.Float32(),  # adjusted expression; NaN where a model has none to give
+}
+WEIGHT_SCHEMA: dict[str, pl.DataType] = {
+    "gene_id": pl.String(),
+    "model": pl.String(),
+    "fold": pl.Int64(),
+    "chrom": pl.String(),
+    "position": pl.Int64(),
+    "effect_allele": pl.String(),
+    "other_allele": pl.String(),
+    "weight": pl.Float64(),  # adjusted expression per copy of `effect_allele`
+}
+INTERCEPT_SCHEMA: dict[str, pl.DataType] = {
+    "gene_id": pl.String(),
+    "model": pl.String(),
+    "fold": pl.Int64(),
+    "intercept": pl.Float64(),  # prediction of a person without any effect allele
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExpressionRun:
+    """A finished run.
+
+    Attributes:
+        path: the folder.
+        record: JSON-able: `kind`, `cohort` (path), `cohort_seal` (SHA-256 of its manifest), `models`, `folds`, `genes`,
+            `config`, `provenance`, and what the kind of run adds.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """ "expression baselines" or "expression network"."""
+        return str(self.record["kind"])
+
+    @cached_property
+    def predictions(self) -> pl.DataFrame:
+        """Columns of `PREDICTION_SCHEMA`."""
+        return files.read_table(self.path / PREDICTIONS, kind="expression predictions")[0]
+
+    @cached_property
+    def weights(self) -> pl.DataFrame | None:
+        """Columns of `WEIGHT_SCHEMA`, weights that are not 0; None for a network."""
+        return self._optional(WEIGHTS, "expression weights")
+
+    @cached_property
+    def intercepts(self) -> pl.DataFrame | None:
+        """Columns of `INTERCEPT_SCHEMA`; None for a network."""
+        return self._optional(INTERCEPTS, "expression intercepts")
+
+    def _optional(self, name: str, kind: str) -> pl.DataFrame | None:
+        return files.read_table(self.path / name, kind=kind)[0] if (self.path / name).is_file() else None
+
+
+def cohort_identity(cohort: str | os.PathLike[str]) -> dict[str, str]:
+    """`cohort` and `cohort_seal` of a run's record: where the cohort lies, and the checksum of its manifest."""
+    root = Path(cohort).resolve()
+    return {"cohort": str(root), "cohort_seal": files.sha256(root / files.MANIFEST)}
+
+
+def check_out(out: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Checks that a run may be written to `out`; changes nothing.
+
+    Raises:
+        StoreError: it would destroy a run or something else, or its folder does not exist.
+    """
+    if not out.parent.is_dir():
+        raise StoreError(f"`{out}` cannot be written: the folder `{out.parent}` does not exist. Create it first.")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if (out / files.MANIFEST).is_file() and (out / RECORD).is_file():
+        if not overwrite:
+            raise StoreError(f"`{out}` holds a finished run. Choose another --out, or replace it with --overwrite.")
+    elif not (out / BEGUN).is_file():
+        raise StoreError(f"`{out}` exists and is no run. Choose another --out.")
+    elif not (resume or overwrite) and any(each.name != BEGUN for each in out.iterdir()):
+        raise StoreError(f"`{out}` holds an unfinished run. Go on with --resume, or start anew with --overwrite.")
+
+
+def begin_run(
+    out: str | os.PathLike[str], provenance: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False
+) -> bool:
+    """Makes the run's folder, or leaves that of an interrupted run which is to go on; returns whether it goes on.
+
+    Args:
+        out: the folder. A finished run in it is removed where `overwrite` says so.
+        provenance: of `files.provenance`; its options and the checksums of its inputs must be those of the interrupted run.
+        resume: go on with an interrupted run, if there is one.
+        overwrite: replace a finished run.
+
+    Raises:
+        StoreError: see `check_out`; or the interrupted run had other options or inputs.
+    """
+    folder = Path(out)
+    check_out(folder, resume=resume, overwrite=overwrite)
+    checksums = {name: entry["sha256"] for name, entry in provenance["inputs"].items()}
+    identity = {"config": provenance["config"], "inputs": checksums}
+    begun = folder / BEGUN
+    if resume and begun.is_file():
+        earlier = files.read_json(begun)
+        different = [
+            f"{group[:-1] if group == 'inputs' else 'option'} {name}"
+            for group in ("inputs", "config")
+            for name in sorted({*earlier[group], *identity[group]})
+            if earlier[group].get(name) != identity[group].get(name)
+        ]
+        if different:
+            raise StoreError(
+                f"`{folder}` was begun with other options or inputs ({different[0]}), so it cannot be resumed. Repeat the "
+                "earlier command, or start anew with --overwrite."
+            )
+        return True
+    files.remove(folder)
+    folder.mkdir()
+    files.write_json(begun, identity)
+    return False
+
+
+def write_run(
+    out: str | os.PathLike[str],
+    *,
+    record: Mapping[str, Any],
+    predictions: pl.DataFrame,
+    weights: pl.DataFrame | None = None,
+    intercepts: pl.DataFrame | None = None,
+) -> ExpressionRun:
+    """Completes a run's folder, begun by `begin_run`, in which files of a network may already lie under `models/`.
+
+    Everything in the folder becomes part of the run: remove checkpoints and scratch files before.
+
+    Args:
+        out: the folder.
+        record: the keys of `REQUIRED`, and any others, JSON-able; no person's values. Config and outcome of a network too.
+        predictions: columns of `PREDICTION_SCHEMA`.
+        weights: columns of `WEIGHT_SCHEMA`.
+        intercepts: columns of `INTERCEPT_SCHEMA`.
+
+    Raises:
+        DataError: a key or a column is missing, a row stands twice, or `split` or `part` is another word.
+        StoreError: it cannot be written.
+    """
+    folder = Path(out)
+    absent = [name for name in REQUIRED if name not in record]
+    if absent:
+        raise DataError(f"`record` lacks {len(absent)} of {len(REQUIRED)} keys, first `{absent[0]}`.")
+    predictions = _conform(predictions, PREDICTION_SCHEMA, "predictions")
+    _check_predictions(predictions)
+    tables = [(PREDICTIONS, "expression predictions", predictions)]
+    if weights is not None:
+        tables.append((WEIGHTS, "expression weights", _conform(weights, WEIGHT_SCHEMA, "weights")))
+    if intercepts is not None:
+        tables.append((INTERCEPTS, "expression intercepts", _conform(intercepts, INTERCEPT_SCHEMA, "intercepts")))
+    for name, kind, table in tables:
+        files.write_table(table, folder / name, kind=kind, metadata={})
+    record = {"format_version": files.FORMAT_VERSION, **record}
+    files.write_json(folder / RECORD, record)
+    files.remove(folder / BEGUN)
+    files.seal_directory(folder)
+    return ExpressionRun(path=folder, record=record)
+
+
+def open_run(path: str | os.PathLike[str]) -> ExpressionRun:
+    """Opens a run and checks every file of it.
+
+    Raises:
+        StoreError: no run, unfinished, damaged, or of a newer version.
+    """
+    root = Path(path)
+    made_by = "Give a run made by `varfx expr baseline` or `varfx expr fit`."
+    if not root.is_dir():
+        raise StoreError(f"`{root}` does not exist or is no folder. {made_by}")
+    if not (root / files.MANIFEST).is_file() and (root / BEGUN).is_file():
+        raise StoreError(f"`{root}` is an unfinished run. Finish it with the same command and --resume.")
+    if not {RECORD, PREDICTIONS} <= files.read_manifest(root).keys():
+        raise StoreError(f"`{root}` is no run on a cohort: it has no {RECORD} and {PREDICTIONS}. {made_by}")
+    files.check_directory(root)
+    record = files.read_json(root / RECORD)
+    if record.get("kind") not in (BASELINES, NETWORK):
+        raise StoreError(f"`{root}` is no run on a cohort but of kind {record.get('kind')!r}. {made_by}")
+    return ExpressionRun(path=root, record=record)
+
+
+def _conform(table: pl.DataFrame, schema: Mapping[str, pl.DataType], name: str) -> pl.DataFrame:
+    """The schema's columns in its order and types."""
+    absent = [column for column in schema if column not in table.columns]
+    if absent:
+        raise DataError(f"`{name}` lacks {len(absent)} of {len(schema)} columns, first `{absent[0]}`.")
+    table = table.select(pl.col(column).cast(kind) for column, kind in schema.items())
+    gaps = [column for column in schema if table[column].null_count()]
+    if gaps:
+        raise DataError(f"`{name}` has {table[gaps[0]].null_count()} empty values in column `{gaps[0]}`.")
+    return table
+
+
+def _check_predictions(table: pl.DataFrame) -> None:
+    for column, words in (("split", {"hop", "hogp"}), ("part", {"tune", "test"})):
+        other = set(table[column].unique()) - words
+        if other:
+            raise DataError(
+                f"`predictions`: column `{column}` holds {min(other)!r}; it must be {' or '.join(sorted(words))}."
+            )
+    key = ["gene_id", "model", "fold", "person"]
+    repeated = table.height - table.select(pl.struct(key).n_unique()).item() if table.height else 0
+    if repeated:
+        first = table.filter(table.select(key).is_duplicated()).row(0, named=True)
+        raise DataError(
+            f"`predictions`: {repeated} rows stand twice, first of gene {first['gene_id']}, model {first['model']}, "
+            f"fold {first['fold']}. Keep one per person."
+        )
