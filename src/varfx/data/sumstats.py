@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+from jaxtyping import Float64
+from numpy import ndarray
 
 from varfx.data import files, variants
 from varfx.errors import DataError
@@ -31,7 +33,8 @@ class SumStats:
     Attributes:
         table: columns `chrom, position, variant_id, effect_allele, other_allele, eaf, z, n, info`. `z` is
             sqrt(n) times the effect of `effect_allele` on standardised genotypes; `n` is the effective sample size.
-            `position` and `chrom` are null where the source format has none; `eaf`, `info` where unknown.
+            `position` and `chrom` are null where the source format has none; `eaf`, `info` where unknown. Simulations may
+            add columns `z.2, z.3, ...`: independent replicates of the trait on the same variants.
         trait: a name for tables and pictures.
         metadata: provenance and the ledger of filters, JSON-able.
     """
@@ -42,6 +45,18 @@ class SumStats:
 
     def __post_init__(self) -> None:
         check_sumstats(self.table, source=self.trait)
+
+    @property
+    def replicates(self) -> int:
+        """How many independent replicates there are; 1 unless the trait was simulated."""
+        return 1 + self.table.width - len(SCHEMA)
+
+    @property
+    def z(self) -> Float64[ndarray, "variant ..."]:
+        """The associations; with a second axis where there are replicates."""
+        if self.replicates == 1:
+            return self.table["z"].to_numpy()
+        return self.table.select("z", *replicate_names(self.replicates)).to_numpy()
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes a sealed `*.sumstats.parquet`.
@@ -63,28 +78,35 @@ def read_sumstats(path: str | os.PathLike[str]) -> SumStats:
     return SumStats(table=table, trait=str(metadata.pop("trait")), metadata=metadata)
 
 
+def replicate_names(count: int) -> list[str]:
+    """The columns of all replicates but the first, whose column is `z`."""
+    return [f"z.{number}" for number in range(2, count + 1)]
+
+
 def check_sumstats(table: pl.DataFrame, *, source: str) -> None:
     """Checks the columns and values of a table of summary statistics.
 
     Raises:
         DataError: with what, how many, the first offender and what to do.
     """
-    if dict(table.schema) != SCHEMA:
+    further = replicate_names(1 + max(0, table.width - len(SCHEMA)))
+    if dict(table.schema) != SCHEMA | dict.fromkeys(further, pl.Float64()):
         raise DataError(
             f"`{source}`: columns must be { ({k: str(v) for k, v in SCHEMA.items()}) }, "
             f"but are { ({k: str(v) for k, v in table.schema.items()}) }. Make the file with `varfx sumstats clean`."
         )
     if table.height == 0:
         raise DataError(f"`{source}` holds no variants. Check the file and the filters.")
-    z, n = pl.col("z"), pl.col("n")
+    n = pl.col("n")
+    all_z = pl.col("z", *further)
     checks = [
         (
-            ~z.is_finite().fill_null(False),
+            pl.any_horizontal(~all_z.is_finite().fill_null(False)),
             "z is missing or not finite",
             "Remove these rows, or drop them with --drop-invalid.",
         ),
         (
-            z.abs() > MAX_ABS_Z,
+            pl.any_horizontal(all_z.abs() > MAX_ABS_Z),
             f"|z| is above {MAX_ABS_Z:g}",
             "Check the columns of the file, or drop these rows with --drop-invalid.",
         ),

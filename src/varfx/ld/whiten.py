@@ -30,17 +30,19 @@ class WhitenedWindow:
 
     Attributes:
         B: whitened correlations with all variants of the panel, one column per variant; float16, 32 or 64.
-        w: whitened associations.
+        w: whitened associations; with a second axis for independent replicates of the same trait, whose log p are added.
         T: what re-whitens a stored `B` for a GWAS that lacks variants or has unequal sample sizes; None means identity.
     """
 
     B: Float[Tensor, "stored variant"]
-    w: Float[Tensor, " rank"]
+    w: Float[Tensor, "rank ..."]
     T: Float[Tensor, "rank stored"] | None = None
 
     def __post_init__(self) -> None:
-        if self.B.ndim != 2 or self.w.ndim != 1:
-            raise DataError(f"`B` must have 2 axes and `w` 1, got {tuple(self.B.shape)} and {tuple(self.w.shape)}.")
+        if self.B.ndim != 2 or self.w.ndim not in (1, 2) or 0 in self.w.shape[1:]:
+            raise DataError(
+                f"`B` must have 2 axes and `w` 1, or a second for replicates, got {tuple(self.B.shape)} and {tuple(self.w.shape)}."
+            )
         left = (self.B.shape[0],) * 2 if self.T is None else tuple(self.T.shape)
         if left != (self.w.shape[0], self.B.shape[0]):
             raise DataError(
@@ -50,8 +52,18 @@ class WhitenedWindow:
 
     @property
     def rank(self) -> int:
-        """The number of independent associations."""
+        """The number of independent associations of one replicate."""
         return self.w.shape[0]
+
+    @property
+    def replicates(self) -> int:
+        """How many independent replicates there are; usually 1."""
+        return 1 if self.w.ndim == 1 else self.w.shape[1]
+
+    @property
+    def num_terms(self) -> int:
+        """The number of independent associations over all replicates."""
+        return self.w.numel()
 
     @property
     def num_variants(self) -> int:

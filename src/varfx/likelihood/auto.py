@@ -32,7 +32,7 @@ def evaluate(
     """The log marginal likelihood of a window and its gradient.
 
     Args:
-        window: whitened data, (r, M) and (r,).
+        window: whitened data, (r, M) and (r,), or (r, k) for k replicates: for those auto takes exact.
         F: N times the variance of each variant's effect, not negative, (M,).
         sigma2: residual variance of z, positive.
         engine: auto takes the one with the least predicted time; exact has no error; stochastic has the one asked for.
@@ -71,7 +71,8 @@ def choose(
         converted=window.B.dtype != dtype,
         gradient_error=gradient_error,
     )
-    return min(seconds, key=lambda variety: seconds[variety])
+    possible: list[Variety] = [each for each in seconds if window.w.ndim == 1 or each != "stochastic"]
+    return min(possible, key=lambda variety: seconds[variety])
 
 
 def check_engine(name: str) -> None:

@@ -23,9 +23,11 @@ class Chi2Window:
     Attributes:
         squares: squared correlations of core with panel variants, corrected for their sampling bias; any precision.
         rows: which core variants have an association, ascending.
-        chi2: their z squared.
+        chi2: their z squared; of replicates the mean.
         scale: their sample size over the reference one.
         weights: of their squared residuals, positive; what `ldsr` uses.
+        replicates: how many independent replicates `chi2` is the mean of; all scores are sums over them.
+        scatter: sum over replicates of their squared distances from that mean; None where there is one replicate.
     """
 
     squares: Float[Tensor, "core panel"]
@@ -33,6 +35,8 @@ class Chi2Window:
     chi2: Float[Tensor, " observed"]
     scale: Float[Tensor, " observed"]
     weights: Float[Tensor, " observed"]
+    replicates: int = 1
+    scatter: Float[Tensor, " observed"] | None = None
 
     def __post_init__(self) -> None:
         shapes = [tuple(each.shape) for each in (self.rows, self.chi2, self.scale, self.weights)]
@@ -49,8 +53,8 @@ class Chi2Window:
 
     @property
     def num_observed(self) -> int:
-        """The number of associations."""
-        return self.chi2.shape[0]
+        """The number of associations over all replicates."""
+        return self.chi2.shape[0] * self.replicates
 
     def signal(self, F: Float[Tensor, " panel"]) -> Float[Tensor, " observed"]:
         """`v_m - sigma2`, in the precision of F."""
@@ -76,6 +80,8 @@ class Chi2Window:
             chi2=self.chi2.to(device),
             scale=self.scale.to(device),
             weights=self.weights.to(device),
+            replicates=self.replicates,
+            scatter=None if self.scatter is None else self.scatter.to(device),
         )
 
 

@@ -57,8 +57,8 @@ def composite(window: Chi2Window, F: Float[Tensor, " variant"], sigma2: float | 
     signal = window.signal(values)
     v = signal.clamp_min(0) + level
     chi2 = window.chi2.to(values)
-    nats = -0.5 * (chi2 / v + v.log()).sum() - 0.5 * window.num_observed * math.log(2 * math.pi)
-    by_variance = 0.5 * (chi2 / v - 1) / v
+    nats = -0.5 * window.replicates * (chi2 / v + v.log()).sum() - 0.5 * window.num_observed * math.log(2 * math.pi)
+    by_variance = 0.5 * window.replicates * (chi2 / v - 1) / v
     grad_F = window.by_variant(torch.where(signal > 0, by_variance, 0))
     grad_sigma2 = by_variance.sum()
     return CompositeResult(

@@ -4,6 +4,8 @@
     d log p / dF_m    = 1/2 [ (b_m' C^-1 w)^2 - b_m' C^-1 b_m ]
     d log p / dsigma2 = 1/2 [ |C^-1 w|^2 - tr C^-1 ]
 
+Independent replicates (w with a second axis) share C: their log p are added, for one factorisation.
+
 Two forms give the same numbers. The *rank form* factorises C (r x r). The *symmetric form* factorises
 `A = I + F^1/2 B'B F^1/2 / sigma2` (M x M); it needs fewer operations where r is close to M, but loses more digits where
 the signal is large next to sigma2. The conditioning of each is looked at, and what it cannot carry is done again by the
@@ -61,7 +63,7 @@ def exact(
     """The log marginal likelihood of a window and its exact gradient.
 
     Args:
-        window: whitened data, (r, M) and (r,).
+        window: whitened data, (r, M) and (r,), or (r, k) for k replicates, over which all results are sums.
         F: N times the variance of each variant's effect, not negative, (M,).
         sigma2: residual variance of z, positive (1 where nothing is confounded).
         dtype: precision to compute in; by default the widest of the inputs, at least float32.
@@ -168,28 +170,28 @@ def _rank_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dt
     L, failed = torch.linalg.cholesky_ex(C)
     if bool(failed):
         return _nothing(window, F.device)
-    w = window.w.to(dtype)
-    half_w = torch.linalg.solve_triangular(L, w[:, None], upper=False)
-    solved_w = torch.linalg.solve_triangular(L.T, half_w, upper=True)[:, 0]
+    w, k = _columns(window, dtype), window.replicates
+    half_w = torch.linalg.solve_triangular(L, w, upper=False)
+    solved_w = torch.linalg.solve_triangular(L.T, half_w, upper=True)
     log_det = 2 * L.diagonal().log().sum()
     half_left = None if left is None else torch.linalg.solve_triangular(L, left, upper=False)
-    leverage, score = torch.empty_like(F), torch.empty_like(F)
+    leverage, score2 = torch.empty_like(F), torch.empty_like(F)
     back = solved_w if left is None else left.T @ solved_w
     for columns in blocks:
         B = window.B[:, columns].to(dtype)
         half_B = torch.linalg.solve_triangular(L, B, upper=False) if half_left is None else half_left @ B
         leverage[columns] = half_B.square_().sum(0)
-        score[columns] = back @ B
+        score2[columns] = (back.T @ B).square_().sum(0)
     return _Terms(
-        log_p=-0.5 * (log_det + half_w.square().sum() + window.rank * math.log(2 * math.pi)),
-        grad_F=0.5 * (score.square() - leverage),
-        grad_sigma2=0.5 * (solved_w.square().sum() - torch.cholesky_inverse(L).trace()),
+        log_p=-0.5 * (k * log_det + half_w.square().sum() + window.num_terms * math.log(2 * math.pi)),
+        grad_F=0.5 * (score2 - k * leverage),
+        grad_sigma2=0.5 * (solved_w.square().sum() - k * torch.cholesky_inverse(L).trace()),
         condition=(sigma2 + signal) / float(L.diagonal().min().square()),
     )
 
 
 def _symmetric_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dtype) -> _Terms:
-    R, w = window.gram(dtype), window.w.to(dtype)
+    R, w, k = window.gram(dtype), _columns(window, dtype), window.replicates
     u = _project(window, w)
     # Where F is 0 the formulas divide 0 by 0; a floor far below every other F leaves all other values as they are.
     root = F.clamp_min(max(float(F.max()) * 1e-14, 1e-30)).sqrt()
@@ -200,27 +202,34 @@ def _symmetric_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: tor
     L, failed = torch.linalg.cholesky_ex(A, out=(A, torch.empty((), dtype=torch.int32, device=A.device)))
     if bool(failed):
         return _nothing(window, F.device)
-    y = torch.cholesky_solve((root * u)[:, None], L)[:, 0]
-    score = (u - R @ (root * y) / sigma2) / sigma2
+    u_root = u * root[:, None]
+    y = torch.cholesky_solve(u_root, L)
+    y_root = y * root[:, None]
+    score = (u - R @ y_root / sigma2) / sigma2
     log_det = window.rank * math.log(sigma2) + 2 * L.diagonal().log().sum()
-    quadratic = (w.square().sum() - (u * root) @ y / sigma2) / sigma2
+    quadratic = (w.square().sum() - (u_root * y).sum() / sigma2) / sigma2
     inverse = torch.cholesky_inverse(L, out=L)
     # b_m' C^-1 b_m, without the cancellation of (1 - A^-1_mm) / F_m
     leverage = (inverse.mul_(R) @ root) / (sigma2 * root)
-    solved_w = (w - _expand(window, root * y / sigma2)) / sigma2
+    solved_w = (w - _expand(window, y_root / sigma2)) / sigma2
     trace = (window.rank - (F * leverage).sum()) / sigma2
     return _Terms(
-        log_p=-0.5 * (log_det + quadratic + window.rank * math.log(2 * math.pi)),
-        grad_F=0.5 * (score.square() - leverage),
-        grad_sigma2=0.5 * (solved_w.square().sum() - trace),
+        log_p=-0.5 * (k * log_det + quadratic + window.num_terms * math.log(2 * math.pi)),
+        grad_F=0.5 * (score.square().sum(1) - k * leverage),
+        grad_sigma2=0.5 * (solved_w.square().sum() - k * trace),
         condition=1 + signal,  # the smallest eigenvalue of A is at least 1
     )
 
 
+def _columns(window: WhitenedWindow, dtype: torch.dtype) -> Tensor:
+    """w with a column a replicate."""
+    return window.w.to(dtype).reshape(window.rank, -1)
+
+
 def _project(window: WhitenedWindow, w: Tensor) -> Tensor:
-    """`B' T' w`, B converted block by block."""
+    """`B' T' w` for every column of w, B converted block by block."""
     back = w if window.T is None else window.T.to(w.dtype).T @ w
-    return torch.cat([back @ window.B[:, columns].to(w.dtype) for columns in _column_blocks(window, w.dtype)])
+    return torch.cat([window.B[:, columns].to(w.dtype).T @ back for columns in _column_blocks(window, w.dtype)])
 
 
 def _expand(window: WhitenedWindow, v: Tensor) -> Tensor:

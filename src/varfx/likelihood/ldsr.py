@@ -61,8 +61,11 @@ def ldsr(window: Chi2Window, F: Float[Tensor, " variant"], sigma2: float | Tenso
     F, variance, values, level = checked(window, F, sigma2)
     residual = window.chi2.to(values) - window.signal(values) - level
     weighted = window.weights.to(values) * residual
-    squares = weighted @ residual
-    grad_F, grad_sigma2 = window.by_variant(-2 * weighted), -2 * weighted.sum()
+    squares = window.replicates * (weighted @ residual)
+    if window.scatter is not None:
+        squares = squares + window.weights.to(values) @ window.scatter.to(values)
+    slope = -2 * window.replicates * weighted
+    grad_F, grad_sigma2 = window.by_variant(slope), slope.sum()
     return LdsrResult(
         weighted_squares=with_gradient(squares, (F, variance), (grad_F, grad_sigma2)),
         grad_F=grad_F,

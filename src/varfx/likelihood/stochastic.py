@@ -84,11 +84,15 @@ def stochastic(
 
     Raises:
         DataError: `F` or `sigma2` are no variances, or shapes do not fit.
-        ConfigError: an option out of range.
+        ConfigError: an option out of range, or replicates.
     """
     F = torch.as_tensor(F, device=window.B.device)
     variance = sigma2 if isinstance(sigma2, Tensor) else torch.tensor(float(sigma2), dtype=torch.float64)
     check_parameters(window, F.detach(), variance.detach())
+    if window.w.ndim != 1:
+        raise ConfigError(
+            f"engine stochastic takes one replicate, got {window.replicates}: use exact, which factorises once for all of them."
+        )
     dtype = working_dtype(window, F, dtype)
     _check_options(gradient_error, dtype, num_probes, rtol)
     given = F.detach()

@@ -258,7 +258,7 @@ def _chosen(panel: LDPanel, chrom: Sequence[str], exclude_chrom: Sequence[str]) 
 
 
 def _observed(panel: LDPanel, data: WindowData, index: int) -> bool:
-    return bool(np.isfinite(data.traits[0].z[panel.rows(index)[0]]).any())
+    return bool(data.traits[0].observed[panel.rows(index)[0]].any())
 
 
 def _per_window(scores: WindowScores, data: WindowData, nulls: Sequence[float]) -> list[dict[str, Any]]:

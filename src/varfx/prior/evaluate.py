@@ -78,7 +78,7 @@ def score_windows(
                 continue
             log_p[row, column] = float(exact(trait, F[:, column], sigma2[column], dtype=torch.float64).log_p)
             squares[row, column] = float(trait.w.double().square().sum())
-            rank[row, column] = trait.rank
+            rank[row, column] = trait.num_terms
         progress(row + 1, len(windows), "windows scored")
     return WindowScores(tuple(windows), log_p, squares, rank, observed)
 
@@ -89,7 +89,7 @@ def null_sigma2(data: WindowData, windows: Sequence[int]) -> list[float]:
     for window in in_background(data, windows):
         for number, trait in enumerate(window.traits):
             if trait is not None:
-                totals[number] += float(trait.w.double().square().sum()), trait.rank
+                totals[number] += float(trait.w.double().square().sum()), trait.num_terms
     return [float(squares / rank) if rank else 1.0 for squares, rank in totals]
 
 

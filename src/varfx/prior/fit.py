@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from varfx.data import files
 from varfx.data.annotations import read_annotations
 from varfx.data.sumstats import read_sumstats
@@ -115,7 +113,7 @@ def fit(
                 "sigma2": prior.sigma2_values()[i],
                 "sigma2_null": nulls[i],
                 "alpha": float(prior.alpha.detach()[i]),
-                "matched": int(np.isfinite(trait.z).sum()),
+                "matched": int(trait.observed.sum()),
                 "ledger": ledgers[i],
             }
             for i, trait in enumerate(data.traits)
@@ -145,7 +143,7 @@ def _with_data(parts: Split, panel: LDPanel, data: WindowData) -> Split:
     empty = {
         index
         for index in range(len(panel.cores))
-        if not any(np.isfinite(trait.z[panel.rows(index)[0]]).any() for trait in data.traits)
+        if not any(trait.observed[panel.rows(index)[0]].any() for trait in data.traits)
     }
     if empty:
         logger.warning("%d of %d windows hold no association and are left out", len(empty), len(panel.cores))

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from varfx.data import files
 from varfx.data.annotations import Annotations, Standardiser, build_annotations
 from varfx.data.harmonise import harmonise
 from varfx.data.sumstats import SumStats
@@ -39,15 +40,29 @@ class AlignedTrait:
     ledger: dict[str, Any]
 
 
+def simulated_on(sumstats: SumStats, panel: LDPanel) -> bool:
+    """Whether `varfx prior simulate` drew the associations from this very panel: its LD is then theirs, not an estimate."""
+    panel_of = sumstats.metadata.get("simulated", {}).get("panel")
+    return bool(panel_of is not None and panel_of == files.sha256(panel.path / files.MANIFEST))
+
+
 def align_trait(sumstats: SumStats, panel: LDPanel) -> AlignedTrait:
     """The associations of a trait with the panel's variants and effect alleles.
 
     Raises:
         HarmonisationError: another genome build, or too little overlap.
     """
-    match = harmonise(sumstats.table, panel.variants, source=sumstats.trait, reference_name=str(panel.path))
-    z, n, eaf = (np.full(panel.variants.height, np.nan) for _ in range(3))
-    z[match.reference_row] = sumstats.table["z"].to_numpy()[match.table_row] * match.sign
+    match = harmonise(
+        sumstats.table,
+        panel.variants,
+        source=sumstats.trait,
+        reference_name=str(panel.path),
+        palindromes="keep" if simulated_on(sumstats, panel) else "frequency",
+    )
+    n, eaf = (np.full(panel.variants.height, np.nan) for _ in range(2))
+    given = sumstats.z
+    z = np.full((panel.variants.height, *given.shape[1:]), np.nan)
+    z[match.reference_row] = (given[match.table_row].T * match.sign).T
     n[match.reference_row] = sumstats.table["n"].to_numpy()[match.table_row]
     frequency = sumstats.table["eaf"].to_numpy()[match.table_row]
     eaf[match.reference_row] = np.where(match.sign > 0, frequency, 1 - frequency)
@@ -121,5 +136,6 @@ def assemble(
         dtype=dtype,
         cache_bytes=psutil.virtual_memory().available // 3,
         scratch=scratch,
+        exact_ld=all(simulated_on(each, panel) for each in associations),
     )
     return data, standardiser, [trait.ledger for trait in aligned]

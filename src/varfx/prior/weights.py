@@ -128,8 +128,12 @@ def _adjacent(panel: LDPanel, left: int, right: int) -> bool:
 
 
 def _side(window: PanelWindow, trait: TraitData) -> _Side | None:
+    if trait.z.ndim != 1:
+        raise ConfigError(
+            f"`{trait.name}` holds {trait.replicates} replicates: weights need summary statistics with one."
+        )
     z = trait.z[window.core_rows]
-    observed = np.flatnonzero(np.isfinite(z))
+    observed = np.flatnonzero(trait.observed[window.core_rows])
     if observed.size == 0:
         return None
     scale = np.sqrt(trait.n[window.core_rows][observed] / trait.n_ref)

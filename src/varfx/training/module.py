@@ -47,7 +47,7 @@ class PriorModule(lightning.LightningModule):
         if checkpoint is not None and checkpoint["callbacks"][WATCH][COSTS]:
             self.costs = CostModel.from_json(checkpoint["callbacks"][WATCH][COSTS])
         terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
-        self.mean_terms = float(np.mean(terms[self.train_windows])) * len(data.traits)
+        self.mean_terms = float(np.mean(terms[self.train_windows])) * sum(trait.replicates for trait in data.traits)
         self.seen: tuple[float, int] = (0.0, 0)  # score and associations of the training windows since the last check
 
     def training_step(self, batch: list[PriorWindow], batch_idx: int) -> Tensor:

@@ -54,8 +54,9 @@ def prepare_objective(data: WindowData, windows: Sequence[int], objective: Objec
     score = data.ld_scores[rows]
     guesses = []
     for trait in data.traits:
-        seen = np.isfinite(trait.z[rows])
-        found = trait.z[rows][seen] ** 2, score[seen], trait.n[rows][seen]
+        seen = trait.observed[rows]
+        chi2 = (trait.z[rows][seen].reshape(seen.sum(), trait.replicates) ** 2).mean(1)
+        found = chi2, score[seen], trait.n[rows][seen]
         guesses.append(ballpark_h2(*found, num_variants=variants.height) if seen.any() else 0.0)
     data.carry_chi2(guesses)
     return guesses

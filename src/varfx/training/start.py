@@ -94,7 +94,7 @@ def _objective(
         if objective == "likelihood":
             dtype = torch.promote_types(whitened.w.dtype, torch.float32)
             total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double()
-            count += whitened.rank
+            count += whitened.num_terms
         elif chi2 is not None:
             total = total + chi2_score(chi2, F, log_sigma2.exp(), objective).double()
             count += chi2.num_observed

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
@@ -34,15 +34,35 @@ class TraitData:
 
     Attributes:
         name: of the trait.
-        z: associations with the panel's effect alleles; NaN where the GWAS has none. (variant,)
+        z: associations with the panel's effect alleles; NaN where the GWAS has none. With a second axis for independent
+            replicates (new effects and noise, the same variants), whose scores are added.
         n: sample size of each association; NaN where there is none.
         n_ref: the sample size that `F = n_ref f` refers to: the median of `n`.
     """
 
     name: str
-    z: Float[ndarray, " variant"]
+    z: Float[ndarray, "variant ..."]
     n: Float[ndarray, " variant"]
     n_ref: float
+
+    def __post_init__(self) -> None:
+        torn = np.isfinite(self.z).reshape(len(self.z), self.replicates)
+        uneven = np.flatnonzero(torn.any(1) != torn.all(1))
+        if uneven.size:
+            raise DataError(
+                f"`{self.name}`: {uneven.size} variants have an association in some replicates only, first row {uneven[0]}. "
+                "Replicates must have the same variants."
+            )
+
+    @property
+    def observed(self) -> Bool[ndarray, " variant"]:
+        """Which variants have an association."""
+        return np.asarray(np.isfinite(self.z).reshape(len(self.z), self.replicates)[:, 0])
+
+    @property
+    def replicates(self) -> int:
+        """How many independent replicates there are; usually 1."""
+        return 1 if self.z.ndim == 1 else self.z.shape[1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +74,7 @@ class PriorWindow:
         features: of its panel variants.
         heterozygosity: `p (1 - p)` of its panel variants.
         traits: the whitened associations of each trait; None where the GWAS has none in the core.
-        num_observed: how many core variants have an association, per trait.
+        num_observed: how many associations there are in the core, per trait.
         chi2: for objectives that look at chi2 alone; empty unless `WindowData.carry_chi2` asked for it.
     """
 
@@ -86,8 +106,8 @@ class PriorWindow:
 
     @property
     def rank(self) -> int:
-        """Independent associations over all traits."""
-        return sum(trait.rank for trait in self.traits if trait is not None)
+        """Independent associations over all traits and replicates."""
+        return sum(trait.num_terms for trait in self.traits if trait is not None)
 
 
 class WindowData:
@@ -103,6 +123,7 @@ class WindowData:
         dtype: torch.dtype = torch.float32,
         cache_bytes: int = 4 * 2**30,
         scratch: Path | None = None,
+        exact_ld: bool = False,
     ) -> None:
         """Sets up; nothing is read yet.
 
@@ -114,6 +135,8 @@ class WindowData:
             dtype: precision of the window's tensors; half-precision `B` stays half where it is not kept in memory.
             cache_bytes: windows are kept in memory up to this size.
             scratch: a folder for what is computed once and does not fit into memory, made when needed; None computes it anew.
+            exact_ld: the panel's LD is that of the traits' own people, or what they were simulated from, so that its squared
+                correlations are not corrected for sampling.
         """
         for name, rows in (("features", features.shape[0]), ("heterozygosity", heterozygosity.shape[0])):
             if rows != panel.variants.height:
@@ -125,6 +148,7 @@ class WindowData:
         self._dtype = dtype
         self._cache_bytes = cache_bytes
         self._scratch = scratch
+        self._exact_ld = exact_ld
         self._cache: dict[int, PriorWindow] = {}
         self._cached_bytes = 0
         self._ballpark_h2: tuple[float, ...] | None = None
@@ -158,8 +182,8 @@ class WindowData:
         num_observed = []
         for number, trait in enumerate(self.traits):
             z = trait.z[stored.core_rows]
-            observed = np.flatnonzero(np.isfinite(z))
-            num_observed.append(observed.size)
+            observed = np.flatnonzero(trait.observed[stored.core_rows])
+            num_observed.append(observed.size * trait.replicates)
             if observed.size == 0:
                 whitened.append(None)
                 continue
@@ -199,18 +223,22 @@ class WindowData:
         """One entry a trait, all with the same squares; nothing unless `carry_chi2` asked for it."""
         if self._ballpark_h2 is None:
             return ()
-        squares = torch.from_numpy(squared_correlations(stored.factors, self.panel.num_people))
+        people = 0 if self._exact_ld else self.panel.num_people
+        squares = torch.from_numpy(squared_correlations(stored.factors, people))
         windows: list[Chi2Window | None] = []
         for trait, h2 in zip(self.traits, self._ballpark_h2, strict=True):
-            observed = np.flatnonzero(np.isfinite(trait.z[stored.core_rows]))
+            observed = np.flatnonzero(trait.observed[stored.core_rows])
             rows = stored.core_rows[observed]
+            chi2 = trait.z[rows].reshape(rows.size, trait.replicates) ** 2
             weights = paper_weights(self.ld_scores[rows], trait.n[rows], h2=h2, num_variants=self.panel.variants.height)
             window = Chi2Window(
                 squares=squares,
                 rows=torch.from_numpy(observed),
-                chi2=torch.from_numpy(trait.z[rows] ** 2).to(self._dtype),
+                chi2=torch.from_numpy(chi2.mean(1)).to(self._dtype),
                 scale=torch.from_numpy(trait.n[rows] / trait.n_ref).to(self._dtype),
                 weights=torch.from_numpy(weights).to(self._dtype),
+                replicates=trait.replicates,
+                scatter=None if trait.z.ndim == 1 else torch.from_numpy(chi2.var(1) * trait.replicates).to(self._dtype),
             )
             windows.append(window if observed.size else None)
         return tuple(windows)
