@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +16,7 @@ from varfx.progress import Progress, silent
 from varfx.training.checkpoint import SafetensorsCheckpointIO
 from varfx.training.config import TrainConfig
 from varfx.training.module import WATCH, PriorModule
+from varfx.training.session import honest_interrupt, quiet_lightning
 from varfx.training.watch import LAST, History, Watch, write_history
 from varfx.training.windows import WindowData
 
@@ -78,7 +74,7 @@ def train(
         module.load_state_dict(checkpoint["state_dict"])
         watch.load_state_dict(checkpoint["callbacks"][WATCH])
     if not watch.done:
-        with _quiet_lightning(), _honest_interrupt():
+        with quiet_lightning(), honest_interrupt():
             lightning.Trainer(
                 accelerator="cuda" if torch.cuda.is_available() else "cpu",
                 devices=1,
@@ -96,37 +92,3 @@ def train(
     write_history(folder / "history.csv", watch.history, config.objective)
     stopped = "early" if watch.early else "max_steps"
     return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=stopped)
-
-
-@contextlib.contextmanager
-def _honest_interrupt() -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt: Lightning makes it an exit with code 1, and ignores any further one."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
-
-
-@contextlib.contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's own notices about devices and loaders from the user's screen."""
-    loggers = [
-        logging.getLogger(name)
-        for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric")
-    ]
-    levels = [each.level for each in loggers]
-    try:
-        for each in loggers:
-            each.setLevel(logging.WARNING)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)
