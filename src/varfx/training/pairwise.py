@@ -1,0 +1,155 @@
+"""Variformer's loss over a whole effective batch, exact however the batch is cut into micro-batches and devices.
+
+With residuals `e_i = prediction_i - target_i` of n people and one gene (paper, Methods, Loss function):
+
+    L = 1/2 mean_i e_i^2 + 1/2 mean_{i<j} (e_i - e_j)^2
+
+The mean over pairs is twice the unbiased variance of e, so that with `S1 = sum e`, `S2 = sum e^2`
+
+    L       = S2 / (2 n) + (S2 - S1^2 / n) / (n - 1)                        O(n)
+    dL/de_i = e_i / n + 2 (e_i - S1 / n) / (n - 1)
+
+The gradient of one prediction needs S1 of all. So `backward` computes all predictions first, without graphs, adds up n,
+S1 and S2 (over processes too), and then each micro-batch again with its graph, which starts backwards from the known dL/de. Both passes see
+the same dropout. Cost: one further forward pass, a third more time than a loss that is a plain sum over people; memory of
+one micro-batch. A batch that is one micro-batch on each process keeps its graph, and costs nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from varfx.models.channel_norm import unobserved
+
+AllReduce = Callable[[Tensor], object]  # sums a tensor in place over processes, e.g. `torch.distributed.all_reduce`
+
+
+@dataclass(frozen=True)
+class ResidualSums:
+    """What the loss of a batch depends on; sums of parts are added.
+
+    Attributes:
+        n: people.
+        first: sum of residuals.
+        second: sum of squared residuals.
+    """
+
+    n: float
+    first: float
+    second: float
+
+    @classmethod
+    def of(cls, residuals: Float[Tensor, " person"], all_reduce: AllReduce | None = None) -> ResidualSums:
+        """The sums, in float64, over all processes."""
+        e = residuals.detach().double()
+        sums = torch.stack([e.new_tensor(float(len(e))), e.sum(), e.square().sum()])
+        if all_reduce is not None:
+            all_reduce(sums)
+        return cls(*sums.tolist())
+
+    @property
+    def loss(self) -> float:
+        """L of the whole batch. One person has no pairs: 1/2 e^2. Nobody: 0."""
+        if not self.n:
+            return 0.0
+        pairs = (self.second - self.first**2 / self.n) / (self.n - 1) if self.n > 1 else 0.0
+        return self.second / (2 * self.n) + max(pairs, 0.0)
+
+    def gradient(self, residuals: Float[Tensor, " person"]) -> Float[Tensor, " person"]:
+        """dL/de of some of the people."""
+        if not self.n:
+            return torch.zeros_like(residuals)
+        e = residuals.detach().double()
+        pairs = 2 * (e - self.first / self.n) / (self.n - 1) if self.n > 1 else 0.0
+        return (e / self.n + pairs).to(residuals.dtype)
+
+
+def pairwise_loss(prediction: Float[Tensor, " person"], target: Float[Tensor, " person"]) -> Float64[Tensor, ""]:
+    """L of a batch that is there as a whole, in float64 and differentiable."""
+    e = prediction.double() - target.double()
+    n = len(e)
+    half_mse = 0.5 * e.square().mean()
+    return half_mse + (e - e.mean()).square().sum() / (n - 1) if n > 1 else half_mse
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Where dropout's random numbers come from: each part of a batch has a stream of its own, the same in both passes.
+
+    Attributes:
+        seed: of the step; processes should take different ones.
+        device: whose generator is used besides the CPU's.
+    """
+
+    seed: int
+    device: torch.device
+
+    @contextlib.contextmanager
+    def part(self, number: int) -> Iterator[None]:
+        """Inside it, dropout (which knows the global generator only) draws from the part's stream."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed((self.seed * 1_000_003 + number) % 2**63)
+            yield
+
+
+def backward(
+    network: nn.Module,
+    parts: Sequence[Callable[[], Float[Tensor, " person"]]],
+    targets: Sequence[Float[Tensor, " person"]],
+    dropout: Dropout,
+    *,
+    all_reduce: AllReduce | None = None,
+    keep_graphs: bool = False,
+) -> ResidualSums:
+    """Adds dL/dtheta of a whole batch to the parameters' `.grad`, and returns the sums that make its loss.
+
+    Args:
+        network: whose parameters learn; its `running` statistics are moved by the caller, after the step.
+        parts: for each micro-batch of this process a function that computes its predictions; called twice, unless there is one.
+        targets: for each micro-batch.
+        dropout: the step's random numbers.
+        all_reduce: sums over processes; each process then has its own people's share of the gradient, and the caller adds the
+            shares up (`sum_gradients`). A process may have no people.
+        keep_graphs: keep the graphs of all micro-batches instead of computing them twice: faster, memory of the whole batch.
+
+    With `norm` = batch, statistics are those of a micro-batch, so that the result depends on the cut, as published.
+    """
+    keep = keep_graphs or len(parts) <= 1
+    predictions: list[Tensor] = []
+    with contextlib.nullcontext() if keep else unobserved(network), torch.set_grad_enabled(keep):
+        for number, part in enumerate(parts):
+            with dropout.part(number):
+                predictions.append(part())
+    residuals = [
+        prediction.detach() - target.to(prediction) for prediction, target in zip(predictions, targets, strict=True)
+    ]
+    empty = next(network.parameters()).new_zeros(0)
+    sums = ResidualSums.of(torch.cat([empty, *residuals]), all_reduce)
+    for number, residual in enumerate(residuals):
+        if keep:
+            prediction = predictions[number]
+        else:
+            with dropout.part(number):
+                prediction = parts[number]()
+        torch.autograd.backward(prediction, sums.gradient(residual))
+    return sums
+
+
+def sum_gradients(network: nn.Module, all_reduce: AllReduce) -> None:
+    """Adds up the gradients of all processes, in one message per type; parameters without one take part with 0."""
+    by_type: dict[torch.dtype, list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            by_type.setdefault(parameter.dtype, []).append(parameter)
+    for parameters in by_type.values():
+        flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in parameters])
+        all_reduce(flat)
+        for parameter, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.view_as(parameter).clone()
