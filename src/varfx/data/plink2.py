@@ -6,14 +6,16 @@ beside it is read too: the .bim's column 5 is then ALT.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pgenlib
 import polars as pl
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int, Int32, UInt32
 from numpy import ndarray
 
 from varfx.data.plink1 import read_bim, read_fam, sites_of
@@ -31,6 +33,7 @@ class PgenFile:
     path: Path
     people: pl.DataFrame
     sites: pl.DataFrame
+    oriented: bool  # False with a .bim, or a .pvar without header: REF is then just the other allele
 
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
         """Reads the variants and people, and checks the header of the .pgen against them.
@@ -42,7 +45,7 @@ class PgenFile:
             FormatError: one of the three is missing, empty, or damaged, or they do not agree.
         """
         self.path = Path(f"{prefix}.pgen")
-        self.sites = _read_sites(str(prefix))
+        self.sites, self.oriented = _read_sites(str(prefix))
         self.people = _read_people(str(prefix))
         alleles = self.sites["effect_allele"].str.count_matches(",", literal=True).to_numpy().astype(np.uintp) + 2
         # pgenlib needs where each variant's alleles begin as soon as a variant has more than two.
@@ -58,20 +61,39 @@ class PgenFile:
         # pgenlib takes a subset in increasing order only; the wanted order is restored afterwards.
         subset, order = np.unique(people, return_inverse=True)
         dosages = np.empty((rows.size, subset.size), dtype=np.float32)
+        with self._reader(subset.astype(np.uint32)) as reader:
+            reader.read_dosages_list(rows.astype(np.uint32), dosages)
+        return dosages if np.array_equal(subset, people) else dosages[:, order]
+
+    def read_alleles(
+        self, rows: Int[ndarray, " variant"]
+    ) -> tuple[Int32[ndarray, "variant person 2"], Bool[ndarray, "variant person"]]:
+        """Everyone's two allele numbers (0 is REF; negative where missing), and where their order is known.
+
+        Raises:
+            FormatError: the file is truncated or damaged.
+        """
+        alleles = np.empty((rows.size, 2 * self.people.height), dtype=np.int32)
+        phased = np.empty((rows.size, self.people.height), dtype=np.uint8)
+        with self._reader(None) as reader:
+            reader.read_alleles_and_phasepresent_list(rows.astype(np.uint32), alleles, phased)
+        return alleles.reshape(rows.size, -1, 2), phased.astype(bool)
+
+    @contextlib.contextmanager
+    def _reader(self, subset: UInt32[ndarray, " person"] | None) -> Iterator[pgenlib.PgenReader]:
         try:
             with pgenlib.PgenReader(
                 os.fsencode(self.path),
                 raw_sample_ct=self.people.height,
                 variant_ct=self.sites.height,
-                sample_subset=subset.astype(np.uint32),
+                sample_subset=subset,
                 allele_idx_offsets=self._allele_offsets,
             ) as reader:
-                reader.read_dosages_list(rows.astype(np.uint32), dosages)
+                yield reader
         except RuntimeError as error:
             raise FormatError(
                 f"`{self.path}` cannot be read ({_reason(error)}): it is truncated or damaged. Copy it again."
             ) from error
-        return dosages if np.array_equal(subset, people) else dosages[:, order]
 
     def _check(self) -> None:
         try:
@@ -103,12 +125,13 @@ def _reason(error: RuntimeError) -> str:
     return " ".join((text.decode(errors="replace") if isinstance(text, bytes) else str(text)).split()).rstrip(".")
 
 
-def _read_sites(prefix: str) -> pl.DataFrame:
+def _read_sites(prefix: str) -> tuple[pl.DataFrame, bool]:
+    """The variants, and whether their `other_allele` is the reference's."""
     for path in (Path(f"{prefix}.pvar"), Path(f"{prefix}.pvar.zst")):
         if path.is_file():
-            return _read_pvar(path)
+            return _read_pvar(path), path.suffix == ".zst" or _has_header(path)
     if Path(f"{prefix}.bim").is_file():
-        return read_bim(Path(f"{prefix}.bim"))
+        return read_bim(Path(f"{prefix}.bim")), False
     raise FormatError(f"`{prefix}.pgen` has no variants beside it: `{prefix}.pvar` (or .pvar.zst, .bim) is missing.")
 
 
