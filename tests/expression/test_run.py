@@ -95,7 +95,7 @@ def test_any_byte_changed_is_noticed(tmp_path: Path, name: str) -> None:
 def test_a_finished_run_is_replaced_only_when_told(tmp_path: Path) -> None:
     out = finished(tmp_path / "RUN")
     for resume in (False, True):
-        with pytest.raises(StoreError, match="finished run. Choose another --out, or replace it with --overwrite"):
+        with pytest.raises(StoreError, match=r"finished run\. Choose another --out, or replace it with --overwrite"):
             begin_run(out, provenance(seed=0), resume=resume)
     open_run(out)
     assert not begin_run(out, provenance(seed=1), overwrite=True)
@@ -110,7 +110,7 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     for name in ("thesis", "file"):
         with pytest.raises(StoreError, match="exists and is no run"):
             begin_run(tmp_path / name, provenance(), overwrite=True)
-    with pytest.raises(StoreError, match="does not exist. Create it first"):
+    with pytest.raises(StoreError, match=r"does not exist\. Create it first"):
         check_out(tmp_path / "none" / "RUN")
     check_out(tmp_path / "empty")
     with pytest.raises(StoreError, match="is no folder"):
@@ -123,9 +123,9 @@ def test_an_unfinished_run_goes_on_with_the_same_options_only(tmp_path: Path) ->
     out = tmp_path / "RUN"
     assert not begin_run(out, provenance(seed=0))
     (out / "parts").mkdir()
-    with pytest.raises(StoreError, match="unfinished run. Finish it with the same command and --resume"):
+    with pytest.raises(StoreError, match=r"unfinished run\. Finish it with the same command and --resume"):
         open_run(out)
-    with pytest.raises(StoreError, match="unfinished run. Go on with --resume, or start anew"):
+    with pytest.raises(StoreError, match=r"unfinished run\. Go on with --resume, or start anew"):
         begin_run(out, provenance(seed=0))
     with pytest.raises(StoreError, match=r"other options or inputs \(option seed\)"):
         begin_run(out, provenance(seed=1), resume=True)
