@@ -1,0 +1,175 @@
+"""Enformer's transformer when few bins of its input differ from a reference: exact, and only what the readout needs.
+
+The first layer. Changing the bins J changes, in the attention of every other bin i, the terms j in J only:
+
+    out_i = (sum_j e_ij v_j - sum_J e_ij v_j + sum_J e'_ij v'_j) / (sum_j e_ij - sum_J e_ij + sum_J e'_ij),  e = exp(logit)
+
+The reference's sums are kept in float64, so that the difference loses nothing. The bins J themselves see all bins anew.
+
+The last layer, for few rows: keys and values are linear in x_j, so that they need not be made,
+
+    q . W_k x_j = (W_k' q) . x_j,        sum_j a_j W_v x_j = W_v sum_j a_j x_j
+
+Layers between are computed in full.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor, nn
+
+from varfx.models.attention import RelativeAttention, by_position, position_basis
+from varfx.models.enformer import Enformer, Residual, TransformerLayer
+from varfx.models.local_tower import ChangedBins
+
+MIN_SHARE = 1e-8  # of a bin's attention that stays: with less, the difference would lose float32's digits
+
+
+class LocalTransformer:
+    """The transformer around a reference. The network must be in evaluation mode.
+
+    Args:
+        network: the Enformer.
+        bins: the reference after the tower.
+        rows: the bins whose output is wanted.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: Enformer, bins: Float[Tensor, "bin channel"], rows: slice) -> None:
+        self._bins = bins
+        self._rows = rows
+        layers = [cast(TransformerLayer, layer) for layer in network.transformer]
+        config = network.config
+        self._basis = position_basis(len(bins), config.width // config.heads, config.gamma_scale, bins.device)
+        self._basis = self._basis.to(bins.dtype)
+        self._first = _FirstLayer(layers[0], bins, self._basis) if len(layers) > 1 else None
+        self._middle = layers[1:-1]
+        self._last = _LastLayer(layers[-1], self._basis, rows) if layers else None
+
+    @torch.no_grad()
+    def change(self, changed: ChangedBins) -> Float[Tensor, "variant row channel"]:
+        """The output at `rows` for each variant, with its changed bins in place of the reference's."""
+        count = changed.values.shape[1]
+        places = changed.first[:, None] + torch.arange(count, device=changed.first.device)
+        x = self._bins.repeat(len(places), 1, 1)
+        x.scatter_(1, _like(places, changed.values), changed.values)
+        if self._last is None:
+            return x[:, self._rows]
+        if self._first is not None:
+            x = self._first.change(x, places)
+        for layer in self._middle:
+            x = layer(x, self._basis, slice(0, x.shape[1], 1))
+        return self._last.read(x)
+
+
+class _FirstLayer:
+    """The first layer's attention of the reference: logits, and the sums of numerator and denominator."""
+
+    def __init__(
+        self, layer: TransformerLayer, bins: Float[Tensor, "bin channel"], basis: Float[Tensor, "distance function"]
+    ) -> None:
+        self._layer, self._basis = layer, basis
+        self._norm, self._attention = _parts(layer)
+        a = self._attention
+        q, self._k, self._v = self._project(bins)
+        self._distances = a._split(a.to_rel_k(basis))
+        self._by_content = q + a.rel_content_bias[0]
+        positions = by_position((q + a.rel_pos_bias[0]) @ self._distances.mT, len(bins))
+        logits = (self._by_content @ self._k.mT + positions).double()
+        self._peak: Float64[Tensor, "head row"] = logits.amax(dim=-1)
+        weight = (logits - self._peak[..., None]).exp()
+        self._sum: Float64[Tensor, "head row"] = weight.sum(dim=-1)
+        self._weighted: Float64[Tensor, "head row value"] = weight @ self._v.double()
+        # By the bin that is looked at, so that those of a variant lie together.
+        self._weight: Float64[Tensor, "bin head row"] = weight.permute(2, 0, 1).contiguous()
+        self._positions: Float[Tensor, "bin head row"] = positions.permute(2, 0, 1).contiguous()
+
+    def change(
+        self, x: Float[Tensor, "variant bin channel"], places: Int64[Tensor, "variant changed"]
+    ) -> Float[Tensor, "variant bin channel"]:
+        """The layer's output at all bins, where `x` differs from the reference at `places` only."""
+        q, k, v = self._project(x.gather(1, places[:, :, None].expand(-1, -1, x.shape[2])))
+        attended, share = self._other_rows(places, k, v)
+        rows = self._changed_rows(places, q, k, v)
+        attended.scatter_(1, _like(places, rows), rows)
+        share.scatter_(1, places, 1.0)
+        lost = torch.nonzero((share < MIN_SHARE).any(dim=1))[:, 0]
+        y = self._layer[1](x + self._attention.to_out(attended))
+        if len(lost):
+            y[lost] = self._layer(x[lost], self._basis, slice(0, x.shape[1], 1))
+        return cast(Tensor, y)
+
+    def _other_rows(
+        self, places: Tensor, k: Tensor, v: Tensor
+    ) -> tuple[Float[Tensor, "variant row value"], Float64[Tensor, "variant row"]]:
+        """What bins gather if they themselves are unchanged, and the smallest share of it that stays over the heads."""
+        content = k.transpose(1, 2).flatten(2)  # (variant, changed, head * key)
+        logits = torch.einsum("hrd,bchd->bchr", self._by_content, content.unflatten(2, (len(self._sum), -1)))
+        gained = ((logits + self._positions[places]).double() - self._peak).exp()
+        lost = self._weight[places]
+        before = self._v.transpose(0, 1)[places]  # (variant, changed, head, value)
+        weights = torch.cat([gained, -lost], dim=1)
+        values = torch.cat([v.transpose(1, 2), before], dim=1).double()
+        weighted = self._weighted + torch.einsum("bchr,bchd->bhrd", weights, values)
+        stays = self._sum - lost.sum(dim=1)
+        attended = weighted / (stays + gained.sum(dim=1))[..., None]
+        return attended.transpose(1, 2).flatten(2).to(k.dtype), (stays / self._sum).amin(dim=1)
+
+    def _changed_rows(self, places: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "variant changed value"]:
+        """What the changed bins gather."""
+        a, length = self._attention, self._k.shape[1]
+        by_content = q + a.rel_content_bias
+        logits = by_content @ self._k.mT
+        columns = places[:, None, None].expand(*logits.shape[:3], -1)
+        logits.scatter_(3, columns, by_content @ k.mT)
+        distance = length - 1 - places[:, :, None] + torch.arange(length, device=places.device)
+        by_distance = (q + a.rel_pos_bias) @ self._distances.mT
+        logits += by_distance.gather(3, distance[:, None].expand(-1, logits.shape[1], -1, -1))
+        weights = logits.softmax(dim=-1)
+        change = v - self._v[:, places].transpose(0, 1)
+        gathered = weights @ self._v + weights.gather(3, columns) @ change
+        return gathered.transpose(1, 2).flatten(2)
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, x = self._attention, self._norm(x)
+        return a._split(a.to_q(x)) * a.scale, a._split(a.to_k(x)), a._split(a.to_v(x))
+
+
+class _LastLayer:
+    """The last layer, for a few rows of any input."""
+
+    def __init__(self, layer: TransformerLayer, basis: Float[Tensor, "distance function"], rows: slice) -> None:
+        self._rows = rows
+        self._perceptron = layer[1]
+        self._norm, self._attention = _parts(layer)
+        a, length = self._attention, (len(basis) + 1) // 2
+        distances = basis[length - rows.stop : 2 * length - 1 - rows.start]
+        self._distances = a._split(a.to_rel_k(distances))
+        one = torch.eye(a.to_out.in_features, dtype=basis.dtype, device=basis.device)
+        # Any linear maps will do, as with adapters of low rank.
+        self._keys: Float[Tensor, "head channel key"] = a._split(a.to_k(one))
+        self._values: Float[Tensor, "head channel value"] = a._split(a.to_v(one))
+
+    def read(self, x: Float[Tensor, "variant bin channel"]) -> Float[Tensor, "variant row channel"]:
+        """The output at the rows."""
+        a, normalised = self._attention, self._norm(x)
+        q = a._split(a.to_q(normalised[:, self._rows])) * a.scale
+        heads, rows = q.shape[1:3]
+        probe = ((q + a.rel_content_bias) @ self._keys.mT).flatten(1, 2)
+        content = (probe @ normalised.mT).unflatten(1, (heads, rows))
+        logits = content + by_position((q + a.rel_pos_bias) @ self._distances.mT, x.shape[1])
+        mixed = logits.softmax(dim=-1).flatten(1, 2) @ normalised
+        gathered = mixed.unflatten(1, (heads, rows)) @ self._values
+        return cast(Tensor, self._perceptron(x[:, self._rows] + a.to_out(gathered.transpose(1, 2).flatten(2))))
+
+
+def _parts(layer: TransformerLayer) -> tuple[nn.Module, RelativeAttention]:
+    norm, attention, _ = cast(Residual, layer[0]).fn
+    return norm, cast(RelativeAttention, attention)
+
+
+def _like(places: Int64[Tensor, "variant place"], values: Tensor) -> Int64[Tensor, "variant place channel"]:
+    return places[:, :, None].expand_as(values)
