@@ -187,7 +187,7 @@ class Cohort:
             StoreError: a chunk is missing or damaged.
         """
         row = self.gene_row(gene_id)
-        return self._read("reference.zarr/codes", slice(row, row + 1))[0]
+        return np.asarray(self._read("reference.zarr/codes", slice(row, row + 1))[0])
 
     def expression(self) -> Float32[ndarray, "gene person"]:
         """Expression as it came, rows as `genes`; finite.
