@@ -134,7 +134,8 @@ def open_fasta(path: str | os.PathLike[str]) -> Fasta:
 
 def bases(codes: UInt8[ndarray, " base"]) -> str:
     """The codes as text, N for unknown bases."""
-    return np.frombuffer(b"ACGTN", dtype=np.uint8)[codes].tobytes().decode()
+    letters: bytes = np.frombuffer(b"ACGTN", dtype=np.uint8)[codes].tobytes()
+    return letters.decode()
 
 
 def _check(path: Path) -> None:
