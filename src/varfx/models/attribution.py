@@ -55,12 +55,14 @@ class Attribution:
 
     Attributes:
         parts: one tensor an input, of its shape, (variant, ...).
+        value: log of the link at the inputs: log f but for scale and frequency, (variant,).
         total: log f at the inputs minus log f at the baseline, (variant,).
         error: `total` minus the sum of all contributions, (variant,).
         steps: points of the integral, (variant,).
     """
 
     parts: tuple[Tensor, ...]
+    value: Float[Tensor, " variant"]
     total: Float[Tensor, " variant"]
     error: Float[Tensor, " variant"]
     steps: Int[Tensor, " variant"]
@@ -142,9 +144,11 @@ def attribute(
         trait: which output.
         config: steps and tolerance.
     """
+    dtype = next(iter(prior.network.parameters()), prior.scale).dtype
     if isinstance(features, Tensor):
-        return attribute_features(prior, features[rows], trait=trait, config=config)
-    return attribute_tracks(prior, features.gather(rows), features.predictors[rows], trait=trait, config=config)
+        return attribute_features(prior, features[rows].to(dtype), trait=trait, config=config)
+    tracks, predictors = features.gather(rows).to(dtype), features.predictors[rows].to(dtype)
+    return attribute_tracks(prior, tracks, predictors, trait=trait, config=config)
 
 
 def full_precision(prior: VariancePrior) -> VariancePrior:
@@ -208,7 +212,7 @@ def _in_passes(
             parameter.requires_grad_(flag)
     return Attribution(
         tuple(torch.cat([each.parts[i] for each in done]) for i in range(len(inputs))),
-        *(torch.cat([getattr(each, name) for each in done]) for name in ("total", "error", "steps")),
+        *(torch.cat([getattr(each, name) for each in done]) for name in ("value", "total", "error", "steps")),
     )
 
 
@@ -217,7 +221,8 @@ def _converged(
 ) -> Attribution:
     """The contributions of one pass; variants beyond the tolerance are repeated with more steps."""
     with torch.no_grad():
-        total = function(*inputs) - function(*(start[None] for start in baselines))
+        value = function(*inputs)
+        total = value - function(*(start[None] for start in baselines))
     parts = [torch.zeros_like(x) for x in inputs]
     error, steps = torch.zeros_like(total), torch.zeros(total.shape, dtype=torch.long, device=total.device)
     rows, count = torch.arange(len(total), device=total.device), config.steps
@@ -231,4 +236,4 @@ def _converged(
         if count >= config.max_steps:
             break
         rows, count = rows[error[rows].abs() > config.tolerance], min(2 * count, config.max_steps)
-    return Attribution(tuple(parts), total, error, steps)
+    return Attribution(tuple(parts), value, total, error, steps)
