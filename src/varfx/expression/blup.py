@@ -1,7 +1,8 @@
 """Closed linear models: BLUP with heritability by REML, and the single best variant.
 
 BLUP in dual form, Z standardised on the training people: `beta = Z' (Z Z' + lam I)^-1 y`, `lam = M (1 - h2) / h2`; the
-n x n matrix is diagonal in the basis that REML found.
+n x n matrix is diagonal in the basis that REML found. With prior variances `f_j` (mean 1) instead of equal ones,
+`beta = F Z' (Z F Z' + lam I)^-1 y`.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numpy import ndarray
 
+from varfx.errors import DataError
 from varfx.expression.heritability import maximise, rotate
-from varfx.expression.linear import LinearFit, check_training, standardise
+from varfx.expression.linear import Genotypes, LinearFit, check_training, standardise
 
 
 def fit_blup(
-    X: Float[ndarray, "person variant"], y: Float64[ndarray, " person"], *, h2: float | None = None
+    X: Float[ndarray, "person variant"],
+    y: Float64[ndarray, " person"],
+    *,
+    h2: float | None = None,
+    variances: Float64[ndarray, " variant"] | None = None,
 ) -> LinearFit:
-    """The best linear unbiased predictor: all variants have effects from one normal distribution.
+    """The best linear unbiased predictor: effects on standardised genotypes are normal.
 
     Args:
         X: dosages of the training people.
         y: their adjusted expression.
         h2: the share of variance that the variants explain; by REML if not given. 0 makes all weights 0.
+        variances: of each variant's effect, up to a factor that REML finds; by default equal ones.
 
     Raises:
         DataError: too few people, or values that are not finite.
@@ -30,12 +37,29 @@ def fit_blup(
     check_training(X, y)
     genotypes = standardise(X)
     M = genotypes.Z.shape[1]
-    contrasts = rotate(genotypes.Z, y)
+    root = prior_root(variances, genotypes)
+    Z = genotypes.Z * root
+    contrasts = rotate(Z, y)
     h2 = maximise(contrasts) if h2 is None else h2
     if h2 <= 0 or not M:
         return genotypes.fit(np.zeros(M), y, {"h2": 0.0})
     dual = contrasts.U @ (contrasts.u / (M * contrasts.d + M * (1 - h2) / h2))
-    return genotypes.fit(genotypes.Z.T @ dual, y, {"h2": h2})
+    return genotypes.fit(root * (Z.T @ dual), y, {"h2": h2})
+
+
+def prior_root(variances: Float64[ndarray, " variant"] | None, genotypes: Genotypes) -> Float64[ndarray, " kept"]:
+    """Square roots of the kept variants' prior variances, scaled to a mean of 1.
+
+    Raises:
+        DataError: they are not one positive number per variant.
+    """
+    count = int(genotypes.kept.sum())
+    if variances is None or not count:
+        return np.ones(count)
+    if variances.shape != genotypes.kept.shape or not (np.isfinite(variances).all() and (variances > 0).all()):
+        raise DataError(f"`variances` must be {genotypes.kept.size} positive numbers, one per variant.")
+    kept = variances[genotypes.kept]
+    return np.asarray(np.sqrt(kept / kept.mean()))
 
 
 def fit_top1(X: Float[ndarray, "person variant"], y: Float64[ndarray, " person"]) -> LinearFit:
