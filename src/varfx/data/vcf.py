@@ -27,6 +27,7 @@ class VcfFile:
     people: tuple[str, ...]
     chroms: tuple[str, ...]
     lengths: dict[str, int]
+    _reader: Any  # a second reader, which notices damage
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Reads the header and checks that the file is whole.
@@ -57,7 +58,9 @@ class VcfFile:
     def records(self, chrom: str, start: int, end: int) -> Iterator[Record]:
         """See `DonorFile.records`; a record without a GT field has no alleles (ploidy 0)."""
         for contig in self._contigs_of[chrom]:
+            last = start
             for variant in self._variants(f"{contig}:{start + 1}-{end}"):
+                last = max(last, variant.POS)
                 try:
                     calls = variant.genotype.array()
                 except Exception as error:
@@ -67,6 +70,7 @@ class VcfFile:
                 alts = tuple(alt.upper() for alt in variant.ALT)
                 phased = calls[:, -1].astype(bool)
                 yield Record(variant.POS, variant.ID, variant.REF.upper(), alts, calls[:, :-1], phased)
+            self._check_end(contig, last, end)
 
     def _variants(self, region: str) -> Iterator[Any]:
         found = self._file(region)
@@ -81,23 +85,43 @@ class VcfFile:
                 return
             yield variant
 
+    def _check_end(self, contig: str, last: int, end: int) -> None:
+        """No record may begin between the last one read and the end: cyvcf2 ends silently where a block is damaged."""
+        if last >= end:
+            return
+        before = pysam.set_verbosity(0)
+        try:
+            found = list(self._reader.fetch(contig, last, end))
+        except (OSError, ValueError) as error:
+            raise self._damaged() from error
+        finally:
+            pysam.set_verbosity(before)
+        positions = [
+            record.pos if isinstance(self._reader, pysam.VariantFile) else _position(record) for record in found
+        ]
+        if any(position > last for position in positions):
+            raise self._damaged()
+
     def _open(self) -> None:
         try:
             self._file = cyvcf2.VCF(os.fspath(self.path))
         except Exception as error:
-            raise FormatError(f"`{self.path}` cannot be read as VCF or BCF. Check its header.") from error
+            raise FormatError(
+                f"`{self.path}` cannot be read as VCF or BCF with people's genotypes. Check its header."
+            ) from error
 
     def _damaged(self) -> FormatError:
         return FormatError(f"`{self.path}` is damaged: a record cannot be read. Fetch it again and index it anew.")
 
     def _contigs(self, index: str) -> list[str]:
         """The contigs with records; of a BCF those in its header."""
-        if self.path.suffix == ".bcf":
-            return list(self._file.seqnames)
         before = pysam.set_verbosity(0)
         try:
-            with pysam.TabixFile(os.fspath(self.path), index=f"{self.path}{index}") as file:
-                return list(file.contigs)
+            if self.path.suffix == ".bcf":
+                self._reader = pysam.VariantFile(os.fspath(self.path))
+                return list(self._file.seqnames)
+            self._reader = pysam.TabixFile(os.fspath(self.path), index=f"{self.path}{index}")
+            return list(self._reader.contigs)
         except (OSError, ValueError) as error:
             raise FormatError(f"`{self.path}{index}` cannot be read. Make the index anew.") from error
         finally:
@@ -113,3 +137,7 @@ class VcfFile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VcfFile, (self.path,)
+
+
+def _position(line: str) -> int:
+    return int(line.split("\t", 2)[1])
