@@ -47,7 +47,7 @@ class LocalTransformer:
         self._basis = self._basis.to(bins.dtype)
         self._first = _FirstLayer(layers[0], bins, self._basis) if len(layers) > 1 else None
         self._middle = layers[1:-1]
-        self._last = _LastLayer(layers[-1], self._basis, rows) if layers else None
+        self._last = _LastLayer(layers[-1], bins.shape[1], self._basis, rows) if layers else None
 
     @torch.no_grad()
     def change(self, changed: ChangedBins) -> Float[Tensor, "variant row channel"]:
@@ -106,8 +106,7 @@ class _FirstLayer:
         self, places: Tensor, k: Tensor, v: Tensor
     ) -> tuple[Float[Tensor, "variant row value"], Float64[Tensor, "variant row"]]:
         """What bins gather if they themselves are unchanged, and the smallest share of it that stays over the heads."""
-        content = k.transpose(1, 2).flatten(2)  # (variant, changed, head * key)
-        logits = torch.einsum("hrd,bchd->bchr", self._by_content, content.unflatten(2, (len(self._sum), -1)))
+        logits = torch.einsum("hrd,bhcd->bchr", self._by_content, k)
         gained = ((logits + self._positions[places]).double() - self._peak).exp()
         lost = self._weight[places]
         before = self._v.transpose(0, 1)[places]  # (variant, changed, head, value)
@@ -141,14 +140,16 @@ class _FirstLayer:
 class _LastLayer:
     """The last layer, for a few rows of any input."""
 
-    def __init__(self, layer: TransformerLayer, basis: Float[Tensor, "distance function"], rows: slice) -> None:
+    def __init__(
+        self, layer: TransformerLayer, width: int, basis: Float[Tensor, "distance function"], rows: slice
+    ) -> None:
         self._rows = rows
         self._perceptron = layer[1]
         self._norm, self._attention = _parts(layer)
         a, length = self._attention, (len(basis) + 1) // 2
         distances = basis[length - rows.stop : 2 * length - 1 - rows.start]
         self._distances = a._split(a.to_rel_k(distances))
-        one = torch.eye(a.to_out.in_features, dtype=basis.dtype, device=basis.device)
+        one = torch.eye(width, dtype=basis.dtype, device=basis.device)
         # Any linear maps will do, as with adapters of low rank.
         self._keys: Float[Tensor, "head channel key"] = a._split(a.to_k(one))
         self._values: Float[Tensor, "head channel value"] = a._split(a.to_v(one))
