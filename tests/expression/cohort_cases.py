@@ -92,11 +92,17 @@ def small_cohort(
         genes_train=train,
         genes_heldout=heldout,
     )
-    reference = [genome[chrom][start:end] for chrom, start, end in table.select("chrom", "start", "end").iter_rows()]
     with writing_cohort(folder / name, names, phased=phased) as writer:
         for block in blocks:
             writer.add(block)
-        writer.finish(tables, reference, window=window, options={"simulated": True}, ledger={}, provenance={})
+        writer.finish(
+            tables,
+            lambda chrom, start, end: genome[chrom][start:end],
+            window=window,
+            options={"simulated": True},
+            ledger={},
+            provenance={},
+        )
     return folder / name
 
 

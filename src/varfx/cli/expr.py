@@ -4,4 +4,7 @@ from __future__ import annotations
 
 import cyclopts
 
+from varfx.cli.expr_prepare import prepare
+
 app = cyclopts.App(name="expr", help="Expression from personal genomes: prepare, fit, judge, and score variants.")
+app.command(prepare)

@@ -21,7 +21,7 @@ def info(path: Path, /) -> None:
         varfx info P.ld.zarr
 
     Args:
-        path: Summary statistics, annotations, an LD panel, tracks, a prior, or a run.
+        path: Summary statistics, annotations, an LD panel, tracks, a prior, an expression cohort, or a run.
     """
     if not path.exists():
         raise StoreError(f"`{path}` does not exist.")
@@ -66,7 +66,9 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         )
     with progress_bar() as progress:
         count = files.check_directory(path, progress)
-    if (path / "run.json").is_file():
+    if (path / "cohort.json").is_file():
+        rows, metadata = _cohort(path)
+    elif (path / "run.json").is_file():
         rows, metadata = _run(path)
     elif (path / "tracks.parquet").is_file():
         rows, metadata = _tracks(path)
@@ -93,6 +95,26 @@ def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         for trait in run.record["traits"]
     ]
     return rows + traits, run.record
+
+
+def _cohort(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    from varfx.expression.cohort import open_cohort
+
+    cohort = open_cohort(path)
+    chroms = cohort.genes["chrom"].unique(maintain_order=True).to_list()
+    folds = [cohort.fold(number) for number in range(cohort.num_folds)]
+    rows = [
+        ("kind", "expression cohort"),
+        ("people", f"{len(cohort.people):,}"),
+        ("folds", ", ".join(f"{fold.train.size} + {fold.tune.size} + {fold.test.size}" for fold in folds)),
+        ("genes", f"{len(cohort.genes_train):,} for training, {len(cohort.genes_heldout):,} held out"),
+        ("chromosomes", ", ".join(chroms)),
+        ("window", f"{cohort.window:,} bases"),
+        ("variants", f"{cohort.variants.height:,}, {'phased' if cohort.phased else 'not phased'}"),
+        ("expression", f"{cohort.normalise}, {len(cohort.covariate_names)} covariates"),
+        ("size", f"{sum(size for size, _ in files.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+    ]
+    return rows, cohort.metadata
 
 
 def _tracks(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:

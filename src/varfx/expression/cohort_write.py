@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,7 @@ class CohortWriter:
     def finish(
         self,
         tables: CohortTables,
-        reference: Iterable[UInt8[ndarray, " base"]],
+        reference: Callable[[str, int, int], UInt8[ndarray, " base"]],
         *,
         window: int,
         options: Mapping[str, Any],
@@ -121,8 +121,8 @@ class CohortWriter:
 
         Args:
             tables: the tables.
-            reference: the bases of each gene's window, in the order of `tables.genes`.
-            window: their length.
+            reference: the bases of a stretch of the genome (chrom, start, end), e.g. `Fasta.codes`.
+            window: bases of each gene's.
             options: of the command, for the record.
             ledger: what was left out and why.
             provenance: from `varfx.data.files.provenance`.
@@ -131,9 +131,8 @@ class CohortWriter:
         for array in self._arrays.values():
             array.close()
         order = tables.genes.with_row_index("row").sort(chrom_rank(), "chrom", "start", "gene_id")["row"].to_numpy()
-        codes = list(reference)
         genes = with_variant_rows(tables.genes[order], self.variants)
-        _write_reference(root / "reference.zarr", [codes[row] for row in order], window)
+        _write_reference(root / "reference.zarr", genes, reference, window)
         self._write_table("genes", genes.select(*GENES_SCHEMA).cast(pl.Schema(GENES_SCHEMA)))
         self._write_table("variants", self.variants)
         values = pl.DataFrame(tables.expression[order].astype(np.float32), schema=list(self.people))
@@ -247,11 +246,15 @@ def _create(
     )
 
 
-def _write_reference(path: Path, codes: Sequence[UInt8[ndarray, " base"]], window: int) -> None:
-    shards = (min(GENES_PER_SHARD, max(1, len(codes))), window)
-    array = _create(zarr.create_group(path), "codes", (len(codes), window), (1, window), "uint8", shards=shards)
-    for first in range(0, len(codes), shards[0]):
-        array[first : first + shards[0]] = np.stack(codes[first : first + shards[0]])
+def _write_reference(
+    path: Path, genes: pl.DataFrame, reference: Callable[[str, int, int], UInt8[ndarray, " base"]], window: int
+) -> None:
+    shards = (min(GENES_PER_SHARD, max(1, genes.height)), window)
+    shape = (genes.height, window)
+    array = _create(zarr.create_group(path), "codes", shape, (1, window), "uint8", shards=shards)
+    for first in range(0, genes.height, shards[0]):
+        places = genes.slice(first, shards[0]).select("chrom", "start", "end").iter_rows()
+        array[first : first + shards[0]] = np.stack([reference(*place) for place in places])
 
 
 def _write_splits(folder: Path, tables: CohortTables) -> None:
