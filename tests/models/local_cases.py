@@ -10,6 +10,7 @@ from torch import Tensor
 from varfx.models.attention import RelativeAttention
 from varfx.models.channel_norm import ChannelNorm
 from varfx.models.enformer import Enformer, EnformerConfig
+from varfx.models.low_rank import LowRankLinear
 
 SMALL: dict[str, Any] = {
     "width": 48,
@@ -36,7 +37,8 @@ def enliven(network: torch.nn.Module, generator: torch.Generator) -> None:
             module.running_mean.normal_(generator=generator).mul_(0.1)
             module.running_var.uniform_(0.5, 1.5, generator=generator)
         elif isinstance(module, RelativeAttention):
-            module.to_out.weight.normal_(generator=generator).mul_(0.2)
+            out = module.to_out.base if isinstance(module.to_out, LowRankLinear) else module.to_out
+            out.weight.normal_(generator=generator).mul_(0.2)
 
 
 def sequence(length: int, dtype: torch.dtype = torch.float64, seed: int = 6) -> Tensor:
