@@ -236,14 +236,14 @@ class WindowSequences:
         if fill is not None:
             alt = torch.where(genotypes < 0, fill, alt)
         shape = genotypes.shape[:-1]
-        alt = alt.reshape(shape.numel(), -1)
+        alt = alt.reshape(shape.numel(), alt.shape[-1])
         if view.target_ref.shape == view.target_alt.shape:
             ref = 1 - alt
         else:
             ref = alt.new_ones(alt.shape[0], view.target_ref.shape[0])
             ref.scatter_add_(1, view.place.expand(alt.shape), -alt)
         x = view.template.expand(alt.shape[0], -1, -1).clone(memory_format=torch.contiguous_format)
-        flat = x.view(alt.shape[0], -1)
+        flat = x.view(alt.shape[0], 4 * self.length)
         flat.index_copy_(1, view.target_ref, ref.to(self._dtype))
         flat.index_copy_(1, view.target_alt, alt.to(self._dtype))
         return x.view(*shape, self.length, 4)
