@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,7 @@ from varfx.models import ModelConfig, VariancePrior
 from varfx.training import TrainConfig, WindowData, start_at_constant, total_log_p, train
 from varfx.training.module import PriorModule
 from varfx.training.order import window_order
+from varfx.training.session import quiet_lightning
 
 TRAIN, VALIDATION = [0, 1, 2, 4, 5, 6], [8, 9]
 
@@ -87,19 +90,38 @@ def test_learning_rates_and_decay_are_those_of_the_paper(simulated: Simulated, k
     assert schedule(100) == schedule(5000) == 1
 
 
-def test_a_step_over_two_windows_has_the_sum_of_their_gradients(simulated: Simulated) -> None:
+def flat_gradient(model: VariancePrior) -> torch.Tensor:
+    return torch.cat([parameter.grad.flatten().clone() for parameter in model.parameters()])  # type: ignore[union-attr]
+
+
+def test_a_step_over_two_windows_has_the_sum_of_their_gradients(simulated: Simulated, tmp_path: Path) -> None:
     data = data_of(simulated, traits=2, dtype=torch.float64)
     model = prior("linear", 2).double()
     with torch.no_grad():
         model.network.weights.weight.fill_(0.3)  # type: ignore[union-attr]
-    module = PriorModule(model, data, TRAIN, VALIDATION, TrainConfig(windows_per_step=2))
+    start = copy.deepcopy(model)
+    seen: list[torch.Tensor] = []
 
-    def gradient(windows: list[int]) -> torch.Tensor:
-        model.zero_grad()
-        module.training_step([data[index] for index in windows], 0).backward()
-        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])  # type: ignore[union-attr]
+    class Seen(lightning.Callback):
+        def on_before_optimizer_step(self, trainer: object, module: PriorModule, optimizer: object) -> None:
+            seen.append(flat_gradient(module.model))
 
-    assert torch.allclose(2 * gradient([0, 5]), gradient([0]) + gradient([5]), rtol=1e-10, atol=1e-12)
+    config = TrainConfig(windows_per_step=2, max_steps=1, engine="exact")
+    module = PriorModule(model, data, TRAIN, VALIDATION, config)
+    with quiet_lightning():
+        lightning.Trainer(
+            accelerator="cpu", devices=1, max_epochs=1, accumulate_grad_batches=2, callbacks=[Seen()], logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+        ).fit(module)  # fmt: skip
+    (both,) = seen
+
+    def gradient(window: int) -> torch.Tensor:
+        start.zero_grad()
+        PriorModule(start, data, TRAIN, VALIDATION, config).training_step(data[window], 0).backward()
+        return flat_gradient(start)
+
+    first, second = window_order(TRAIN, 0, 0, 2)
+    assert torch.allclose(2 * both, gradient(first) + gradient(second), rtol=1e-10, atol=1e-12)
 
 
 @given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 40), st.lists(st.integers(1, 15), min_size=1, max_size=4))

@@ -219,7 +219,7 @@ def averages(store: TrackStore, rows: list[tuple[str, int]], width: int) -> np.n
 def test_annotations_are_averages_of_the_signal(
     store: TrackStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("varfx.training.track_average.STRETCH", 64)
+    monkeypatch.setattr("varfx.training.track_places.STRETCH", 64)
     rows = [("2", 300), ("1", 2011), ("1", 50), ("X", 5), ("1", 1), ("1", 50), ("2", 2)]
     built = average_tracks(
         store,

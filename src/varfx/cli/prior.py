@@ -11,10 +11,13 @@ from rich.table import Table
 
 from varfx.cli.console import Names, Widths, console, progress_bar
 from varfx.cli.ldsc import ldsc
+from varfx.cli.prior_simulate import simulate
+from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
 
 app = cyclopts.App(name="prior", help="Variance priors: fit, evaluate, predict, and use them.")
 app.command(ldsc)
+app.command(simulate)
 
 Out = Annotated[Path, Parameter(alias="-o")]
 Files = Annotated[list[Path], Parameter(negative=())]
@@ -27,9 +30,23 @@ def fit(
     sumstats: Files,
     out: Out,
     annot: Path | None = None,
-    model: Literal["constant", "linear", "mlp"] = "mlp",
+    tracks: Path | None = None,
+    chain: Path | None = None,
+    model: Literal["constant", "linear", "mlp", "enformer"] = "mlp",
     link: Literal["softplus", "exp"] = "softplus",
     hidden: Widths = (64, 64),
+    window: int = 256,
+    width: int = 384,
+    depth: int = 2,
+    heads: int = 4,
+    downsamples: int = 4,
+    dropout: float = 0.0,
+    norm: Literal["running", "batch", "frozen", "layer"] = "running",
+    network_precision: Literal["float32", "bfloat16"] = "float32",
+    variants_per_pass: int = 512,
+    checkpointing: Annotated[bool, Parameter(negative=())] = False,
+    compile: Annotated[bool, Parameter(negative=())] = False,
+    devices: int = 1,
     holdout_chrom: Names = (),
     holdout_fraction: float = 0.0,
     validation_chrom: Names = (),
@@ -44,7 +61,7 @@ def fit(
     learning_rate_scalars: float = 2e-4,
     weight_decay: float = 0.01,
     warmup_steps: int = 100,
-    windows_per_step: int = 1,
+    windows_per_step: int | None = None,
     patience: int = 10,
     min_improvement: float = 0.1,
     check_every: int = 50,
@@ -59,15 +76,30 @@ def fit(
     windows) can be held out for `varfx prior evaluate`; of the rest a part decides when training stops.
 
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --holdout-chrom 20,21,22 --out RUN
+        varfx prior fit --panel P.ld.zarr --sumstats S.parquet --tracks T.tracks.zarr --model enformer --width 384 --out RUN
 
     Args:
         panel: The LD panel (`varfx ld build`).
         sumstats: Cleaned summary statistics (`varfx sumstats clean`); given several times, the traits share one network.
         out: The run's folder.
         annot: Annotations (`varfx annot build`); by default frequency, minor-allele frequency and LD score.
-        model: constant (no features), linear (the paper's generalised linear model), or mlp (a perceptron).
+        tracks: Signals along the genome (`varfx tracks build`): read base by base by enformer, averaged for linear and mlp.
+        chain: UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz).
+        model: constant (no features), linear (the paper's generalised linear model), mlp (a perceptron), or enformer.
         link: How a score multiplies the variance: softplus (robust) or exp (log-linear).
         hidden: Widths of the perceptron's hidden layers.
+        window: Bases around each variant that are read from the tracks.
+        width: Enformer's channels: 384 as the paper's smaller model, 768 as its larger.
+        depth: Its transformer layers.
+        heads: Its attention heads; the width must be a multiple of 6 times their number.
+        downsamples: Its stages that halve the window.
+        dropout: In its transformer.
+        norm: Its normalisation: running (the same for any cut into passes), batch (as published), frozen, or layer.
+        network_precision: Its convolutions and matrix products: float32, or bfloat16 for GPUs. The likelihood keeps its own.
+        variants_per_pass: Variants that go through it together: bounds the memory, not the result.
+        checkpointing: Keep less of a pass in memory, and compute it again.
+        compile: Compile it first, which takes minutes and pays in long fits on a GPU.
+        devices: Processes that train together, one per GPU, or on the CPU where there is none.
         holdout_chrom: Chromosomes held out for evaluation, e.g. 20,21,22.
         holdout_fraction: Share of the windows held out as one stretch, where no chromosomes are named.
         validation_chrom: Chromosomes that decide when to stop.
@@ -78,11 +110,11 @@ def fit(
         gradient_error: Relative error of a window's gradient that stochastic may have.
         precision: Of the likelihood.
         max_steps: Optimiser steps at most.
-        learning_rate: Of the network and the scale; by default 0.002 for constant and linear, 0.001 for mlp.
-        learning_rate_scalars: Of alpha and sigma2.
+        learning_rate: Of the network; by default 0.002 for constant and linear, 0.001 for mlp, 0.0001 for enformer.
+        learning_rate_scalars: Of alpha and sigma2, and for enformer of the scale.
         weight_decay: AdamW's decay of the network's weights.
         warmup_steps: Steps of linear warm-up.
-        windows_per_step: Windows whose gradients make one step.
+        windows_per_step: Windows whose gradients make one step, over all devices; by default one per device.
         patience: Checks without improvement before training stops.
         min_improvement: Nats on the validation windows that count as an improvement.
         check_every: Steps between two checks of the validation windows.
@@ -91,18 +123,32 @@ def fit(
         resume: Go on with an interrupted fit.
         overwrite: Replace a finished run.
     """
-    from varfx.models import ModelConfig
+    from varfx.models import ModelConfig, TrackEnformerConfig
     from varfx.prior import SplitConfig
     from varfx.prior import fit as fit_prior
     from varfx.training import TrainConfig
 
+    enformer = TrackEnformerConfig(
+        window=window,
+        width=width,
+        depth=depth,
+        heads=heads,
+        num_downsamples=downsamples,
+        dropout=dropout,
+        norm=norm,
+        precision=network_precision,
+        variants_per_pass=variants_per_pass,
+        checkpointing=checkpointing,
+    )
     with progress_bar() as progress:
         run = fit_prior(
             panel,
             sumstats,
             out,
             annotations=annot,
-            model=ModelConfig(kind=model, link=link, hidden=hidden),
+            tracks=tracks,
+            chain=chain,
+            model=ModelConfig(kind=model, link=link, hidden=hidden, enformer=enformer),
             training=TrainConfig(
                 objective=objective,
                 engine=engine,
@@ -113,7 +159,9 @@ def fit(
                 learning_rate_scalars=learning_rate_scalars,
                 weight_decay=weight_decay,
                 warmup_steps=warmup_steps,
-                windows_per_step=windows_per_step,
+                windows_per_step=windows_per_step or devices,
+                devices=devices,
+                compile=compile,
                 patience=patience,
                 min_improvement=min_improvement,
                 check_every=check_every,
@@ -163,9 +211,13 @@ def evaluate(
     panel: Path | None = None,
     sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
     annot: Path | None = None,
+    tracks: Path | None = None,
+    chain: Path | None = None,
     chrom: Names = (),
     exclude_chrom: Names = (),
     compare: Path | None = None,
+    truth: Path | None = None,
+    plot: Path | None = None,
     seed: int = 0,
     json: Path | None = None,
 ) -> None:
@@ -184,9 +236,13 @@ def evaluate(
         panel: Another panel than the run's; needed with --snpvar.
         sumstats: Other summary statistics than the run's, one per trait; needed with --snpvar.
         annot: Other annotations than the run's.
+        tracks: Another track store than the run's, with its tracks; their order does not matter.
+        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
         chrom: Score these chromosomes instead of the held-out windows.
         exclude_chrom: Leave out these chromosomes.
         compare: A second run, compared on the same windows.
+        truth: The truth.parquet of `varfx prior simulate`: adds the error of log f and its calibration.
+        plot: Draw the comparison with --truth to this PNG.
         seed: Of the bootstrap.
         json: Write all numbers to this file.
     """
@@ -196,11 +252,13 @@ def evaluate(
 
     if (run is None) == (snpvar is None):
         raise ConfigError("give either a RUN or --snpvar FILE, one of the two.")
+    if plot is not None and truth is None:
+        raise ConfigError("`plot` draws the comparison with a truth: give --truth too.")
     with progress_bar() as progress:
         if snpvar is not None:
-            if panel is None or not sumstats or len(sumstats) != 1 or compare is not None or annot is not None:
+            if panel is None or not sumstats or len(sumstats) != 1 or any((compare, annot, tracks, chain, truth)):
                 raise ConfigError(
-                    "`--snpvar` needs --panel and one --sumstats, and takes neither --compare nor --annot."
+                    "`--snpvar` needs --panel and one --sumstats, and takes no --compare, --truth, --annot, --tracks or --chain."
                 )
             result = evaluate_variances(
                 snpvar,
@@ -219,15 +277,20 @@ def evaluate(
                 panel=panel,
                 sumstats=sumstats,
                 annotations=annot,
+                tracks=tracks,
+                chain=chain,
                 chrom=chrom,
                 exclude_chrom=exclude_chrom,
                 compare_with=compare,
+                truth=truth,
                 seed=seed,
                 progress=progress,
             )
     if json is not None:
         files.write_json(json, result.to_dict())
     console.print(_gain_table(result.traits))
+    if truth is not None:
+        print_truth(result.traits, plot)
     for note in result.notes:
         console.print(f"note: {note}", soft_wrap=True)
 
@@ -262,6 +325,8 @@ def predict(
     out: Out,
     annot: Path | None = None,
     panel: Path | None = None,
+    tracks: Path | None = None,
+    chain: Path | None = None,
     format: Literal["parquet", "tsv", "snpvar"] | None = None,
 ) -> None:
     """Write the prior variance f of every variant.
@@ -276,12 +341,14 @@ def predict(
         out: The file; its ending decides the format: .parquet, .snpvar(.gz) (PolyFun's layout), else TSV (.gz).
         annot: Annotations of other variants, with the run's channels; by default those of the run's panel.
         panel: The run's panel, if it moved.
+        tracks: Another track store than the run's, with its tracks; their order does not matter.
+        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
         format: The format, whatever the ending.
     """
     from varfx.prior import predict as predict_prior
     from varfx.prior import write_prediction
 
-    table = predict_prior(run, annotations=annot, panel=panel)
+    table = predict_prior(run, annotations=annot, panel=panel, tracks=tracks, chain=chain)
     write_prediction(table, out, run=run, form=format)
     console.print(f"{out}: f of {table.height:,} variants", soft_wrap=True)
 
@@ -296,6 +363,8 @@ def weights(
     panel: Path | None = None,
     sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
     annot: Path | None = None,
+    tracks: Path | None = None,
+    chain: Path | None = None,
 ) -> None:
     """Write posterior-mean effects: the weights of a polygenic score.
 
@@ -311,11 +380,15 @@ def weights(
         panel: Another panel than the run's.
         sumstats: Other summary statistics than the run's, one per trait.
         annot: Other annotations than the run's.
+        tracks: Another track store than the run's, with its tracks; their order does not matter.
+        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
     """
     from varfx.prior import weights as posterior_weights
     from varfx.prior import write_weights
 
     with progress_bar() as progress:
-        table = posterior_weights(run, panel=panel, sumstats=sumstats, annotations=annot, progress=progress)
+        table = posterior_weights(
+            run, panel=panel, sumstats=sumstats, annotations=annot, tracks=tracks, chain=chain, progress=progress
+        )
     write_weights(table, out, run=run, form=format)
     console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)

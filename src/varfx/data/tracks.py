@@ -10,6 +10,7 @@ track has no array for a chromosome that its file says nothing about: there it h
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,12 +101,14 @@ class TrackStore:
         tracks: one row a track, in manifest order; columns of `TRACKS_SCHEMA`.
         arrays: one row a track and chromosome that holds data; columns of `ARRAYS_SCHEMA`.
         metadata: `build`, and provenance.
+        numbers: the number on disk of each of `tracks`; None where it is its row.
     """
 
     path: Path
     tracks: pl.DataFrame
     arrays: pl.DataFrame
     metadata: dict[str, Any]
+    numbers: tuple[int, ...] | None = None
 
     @property
     def build(self) -> str:
@@ -122,6 +125,33 @@ class TrackStore:
         """The length of each chromosome that any track has data on, in genome order."""
         present = set(self.arrays["chrom"])
         return {chrom: size for chrom, size in LENGTHS[self.build].items() if chrom in present}
+
+    def select(self, names: Sequence[str]) -> TrackStore:
+        """The same store with these tracks only, in this order.
+
+        Raises:
+            DataError: tracks that it does not have.
+        """
+        absent = [name for name in names if name not in self.names]
+        if absent:
+            raise DataError(
+                f"`{self.path}` lacks {len(absent)} of {len(names)} tracks, first `{absent[0]}`. It has "
+                f"{', '.join(self.names[:10])}{', ...' if len(self.names) > 10 else ''}."
+            )
+        rows = [self.names.index(name) for name in names]
+        position = pl.Series("track", rows, dtype=pl.Int64)
+        moved = pl.DataFrame({"track": position, "row": pl.Series(range(len(rows)), dtype=pl.Int64)})
+        arrays = self.arrays.join(moved, on="track", how="inner", maintain_order="left").with_columns(track="row")
+        return TrackStore(
+            path=self.path,
+            tracks=self.tracks[rows],
+            arrays=arrays.drop("row"),
+            metadata=self.metadata,
+            numbers=tuple(self._number(row) for row in rows),
+        )
+
+    def _number(self, row: int) -> int:
+        return row if self.numbers is None else self.numbers[row]
 
     def bytes_per_base(self) -> int:
         """Host memory per base of a block over all tracks."""
@@ -214,7 +244,7 @@ class TrackStore:
         line[max(0, last - start) :] = code.missing
         if last <= first:
             return
-        name = array_name(track, chrom)
+        name = array_name(self._number(track), chrom)
         try:
             if name not in self._opened:
                 files.check_array(self.path, self._files.get(name, {f"{name}/zarr.json": (0, "")}))

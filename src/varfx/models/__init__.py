@@ -4,5 +4,15 @@ from varfx.models.constant import Constant
 from varfx.models.linear import Linear
 from varfx.models.mlp import MLP
 from varfx.models.prior import ModelConfig, VariancePrior
+from varfx.models.track_enformer import TrackEnformer, TrackEnformerConfig, TrackFeatures
 
-__all__ = ["MLP", "Constant", "Linear", "ModelConfig", "VariancePrior"]
+__all__ = [
+    "MLP",
+    "Constant",
+    "Linear",
+    "ModelConfig",
+    "TrackEnformer",
+    "TrackEnformerConfig",
+    "TrackFeatures",
+    "VariancePrior",
+]

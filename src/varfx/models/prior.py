@@ -9,8 +9,8 @@ number per trait; N is the trait's reference sample size.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -20,8 +20,9 @@ from varfx.errors import ConfigError
 from varfx.models.constant import Constant
 from varfx.models.linear import Linear
 from varfx.models.mlp import MLP
+from varfx.models.track_enformer import TrackEnformer, TrackEnformerConfig, TrackFeatures
 
-Kind = Literal["constant", "linear", "mlp"]
+Kind = Literal["constant", "linear", "mlp", "enformer"]
 Link = Literal["softplus", "exp"]
 MIN_HETEROZYGOSITY = 1e-7  # of p (1 - p), so that alpha cannot send a wrong frequency of 0 to infinity
 MAX_LOG_VARIANCE = 60.0  # of log F: far above any effect, and B F B' still fits into float32
@@ -32,15 +33,18 @@ class ModelConfig:
     """Which network scores the variants."""
 
     kind: Kind = "mlp"
-    """constant: no features; linear: the paper's generalised linear model; mlp: a multi-layer perceptron."""
+    """constant: no features; linear: the paper's generalised linear model; mlp: a multi-layer perceptron; enformer: an
+    Enformer over base-resolution tracks."""
     link: Link = "softplus"
     """How a score becomes a factor of the variance: softplus (grows linearly; robust) or exp (log-linear)."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the perceptron's hidden layers."""
+    enformer: TrackEnformerConfig = field(default_factory=lambda: TrackEnformerConfig(width=384))
+    """The network over tracks; its `window` is also the stretch that linear and mlp see averages of."""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("constant", "linear", "mlp"):
-            raise ConfigError(f"`model` must be constant, linear or mlp, got {self.kind!r}.")
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"`model` must be constant, linear, mlp or enformer, got {self.kind!r}.")
         if self.link not in ("softplus", "exp"):
             raise ConfigError(f"`link` must be softplus or exp, got {self.link!r}.")
         if self.kind == "mlp" and not (self.hidden and all(size > 0 for size in self.hidden)):
@@ -48,13 +52,24 @@ class ModelConfig:
 
 
 class VariancePrior(nn.Module):
-    """The variance of each variant's effect on each trait, and each trait's residual variance."""
+    """The variance of each variant's effect on each trait, and each trait's residual variance.
 
-    def __init__(self, config: ModelConfig, num_features: int, num_traits: int, *, seed: int = 0) -> None:
+    Args:
+        config: which network.
+        num_features: per-variant features (an enformer's predictors).
+        num_traits: outputs.
+        num_tracks: channels that are read base by base; enformer only.
+        seed: of the first weights.
+    """
+
+    def __init__(
+        self, config: ModelConfig, num_features: int, num_traits: int, *, num_tracks: int = 0, seed: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         self.num_features = num_features
-        self.network = _network(config, num_features, num_traits, torch.Generator().manual_seed(seed))
+        self.num_tracks = num_tracks
+        self.network = _network(config, num_features, num_traits, num_tracks, torch.Generator().manual_seed(seed))
         self.scale = nn.Parameter(torch.zeros(num_traits))
         self.alpha = nn.Parameter(torch.zeros(num_traits))
         self.log_sigma2 = nn.Parameter(torch.zeros(num_traits))
@@ -69,16 +84,26 @@ class VariancePrior(nn.Module):
         return [float(value) for value in self.sigma2.detach()]
 
     def forward(
-        self, features: Float[Tensor, "variant feature"], heterozygosity: Float[Tensor, " variant"]
+        self, features: Float[Tensor, "variant feature"] | TrackFeatures, heterozygosity: Float[Tensor, " variant"]
     ) -> Float[Tensor, "variant trait"]:
-        """F = N f of each variant and trait.
+        """F = N f of each variant and trait, in the precision of `scale` (or of the network, if that is wider).
 
         Args:
-            features: standardised features.
+            features: standardised features; for an enformer tracks, with the features as their predictors.
             heterozygosity: `p (1 - p)` of each variant.
         """
-        log_F = self.log_base(heterozygosity) + log_link(self.network(features), self.config.link)
+        score = self.network(features)
+        score = score.to(torch.promote_types(score.dtype, self.scale.dtype))
+        log_F = self.log_base(heterozygosity) + log_link(score, self.config.link)
         return log_F.clamp_max(MAX_LOG_VARIANCE).exp()
+
+    def in_double(self) -> VariancePrior:
+        """The same prior, changed in place to float64; an enformer's network stays as it was trained."""
+        if self.config.kind != "enformer":
+            return self.double()
+        for parameter in (self.scale, self.alpha, self.log_sigma2):
+            parameter.data = parameter.data.double()
+        return self
 
     def log_base(self, heterozygosity: Float[Tensor, " variant"]) -> Float[Tensor, "variant trait"]:
         """Log of the part of F that needs no network: scale and frequency."""
@@ -95,7 +120,11 @@ def log_link(score: Tensor, link: Link) -> Tensor:
     return torch.where(shifted < -15, shifted, nn.functional.softplus(shifted.clamp_min(-15)).log())
 
 
-def _network(config: ModelConfig, num_features: int, num_traits: int, generator: torch.Generator) -> nn.Module:
+def _network(
+    config: ModelConfig, num_features: int, num_traits: int, num_tracks: int, generator: torch.Generator
+) -> nn.Module:
+    if num_tracks and config.kind != "enformer":
+        raise ConfigError(f"`num_tracks` is {num_tracks}, but only an enformer reads tracks base by base.")
     match config.kind:
         case "constant":
             return Constant(num_traits)
@@ -103,3 +132,5 @@ def _network(config: ModelConfig, num_features: int, num_traits: int, generator:
             return Linear(num_features, num_traits)
         case "mlp":
             return MLP(num_features, num_traits, config.hidden, generator)
+        case "enformer":
+            return TrackEnformer(config.enformer, num_tracks, num_features, num_traits, generator)

@@ -18,10 +18,12 @@ from varfx.data.sumstats import read_sumstats
 from varfx.data.variants import chrom_names
 from varfx.errors import ConfigError, DataError
 from varfx.ld import LDPanel, open_panel
-from varfx.prior.evaluate import WindowScores, compare, null_sigma2, score_windows, summarise
+from varfx.prior.evaluate import Observe, WindowScores, compare, null_sigma2, score_windows, summarise
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
 from varfx.prior.split import check_chroms
+from varfx.prior.track_inputs import TrackInputs, tracks_of_run
+from varfx.prior.truth import compare_with_truth
 from varfx.progress import Progress, silent
 from varfx.training.windows import PriorWindow, WindowData
 
@@ -54,9 +56,12 @@ def evaluate(
     panel: PathLike | None = None,
     sumstats: Sequence[PathLike] | None = None,
     annotations: PathLike | None = None,
+    tracks: PathLike | None = None,
+    chain: PathLike | None = None,
     chrom: Sequence[str] = (),
     exclude_chrom: Sequence[str] = (),
     compare_with: PathLike | None = None,
+    truth: PathLike | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -67,9 +72,12 @@ def evaluate(
         panel: by default the run's own; another must hold the same windows.
         sumstats: by default the run's own, one per trait, in the run's order.
         annotations: by default the run's own.
+        tracks: a track store with the run's tracks; by default the run's own.
+        chain: from the panel's build to the tracks'; by default the run's own, if it had one.
         chrom: score the windows of these chromosomes instead of the held-out ones.
         exclude_chrom: leave out windows of these chromosomes.
         compare_with: another run to compare on the same windows, panel and summary statistics.
+        truth: `truth.parquet` of `varfx prior simulate`: adds an entry `truth`, see `varfx.prior.truth`.
         seed: of the bootstrap.
         progress: told about each window.
 
@@ -87,17 +95,21 @@ def evaluate(
         raise ConfigError(
             f"`sumstats` must name one file for each of the run's {len(first.trait_names)} traits, got {len(files)}."
         )
-    scores, data = _score_run(first, reference, files, annotations, windows, progress)
+    signals = tracks_of_run(first.record.get("tracks"), tracks, chain)
+    sigma2 = first.model.sigma2_values()
+    against = None if truth is None else compare_with_truth(truth, reference, sigma2)
+    scores, data = _score_run(first, reference, files, annotations, signals, windows, progress, observe=against)
     if panel is None and sumstats is None:
         nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
     else:
         learned_from = set(first.record["split"]["train"])
         nulls = null_sigma2(data, [i for i, core in enumerate(reference.cores) if core.name in learned_from])
         notes.append("the null's sigma2 was refitted on the run's training windows of the given data")
-    sigma2 = first.model.sigma2_values()
     traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
     for entry, trait, fitted in zip(traits, data.traits, first.record["traits"], strict=True):
         entry["alpha"], entry["n_ref"] = fitted["alpha"], trait.n_ref
+        if against is not None:
+            entry["truth"] = against.summarise(trait.n_ref, seed=seed)
     if compare_with is not None:
         second = open_run(compare_with)
         if len(second.trait_names) != len(first.trait_names):
@@ -114,7 +126,9 @@ def evaluate(
             notes.append(
                 f"{compare_with} was fitted on {len(learned)} of the {len(windows)} windows, first {learned[0]}: the comparison favours it."
             )
-        other, _ = _score_run(second, reference, files, None, windows, progress)
+        other, _ = _score_run(
+            second, reference, files, None, tracks_of_run(second.record.get("tracks")), windows, progress
+        )
         for entry, difference in zip(traits, compare(scores, other, first.trait_names, seed=seed), strict=True):
             entry["compared_with"] = str(compare_with)
             entry |= {key: value for key, value in difference.items() if key != "name"}
@@ -193,8 +207,11 @@ def _score_run(
     panel: LDPanel,
     sumstats: Sequence[PathLike],
     annotations: PathLike | None,
+    tracks: TrackInputs | None,
     windows: Sequence[int],
     progress: Progress,
+    *,
+    observe: Observe | None = None,
 ) -> tuple[WindowScores, WindowData]:
     table = annotations or run.record["annotations"]
     data, _, _ = assemble(
@@ -204,8 +221,11 @@ def _score_run(
         kind=run.model.config.kind,
         standardiser=run.standardiser,
         dtype=torch.float64,
+        tracks=tracks,
     )
-    model = run.model.double()
+    model = run.model.in_double()
+    device = "cuda" if model.num_tracks and torch.cuda.is_available() else "cpu"
+    model.to(device)
     # The model gives F = N f for its own traits' N; other summary statistics may have another.
     ratio = torch.tensor(
         [trait.n_ref / fitted["n_ref"] for trait, fitted in zip(data.traits, run.record["traits"], strict=True)],
@@ -213,10 +233,11 @@ def _score_run(
     )
 
     def variance_of(window: PriorWindow) -> Tensor:
-        F: Tensor = model(window.features, window.heterozygosity)
-        return ratio * F
+        F: Tensor = model(window.features.to(device), window.heterozygosity.to(device))
+        return ratio * F.cpu()
 
-    return score_windows(data, windows, variance_of, model.sigma2_values(), progress=progress), data
+    scores = score_windows(data, windows, variance_of, model.sigma2_values(), observe=observe, progress=progress)
+    return scores, data
 
 
 def _windows_of(

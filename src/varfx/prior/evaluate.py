@@ -24,6 +24,7 @@ from varfx.training.windows import PriorWindow, WindowData, in_background
 
 PathLike = str | os.PathLike[str]
 VarianceOf = Callable[[PriorWindow], Float[Tensor, "variant trait"]]
+Observe = Callable[[PriorWindow, Float[Tensor, "variant trait"]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,7 @@ def score_windows(
     variance_of: VarianceOf,
     sigma2: Sequence[float],
     *,
+    observe: Observe | None = None,
     progress: Progress = silent,
 ) -> WindowScores:
     """Scores windows under a prior, in float64.
@@ -66,12 +68,15 @@ def score_windows(
         windows: numbers of the panel's windows.
         variance_of: F = n_ref f of a window's variants and each trait.
         sigma2: residual variance per trait.
+        observe: sees each window and its F.
         progress: told about each window.
     """
     shape = (len(windows), len(data.traits))
     log_p, squares, rank, observed = (np.zeros(shape) for _ in range(4))
     for row, window in enumerate(in_background(data, windows)):
         F = variance_of(window).double()
+        if observe is not None:
+            observe(window, F)
         for column, trait in enumerate(window.traits):
             observed[row, column] = window.num_observed[column]
             if trait is None:
@@ -86,7 +91,7 @@ def score_windows(
 def null_sigma2(data: WindowData, windows: Sequence[int]) -> list[float]:
     """sigma2 of the null model f = 0, refitted on the given windows: the mean square of the whitened associations."""
     totals = np.zeros((len(data.traits), 2))
-    for window in in_background(data, windows):
+    for window in in_background(data, windows, tracks=False):
         for number, trait in enumerate(window.traits):
             if trait is not None:
                 totals[number] += float(trait.w.double().square().sum()), trait.num_terms

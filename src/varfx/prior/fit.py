@@ -19,6 +19,7 @@ from varfx.prior.evaluate import null_sigma2
 from varfx.prior.inputs import assemble
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
 from varfx.prior.split import Split, SplitConfig, split_windows
+from varfx.prior.track_inputs import tracks_for_fit
 from varfx.progress import Progress, silent
 from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, train
 
@@ -33,6 +34,8 @@ def fit(
     out: PathLike,
     *,
     annotations: PathLike | None = None,
+    tracks: PathLike | None = None,
+    chain: PathLike | None = None,
     model: ModelConfig | None = None,
     training: TrainConfig | None = None,
     split: SplitConfig | None = None,
@@ -47,6 +50,8 @@ def fit(
         sumstats: one file a trait; several share one network with an output each.
         out: the run's folder.
         annotations: channels of the panel's variants; by default frequency, minor-allele frequency and LD score.
+        tracks: a track store: read base by base by an enformer, as window averages by linear and mlp.
+        chain: a chain file from the panel's genome build to the tracks', where they differ.
         model: which network.
         training: steps and learning rates.
         split: what is held out.
@@ -70,21 +75,38 @@ def fit(
                 "`varfx sumstats clean --trait`."
             )
     channels = None if annotations is None else read_annotations(annotations)
+    signals = tracks_for_fit(tracks, chain, kind=model.kind, window=model.enformer.window)
     config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
     inputs = {"panel": panel, **{f"sumstats.{i}": path for i, path in enumerate(sumstats)}}
-    if annotations is not None:
-        inputs["annotations"] = annotations
+    inputs |= {
+        name: path
+        for name, path in (("annotations", annotations), ("tracks", tracks), ("chain", chain))
+        if path is not None
+    }
     provenance = files.provenance(config, inputs)
     folder = Path(out)
     check_out(folder, resume=resume, overwrite=overwrite)
     data, standardiser, ledgers = assemble(
-        reference, associations, channels, kind=model.kind, scratch=folder / "scratch"
+        reference,
+        associations,
+        channels,
+        kind=model.kind,
+        scratch=folder / "scratch",
+        tracks=signals,
+        processes=training.devices,
     )
     parts = split_windows(reference.windows, split, flank=reference.flank)
     parts = _with_data(parts, reference, data)
+    if data.tracks is not None:
+        used = sorted(parts.train + parts.validation + parts.holdout)
+        data.tracks.require([reference.rows(i)[1] for i in used], [reference.cores[i].name for i in used])
     _begin(folder, provenance, resume=resume)
     prior = VariancePrior(
-        model, 0 if standardiser is None else len(standardiser.feature_names), len(data.traits), seed=training.seed
+        model,
+        0 if standardiser is None else len(standardiser.feature_names),
+        len(data.traits),
+        num_tracks=0 if signals is None else signals.num_channels,
+        seed=training.seed,
     )
     guesses = prepare_objective(data, parts.train, training.objective)
     checkpoints = folder / CHECKPOINTS
@@ -122,6 +144,7 @@ def fit(
         "panel": str(Path(panel).resolve()),
         "sumstats": [str(Path(path).resolve()) for path in sumstats],
         "annotations": None if annotations is None else str(Path(annotations).resolve()),
+        "tracks": None if signals is None else signals.to_record(),
         "config": config,
         "objective": training.objective,
         "ballpark_h2": guesses,

@@ -19,8 +19,12 @@ from varfx.data import files
 from varfx.data.annotations import Annotations, Standardiser, build_annotations
 from varfx.data.harmonise import harmonise
 from varfx.data.sumstats import SumStats
+from varfx.errors import DataError
 from varfx.ld import LDPanel
+from varfx.prior.track_inputs import TrackInputs
 from varfx.training import TraitData, WindowData
+from varfx.training.panel_tracks import PanelTracks
+from varfx.training.track_average import average_tracks
 
 logger = logging.getLogger(__name__)
 
@@ -89,15 +93,30 @@ def heterozygosity(variants: pl.DataFrame) -> Float[ndarray, " variant"]:
 
 
 def raw_features(
-    variants: pl.DataFrame, annotations: Annotations | None
+    variants: pl.DataFrame, annotations: Annotations | None, tracks: TrackInputs | None = None
 ) -> tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
-    """Names, values and missingness of the channels on the panel's rows.
+    """Names, values and missingness of the channels on the variants' rows.
 
-    Without annotations the channels are what the panel itself knows: frequency, minor-allele frequency, LD score.
+    Without annotations the channels are what the panel itself knows: frequency, minor-allele frequency, LD score. Tracks
+    that are read as averages are channels too.
+
+    Raises:
+        DataError: variants without annotations, or a track and an annotation of one name.
     """
     table = annotations if annotations is not None else build_annotations(variants)
     values, missing = table.select(variants)
-    return tuple(table.channels), values, missing
+    names = tuple(table.channels)
+    if tracks is None or tracks.read_as == "bases":
+        return names, values, missing
+    twice = [name for name in tracks.store.names if name in names]
+    if twice:
+        raise DataError(
+            f"{len(twice)} tracks have the name of an annotation, first `{twice[0]}`. Rename them in the tracks' manifest, or leave "
+            "that annotation out."
+        )
+    averages = average_tracks(tracks.store, variants, width=tracks.window, chain=tracks.chain)
+    more = averages.table.select(pl.col(averages.channels).fill_null(np.nan)).to_numpy()
+    return names + tuple(averages.channels), np.hstack([values, more]), np.hstack([missing, np.isnan(more)])
 
 
 def assemble(
@@ -109,6 +128,8 @@ def assemble(
     standardiser: Standardiser | None = None,
     dtype: torch.dtype = torch.float32,
     scratch: Path | None = None,
+    tracks: TrackInputs | None = None,
+    processes: int = 1,
 ) -> tuple[WindowData, Standardiser | None, list[dict[str, Any]]]:
     """The windows with traits and features, the features' standardiser, and each trait's ledger.
 
@@ -120,12 +141,14 @@ def assemble(
         standardiser: that of an earlier fit; by default fitted here, over the panel.
         dtype: precision of the windows.
         scratch: see `WindowData`.
+        tracks: read base by base, or as averages that join the annotations.
+        processes: how many share this machine's memory.
     """
     aligned = [align_trait(each, panel) for each in associations]
     variants = panel_variants(panel, aligned)
     features: ndarray = np.zeros((variants.height, 0), dtype=np.float32)
     if kind != "constant":
-        names, values, missing = raw_features(variants, annotations)
+        names, values, missing = raw_features(variants, annotations, tracks)
         standardiser = standardiser or Standardiser.fit(names, values, missing)
         features = standardiser.apply(names, values, missing)
     data = WindowData(
@@ -134,8 +157,11 @@ def assemble(
         features,
         heterozygosity(variants),
         dtype=dtype,
-        cache_bytes=psutil.virtual_memory().available // 3,
+        cache_bytes=psutil.virtual_memory().available // (3 * processes),
         scratch=scratch,
         exact_ld=all(simulated_on(each, panel) for each in associations),
+        tracks=None
+        if tracks is None or tracks.read_as == "averages"
+        else PanelTracks(tracks.store, panel.variants, width=tracks.window, chain=tracks.chain),
     )
     return data, standardiser, [trait.ledger for trait in aligned]

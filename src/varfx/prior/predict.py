@@ -15,27 +15,40 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.data import files
-from varfx.data.annotations import Annotations, build_annotations, read_annotations
+from varfx.data.annotations import Annotations, read_annotations
 from varfx.data.snpvar import PREDICTION_KIND
 from varfx.data.sumstats import read_sumstats
 from varfx.data.variants import identifier
 from varfx.errors import ConfigError
 from varfx.ld import open_panel
-from varfx.prior.inputs import align_trait, heterozygosity, panel_variants
+from varfx.models import VariancePrior
+from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features
 from varfx.prior.run import Run, open_run
+from varfx.prior.track_inputs import TrackInputs, tracks_of_run
+from varfx.training.gather import TrackGather
+from varfx.training.track_places import place
 
 PathLike = str | os.PathLike[str]
 Format = Literal["parquet", "tsv", "snpvar"]
 CHUNK = 2**16  # variants per pass of the network
 
 
-def predict(run: PathLike, *, annotations: PathLike | None = None, panel: PathLike | None = None) -> pl.DataFrame:
+def predict(
+    run: PathLike,
+    *,
+    annotations: PathLike | None = None,
+    panel: PathLike | None = None,
+    tracks: PathLike | None = None,
+    chain: PathLike | None = None,
+) -> pl.DataFrame:
     """f of each variant: the variance of its effect on standardised genotypes.
 
     Args:
         run: the run.
         annotations: variants and channels; by default those of the run's panel.
         panel: the panel, if it moved since the fit.
+        tracks: a track store with the run's tracks; by default the run's own.
+        chain: from the variants' build to the tracks'; by default the run's own, if it had one.
 
     Returns:
         `chrom, position, variant_id, effect_allele, other_allele, eaf, f`; with several traits `f.NAME` for each.
@@ -58,30 +71,59 @@ def predict(run: PathLike, *, annotations: PathLike | None = None, panel: PathLi
         assert table is not None
         eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
         variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
-    f = variances(fitted, variants, table)
+    f = variances(fitted, variants, table, tracks_of_run(fitted.record.get("tracks"), tracks, chain))
     names = ["f"] if f.shape[1] == 1 else [f"f.{name}" for name in fitted.trait_names]
     identifiers = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     return identifiers.with_columns(pl.Series(name, f[:, i]) for i, name in enumerate(names))
 
 
 @torch.no_grad()
-def variances(run: Run, variants: pl.DataFrame, annotations: Annotations | None) -> Float[ndarray, "variant trait"]:
+def variances(
+    run: Run, variants: pl.DataFrame, annotations: Annotations | None, tracks: TrackInputs | None = None
+) -> Float[ndarray, "variant trait"]:
     """f of each of the variants and each trait, in float64.
 
     Args:
         run: the fitted prior.
         variants: columns of `varfx.data.variants.SCHEMA`, and `ld_score` where there are no annotations.
         annotations: their channels; None for frequency, minor-allele frequency and LD score alone.
+        tracks: the run's tracks, if it has any.
     """
     features = np.zeros((variants.height, 0), dtype=np.float32)
     if run.standardiser is not None:
-        table = annotations if annotations is not None else build_annotations(variants)
-        features = run.standardiser.apply(table.channels, *table.select(variants))
-    model = run.model.double()
-    x, p = torch.from_numpy(features).double(), torch.from_numpy(heterozygosity(variants))
-    F: Tensor = torch.cat([model(x[i : i + CHUNK], p[i : i + CHUNK]) for i in range(0, max(1, len(p)), CHUNK)])
+        features = run.standardiser.apply(*raw_features(variants, annotations, tracks))
+    model = run.model.in_double()
+    p = torch.from_numpy(heterozygosity(variants))
+    if tracks is not None and tracks.read_as == "bases":
+        F = _along_tracks(model, torch.from_numpy(features), p, variants, tracks)
+    else:
+        x = torch.from_numpy(features).double()
+        F = torch.cat([model(x[i : i + CHUNK], p[i : i + CHUNK]) for i in range(0, max(1, len(p)), CHUNK)])
     n_ref = np.array([trait["n_ref"] for trait in run.record["traits"]])
     return np.asarray(F.numpy() / n_ref)
+
+
+def _along_tracks(
+    model: VariancePrior, features: Tensor, p: Tensor, variants: pl.DataFrame, tracks: TrackInputs
+) -> Float[Tensor, "variant trait"]:
+    """F of variants from the signals around them, a stretch of the genome at a time, on a GPU where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    places = place(tracks.store, variants, tracks.chain)
+    gather = TrackGather(tracks.store, width=tracks.window, device=device, mask_channels=True)
+    nowhere = np.flatnonzero(~places.placed)
+    model.to(device)
+    F = torch.empty(len(p), len(model.scale), dtype=torch.float64)
+    stretches = [*places.stretches(), *((None, nowhere[i : i + CHUNK]) for i in range(0, nowhere.size, CHUNK))]
+    for chrom, rows in stretches:
+        position, predictors = places.position[rows], features[rows]
+        window = (
+            gather.load_near(places.chrom[rows], position, predictors=predictors)
+            if chrom is None
+            else gather.load(chrom, position, predictors=predictors)
+        )
+        F[rows] = model(window, p[rows].to(device)).double().cpu()
+    model.cpu()
+    return F
 
 
 def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Format | None = None) -> None:

@@ -12,7 +12,7 @@ import safetensors.torch
 from varfx.data import files
 from varfx.data.annotations import Standardiser
 from varfx.errors import StoreError
-from varfx.models import ModelConfig, VariancePrior
+from varfx.models import ModelConfig, TrackEnformerConfig, VariancePrior
 
 RECORD = "run.json"
 WEIGHTS = "model.safetensors"
@@ -29,7 +29,7 @@ class Run:
         model: with its trained weights, in float32 on the CPU.
         standardiser: how the model's features are made from named channels; None for the constant model.
         record: everything else, JSON-able: `traits` (name, n_ref, sigma2, sigma2_null, alpha), `split` (names of windows),
-            `panel`, `sumstats`, `annotations` (paths), `config`, `outcome`, `provenance`.
+            `panel`, `sumstats`, `annotations` (paths), `tracks` (path, build, window; name, mean and sd of each), `config`, `outcome`, `provenance`.
     """
 
     path: Path
@@ -51,7 +51,12 @@ def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | Non
     record = {
         "format_version": files.FORMAT_VERSION,
         **record,
-        "model": {**asdict(model.config), "hidden": list(model.config.hidden), "num_features": model.num_features},
+        "model": {
+            **asdict(model.config),
+            "hidden": list(model.config.hidden),
+            "num_features": model.num_features,
+            "num_tracks": model.num_tracks,
+        },
         "features": None if standardiser is None else standardiser.to_dict(),
     }
     files.write_json(path / RECORD, record)
@@ -77,9 +82,10 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     files.check_directory(root)
     record = files.read_json(root / RECORD)
     settings = dict(record["model"])
-    num_features = settings.pop("num_features")
-    config = ModelConfig(**{**settings, "hidden": tuple(settings["hidden"])})
-    model = VariancePrior(config, num_features, len(record["traits"]))
+    num_features, num_tracks = settings.pop("num_features"), settings.pop("num_tracks", 0)
+    enformer = TrackEnformerConfig(**settings.pop("enformer", {}))  # older runs have none
+    config = ModelConfig(**{**settings, "hidden": tuple(settings["hidden"])}, enformer=enformer)
+    model = VariancePrior(config, num_features, len(record["traits"]), num_tracks=num_tracks)
     model.load_state_dict(safetensors.torch.load_file(root / WEIGHTS))
     model.eval()
     features = record["features"]

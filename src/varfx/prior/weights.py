@@ -35,6 +35,7 @@ from varfx.ld.whiten import rewhiten
 from varfx.prior.inputs import align_trait, panel_variants
 from varfx.prior.predict import variances
 from varfx.prior.run import open_run
+from varfx.prior.track_inputs import tracks_of_run
 from varfx.progress import Progress, silent
 from varfx.training import TraitData
 
@@ -202,9 +203,11 @@ def weights(
     panel: PathLike | None = None,
     sumstats: Sequence[PathLike] | None = None,
     annotations: PathLike | None = None,
+    tracks: PathLike | None = None,
+    chain: PathLike | None = None,
     progress: Progress = silent,
 ) -> pl.DataFrame:
-    """Posterior-mean effects of a run's traits for every panel variant.
+    """Posterior-mean effects of a run's traits for every panel variant; all inputs are the run's own by default.
 
     Returns:
         `chrom, position, variant_id, effect_allele, other_allele, eaf`, and for each trait the effect per allele
@@ -224,7 +227,8 @@ def weights(
     traits = [align_trait(read_sumstats(path), reference) for path in paths]
     variants = panel_variants(reference, traits)
     table = annotations or fitted.record["annotations"]
-    f = variances(fitted, variants, None if table is None else read_annotations(table))
+    signals = tracks_of_run(fitted.record.get("tracks"), tracks, chain)
+    f = variances(fitted, variants, None if table is None else read_annotations(table), signals)
     eaf = variants["eaf"].cast(pl.Float64).to_numpy()
     spread = np.sqrt(2 * eaf * (1 - eaf))
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")

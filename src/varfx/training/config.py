@@ -32,15 +32,20 @@ class TrainConfig:
     max_steps: int = 5000
     """Optimiser steps at most; early stopping usually ends before."""
     learning_rate: float | None = None
-    """Of the network's weights: by default 0.002 for constant and linear, 0.001 for mlp."""
+    """Of the network's weights: by default 0.002 for constant and linear, 0.001 for mlp, 0.0001 for enformer. Except for
+    enformer, also of scale."""
     learning_rate_scalars: float = 2e-4
-    """Of scale, alpha and sigma2."""
+    """Of alpha and sigma2, and for enformer of scale."""
     weight_decay: float = 0.01
     """AdamW's decay of the network's weights; scale, alpha and sigma2 are not decayed."""
     warmup_steps: int = 100
     """Steps of linear warm-up."""
     windows_per_step: int = 1
-    """Windows whose gradients make one step."""
+    """Windows whose gradients make one step, over all devices; one is in memory at a time."""
+    devices: int = 1
+    """Processes that train together, each on its share of a step's windows: GPUs where there are any, else on the CPU."""
+    compile: bool = False
+    """Whether an enformer is compiled (`torch.compile`): slower to start, then faster. Results differ by rounding."""
     patience: int = 10
     """Checks of the validation windows without improvement before training stops."""
     min_improvement: float = 0.1
@@ -58,9 +63,14 @@ class TrainConfig:
         check_engine(self.engine)
         if self.precision not in get_args(Precision):
             raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
-        for name in ("max_steps", "windows_per_step", "patience", "check_every"):
+        for name in ("max_steps", "windows_per_step", "devices", "patience", "check_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        if self.windows_per_step % self.devices:
+            raise ConfigError(
+                f"`windows-per-step` must be a multiple of `devices` = {self.devices}, got {self.windows_per_step}: each "
+                "takes the same number."
+            )
         for name in ("gradient_error", "learning_rate", "learning_rate_scalars", "max_gradient_norm"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

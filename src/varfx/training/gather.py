@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -67,6 +68,20 @@ class TrackWindow:
     width: int
     dtype: torch.dtype
     predictors: Float[Tensor, "variant predictor"] = field(repr=False)
+
+    def to(self, device: torch.device | str) -> TrackWindow:
+        """The same window on another device."""
+        moved: dict[str, Any] = {
+            entry.name: value.to(device, non_blocking=True)
+            for entry in fields(self)
+            if isinstance(value := getattr(self, entry.name), Tensor)
+        }
+        return replace(self, **moved)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the stretch of tracks takes."""
+        return self.codes.nbytes + self.halves.nbytes
 
     @property
     def num_variants(self) -> int:
@@ -160,6 +175,7 @@ class TrackGather:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         mask_channels: bool = False,
+        pinned: bool | None = None,
     ) -> None:
         """Sets up; nothing is read yet.
 
@@ -169,6 +185,7 @@ class TrackGather:
             device: where windows are kept and cut.
             dtype: of the gathered values.
             mask_channels: whether each track that masks its missing bases gets a channel that is 1 on these.
+            pinned: whether blocks are read into page-locked memory; by default where `device` is a GPU.
 
         Raises:
             ConfigError: `width` is not positive.
@@ -176,6 +193,7 @@ class TrackGather:
         if width < 1:
             raise ConfigError(f"`width` must be at least 1 base, got {width}.")
         self.store, self.width, self.device, self.dtype = store, width, torch.device(device), dtype
+        self._pinned = self.device.type == "cuda" if pinned is None else pinned
         masked = (
             np.flatnonzero(store.tracks["missing"].to_numpy() == "mask") if mask_channels else np.zeros(0, np.int64)
         )
@@ -215,7 +233,7 @@ class TrackGather:
         host = torch.empty(
             (int((self.store.tracks["store"] == "uint8").sum()), end - start),
             dtype=torch.uint8,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=self._pinned,
         )
         block = self.store.block(chrom, start, end, out=host.numpy())
         if predictors is None:

@@ -14,6 +14,9 @@ from varfx.ld.whiten import WhitenedWindow
 from varfx.likelihood import Engine, evaluate
 from varfx.likelihood.cost_model import CostModel, calibrated
 from varfx.models import VariancePrior
+from varfx.models.channel_norm import fold_statistics
+from varfx.models.prior import Kind
+from varfx.training import ranks
 from varfx.training.config import TrainConfig
 from varfx.training.order import Batches, probe_generator, window_order
 from varfx.training.score import Likelihood, total_score
@@ -21,6 +24,7 @@ from varfx.training.windows import PriorWindow, WindowData, in_background
 
 WATCH = "watch"  # the callback's part of a checkpoint
 COSTS = "costs"  # the engines' predicted times, likewise: a resumed fit must choose as it did before
+LEARNING_RATES: dict[Kind, float] = {"constant": 2e-3, "linear": 2e-3, "mlp": 1e-3, "enformer": 1e-4}  # the networks'
 
 
 class PriorModule(lightning.LightningModule):
@@ -48,23 +52,25 @@ class PriorModule(lightning.LightningModule):
             self.costs = CostModel.from_json(checkpoint["callbacks"][WATCH][COSTS])
         terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
         self.mean_terms = float(np.mean(terms[self.train_windows])) * sum(trait.replicates for trait in data.traits)
-        self.seen: tuple[float, int] = (0.0, 0)  # score and associations of the training windows since the last check
+        # Score and associations of the training windows since the last check, of this process.
+        self.seen: tuple[float, int] = (0.0, 0)
 
-    def training_step(self, batch: list[PriorWindow], batch_idx: int) -> Tensor:
-        """Minus the score of the windows, per association of an average window."""
-        loss = torch.zeros((), device=self.device)
-        probes = probe_generator(self.config.seed, self.first_step + batch_idx)
-        likelihood = self._likelihood(self.config.engine, probes)
-        for window in batch:
-            score, count = total_score(self.model, window, self.config.objective, likelihood)
-            self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
-            loss = loss - score / self.mean_terms
-        return loss / len(batch)
+    def training_step(self, batch: PriorWindow, batch_idx: int) -> Tensor:
+        """Minus the score of a window, per association of an average window."""
+        place = self.first_step * self.config.windows_per_step + batch_idx * ranks.world() + ranks.rank()
+        likelihood = self._likelihood(self.config.engine, probe_generator(self.config.seed, place))
+        score, count = total_score(self.model, batch, self.config.objective, likelihood)
+        self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
+        return -score / self.mean_terms
 
     def on_fit_start(self) -> None:
-        """Learns how long the engines take here, if that matters and no checkpoint knows."""
+        """Learns how long the engines take here, if that matters and no checkpoint knows; all processes go by the first's."""
         if self.config.objective == "likelihood" and self.config.engine == "auto" and self.costs is None:
-            self.costs = calibrated(self.config.dtype, self.device)
+            self.costs = self.trainer.strategy.broadcast(calibrated(self.config.dtype, self.device))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """After a step's last backward pass: what its windows showed enters the network's running statistics."""
+        fold_statistics(self.model.network, ranks.all_reduce if ranks.world() > 1 else None)
 
     def _likelihood(self, engine: Engine, probes: torch.Generator | None = None) -> Likelihood:
         """Log p by an engine, with the configured error and precision."""
@@ -85,36 +91,39 @@ class PriorModule(lightning.LightningModule):
         return log_p
 
     def train_dataloader(self) -> Batches:
-        """The windows of all steps that are left: what Lightning takes for one epoch."""
+        """This process's share of the windows of all steps that are left: what Lightning takes for one epoch."""
         size = self.config.windows_per_step
         first, end = self.first_step * size, self.config.max_steps * size
         order = window_order(self.train_windows, self.config.seed, first, end - first)
-        return Batches(self.data, order, size)
+        return Batches(self.data, order[ranks.rank() :: ranks.world()])
 
-    def transfer_batch_to_device(
-        self, batch: list[PriorWindow], device: torch.device, dataloader_idx: int
-    ) -> list[PriorWindow]:
-        """Moves each window."""
-        return batch if device.type == "cpu" else [window.to(device) for window in batch]
+    def transfer_batch_to_device(self, batch: PriorWindow, device: torch.device, dataloader_idx: int) -> PriorWindow:
+        """Moves a window."""
+        return batch if device.type == "cpu" else batch.to(device)
 
     @torch.no_grad()
     def validate(self) -> tuple[float, int]:
-        """The score of the validation windows (log p in nats), and the number of associations that it counts."""
+        """The score of the validation windows (log p in nats), and the number of associations that it counts.
+
+        Each process scores its share; the sums are the same in all of them.
+        """
         self.model.eval()
         total, counts = 0.0, 0
-        for window in in_background(self.data, self.validation_windows):
+        for window in in_background(self.data, self.validation_windows[ranks.rank() :: ranks.world()]):
             here = window if self.device.type == "cpu" else window.to(self.device)
             score, count = total_score(self.model, here, self.config.objective, self._likelihood("exact"))
             total, counts = total + float(score), counts + count
         self.model.train()
-        return total, counts
+        parts = ranks.gathered([total, counts], self.device)
+        return sum(part[0] for part in parts), int(sum(part[1] for part in parts))
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with linear warm-up, as at the checkpoint where there is one; network, scale, and the other scalars apart."""
-        default = 1e-3 if self.model.config.kind == "mlp" else 2e-3
-        rate = self.config.learning_rate or default
+        kind = self.model.config.kind
+        rate = self.config.learning_rate or LEARNING_RATES[kind]
+        scale_rate = self.config.learning_rate_scalars if kind == "enformer" else rate
         groups: list[dict[str, Any]] = [
-            {"params": [self.model.scale], "lr": rate, "weight_decay": 0.0},
+            {"params": [self.model.scale], "lr": scale_rate, "weight_decay": 0.0},
             {
                 "params": [self.model.alpha, self.model.log_sigma2],
                 "lr": self.config.learning_rate_scalars,

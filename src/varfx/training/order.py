@@ -1,4 +1,4 @@
-"""The order in which windows are met, and the random numbers of a step: both follow from the seed and the place alone."""
+"""The order in which windows are met, and the random numbers of each: both follow from the seed and the place alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ import torch
 from varfx.training.windows import PriorWindow, WindowData, in_background
 
 
-def probe_generator(seed: int, step: int) -> torch.Generator:
-    """The source of a step's random probes, on the CPU: the same on every device and after a resume."""
-    state = np.random.SeedSequence([seed % 2**32, step]).generate_state(1, np.uint64)
+def probe_generator(seed: int, place: int) -> torch.Generator:
+    """The source of a window's random probes, on the CPU: the same on every device, in any process, and after a resume.
+
+    Args:
+        seed: of the fit.
+        place: of the window in the order of all that are met.
+    """
+    state = np.random.SeedSequence([seed % 2**32, place]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> 1))
 
 
@@ -32,19 +37,13 @@ def window_order(windows: Sequence[int], seed: int, first: int, count: int) -> l
 
 @dataclass(frozen=True)
 class Batches:
-    """Lists of windows, each read while the one before is computed."""
+    """Windows in order, each read while the one before is computed."""
 
     data: WindowData
     order: list[int]
-    size: int
 
     def __len__(self) -> int:
-        return len(self.order) // self.size
+        return len(self.order)
 
-    def __iter__(self) -> Iterator[list[PriorWindow]]:
-        batch = []
-        for window in in_background(self.data, self.order):
-            batch.append(window)
-            if len(batch) == self.size:
-                yield batch
-                batch = []
+    def __iter__(self) -> Iterator[PriorWindow]:
+        return in_background(self.data, self.order)

@@ -84,7 +84,7 @@ def _objective(
     total = torch.zeros((), dtype=torch.float64)
     count = 0
     for index in windows:
-        window: PriorWindow = data[index]
+        window: PriorWindow = data.plain(index)
         whitened = window.traits[trait]
         if whitened is None:
             continue

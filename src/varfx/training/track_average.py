@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int64
-from numpy import ndarray
 
 from varfx.data.annotation_table import KEY_SCHEMA, Annotations
 from varfx.data.liftover import ChainFile
 from varfx.data.tracks import TrackStore
 from varfx.errors import DataError
-from varfx.training.gather import MAX_BASES, TrackGather
-
-logger = logging.getLogger(__name__)
-STRETCH = MAX_BASES // 4
+from varfx.training.gather import TrackGather
+from varfx.training.track_places import place
 
 
 def average_tracks(
@@ -45,18 +39,11 @@ def average_tracks(
         DataError: the chain leads elsewhere, positions outside their chromosome, or no variant on the store's
             chromosomes.
     """
-    chrom, position = variants["chrom"], variants["position"].to_numpy()
-    if chain is not None:
-        chain.require_target(store.build)
-        lifted = chain.lift(variants)
-        chrom, position = lifted.chrom, lifted.position
-        logger.info("%d of %d variants have no place in %s", int((~lifted.mapped).sum()), position.size, store.build)
-    absent = int((~chrom.is_in(list(store.lengths)) & chrom.is_not_null()).sum())
-    if absent:
-        logger.warning("%d of %d variants are on chromosomes that no track has: missing", absent, position.size)
+    places = place(store, variants, chain)
+    position = places.position
     gather = TrackGather(store, width=width)
     values = np.full((position.size, len(store.names)), np.nan)
-    for name, rows in _stretches(chrom, position, store):
+    for name, rows in places.stretches():
         standardised, known = (part.numpy() for part in gather.load(name, position[rows]).average())
         with np.errstate(invalid="ignore", divide="ignore"):
             values[rows] = np.where(known > 0, gather.mean + gather.sd * standardised / known, np.nan)
@@ -70,14 +57,3 @@ def average_tracks(
         for track, column in zip(store.names, values.T, strict=True)
     ]
     return Annotations(table=variants.select(list(KEY_SCHEMA)).with_columns(channels), metadata=metadata or {})
-
-
-def _stretches(
-    chrom: pl.Series, position: Int64[ndarray, " variant"], store: TrackStore
-) -> Iterator[tuple[str, Int64[ndarray, " row"]]]:
-    """Rows of variants that lie close together, by chromosome of the store."""
-    for name in store.lengths:
-        rows = np.flatnonzero((chrom == name).fill_null(False).to_numpy())
-        rows = rows[np.argsort(position[rows], kind="stable")]
-        cuts = np.flatnonzero(np.diff(position[rows] // STRETCH)) + 1
-        yield from ((name, part) for part in np.split(rows, cuts) if part.size)

@@ -15,6 +15,7 @@ from torch import Tensor
 from varfx.data import files
 from varfx.errors import DataError
 from varfx.progress import Progress
+from varfx.training import ranks
 from varfx.training.config import TrainConfig
 from varfx.training.module import COSTS, WATCH, PriorModule
 from varfx.training.objective import UNITS, Objective
@@ -52,7 +53,7 @@ class Watch(lightning.Callback):
     best_value: float = -math.inf  # total nats on the validation windows
     hurdle: float = -math.inf  # what the next check must exceed so as not to be stale
     stale: int = 0
-    seen: tuple[float, int] = (0.0, 0)  # the module's, as of the last checkpoint
+    seen: list[list[float]] = field(default_factory=list)  # the modules' of all processes, as of the last checkpoint
     costs: dict[str, list[float]] = field(default_factory=dict)  # the module's; empty where the engine is fixed
 
     @property
@@ -72,31 +73,36 @@ class Watch(lightning.Callback):
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Checks the starting weights, unless a checkpoint has."""
-        module.seen = self.seen
+        if self.seen:
+            score, count = self.seen[ranks.rank()]
+            module.seen = (score, int(count))
         self.costs = {} if module.costs is None else module.costs.to_json()
         if not self.history:
             self._check(module)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Counts the step; checks and saves where one is due."""
+        """Counts the step, if it is complete; checks and saves where one is due."""
+        if (batch_idx + 1) % (self.config.windows_per_step // ranks.world()):
+            return
         self.step += 1
         last = self.step >= self.config.max_steps
         if last or self.step % self.config.check_every == 0:
             pass_steps = -(-len(module.train_windows) // self.config.windows_per_step)
             if last or self.step - self.history[-1].step >= pass_steps:
                 self._check(module)
-            self.seen = module.seen
+            self.seen = ranks.gathered(module.seen, module.device)
             trainer.save_checkpoint(self.folder / LAST)
             trainer.should_stop = self.done
         self.progress(self.step, self.config.max_steps, "steps")
 
     def _check(self, module: PriorModule) -> None:
-        nats, ranks = module.seen
+        parts = ranks.gathered(module.seen, module.device)
+        nats, count = sum(part[0] for part in parts), sum(part[1] for part in parts)
         module.seen = (0.0, 0)
         value, associations = module.validate()
         if not math.isfinite(value):
             raise DataError(DIVERGED)
-        train = nats / ranks if ranks else math.nan
+        train = nats / count if count else math.nan
         self.history.append(History(self.step, train, value / max(associations, 1)))
         if value > self.best_value:
             self.best_value, self.best_step = value, self.step
@@ -130,7 +136,7 @@ class Watch(lightning.Callback):
             float(state["hurdle"]),
             int(state["stale"]),
         )
-        self.seen = (float(state["seen"][0]), int(state["seen"][1]))
+        self.seen = [[float(value) for value in part] for part in state["seen"]]
 
 
 def write_history(path: Path, history: Sequence[History], objective: Objective) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from varfx.ld.squares import squared_correlations
 from varfx.ld.whiten import rewhiten
 from varfx.likelihood.chi2 import Chi2Window
 from varfx.likelihood.ldsr import paper_weights
+from varfx.training.gather import TrackWindow
+from varfx.training.panel_tracks import PanelTracks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +73,7 @@ class PriorWindow:
 
     Attributes:
         index: of the window in the panel.
-        features: of its panel variants.
+        features: of its panel variants; where there are tracks, these with the features as their predictors.
         heterozygosity: `p (1 - p)` of its panel variants.
         traits: the whitened associations of each trait; None where the GWAS has none in the core.
         num_observed: how many associations there are in the core, per trait.
@@ -79,7 +81,7 @@ class PriorWindow:
     """
 
     index: int
-    features: Float[Tensor, "variant feature"]
+    features: Float[Tensor, "variant feature"] | TrackWindow
     heterozygosity: Float[Tensor, " variant"]
     traits: tuple[WhitenedWindow | None, ...]
     num_observed: tuple[int, ...]
@@ -124,6 +126,7 @@ class WindowData:
         cache_bytes: int = 4 * 2**30,
         scratch: Path | None = None,
         exact_ld: bool = False,
+        tracks: PanelTracks | None = None,
     ) -> None:
         """Sets up; nothing is read yet.
 
@@ -137,6 +140,7 @@ class WindowData:
             scratch: a folder for what is computed once and does not fit into memory, made when needed; None computes it anew.
             exact_ld: the panel's LD is that of the traits' own people, or what they were simulated from, so that its squared
                 correlations are not corrected for sampling.
+            tracks: signals base by base around the panel's variants.
         """
         for name, rows in (("features", features.shape[0]), ("heterozygosity", heterozygosity.shape[0])):
             if rows != panel.variants.height:
@@ -149,6 +153,7 @@ class WindowData:
         self._cache_bytes = cache_bytes
         self._scratch = scratch
         self._exact_ld = exact_ld
+        self.tracks = tracks
         self._cache: dict[int, PriorWindow] = {}
         self._cached_bytes = 0
         self._ballpark_h2: tuple[float, ...] | None = None
@@ -165,6 +170,15 @@ class WindowData:
         self._cached_bytes = 0
 
     def __getitem__(self, index: int) -> PriorWindow:
+        plain = self.plain(index)
+        if self.tracks is None:
+            return plain
+        assert isinstance(plain.features, Tensor)
+        rows = self.panel.rows(index)[1]
+        return replace(plain, features=self.tracks.window(index, rows, plain.features, most_bases=self._most_bases))
+
+    def plain(self, index: int) -> PriorWindow:
+        """The window without its tracks, for who needs the associations alone."""
         if index in self._cache:
             return self._cache[index]
         window, size = self._load(index)
@@ -172,6 +186,15 @@ class WindowData:
             self._cache[index] = window
             self._cached_bytes += size
         return window
+
+    @cached_property
+    def _most_bases(self) -> int:
+        """Length of the longest window, flanks included."""
+        return max(core.end - core.start for core in self.panel.cores) + 2 * self.panel.flank
+
+    def __getstate__(self) -> dict[str, object]:
+        """For other processes: without what is kept in memory."""
+        return {**self.__dict__, "_cache": {}, "_cached_bytes": 0}
 
     def _load(self, index: int) -> tuple[PriorWindow, int]:
         stored = self.panel.window(index)
@@ -201,9 +224,10 @@ class WindowData:
             merge = left is not None and len(self.traits) == 1 and B.dtype == self._dtype
             whitened.append(window.merged(self._dtype) if merge else window)
         rows = torch.from_numpy(stored.panel_rows)
+        features = self._features[rows]
         loaded = PriorWindow(
             index=index,
-            features=self._features[rows],
+            features=features,
             heterozygosity=self._heterozygosity[rows],
             traits=tuple(whitened),
             num_observed=tuple(num_observed),
@@ -217,7 +241,7 @@ class WindowData:
             if tensor is not None
         }
         squares = next((trait.squares.nbytes for trait in loaded.chi2 if trait is not None), 0)
-        return loaded, sum(tensors.values()) + loaded.features.nbytes + squares
+        return loaded, sum(tensors.values()) + features.nbytes + squares
 
     def _chi2(self, stored: PanelWindow) -> tuple[Chi2Window | None, ...]:
         """One entry a trait, all with the same squares; nothing unless `carry_chi2` asked for it."""
@@ -262,12 +286,19 @@ class WindowData:
         return w, left
 
 
-def in_background(data: WindowData, order: Sequence[int]) -> Iterator[PriorWindow]:
-    """The windows in the given order; the next one is read while the caller works on this one."""
+def in_background(data: WindowData, order: Sequence[int], *, tracks: bool = True) -> Iterator[PriorWindow]:
+    """The windows in the given order; the next one is read while the caller works on this one.
+
+    Args:
+        data: the windows.
+        order: their numbers.
+        tracks: whether their tracks are needed.
+    """
+    load = data.__getitem__ if tracks else data.plain
     with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(data.__getitem__, index) for index in order[:1]]
+        coming = [pool.submit(load, index) for index in order[:1]]
         for position in range(len(order)):
             window = coming.pop().result()
             if position + 1 < len(order):
-                coming.append(pool.submit(data.__getitem__, order[position + 1]))
+                coming.append(pool.submit(load, order[position + 1]))
             yield window
