@@ -101,6 +101,13 @@ TRACKS, WIDTH = 2, 16
 TRACK_NAMES = Channels(features=("cadd",), tracks=("DNase", "H3K4me1"))
 
 
+class HostTracks(DenseTracks):
+    """Tracks that stay where they are."""
+
+    def to(self, device: torch.device | str) -> HostTracks:
+        return self
+
+
 class WithTracks:
     """Windows whose features are tracks, as `WindowData` gives them."""
 
@@ -110,7 +117,7 @@ class WithTracks:
 
     def __getitem__(self, index: int) -> PriorWindow:
         rows = torch.from_numpy(self.panel.rows(index)[1])
-        dense = DenseTracks(self._tracks[rows], self._predictors[rows])
+        dense = HostTracks(self._tracks[rows], self._predictors[rows])
         plain = self._data[index]
         return PriorWindow(
             index=index,

@@ -11,12 +11,14 @@ from rich.table import Table
 
 from varfx.cli.console import Names, Widths, console, progress_bar
 from varfx.cli.ldsc import ldsc
+from varfx.cli.prior_explain import explain
 from varfx.cli.prior_simulate import simulate
 from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
 
 app = cyclopts.App(name="prior", help="Variance priors: fit, evaluate, predict, and use them.")
 app.command(ldsc)
+app.command(explain)
 app.command(simulate)
 
 Out = Annotated[Path, Parameter(alias="-o")]

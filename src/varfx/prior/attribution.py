@@ -90,13 +90,13 @@ def attribute_variants(
     gathered = _Gathered(channels, detail)
     log_n = math.log(data.traits[trait].n_ref)
     for index, inside, local in windows_of(data.panel, rows):
-        window = data[index]
+        window = data[index].to(prior.scale.device)
         for start in range(0, inside.size, config.variants_per_pass):
             some = slice(start, start + config.variants_per_pass)
-            here = torch.from_numpy(local[some])
+            here = torch.from_numpy(local[some]).to(prior.scale.device)
             found = attribute(prior, window.features, here, trait=trait, config=config)
             base = prior.log_base(window.heterozygosity[here])[:, trait].detach().double()
-            gathered.add(inside[some], (base + found.value.double() - log_n).numpy(), found)
+            gathered.add(inside[some], (base + found.value.double() - log_n).cpu().numpy(), found)
             progress(gathered.count, rows.size, "variants explained")
     return gathered.tables(data.panel.variants)
 

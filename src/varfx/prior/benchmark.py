@@ -89,7 +89,7 @@ def evaluate(
     first = open_run(run)
     reference = open_panel(panel or first.record["panel"])
     check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
-    windows, notes = _windows_of(first, reference, chrom, exclude_chrom)
+    windows, notes = windows_to_score(first, reference, chrom, exclude_chrom)
     files = list(sumstats or first.record["sumstats"])
     if len(files) != len(first.trait_names):
         raise ConfigError(
@@ -240,10 +240,10 @@ def _score_run(
     return scores, data
 
 
-def _windows_of(
+def windows_to_score(
     run: Run, panel: LDPanel, chrom: Sequence[str], exclude_chrom: Sequence[str]
 ) -> tuple[list[int], list[str]]:
-    """The windows to score, and what to note about them."""
+    """The windows of a run to score, its held-out ones by default, and what to note about them."""
     split = run.record["split"]
     names = [core.name for core in panel.cores]
     unknown = sorted({name for part in split.values() for name in part} - set(names))

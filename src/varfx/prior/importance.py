@@ -134,6 +134,7 @@ def permutation_importance(
     scope: Scope = "window",
     repeats: int = 5,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> Importance:
     """How much held-out log p falls when each group's channels are permuted.
@@ -148,6 +149,7 @@ def permutation_importance(
             the channels from variants of another of the windows: with what tells regions apart.
         repeats: permutations of each group.
         seed: of the permutations. Each group sees the same ones.
+        device: where features and likelihood go.
         progress: told about each window.
 
     Raises:
@@ -164,14 +166,15 @@ def permutation_importance(
     shifts: list[int] = []
     if scope == "all":
         shifts = (1 + np.random.default_rng(seed).permutation(len(windows) - 1)).tolist()
-    for number, window in enumerate(in_background(data, windows)):
+    for number, on_host in enumerate(in_background(data, windows)):
+        window = on_host.to(device)
         has_data[number] = [trait is not None for trait in window.traits]
         F = variance_of(window.features, window.heterozygosity).double()
         log_p = _log_p(window, F, sigma2)
         for repeat in range(repeats):
             donor = window.features
             if scope == "all":
-                donor = data[windows[(number + shifts[repeat % len(shifts)]) % len(windows)]].features
+                donor = data[windows[(number + shifts[repeat % len(shifts)]) % len(windows)]].to(device).features
             rng = np.random.default_rng((seed, repeat, windows[number]))
             rows = torch.from_numpy(_rows(rng, len(F), _count(donor))).to(F.device)
             for row, group in enumerate(groups):

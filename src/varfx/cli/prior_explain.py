@@ -1,0 +1,154 @@
+"""`varfx prior explain`: what a fitted prior looks at, and what that is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from varfx.cli.console import Names, console, progress_bar
+from varfx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from varfx.prior.explain import Explanation
+
+ROWS = 20  # of a table on the screen
+
+
+def explain(
+    run: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    groups: str = "each",
+    variants: Path | None = None,
+    top: int | None = None,
+    sample: int = 1000,
+    detail: int = 6,
+    trait: str | None = None,
+    scope: Literal["window", "all"] = "window",
+    repeats: int = 5,
+    steps: int = 16,
+    max_steps: int = 256,
+    tolerance: float = 0.01,
+    variants_per_pass: int = 64,
+    chrom: Names = (),
+    exclude_chrom: Names = (),
+    panel: Path | None = None,
+    sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    annot: Path | None = None,
+    tracks: Path | None = None,
+    chain: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Say which channels and positions a prior looks at, and how many nats each group of channels is worth.
+
+    On the held-out windows: contributions of channels and bases to log f of some variants (integrated gradients), and the
+    held-out likelihood that is lost when a group's channels are permuted between variants. Tables and pictures.
+
+        varfx prior explain RUN --out WHY
+        varfx prior explain RUN --out WHY --groups groups.yaml --top 200 --scope all
+
+    Args:
+        run: A run of `varfx prior fit`.
+        out: The folder to write.
+        groups: What is permuted together: each (channel), prefix (names up to the first of . _ : / -), or a YAML file with
+            `group: [channel, pattern*]`.
+        variants: Explain the variants that this text file names, one a line: rsID, chrom:position or chrom:position:A:B.
+        top: Explain the held-out variants of highest f, so many.
+        sample: Otherwise explain a random sample of the held-out variants, so many.
+        detail: Variants of highest f among them that are drawn, base by base where there are tracks.
+        trait: Whose f is explained; by default the first. Importance is that of all traits.
+        scope: Permuted channels come from the same window's variants (window), or from all windows (all).
+        repeats: Permutations of each group; 0 leaves importance out.
+        steps: Points of the integral at first.
+        max_steps: Points at most, where the contributions do not add up to log f.
+        tolerance: By how much they may miss log f.
+        variants_per_pass: Variants whose gradients are computed together: bounds the memory.
+        chrom: Look at these chromosomes instead of the held-out windows.
+        exclude_chrom: Leave out these chromosomes.
+        panel: Another panel than the run's.
+        sumstats: Other summary statistics than the run's, one per trait.
+        annot: Other annotations than the run's.
+        tracks: Another track store than the run's, with its tracks.
+        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
+        seed: Of sample, permutations and intervals.
+    """
+    from varfx.data import files
+    from varfx.models.attribution import AttributionConfig
+    from varfx.prior.explain import ExplainConfig, write_explanation
+    from varfx.prior.explain import explain as explain_run
+
+    if variants is not None and top is not None:
+        raise ConfigError("give either --variants or --top, one of the two.")
+    files.check_replaceable(out)
+    with progress_bar() as progress:
+        found = explain_run(
+            run,
+            variants=variants,
+            trait=trait,
+            groups=groups,
+            panel=panel,
+            sumstats=sumstats,
+            annotations=annot,
+            tracks=tracks,
+            chain=chain,
+            chrom=chrom,
+            exclude_chrom=exclude_chrom,
+            config=ExplainConfig(top=top, sample=sample, detail=detail, repeats=repeats, scope=scope, seed=seed),
+            integration=AttributionConfig(
+                steps=steps, max_steps=max(steps, max_steps), tolerance=tolerance, variants_per_pass=variants_per_pass
+            ),
+            progress=progress,
+        )
+    with files.atomic_path(out) as partial:
+        partial.mkdir()
+        write_explanation(found, partial, run=run)
+        pictures = _draw(found, partial)
+        files.seal_directory(partial)
+    _show(found, out, pictures)
+
+
+def _draw(found: Explanation, folder: Path) -> list[str]:
+    """Writes the pictures, and returns their names."""
+    from varfx import report
+    from varfx.report.attribution import channel_bars, channel_profile, importance_bars, variant_view
+
+    tables = found.attributions
+    figures = {"channels.png": channel_bars(tables.channels)}
+    if tables.profile.height:
+        figures["profile.png"] = channel_profile(tables.profile)
+    if found.importance:
+        figures["importance.png"] = importance_bars(found.importance, trait=found.trait)
+    figures["variants.png"] = variant_view(tables.variants, tables.bases)
+    for name, figure in figures.items():
+        report.save(figure, folder / name)
+    return list(figures)
+
+
+def _show(found: Explanation, out: Path, pictures: list[str]) -> None:
+    from varfx.prior.explain import importance_table
+
+    channels = found.attributions.channels
+    table = Table("channel", title=f"contributions to log f of {found.trait}", title_justify="left")
+    table.add_column("mean size", justify="right")
+    table.add_column("mean", justify="right")
+    for row in channels.head(ROWS).iter_rows(named=True):
+        table.add_row(row["channel"], f"{row['mean_abs']:.4f}", f"{row['mean']:+.4f}")
+    console.print(table)
+    if found.importance:
+        table = Table("trait", "group", title="held-out nats lost when permuted", title_justify="left")
+        for heading in ("importance", "95 % interval"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in importance_table(found.importance).head(ROWS).iter_rows(named=True):
+            bounds = "(one window)" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+            table.add_row(row["trait"], row["group"], f"{row['importance']:.2f}", bounds)
+        console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(
+        f"{out}: {found.attributions.variants.height:,} variants explained; tables, and {', '.join(pictures)}",
+        soft_wrap=True,
+    )
