@@ -89,7 +89,7 @@ class _View:
     key: tuple[bool, int]
     template: Float[Tensor, "base 4"]  # the reference, one-hot
     columns: Int64[Tensor, " inside"] | None  # variants that are still in the window; None: all
-    place: Int64[Tensor, " inside"]  # of each of these in `target_ref`
+    place: Int64[Tensor, " inside"] | None  # of each of these in `target_ref`; None: the same order, none shared
     target_ref: Int64[Tensor, " site"]  # base * 4 + channel of REF, once per position
     target_alt: Int64[Tensor, " inside"]  # base * 4 + channel of ALT
 
@@ -162,6 +162,8 @@ class WindowSequences:
         self._genotypes = genotypes.to(device)
         self._unit = 1.0 if genotypes.dim() == 3 else 0.5  # of a sequence, per copy
         self._fill = self._mean(mean_of) if missing == "mean" else None
+        self._shared = torch.unique(offsets).shape[0] < offsets.shape[0]
+        self._oriented: dict[bool, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         self._last: _View | None = None
 
     @classmethod
@@ -237,7 +239,7 @@ class WindowSequences:
             alt = torch.where(genotypes < 0, fill, alt)
         shape = genotypes.shape[:-1]
         alt = alt.reshape(shape.numel(), alt.shape[-1])
-        if view.target_ref.shape == view.target_alt.shape:
+        if view.place is None:
             ref = 1 - alt
         else:
             ref = alt.new_ones(alt.shape[0], view.target_ref.shape[0])
@@ -259,26 +261,38 @@ class WindowSequences:
 
     def _make_view(self, turned: bool, shift: int) -> _View:
         """Base i of the view is base i + shift of the sequence, which is turned about its middle base first."""
-        source = torch.arange(self.length, device=self.device) + shift
-        ref, alt = self.ref_code, self.alt_code
-        offsets = self.offsets - shift
-        if turned:
-            centre = 2 * (self.length // 2)
-            source, offsets = centre - source, centre - self.offsets - shift
-            ref, alt = self._paired[ref], self._paired[alt]
-        outside = (source < 0) | (source >= self.length)
-        codes = self._codes[source.clamp(0, self.length - 1)]
-        codes = (self._paired[codes] if turned else codes).masked_fill(outside, len(_COMPLEMENT) - 1)
-        one_hot = torch.eye(len(_COMPLEMENT), 4, dtype=self._dtype, device=self.device)  # N: no ones
+        if turned not in self._oriented:
+            self._oriented[turned] = self._orient(turned)
+        whole, offsets, ref, alt = self._oriented[turned]
+        template, columns = whole[: self.length], None
+        if shift:
+            template = torch.zeros_like(template)
+            first, last = max(0, -shift), min(self.length, whole.shape[0] - shift)
+            if first < last:
+                template[first:last] = whole[first + shift : last + shift]
+            offsets = offsets - shift
         inside = (offsets >= 0) & (offsets < self.length)
-        columns = None
         if not inside.all():
             columns = inside.nonzero()[:, 0]
             offsets, ref, alt = offsets[columns], ref[columns], alt[columns]
-        target_ref, place = torch.unique(offsets * 4 + ref, return_inverse=True)
-        if target_ref.shape == place.shape:
-            target_ref, place = offsets * 4 + ref, torch.arange(place.shape[0], device=self.device)
-        return _View((turned, shift), one_hot[codes], columns, place, target_ref, offsets * 4 + alt)
+        target_ref, place = offsets * 4 + ref, None
+        if self._shared:
+            target_ref, place = torch.unique(target_ref, return_inverse=True)
+        return _View((turned, shift), template, columns, place, target_ref, offsets * 4 + alt)
+
+    def _orient(self, turned: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The reference one-hot, and offsets, REF and ALT of the variants; turned about the middle base or not.
+
+        Turning an even number of bases puts the first one just behind the end, where a shift can bring it back.
+        """
+        one_hot = torch.eye(len(_COMPLEMENT), 4, dtype=self._dtype, device=self.device)  # N: no ones
+        if not turned:
+            return one_hot[self._codes], self.offsets, self.ref_code, self.alt_code
+        centre = 2 * (self.length // 2)
+        source = centre - torch.arange(centre + 1, device=self.device)
+        outside = source >= self.length
+        codes = self._paired[self._codes[source.clamp(max=self.length - 1)]].masked_fill(outside, len(_COMPLEMENT) - 1)
+        return one_hot[codes], centre - self.offsets, self._paired[self.ref_code], self._paired[self.alt_code]
 
     def _mean(self, rows: Sequence[int] | None) -> Float32[Tensor, " variant"]:
         """The mean of the known genotypes of each variant, in units of a sequence; 0 where nothing is known."""
