@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import cyclopts
 
+from varfx.cli.expr_baseline import baseline
+from varfx.cli.expr_evaluate import evaluate
 from varfx.cli.expr_prepare import prepare
 
 app = cyclopts.App(name="expr", help="Expression from personal genomes: prepare, fit, judge, and score variants.")
 app.command(prepare)
+app.command(baseline)
+app.command(evaluate)

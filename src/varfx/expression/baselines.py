@@ -31,7 +31,7 @@ def fit_penalised(
         seed: of scikit-learn's random choices (its defaults make none).
 
     Returns:
-        The fit; `notes` hold the penalty `alpha` and whether coordinate descent `converged`.
+        The fit; `notes` hold the penalty `alpha` and whether coordinate descent at that penalty `converged`.
 
     Raises:
         ConfigError: another model.
@@ -47,16 +47,16 @@ def fit_penalised(
     if not (X.std(axis=0) > CONSTANT).any():
         return LinearFit(weights=np.zeros(X.shape[1]), intercept=float(y.mean()), notes={"converged": True})
     pipeline = Pipeline([("varying", VarianceThreshold()), ("regression", regression)])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of small penalties tried on the way, or told by `notes`
         pipeline.fit(X, y)
     weights = np.zeros(X.shape[1])
     weights[pipeline["varying"].get_support()] = regression.coef_
-    converged = not any(issubclass(each.category, ConvergenceWarning) for each in caught)
+    converged = model == "ridge" or regression.n_iter_ < regression.max_iter
     return LinearFit(
         weights=weights,
         intercept=float(regression.intercept_),
-        notes={"alpha": float(regression.alpha_), "converged": converged},
+        notes={"alpha": float(regression.alpha_), "converged": bool(converged)},
     )
 
 

@@ -54,6 +54,8 @@ INTERCEPT_SCHEMA: dict[str, pl.DataType] = {
     "model": pl.String(),
     "fold": pl.Int64(),
     "intercept": pl.Float64(),  # prediction of a person without any effect allele
+    "h2": pl.Float64(),  # that the model assumed (BLUP); NaN for others, and so below
+    "alpha": pl.Float64(),  # scikit-learn's penalty
 }
 
 

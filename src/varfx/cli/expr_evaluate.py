@@ -1,0 +1,131 @@
+"""`varfx expr evaluate`: all models of some runs on held-out people and genes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from varfx.cli.console import console, progress_bar
+from varfx.errors import ConfigError
+
+
+def evaluate(
+    runs: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    json: Path | None = None,
+    tsv: Path | None = None,
+    figures: Path | None = None,
+    against: str | None = None,
+    cohort: Path | None = None,
+    heritability: bool = True,
+    samples: int = 1000,
+    workers: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Score all models of some runs on one cohort's test people.
+
+    Correlation and R2 over people, per gene and fold, and their means: on training genes and held-out people (hop), and on
+    genes that a network never saw (hogp). Intervals come from resampling people for a gene, and genes for a mean.
+
+        varfx expr evaluate RUN --json scores.json
+        varfx expr evaluate BASELINES NETWORK --tsv scores.tsv --figures figures
+
+    Args:
+        runs: Runs of `varfx expr baseline` and `varfx expr fit`, all on the same cohort.
+        json: Write all numbers to this file.
+        tsv: Write a row per gene, model and fold to this file.
+        figures: Write pictures into this folder: models against each other, and their means.
+        against: The model that the others are compared with on the screen; by default elastic-net, or the first.
+        cohort: Where the runs' cohort lies, if it moved.
+        heritability: Estimate each gene's cis-heritability by REML too.
+        samples: Bootstrap samples of people.
+        workers: Processes for heritability; by default one a core.
+        seed: Of the bootstraps.
+    """
+    from varfx.data import files
+    from varfx.expression.evaluate import evaluate as evaluate_runs
+
+    with progress_bar() as progress:
+        result = evaluate_runs(
+            runs,
+            cohort=cohort,
+            heritability=heritability,
+            num_samples=samples,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+    names = list(dict.fromkeys(entry["model"] for entry in result.models))
+    against = against or ("elastic-net" if "elastic-net" in names else names[0])
+    if against not in names:
+        raise ConfigError(f"`against` must be one of {', '.join(names)}, got {against!r}.")
+    if json is not None:
+        files.write_json(json, result.to_dict())
+    if tsv is not None:
+        with files.atomic_path(tsv) as partial:
+            result.table().write_csv(partial, separator="\t")
+    if figures is not None:
+        from varfx.report.expression import draw_evaluation
+
+        console.print(f"{figures}: {', '.join(draw_evaluation(result.to_dict(), figures))}", soft_wrap=True)
+    console.print(_means_table(result.models, result.differences, against))
+    _print_heritability(result.heritability)
+    for note in result.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def _means_table(models: list[dict[str, Any]], differences: list[dict[str, Any]], against: str) -> Table:
+    table = Table("genes", "split", "model", "n", "mean PCC", "95 % interval", "mean R2", "95 % interval", "constant")
+    table.add_column(f"R2 minus {against}")
+    table.add_column("95 % interval")
+    for entry in models:
+        table.add_row(
+            entry["gene_set"],
+            entry["split"],
+            entry["model"],
+            str(entry["genes"]),
+            _number(entry["mean_pcc"]),
+            _interval(entry["mean_pcc_ci95"]),
+            _number(entry["mean_r2"]),
+            _interval(entry["mean_r2_ci95"]),
+            str(entry["constant"]),
+            *_difference(entry, differences, against),
+        )
+    return table
+
+
+def _difference(entry: dict[str, Any], differences: list[dict[str, Any]], against: str) -> tuple[str, str]:
+    """R2 of a model minus that of `against` on the same genes, and its interval."""
+    mine = (entry["model"], entry["split"])
+    for each in differences:
+        first, second = (each["first"], each["first_split"]), (each["second"], each["second_split"])
+        if each["gene_set"] == entry["gene_set"] and mine in (first, second) and mine[0] != against:
+            other = second if mine == first else first
+            if other[0] == against and each["r2"] is not None:
+                sign = 1 if mine == first else -1
+                bounds = each["r2_ci95"]
+                return f"{sign * each['r2']:+.3f}", _interval(bounds and sorted(sign * bound for bound in bounds), "+")
+    return "", ""
+
+
+def _print_heritability(records: list[dict[str, Any]]) -> None:
+    known = [record for record in records if record["h2"] is not None]
+    if known:
+        mean = sum(record["h2"] for record in known) / len(known)
+        significant = sum(record["p"] < 0.05 for record in known)
+        console.print(
+            f"cis-heritability by REML in all people: mean {mean:.3f} over {len(known)} genes, {significant} with p < 0.05",
+            soft_wrap=True,
+        )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _interval(bounds: list[float] | None, sign: str = "") -> str:
+    return "" if bounds is None else f"{bounds[0]:{sign}.3f} to {bounds[1]:{sign}.3f}"

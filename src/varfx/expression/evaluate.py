@@ -1,0 +1,341 @@
+"""`evaluate`: all models of some runs on the people (and genes) held out, with intervals and paired differences."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+from numpy import ndarray
+
+from varfx.errors import ConfigError, DataError, StoreError
+from varfx.expression.adjust import fit_adjustment
+from varfx.expression.cohort import Cohort, open_cohort
+from varfx.expression.gene_data import adjusted_expression, imputed
+from varfx.expression.heritability import reml
+from varfx.expression.linear import standardise
+from varfx.expression.metrics import Scores, percentiles, resampling, score
+from varfx.expression.run import ExpressionRun, open_run
+from varfx.expression.workers import map_tasks, num_workers
+from varfx.prior.bootstrap import sum_interval
+from varfx.progress import Progress, silent
+
+METRICS = ("pcc", "r2")
+GENE_SETS = ("training", "held-out")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExpressionEvaluation:
+    """What is known about the models of some runs.
+
+    Attributes:
+        cohort: its path.
+        runs: their paths.
+        genes: a record per gene, model and fold: `gene`, `model`, `split` (hop or hogp), `fold`, `pcc`, `r2`, `n_people`,
+            `pcc_ci95`, `r2_ci95`, and `gene_set` (training or held-out).
+        gene_means: the same averaged over folds, the intervals too.
+        models: a record per set of genes, split and model: means over genes with intervals over genes.
+        differences: a record per set of genes and pair of models: the mean difference of the genes that both predict.
+        heritability: a record per gene, by REML in all people; empty if not asked for.
+        notes: what the user should know.
+    """
+
+    cohort: str
+    runs: list[str]
+    genes: list[dict[str, Any]]
+    gene_means: list[dict[str, Any]]
+    models: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    heritability: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
+
+    def table(self) -> pl.DataFrame:
+        """`genes` as a table, with each gene's heritability beside."""
+        rows = [
+            {name: value for name, value in entry.items() if not name.endswith("_ci95")}
+            | {
+                f"{m}_{end}": (entry[f"{m}_ci95"] or [None, None])[i]
+                for m in METRICS
+                for i, end in enumerate(("low", "high"))
+            }
+            for entry in self.genes
+        ]
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        if not self.heritability:
+            return table
+        beside = pl.DataFrame(self.heritability, infer_schema_length=None)
+        return table.join(beside.select("gene", "h2", "h2_stderr"), on="gene", how="left", maintain_order="left")
+
+
+def evaluate(
+    runs: Sequence[str | os.PathLike[str]],
+    *,
+    cohort: str | os.PathLike[str] | None = None,
+    heritability: bool = True,
+    num_samples: int = 1000,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> ExpressionEvaluation:
+    """Scores all models of some runs on one cohort's test people.
+
+    Args:
+        runs: of `varfx expr baseline` and `varfx expr fit`.
+        cohort: where the runs' cohort lies, if it moved.
+        heritability: estimate each gene's cis-heritability too.
+        num_samples: bootstrap samples of people.
+        seed: of the bootstraps.
+        workers: processes for heritability; by default one a core.
+        progress: told about each gene.
+
+    Raises:
+        StoreError: a run or the cohort is damaged, or the cohort is not the one that the runs were made on.
+        DataError: runs of different cohorts, or predictions of other people than the test people.
+    """
+    opened = [open_run(path) for path in runs]
+    if not opened:
+        raise ConfigError("no run is given. Name at least one made by `varfx expr baseline` or `varfx expr fit`.")
+    people = _cohort_of(opened, cohort)
+    predictions, notes = _predictions(opened)
+    scored = _score_all(people, predictions, num_samples, seed, progress)
+    heldout = set(people.genes_heldout)
+    entries = [
+        {
+            "gene": gene,
+            "model": model,
+            "split": split,
+            "fold": fold,
+            "pcc": scores.pcc,
+            "r2": scores.r2,
+            "n_people": scores.num_people,
+            "pcc_ci95": percentiles(scores.pcc_samples),
+            "r2_ci95": percentiles(scores.r2_samples),
+            "gene_set": GENE_SETS[gene in heldout],
+        }
+        for (gene, model, split, fold), scores in scored.items()
+    ]
+    means = _gene_means(scored, heldout)
+    genes = list(dict.fromkeys(gene for gene, *_ in scored))
+    return ExpressionEvaluation(
+        cohort=str(people.path),
+        runs=[str(run.path) for run in opened],
+        genes=entries,
+        gene_means=means,
+        models=_model_means(means, seed),
+        differences=_differences(entries, seed),
+        heritability=_heritability(people, genes, workers, progress) if heritability else [],
+        notes=notes,
+    )
+
+
+def _cohort_of(runs: Sequence[ExpressionRun], moved: str | os.PathLike[str] | None) -> Cohort:
+    """The one cohort of all runs."""
+    first = runs[0]
+    for run in runs[1:]:
+        if run.record["cohort_seal"] != first.record["cohort_seal"]:
+            raise DataError(
+                f"`{run.path}` was made on another cohort (`{run.record['cohort']}`) than `{first.path}` "
+                f"(`{first.record['cohort']}`). Models can be compared on the same people and folds only."
+            )
+    path = Path(moved) if moved is not None else Path(first.record["cohort"])
+    if moved is None and not path.is_dir():
+        raise StoreError(f"`{path}`, the cohort of `{first.path}`, is not there. Say where it lies now with --cohort.")
+    cohort = open_cohort(path)
+    if cohort.seal != first.record["cohort_seal"]:
+        raise StoreError(
+            f"`{path}` is not the cohort that `{first.path}` was made on: its manifest has another checksum. Give that "
+            "one with --cohort, or fit the models anew."
+        )
+    return cohort
+
+
+def _predictions(runs: Sequence[ExpressionRun]) -> tuple[pl.DataFrame, list[str]]:
+    """Predictions for test people, each model's name followed by the run's where several runs have it; and notes."""
+    owners: dict[str, set[Path]] = {}
+    for run in runs:
+        for model in run.record["models"]:
+            owners.setdefault(model, set()).add(run.path.resolve())
+    tables, notes = [], []
+    for run in runs:
+        table = run.predictions.filter(pl.col("part") == "test")
+        shared = [model for model in run.record["models"] if len(owners[model]) > 1]
+        names = {model: f"{model}:{run.path.name}" for model in shared}
+        tables.append(table.with_columns(pl.col("model").replace(names)))
+        notes += [f"model {model} of {run.path} is called {name}" for model, name in names.items()]
+        skipped = run.record.get("skipped", [])
+        if skipped:
+            notes.append(
+                f"{run.path}: {len(skipped)} genes and folds could not be fitted, first {skipped[0]['gene']} in fold "
+                f"{skipped[0]['fold']} ({skipped[0]['reason']})"
+            )
+    joined = pl.concat(tables)
+    repeated = joined.select("gene_id", "model", "fold", "person").is_duplicated()
+    if repeated.any():
+        row = joined.filter(repeated).row(0, named=True)
+        raise DataError(
+            f"model {row['model']} stands in several runs of the same name, or a run is given twice. Give each run once, "
+            "and folders of different names."
+        )
+    if not joined.height:
+        raise DataError("the runs hold no predictions for test people.")
+    return joined, notes
+
+
+Key = tuple[str, str, str, int]  # gene, model, split, fold
+
+
+def _score_all(
+    cohort: Cohort, predictions: pl.DataFrame, num_samples: int, seed: int, progress: Progress
+) -> dict[Key, Scores]:
+    """Scores in the order of the cohort's genes, then models as they come, then folds."""
+    folds = {number: cohort.fold(number) for number in predictions["fold"].unique().sort().to_list()}
+    row_of = {name: row for row, name in enumerate(cohort.people)}
+    models = list(dict.fromkeys(predictions["model"]))
+    parts = predictions.partition_by("gene_id", "fold", as_dict=True, maintain_order=True)
+    by_gene = {gene: row for row, gene in enumerate(cohort.genes["gene_id"])}
+    scored: dict[Key, Scores] = {}
+    for done, ((gene, number), part) in enumerate(parts.items(), start=1):
+        if gene not in by_gene:
+            raise DataError(f"the runs hold predictions of {gene}, which the cohort does not have.")
+        fold = folds[number]
+        observed = adjusted_expression(cohort, gene, fold)
+        weights = resampling(fold.test.size, num_samples, seed + number)
+        place = {int(row): k for k, row in enumerate(fold.test)}
+        for (model, split), rows in part.partition_by("model", "split", as_dict=True, maintain_order=True).items():
+            predicted = np.full(fold.test.size, np.nan)
+            places = [place.get(row_of.get(name, -1), -1) for name in rows["person"]]
+            if min(places) < 0:
+                raise DataError(
+                    f"model {model} has predictions, as of test people, for {places.count(-1)} who are not in the test set "
+                    f"of fold {number}. Fit it on this cohort's folds."
+                )
+            predicted[places] = rows["prediction"].to_numpy()
+            scored[gene, model, split, number] = score(observed[fold.test], predicted, weights)
+        progress(done, len(parts), "genes and folds scored")
+    order = sorted(scored, key=lambda key: (by_gene[key[0]], models.index(key[1]), key[2], key[3]))
+    return {key: scored[key] for key in order}
+
+
+def _gene_means(scored: dict[Key, Scores], heldout: set[str]) -> list[dict[str, Any]]:
+    """Averages over folds. A constant prediction counts as correlation 0; one that is missing does not count."""
+    groups: dict[tuple[str, str, str], list[tuple[int, Scores]]] = {}
+    for (gene, model, split, fold), scores in scored.items():
+        groups.setdefault((gene, model, split), []).append((fold, scores))
+    records = []
+    for (gene, model, split), folds in groups.items():
+        known = [each for _, each in folds if each.r2 is not None]
+        record: dict[str, Any] = {"gene": gene, "model": model, "split": split, "gene_set": GENE_SETS[gene in heldout]}
+        record |= {"folds": [fold for fold, _ in folds], "missing": len(folds) - len(known)}
+        record["constant"] = sum(each.pcc is None for each in known)
+        for metric in METRICS:
+            values = [0.0 if (value := getattr(each, metric)) is None else value for each in known]
+            samples = [s for each in known if (s := getattr(each, f"{metric}_samples")).size]
+            defined = bool(known) and not (metric == "pcc" and record["constant"] == len(known))
+            record[metric] = float(np.mean(values)) if defined else None
+            record[f"{metric}_ci95"] = percentiles(np.sum(samples, axis=0) / len(known)) if defined else None
+        records.append(record)
+    return records
+
+
+def _model_means(means: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Means over genes, with intervals by resampling genes."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for entry in means:
+        groups.setdefault((entry["gene_set"], entry["split"], entry["model"]), []).append(entry)
+    order = sorted(groups, key=lambda key: (GENE_SETS.index(key[0]), key[1]))
+    records = []
+    for gene_set, split, model in order:
+        entries = groups[gene_set, split, model]
+        present = [entry for entry in entries if entry["r2"] is not None]
+        record: dict[str, Any] = {"gene_set": gene_set, "split": split, "model": model, "genes": len(present)}
+        record["constant"] = sum(entry["pcc"] is None for entry in present)
+        record["missing"] = len(entries) - len(present)
+        for metric in METRICS:
+            values = np.array([entry[metric] or 0.0 for entry in present])
+            record[f"mean_{metric}"], record[f"mean_{metric}_ci95"] = mean_interval(values, seed)
+        records.append(record)
+    return records
+
+
+def _differences(entries: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """The first model minus the second, over the genes and folds that both predict: means over folds, then genes."""
+    values: dict[str, dict[tuple[str, str], dict[tuple[str, int], dict[str, Any]]]] = {name: {} for name in GENE_SETS}
+    for entry in entries:
+        if entry["r2"] is not None:
+            table = values[entry["gene_set"]].setdefault((entry["model"], entry["split"]), {})
+            table[entry["gene"], entry["fold"]] = entry
+    records = []
+    for gene_set, tables in values.items():
+        for (first, a), (second, b) in itertools.combinations(tables.items(), 2):
+            common = [key for key in a if key in b]
+            if not common:
+                continue
+            names = dict(zip(("first", "first_split", "second", "second_split"), (*first, *second), strict=True))
+            genes = {gene: [key for key in common if key[0] == gene] for gene, _ in common}
+            record: dict[str, Any] = {"gene_set": gene_set, **names, "genes": len(genes)}
+            for metric in METRICS:
+                gaps = [
+                    float(np.mean([(a[key][metric] or 0.0) - (b[key][metric] or 0.0) for key in keys]))
+                    for keys in genes.values()
+                ]
+                record[metric], record[f"{metric}_ci95"] = mean_interval(np.array(gaps), seed)
+            records.append(record)
+    return records
+
+
+def mean_interval(values: Float64[ndarray, " gene"], seed: int = 0) -> tuple[float | None, list[float] | None]:
+    """A mean over genes and its interval; None where there are too few."""
+    if not values.size:
+        return None, None
+    bounds = sum_interval(values, seed=seed)
+    return float(values.mean()), None if bounds is None else [bound / values.size for bound in bounds]
+
+
+def _heritability(
+    cohort: Cohort, genes: Sequence[str], workers: int | None, progress: Progress
+) -> list[dict[str, Any]]:
+    """Each gene's cis-heritability, in the order of `genes`."""
+    records = {}
+    for record in map_tasks(gene_heritability, genes, open_cohort, (cohort.path,), num_workers(workers, len(genes))):
+        records[record["gene"]] = record
+        progress(len(records), len(genes), "heritabilities")
+    return [records[gene] for gene in genes]
+
+
+def gene_heritability(cohort: Cohort, gene_id: str) -> dict[str, Any]:
+    """REML in all people of a cohort; covariates are fixed effects, so that their degrees of freedom are accounted for."""
+    everyone = np.arange(len(cohort.people))
+    values = cohort.expression()[cohort.gene_row(gene_id)].astype(np.float64)
+    covariates = None if cohort.covariates is None else cohort.covariates.T
+    known = cohort.dosages(gene_id)
+    fold = type(cohort.fold(0))(everyone, everyone, everyone)
+    record: dict[str, Any] = {"gene": gene_id}
+    try:
+        y = fit_adjustment(values, covariates, everyone, cohort.normalise).apply(values, covariates)
+        result = reml(standardise(imputed(known, fold)).Z, y, covariates)
+    except DataError as error:
+        return record | {
+            "h2": None,
+            "h2_stderr": None,
+            "h2_ci95": None,
+            "p": None,
+            "variants": None,
+            "reason": str(error),
+        }
+    return record | {
+        "h2": result.h2,
+        "h2_stderr": result.stderr if np.isfinite(result.stderr) else None,
+        "h2_ci95": list(result.ci95),
+        "p": result.p_value,
+        "variants": result.num_variants,
+    }
