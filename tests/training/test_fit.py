@@ -386,3 +386,15 @@ def test_in_process_interrupt_leaves_the_signal_handler(simulated: Simulated, tm
         )
     assert signal.getsignal(signal.SIGINT) is before
     assert (tmp_path / "last" / "state.json").is_file()
+
+
+def test_learning_rates_rise_and_fall_as_configured() -> None:
+    flat = TrainConfig(warmup_steps=9, max_steps=100)
+    assert [flat.learning_rate_factor(step) for step in (0, 4, 9, 99)] == pytest.approx([0.1, 0.5, 1, 1])
+    falling = TrainConfig(warmup_steps=9, max_steps=100, learning_rate_decay="cosine")
+    assert [falling.learning_rate_factor(step) for step in (50, 100, 150)] == pytest.approx([0.5, 0, 0])
+    assert falling.learning_rate_factor(25) == pytest.approx(0.5 + 0.5**1.5)
+    with pytest.raises(ConfigError, match="`learning-rate-decay` must be none or cosine, got 'step'"):
+        TrainConfig(learning_rate_decay="step")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="`start-windows` must be at least 1"):
+        TrainConfig(start_windows=0)

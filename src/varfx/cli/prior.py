@@ -63,6 +63,7 @@ def fit(
     learning_rate_scalars: float = 2e-4,
     weight_decay: float = 0.01,
     warmup_steps: int = 100,
+    learning_rate_decay: Literal["none", "cosine"] = "none",
     windows_per_step: int | None = None,
     patience: int = 10,
     min_improvement: float = 0.1,
@@ -116,6 +117,7 @@ def fit(
         learning_rate_scalars: Of alpha and sigma2, and for enformer of the scale.
         weight_decay: AdamW's decay of the network's weights.
         warmup_steps: Steps of linear warm-up.
+        learning_rate_decay: How learning rates fall after it: none, or cosine, to 0 at --max-steps.
         windows_per_step: Windows whose gradients make one step, over all devices; by default one per device.
         patience: Checks without improvement before training stops.
         min_improvement: Nats on the validation windows that count as an improvement.
@@ -161,6 +163,7 @@ def fit(
                 learning_rate_scalars=learning_rate_scalars,
                 weight_decay=weight_decay,
                 warmup_steps=warmup_steps,
+                learning_rate_decay=learning_rate_decay,
                 windows_per_step=windows_per_step or devices,
                 devices=devices,
                 compile=compile,

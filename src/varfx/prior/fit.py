@@ -112,7 +112,12 @@ def fit(
     checkpoints = folder / CHECKPOINTS
     if not (resume and (checkpoints / "last").is_dir()):
         start_at_constant(
-            prior, data, parts.train, mean_ld_score=_mean_ld_score(reference), objective=training.objective
+            prior,
+            data,
+            parts.train,
+            mean_ld_score=_mean_ld_score(reference),
+            objective=training.objective,
+            max_windows=training.start_windows,
         )
     outcome = train(
         prior,

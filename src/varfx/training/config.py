@@ -14,6 +14,7 @@ from varfx.likelihood.auto import check_engine
 from varfx.training.objective import Objective, check_objective
 
 Precision = Literal["float32", "float64"]
+Decay = Literal["none", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,10 @@ class TrainConfig:
     """AdamW's decay of the network's weights; scale, alpha and sigma2 are not decayed."""
     warmup_steps: int = 100
     """Steps of linear warm-up."""
+    learning_rate_decay: Decay = "none"
+    """How learning rates fall after it: none, or cosine, to 0 at `max_steps`."""
+    start_windows: int = 64
+    """At most so many training windows, evenly spaced, on which the constant model's optimum is found to start from."""
     windows_per_step: int = 1
     """Windows whose gradients make one step, over all devices; one is in memory at a time."""
     devices: int = 1
@@ -63,7 +68,9 @@ class TrainConfig:
         check_engine(self.engine)
         if self.precision not in get_args(Precision):
             raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
-        for name in ("max_steps", "windows_per_step", "devices", "patience", "check_every"):
+        if self.learning_rate_decay not in get_args(Decay):
+            raise ConfigError(f"`learning-rate-decay` must be none or cosine, got {self.learning_rate_decay!r}.")
+        for name in ("max_steps", "windows_per_step", "devices", "patience", "check_every", "start_windows"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
         if self.windows_per_step % self.devices:
@@ -77,6 +84,13 @@ class TrainConfig:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
         if self.warmup_steps < 0 or self.weight_decay < 0:
             raise ConfigError("`warmup-steps` and `weight-decay` must not be negative.")
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What learning rates are multiplied by after `step` steps: warm-up times decay."""
+        warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
+        if self.learning_rate_decay == "none":
+            return warm
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.max_steps)))
 
     @property
     def dtype(self) -> torch.dtype:

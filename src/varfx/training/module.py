@@ -134,8 +134,7 @@ class PriorModule(lightning.LightningModule):
         if weights:
             groups.append({"params": weights, "lr": rate, "weight_decay": self.config.weight_decay})
         optimizer = torch.optim.AdamW(groups)
-        warmup = self.config.warmup_steps
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.config.learning_rate_factor)
         if self._checkpoint is not None:
             optimizer.load_state_dict(self._checkpoint["optimizer_states"][0])
             schedule.load_state_dict(self._checkpoint["lr_schedulers"][0])
