@@ -51,14 +51,18 @@ def test_error_and_correlation_are_those_of_the_plain_formulas(simulated: Simula
 
 
 def test_a_right_prior_is_calibrated(simulated: Simulated) -> None:
-    wiggle = 1 + 1e-9 * np.arange(simulated.F.size)  # no ties
+    wiggle = 1 + 1e-9 * np.random.default_rng(2).permutation(
+        simulated.F.size
+    )  # no ties, and each tenth in many windows
     found = compared(simulated, 0.4 * simulated.F * wiggle)[0].summarise(10_000.0)
     assert found["mean_chi2"] == pytest.approx(1, abs=4 * np.sqrt(2 / (REPLICATES * 12 * 40)))
     assert found["rmse_log_f"] < 1e-6
     groups = found["calibration"]
     assert [each["n_variants"] for each in groups] == [48] * 10
     assert max(abs(each["ratio"] - 1) for each in groups) < 0.1
-    assert sum(each["ratio_ci95"][0] < 1 < each["ratio_ci95"][1] for each in groups) >= 8
+    known = [each["ratio_ci95"] for each in groups if each["ratio_ci95"] is not None]
+    assert len(known) >= 5
+    assert sum(low < 1 < high for low, high in known) >= len(known) - 2
 
 
 def test_a_prior_without_contrast_shows_it_in_its_tenths(simulated: Simulated) -> None:

@@ -180,10 +180,11 @@ class _Intervals:
         self.weights = rng.multinomial(num_windows, np.full(num_windows, 1 / num_windows), size=SAMPLES)
 
     def __call__(self, rows: Float[ndarray, "window term"], statistic: Any) -> list[float] | None:
-        """The interval of `statistic(sum of rows)`; None for one window, or where it cannot be had."""
+        """The interval of `statistic(sum of rows)`; None for one window, or where some samples have no value."""
         if self.count < 2:
             return None
-        centre, samples = statistic(rows.sum(0)), statistic(self.weights @ rows)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre, samples = statistic(rows.sum(0)), statistic(self.weights @ rows)
         if not np.isfinite(centre) or not np.isfinite(samples).all():
             return None
         low, high = np.quantile(samples - centre, [0.025, 0.975])
@@ -214,7 +215,7 @@ def _calibration(windows: list[WindowAgainstTruth], n_ref: float, interval: _Int
                 "mean_f": float(f.mean()),
                 "mean_true_f": _number(np.nanmean(true)) if np.isfinite(true).any() else None,
                 "ratio": float(_ratio(sums.sum(0))),
-                "ratio_ci95": interval(sums, _ratio) if (sums[:, 1] > 0).all() else None,
+                "ratio_ci95": interval(sums, _ratio),
             }
         )
     return entries
