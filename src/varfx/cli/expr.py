@@ -6,9 +6,11 @@ import cyclopts
 
 from varfx.cli.expr_baseline import baseline
 from varfx.cli.expr_evaluate import evaluate
+from varfx.cli.expr_fit import fit
 from varfx.cli.expr_prepare import prepare
 
 app = cyclopts.App(name="expr", help="Expression from personal genomes: prepare, fit, judge, and score variants.")
 app.command(prepare)
 app.command(baseline)
+app.command(fit)
 app.command(evaluate)
