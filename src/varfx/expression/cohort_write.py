@@ -179,7 +179,7 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Checks that a cohort may be written to `path`.
 
     Raises:
-        StoreError: a file or a filled folder is there and `overwrite` is not given, or it is not ours.
+        StoreError: a file or a filled folder is there and `overwrite` is not given, or it is no cohort.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -191,6 +191,8 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         filled = target.exists()
     if filled and not overwrite:
         raise StoreError(f"`{target}` exists already. Give another name, or --overwrite to replace it.")
+    if filled and not (target / "cohort.json").is_file():
+        raise StoreError(f"`{target}` is no cohort, and is left alone. Give another name.")
 
 
 def with_variant_rows(genes: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,6 @@ from scipy.stats import rankdata
 from varfx.errors import DataError
 
 TRIM_RATIO, TRIM_ABUNDANCE = 0.3, 0.05
-_LEAST_ABUNDANCE = -1e10  # of the mean log2 share; smaller is edgeR's mark of a zero
 _SAME = 1e-6  # samples whose log2 ratios are all below this have factor 1
 
 
@@ -70,11 +69,9 @@ def _log2_factor(
     both = (y > 0) & (reference > 0)
     p, q = y[both] / size, reference[both] / reference_size
     ratio, abundance = np.log2(p / q), np.log2(p * q) / 2
-    weight = 1 / ((1 - p) / y[both] + (1 - q) / reference[both])
-    usable = np.isfinite(ratio) & np.isfinite(abundance) & (abundance > _LEAST_ABUNDANCE)
-    ratio, abundance, weight = ratio[usable], abundance[usable], weight[usable]
     if not ratio.size or np.abs(ratio).max() < _SAME:
         return 0.0
+    weight = 1 / ((1 - p) / y[both] + (1 - q) / reference[both])
     kept = _untrimmed(ratio, TRIM_RATIO) & _untrimmed(abundance, TRIM_ABUNDANCE)
     total = float(weight[kept].sum())
     return float((ratio[kept] * weight[kept]).sum() / total) if total > 0 else 0.0
