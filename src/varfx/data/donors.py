@@ -74,6 +74,7 @@ class Donors:
         *,
         reference: Fasta | None = None,
         on_mismatch: Mismatch = "fail",
+        indels: bool = False,
     ) -> DonorVariants:
         """The single-nucleotide variants of [start, end), 0-based, and everybody's genotypes.
 
@@ -85,6 +86,7 @@ class Donors:
                 takes the file's word, and A2 of a .bed as REF.
             on_mismatch: what happens where REF is not the reference's base: an error, exchange REF and ALT where ALT
                 is that base (and leave out the others), or leave the variant out. Strands are never guessed.
+            indels: insertions and deletions have rows too; by default they are counted and left out.
 
         Raises:
             ConfigError: an unknown `on_mismatch`.
@@ -101,7 +103,9 @@ class Donors:
                 f"`{self.name}` has no variants of chromosome {name}; it has {known}. Give its file too, or leave out "
                 "the genes on it."
             )
-        table = SnvTable(name, start, end, len(self.people), reference=reference, on_mismatch=on_mismatch)
+        table = SnvTable(
+            name, start, end, len(self.people), reference=reference, on_mismatch=on_mismatch, indels=indels
+        )
         for file, places in zip(self._files, self._places, strict=True):
             for record in file.records(name, start, end) if name in file.chroms else ():
                 if places is not None:

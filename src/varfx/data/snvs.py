@@ -26,9 +26,10 @@ STEPS = (
     "records",  # read from the file
     "no ALT",  # records that are left out, as the next one
     "no genotypes",  # without a GT field
-    "symbolic or *",  # alleles that are left out, as the next two
+    "symbolic or *",  # alleles that are left out, as the next three
     "not ACGT",
-    "indels",
+    "indels",  # unless they are asked for
+    "complex",  # where indels are asked for: those that are no plain insertion or deletion
     "MNPs split",  # alleles
     "checked",  # records compared with the reference genome
     "oriented",  # of those: PLINK 1 records whose A1 is the reference's base, turned round
@@ -77,11 +78,22 @@ class SnvTable:
     ledger: dict[str, int]
 
     def __init__(
-        self, chrom: str, start: int, end: int, people: int, *, reference: Fasta | None, on_mismatch: Mismatch
+        self,
+        chrom: str,
+        start: int,
+        end: int,
+        people: int,
+        *,
+        reference: Fasta | None,
+        on_mismatch: Mismatch,
+        indels: bool = False,
     ) -> None:
-        """For [start, end), 0-based; without a reference, REF is taken as the file has it."""
+        """For [start, end), 0-based; without a reference, REF is taken as the file has it.
+
+        With `indels`, insertions and deletions have rows too, with the base before them as in a VCF.
+        """
         self._chrom, self._start, self._end, self._people = chrom, start, end, people
-        self._reference, self._on_mismatch = reference, on_mismatch
+        self._reference, self._on_mismatch, self._indels = reference, on_mismatch, indels
         self._bases = bases(reference.codes(chrom, start, end)) if reference is not None else ""
         self.ledger = dict.fromkeys(STEPS, 0)
         self.first_mismatch = ""  # in words
@@ -148,7 +160,10 @@ class SnvTable:
         elif not (_BASES.match(ref) and _BASES.match(alt)) or ref == alt:
             self.ledger["not ACGT"] += 1
         elif len(ref) != len(alt):
-            self.ledger["indels"] += 1
+            _, old, new = _trimmed(ref, alt)
+            plain = min(len(old), len(new)) == 1 and old[0] == new[0]
+            self.ledger["complex" if self._indels else "indels"] += not (self._indels and plain)
+            return self._indels and plain
         else:
             self.ledger["MNPs split"] += len(ref) > 1
             return True
@@ -194,6 +209,12 @@ class SnvTable:
             dosage = copies.sum(axis=1, dtype=np.int8)
             dosage[alleles[:, 0] < 0] = -1
             copies[~known] = -1
+            if len(alt) != len(record.ref):
+                offset, old, new = _trimmed(record.ref, alt)
+                position = record.position + offset
+                if self._start < position <= self._end:
+                    self._rows.append(_Row(position, record.variant_id, old, new, number, False, dosage, copies))
+                continue
             for offset, (old, new) in enumerate(zip(record.ref, alt, strict=True)):
                 position = record.position + offset
                 if old != new and self._start < position <= self._end:
@@ -248,6 +269,16 @@ def _exchange(record: Record, k: int) -> Record:
     alts = (*record.alts[: k - 1], record.ref, *record.alts[k:])
     alleles = np.where(record.alleles == 0, k, np.where(record.alleles == k, 0, record.alleles))
     return replace(record, ref=record.alts[k - 1], alts=alts, alleles=alleles)
+
+
+def _trimmed(ref: str, alt: str) -> tuple[int, str, str]:
+    """REF and ALT without the bases that both end and begin with, but for one before; and how far that one moved."""
+    while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    offset = 0
+    while len(ref) > 1 and len(alt) > 1 and ref[:2] == alt[:2]:
+        ref, alt, offset = ref[1:], alt[1:], offset + 1
+    return offset, ref, alt
 
 
 def _short(text: str) -> str:
