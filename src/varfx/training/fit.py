@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,9 @@ def _compiled(model: VariancePrior, config: TrainConfig) -> Iterator[None]:
     network: Any = model.network
     network.score = torch.compile(network.score)
     try:
-        yield
+        with warnings.catch_warnings():
+            # the position functions are kept for speed alone, so that going past the cache changes nothing
+            warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
+            yield
     finally:
         del network.score
