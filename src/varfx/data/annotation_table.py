@@ -23,6 +23,7 @@ KIND = "annotations"
 KEY_SCHEMA = {name: kind for name, kind in variants.SCHEMA.items() if name != "eaf"}
 EFFECT_FREQUENCY = "eaf"  # the one channel that refers to the effect allele
 INDICATOR = ".missing"
+ABSENT = "absent"  # in the metadata of a table of some variants: channels that are no gap where a variant has no row
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +56,7 @@ class Annotations:
         files.write_table(self.table, path, kind=KIND, metadata=self.metadata)
 
     def select(
-        self, wanted: pl.DataFrame, *, absent: Literal["error", "missing"] = "error"
+        self, wanted: pl.DataFrame, *, absent: Literal["error", "missing"] | None = None
     ) -> tuple[Float32[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
         """The channels of some variants, in their order, and what of it is missing (NaN in the values).
 
@@ -64,23 +65,29 @@ class Annotations:
 
         Args:
             wanted: columns `chrom, position, effect_allele, other_allele`.
-            absent: "error" refuses variants that have no row; "missing" takes all their channels as missing.
+            absent: "error" refuses variants that have no row; "missing" takes all their channels as missing. By default
+                what the table itself says of them (`ABSENT`), and "error" if it says nothing.
 
         Raises:
-            DataError: a variant has no row.
+            DataError: a variant has no row; or none has, of a table in which some may be absent.
         """
         mine, theirs = encode([self.table, wanted], both_strands=False, sources=["annotations", "variants"])
         row = find(theirs.key, mine.key)
-        if absent == "error":
+        known: dict[str, float] | None = self.metadata.get(ABSENT) if absent is None else None
+        if absent != "missing":
             variants.require_no(
-                pl.Series(row < 0),
+                pl.Series(row < 0) if known is None else pl.Series(np.full(row.size, not (row >= 0).any())),
                 wanted,
                 "no annotations",
-                "Build the annotations on the same panel, or allow variants without.",
+                "Build the annotations on the same panel, or allow variants without."
+                if known is None
+                else "Check that both are of one genome build and strand.",
                 source="variants",
             )
         values = self.table.select(pl.col(self.channels).fill_null(np.nan)).to_numpy()[row]
         values[row < 0] = np.nan
+        for name, value in (known or {}).items():
+            values[row < 0, self.channels.index(name)] = value
         if EFFECT_FREQUENCY in self.channels:
             exchanged = ((theirs.form ^ mine.form[row]) & SWAPPED).astype(bool)
             column = self.channels.index(EFFECT_FREQUENCY)

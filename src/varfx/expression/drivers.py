@@ -126,7 +126,7 @@ def high_scoring(weights: Float[ndarray, " variant"], count: int) -> Bool[ndarra
     order = np.argsort(-np.abs(weights), kind="stable")[:count]
     mask = np.zeros(weights.size, dtype=bool)
     mask[order] = True
-    return mask & (weights != 0)
+    return np.asarray(mask & (weights != 0))
 
 
 def correlations(parts: Float[ndarray, "person column"], y: Float64[ndarray, " person"]) -> Float64[ndarray, " column"]:
@@ -139,7 +139,7 @@ def correlations(parts: Float[ndarray, "person column"], y: Float64[ndarray, " p
         return np.full(parts.shape[1], np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         r = deviation @ centred / (spread * np.sqrt((deviation**2).sum()))
-    return np.where(flat, np.nan, np.clip(r, -1, 1))
+    return np.asarray(np.where(flat, np.nan, np.clip(r, -1, 1)))
 
 
 def _significant(r: Float64[ndarray, " variant"], people: int, rule: Rule) -> Bool[ndarray, " variant"]:

@@ -105,7 +105,7 @@ def evaluate(
     opened = [open_run(path) for path in runs]
     if not opened:
         raise ConfigError("no run is given. Name at least one made by `varfx expr baseline` or `varfx expr fit`.")
-    people = _cohort_of(opened, cohort)
+    people = cohort_of(opened, cohort)
     predictions, notes = _predictions(opened)
     scored = _score_all(people, predictions, num_samples, seed, progress)
     heldout = set(people.genes_heldout)
@@ -138,7 +138,7 @@ def evaluate(
     )
 
 
-def _cohort_of(runs: Sequence[ExpressionRun], moved: str | os.PathLike[str] | None) -> Cohort:
+def cohort_of(runs: Sequence[ExpressionRun], moved: str | os.PathLike[str] | None) -> Cohort:
     """The one cohort of all runs."""
     first = runs[0]
     for run in runs[1:]:

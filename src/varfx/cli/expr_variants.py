@@ -1,0 +1,149 @@
+"""`varfx expr variants`: what a run's models say about each variant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from varfx.cli.console import console, progress_bar
+
+if TYPE_CHECKING:
+    from varfx.expression.variants import VariantScores
+
+SHOWN = 20  # genes on the screen
+DRAWN = 20  # genes that get a picture
+
+
+def variants(
+    run: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    baseline: Path | None = None,
+    genes: str = "all",
+    fold: int = 0,
+    model: str | None = None,
+    rule: Literal["variformer", "sasse", "rastogi"] = "variformer",
+    top: int = 20,
+    gradients: Literal["none", "reference", "people"] = "reference",
+    long: Path | None = None,
+    json: Path | None = None,
+    figures: Path | None = None,
+    variants_per_pass: int = 16,
+    float64: Annotated[bool, Parameter(negative=())] = False,
+    device: str | None = None,
+    cohort: Path | None = None,
+) -> None:
+    """Score the variants of the genes' windows: effects, high-scoring variants and drivers, as annotations.
+
+    A network's effect of a variant is its prediction for the reference with ALT, minus that for the reference (in-silico
+    mutagenesis, in float32 whatever the training precision); a linear model's is its weight. Drivers are chosen on tuning people
+    and scored on test people. The file is one that `varfx prior fit --annot` takes: variants outside the windows
+    have scored = 0 there, and no other value.
+
+        varfx expr variants RUN --out V.annot.parquet
+        varfx expr variants NETWORK --baseline BASELINES --long scores.parquet --figures figures --out V.annot.parquet
+
+    Args:
+        run: A run of `varfx expr fit` or `varfx expr baseline`.
+        out: The file to make, by convention ending in .annot.parquet.
+        baseline: A run with elastic nets on the same cohort: a gene's high-scoring variants are as many as its elastic net has.
+        genes: all, a file with one Ensembl id a line, or ids with commas.
+        fold: Whose models, counted from 0.
+        model: Of a run with several; by default elastic-net, or the first with weights.
+        rule: Whose drivers the annotations hold and the screen shows; all three are in the long table.
+        top: High-scoring variants of a gene where no elastic net says how many.
+        gradients: Input gradients of a network: none, on the reference, or on the test people's sequences too (slow).
+        long: Write a row per gene and variant to this Parquet file.
+        json: Write a record per gene to this file: how many drivers, and how well they stand for model and expression.
+        figures: Write pictures into this folder: effects along the windows of the first 20 genes, and against the elastic net.
+        variants_per_pass: Variants that are computed together: bounds the memory.
+        float64: Compute effects in float64, for those below a millionth of the prediction.
+        device: cpu or cuda; by default cuda where there is one.
+        cohort: Where the run's cohort lies, if it moved.
+    """
+    import torch
+
+    from varfx.data import files
+    from varfx.expression.baseline import read_gene_list
+    from varfx.expression.variant_table import LONG_KIND, as_annotations
+    from varfx.expression.variants import VariantConfig, score_variants
+
+    config = VariantConfig(
+        genes=read_gene_list(genes),
+        fold=fold,
+        model=model,
+        rule=rule,
+        top=top,
+        gradients=gradients,
+        variants_per_pass=variants_per_pass,
+        float64=float64,
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+    )
+    with progress_bar() as progress:
+        found = score_variants(run, config, baseline=baseline, cohort=cohort, progress=progress)
+    options = {"fold": fold, "model": found.model, "rule": rule, "gradients": gradients, "top": top, "float64": float64}
+    inputs = {"run": run} | ({} if baseline is None else {"baseline": baseline})
+    provenance = files.provenance(options, inputs)
+    annotations = as_annotations(
+        found.table, found.variants, rule=rule, metadata={"provenance": provenance, "model": found.model}
+    )
+    annotations.write(out)
+    if long is not None:
+        files.write_table(found.table, long, kind=LONG_KIND, metadata={"provenance": provenance})
+    if json is not None:
+        files.write_json(json, {"model": found.model, "genes": found.genes, "provenance": provenance})
+    pictures = _draw(found, figures, rule) if figures is not None else 0
+    _show(found, rule)
+    scored = int(annotations.table["scored"].sum())
+    console.print(
+        f"{out}: {annotations.table.height:,} variants, {scored:,} with a score of {found.model}, channels "
+        f"{', '.join(annotations.channels)}",
+        soft_wrap=True,
+    )
+    if pictures:
+        console.print(f"{figures}: {pictures} pictures", soft_wrap=True)
+
+
+def _draw(found: VariantScores, folder: Path, rule: str) -> int:
+    """Writes the pictures, and says how many."""
+    from varfx import report
+    from varfx.report.variants import effects_against_elastic_net, effects_along_window
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    for record in found.genes[:DRAWN]:
+        rows = found.table.filter((found.table["gene_id"] == record["gene"]) & found.table["weight"].is_not_null())
+        if rows.height:
+            title = f"{record['name']}, {record['gene']}"
+            drawn[f"{record['gene']}.png"] = effects_along_window(rows, title=title, rule=rule)
+    beside = found.table["elastic_net"].drop_nulls()
+    if found.model != "elastic-net" and (beside != 0).any():
+        drawn["against-elastic-net.png"] = effects_against_elastic_net(found.table)
+    for name, figure in drawn.items():
+        report.save(figure, folder / name)
+    return len(drawn)
+
+
+def _show(found: VariantScores, rule: str) -> None:
+    """Prints a line per gene."""
+    listing = Table(title=f"{found.model}: drivers by the rule of {rule}, R2 of their sum on test people")
+    for heading in ("gene", "name"):
+        listing.add_column(heading)
+    for heading in ("variants", "high-scoring", "drivers", "R2 of prediction", "R2 of expression"):
+        listing.add_column(heading, justify="right")
+    for record in found.genes[:SHOWN]:
+        drivers = "-" if record["drivers"] is None else str(record["drivers"][rule])
+        numbers = (_number(record.get(f"drivers_r2_{name}_test")) for name in ("prediction", "expression"))
+        counts = (f"{record[name]:,}" for name in ("variants", "high_scoring"))
+        listing.add_row(record["gene"], record["name"], *counts, drivers, *numbers)
+    console.print(listing)
+    if len(found.genes) > SHOWN:
+        console.print(f"... and {len(found.genes) - SHOWN} more genes")
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}"
