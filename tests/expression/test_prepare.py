@@ -346,6 +346,17 @@ def test_options_are_checked() -> None:
             PrepareConfig(**option)  # type: ignore[arg-type]
 
 
+def test_every_file_of_a_plink_set_is_recorded(tmp_path: Path) -> None:
+    for name in ("a.b.bed", "a.b.bim", "a.b.fam", "c.vcf.gz"):
+        (tmp_path / name).touch()
+    genotypes = (tmp_path / "a.b.bed", tmp_path / "c.vcf.gz")
+    inputs = PrepareFiles(genotypes=genotypes, reference=Path("r"), gtf=Path("g"), expression=Path("e"))
+    assert {name: path.name for name, path in inputs.named().items()} == {
+        "reference": "r", "gtf": "g", "expression": "e",
+        "genotypes.bed": "a.b.bed", "genotypes.bim": "a.b.bim", "genotypes.fam": "a.b.fam", "genotypes1": "c.vcf.gz",
+    }  # fmt: skip
+
+
 def test_held_out_populations_need_a_file(study: Study, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs --populations"):
         run(study, tmp_path / "cohort", split=SplitConfig(heldout_populations=("YRI",)))

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 Phasing = Literal["auto", "yes", "no"]
 RelativesRule = Literal["together", "exclude"]
 LONGEST_STRETCH = 1 << 20  # bases read at once
+_PLINK_ENDINGS = (".bed", ".bim", ".fam", ".pgen", ".pvar", ".pvar.zst", ".psam")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +79,14 @@ class PrepareFiles:
             raise ConfigError("Give expression either as --expression BED, or as both --counts GCT and --tpm GCT.")
 
     def named(self) -> dict[str, Path]:
-        """Each file by its name here."""
-        single = {name: path for name, path in vars(self).items() if isinstance(path, Path)}
-        return {f"genotypes{number or ''}": path for number, path in enumerate(self.genotypes)} | single
+        """Each file by its name here; of PLINK's sets of files, each with its ending."""
+        named = {name: path for name, path in vars(self).items() if isinstance(path, Path)}
+        for number, path in enumerate(self.genotypes):
+            name = f"genotypes{number or ''}"
+            prefix = str(path).removesuffix(".bed").removesuffix(".pgen")
+            parts = {f"{name}{ending}": Path(prefix + ending) for ending in _PLINK_ENDINGS}
+            named |= {part: file for part, file in parts.items() if file.is_file()} or {name: path}
+        return named
 
 
 @dataclass(frozen=True, kw_only=True)
