@@ -122,7 +122,7 @@ def _draw(found: Explanation, folder: Path) -> list[str]:
         figures["profile.png"] = channel_profile(tables.profile)
     if found.importance:
         figures["importance.png"] = importance_bars(found.importance, trait=found.trait)
-    figures["variants.png"] = variant_view(tables.variants, tables.bases)
+    figures["variants.png"] = variant_view(tables.variants, tables.bases, count=max(1, found.config["detail"]))
     for name, figure in figures.items():
         report.save(figure, folder / name)
     return list(figures)

@@ -168,7 +168,7 @@ def explain(
         worst = float(found.variants["unexplained"].abs().max())  # type: ignore[arg-type]
         notes.append(
             f"{missed} of {found.variants.height} variants miss completeness by more than {integration.tolerance:g} after "
-            f"{integration.max_steps} steps, at worst by {worst:.2g} of log f: give --max-steps"
+            f"{integration.max_steps} steps, at worst by {worst:.2g}: a larger --max-steps reduces it"
         )
     entries = []
     if permuted:

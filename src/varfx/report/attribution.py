@@ -173,7 +173,8 @@ def _by_base(highest: pl.DataFrame, bases: pl.DataFrame) -> Figure:
         )
         axes.axvline(0, color=GREY, linewidth=0.6, linestyle=":")
         _label_rows(axes, names)
-        axes.set_title(f"{_name(row)}: log f {row['log_f']:.2f} (mean input {row['log_f_baseline']:.2f})")
+        title = f"{_name(row)}: log f {row['log_f']:.2f} (at the mean input {row['log_f_baseline']:.2f})"
+        axes.set_title(title.replace("-", "\N{MINUS SIGN}") if not _name(row).count("-") else title)
         figure.colorbar(drawn, ax=axes, shrink=0.9, pad=0.01)
     for axes in grid[-1]:
         axes.set_xlabel("position relative to the variant (bases)")
