@@ -14,6 +14,7 @@ from rich.logging import RichHandler
 
 from varfx._version import __version__
 from varfx.cli import annot, demo, expr, ld, prior, sumstats, tracks
+from varfx.cli.experiment import experiment
 from varfx.cli.info import info
 from varfx.cli.plan import plan
 from varfx.errors import ConfigError, VarfxError
@@ -43,6 +44,7 @@ def build_app() -> cyclopts.App:
     )
     for module in (sumstats, ld, annot, tracks, prior, expr, demo):
         app.command(module.app)
+    app.command(experiment)
     app.command(info)
     app.command(plan)
     return app
