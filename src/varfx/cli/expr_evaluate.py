@@ -71,7 +71,9 @@ def evaluate(
     if figures is not None:
         from varfx.report.expression import draw_evaluation
 
-        console.print(f"{figures}: {', '.join(draw_evaluation(result.to_dict(), figures))}", soft_wrap=True)
+        console.print(
+            f"{figures}: {', '.join(draw_evaluation(result.to_dict(), figures, against=against))}", soft_wrap=True
+        )
     console.print(_means_table(result.models, result.differences, against))
     _print_heritability(result.heritability)
     for note in result.notes:

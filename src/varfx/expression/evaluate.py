@@ -27,6 +27,7 @@ from varfx.prior.bootstrap import sum_interval
 from varfx.progress import Progress, silent
 
 METRICS = ("pcc", "r2")
+GENES_PER_WORKER = 100  # whose heritability is worth the start of a process
 GENE_SETS = ("training", "held-out")
 
 
@@ -306,7 +307,8 @@ def _heritability(
 ) -> list[dict[str, Any]]:
     """Each gene's cis-heritability, in the order of `genes`."""
     records = {}
-    for record in map_tasks(gene_heritability, genes, open_cohort, (cohort.path,), num_workers(workers, len(genes))):
+    processes = num_workers(workers, len(genes) // GENES_PER_WORKER)
+    for record in map_tasks(gene_heritability, genes, open_cohort, (cohort.path,), processes):
         records[record["gene"]] = record
         progress(len(records), len(genes), "heritabilities")
     return [records[gene] for gene in genes]
