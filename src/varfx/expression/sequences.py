@@ -297,7 +297,7 @@ class WindowSequences:
     def _mean(self, rows: Sequence[int] | None) -> Float32[Tensor, " variant"]:
         """The mean of the known genotypes of each variant, in units of a sequence; 0 where nothing is known."""
         chosen = self._genotypes if rows is None else self._genotypes[_index(rows, self.device)]
-        chosen = chosen.reshape(-1, chosen.shape[-1])
+        chosen = chosen.flatten(0, -2)
         known = (chosen >= 0).sum(0)
         total = chosen.clamp(min=0).sum(0, dtype=torch.float64)
         return (self._unit * total / known.clamp(min=1)).float()
