@@ -54,7 +54,7 @@ def main() -> None:
         options.out.write_text(text + "\n")
 
 
-def random_store(path: Path, num_tracks: int, bases: int) -> TrackStore:
+def random_store(path: Path, num_tracks: int, bases: int, *, start: int = START) -> TrackStore:
     rng = np.random.default_rng(0)
     length = LENGTHS["hg19"]["22"]
     zarr.create_group(path)
@@ -73,7 +73,7 @@ def random_store(path: Path, num_tracks: int, bases: int) -> TrackStore:
             serializer=BytesCodec(),
             compressors=(ZstdCodec(level=3), Crc32cCodec()),
         )
-        array[START : START + bases] = codes
+        array[start : start + bases] = codes
         options = {"assay": "", "kind": "bigwig", "transform": "none", "missing": "zero", "store": "uint8"}
         numbers = {"mean": 9.0, "sd": 16.0, "low": 0.0, "high": 254.0, "zero": 0.0, "max_error": 0.5, "covered": bases}
         rows.append({"name": f"track {track}", **options, **numbers})

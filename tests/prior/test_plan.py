@@ -25,7 +25,8 @@ RATES = Rates(
     training=200.0,
     parameters=1_000_000,
     saved_bytes=1_000_000,
-    step=0.25,
+    step=0.15,
+    overhead=0.1,
     gather=1e6,
     read_tracks=1e7,
     read_panel=1e8,
@@ -99,7 +100,7 @@ def test_more_traits_devices_and_windows_a_step() -> None:
     one = plan(small_job(), RATES, MACHINE).seconds
     assert plan(small_job(num_traits=3), RATES, MACHINE).seconds["window: likelihood"] == pytest.approx(1.5)
     assert plan(small_job(devices=2, windows_per_step=2), RATES, MACHINE).seconds["epoch"] == pytest.approx(
-        (one["epoch"] - 10 * 0.125) / 2
+        (one["epoch"] - 10 * 0.075) / 2
     )
 
 
@@ -161,7 +162,7 @@ def test_rates_are_measured_for_every_kind(kind: str, tmp_path: Any) -> None:
         job = uniform_job(1000, 10, model=ModelConfig(kind=kind), num_features=2 * (kind == "mlp"))  # type: ignore[arg-type]
     done: list[int] = []
     rates = measure_rates(job, device="cpu", folder=tmp_path, progress=lambda number, total, what: done.append(number))
-    for name in ("forward", "training", "read_panel", "step"):
+    for name in ("forward", "training", "read_panel", "step", "overhead"):
         assert 0 < getattr(rates, name) < math.inf
     assert (0 < rates.gather < math.inf) == (kind == "enformer")
     assert (0 < rates.read_tracks < math.inf) == (kind == "enformer")

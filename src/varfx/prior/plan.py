@@ -200,6 +200,7 @@ class Rates:
         parameters: of the network.
         saved_bytes: what a variant leaves in memory for the backward pass.
         step: seconds of one optimiser step.
+        overhead: seconds of a window of a step beside all that is computed.
         gather: values (variant x track x base) cut out a second; infinite without tracks.
         read_tracks: bytes of a block of tracks read and decompressed a second; infinite without tracks.
         read_panel: bytes of B read a second.
@@ -212,6 +213,7 @@ class Rates:
     parameters: int
     saved_bytes: int
     step: float
+    overhead: float
     gather: float
     read_tracks: float
     read_panel: float
@@ -335,7 +337,7 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
     likelihood = job.num_traits * np.array([min(seconds.values()) for seconds in engines])
     load_tracks = job.block_bytes / rates.read_tracks
     load_panel = job.window_bytes / rates.read_panel
-    step = np.full(job.windows, rates.step / job.windows_per_step)
+    step = np.full(job.windows, rates.step / job.windows_per_step + rates.overhead)
     compute = network + gather + likelihood + step
     # Kept windows need their tracks only; the blocks of those are not kept beyond 1 GB.
     later = kept_share * np.maximum(compute, load_tracks) + (1 - kept_share) * np.maximum(
@@ -369,6 +371,7 @@ def _notes(job: Job, machine: Machine) -> list[str]:
         f"the total is that of {job.max_steps:,} steps of {job.windows_per_step} windows, "
         f"{job.max_steps * job.windows_per_step / (job.windows * (1 - job.validation_share)):.1f} epochs; early stopping usually "
         "ends before",
+        "starting Python and the search for the first values of scale and sigma2 come on top",
         "every variant is taken to have an association: the likelihood of a window where some lack one takes longer",
     ]
     if job.num_tracks and job.track_bytes is None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import psutil
 import torch
 import zarr
@@ -23,18 +24,22 @@ from torch import Tensor
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from varfx.data.tracks import TrackStore
-from varfx.ld import LDPanel
+from varfx.ld import Core, LDPanel, open_panel
+from varfx.ld.store import finish_panel, write_window
+from varfx.ld.whiten import Factors
 from varfx.likelihood.cost_model import calibrated
-from varfx.models import VariancePrior
+from varfx.models import ModelConfig, VariancePrior
 from varfx.models.track_enformer import DenseTracks
 from varfx.prior.plan import Job, Machine, Rates
 from varfx.progress import Progress, silent
+from varfx.training import TrainConfig, TraitData, WindowData, train
 from varfx.training.gather import TrackGather, TrackWindow
 
 SMALL_PASS = {"cpu": 16, "cuda": 256}  # variants of a timed pass
 SECONDS = 0.6  # that a rate is measured for, at least one run
 TRIAL_BASES = 1 << 20  # of the block that is cut, or read where there is no store
 TRIAL_BYTES = 1 << 26  # of the temporary file
+OVERHEAD_STEPS = 100
 ACTIVE = 64  # variants whose saved memory is counted
 
 
@@ -76,6 +81,7 @@ def measure_rates(
         parameters=sum(parameter.numel() for parameter in prior.parameters()),
         saved_bytes=saved,
         step=_step_seconds(prior, where),
+        overhead=_overhead(folder),
         gather=gather,
         read_tracks=read_tracks,
         read_panel=read_panel,
@@ -202,6 +208,38 @@ def _gather_rate(job: Job, device: torch.device) -> float:
     )
     rows = torch.arange(count, device=device)
     return count * tracks * job.width / seconds_of(lambda: window.gather(rows), device, at_least=0.2)
+
+
+def _overhead(folder: Path | None) -> float:
+    """Seconds of a step beside its computing: a fit of windows with next to nothing in them, start and end left out."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        data = _tiny_data(Path(name) / "P.ld.zarr")
+        seconds = []
+        for steps in (10, 10 + OVERHEAD_STEPS):
+            there = Path(name) / str(steps)
+            there.mkdir()
+            model = VariancePrior(ModelConfig(kind="constant"), 0, 1)
+            started = time.perf_counter()
+            train(model, data, [0], [1], TrainConfig(max_steps=steps, engine="exact", patience=steps), there)
+            seconds.append(time.perf_counter() - started)
+    return max(0.0, seconds[1] - seconds[0]) / OVERHEAD_STEPS
+
+
+def _tiny_data(path: Path) -> WindowData:
+    """Two windows of four variants each."""
+    zarr.create_group(path).create_group("windows")
+    cores = [Core("1", 0, 1000), Core("1", 1000, 2000)]
+    factors = Factors(lam=np.ones(4), V=np.eye(4), B=np.eye(4))
+    rows = [np.arange(4), np.arange(4, 8)]
+    for core, inside in zip(cores, rows, strict=True):
+        write_window(path, core, factors, inside, inside, np.ones(4), 1.0, dtype=np.dtype(np.float32))
+    places = {"chrom": ["1"] * 8, "position": list(range(100, 2000, 250)), "variant_id": [f"rs{i}" for i in range(8)]}
+    alleles = {"effect_allele": ["A"] * 8, "other_allele": ["G"] * 8, "eaf": [0.3] * 8, "ld_score": [1.0] * 8}
+    table = [{"name": core.name, "chrom": "1", "start": core.start, "end": core.end} for core in cores]
+    windows = pl.DataFrame(table).with_columns(num_core=4, num_panel=4, rank=4, variance_kept=1.0)
+    finish_panel(path, pl.DataFrame({**places, **alleles}), windows, {"num_people": 100, "config": {"flank": 0}})
+    trait = TraitData(name="trial", z=np.ones(8), n=np.full(8, 1000.0), n_ref=1000.0)
+    return WindowData(open_panel(path), [trait], np.zeros((8, 0)), np.full(8, 0.2))
 
 
 def _store_rate(store: TrackStore) -> float:
