@@ -14,7 +14,7 @@ from test_heritability import brute_force
 
 from varfx.data.annotations import Annotations
 from varfx.errors import ConfigError, DataError, VarfxError
-from varfx.expression.blup import fit_blup, prior_root
+from varfx.expression.blup import fit_blup, likelihood_gain, prior_root
 from varfx.expression.cohort import GeneWindow
 from varfx.expression.heritability import rotate
 from varfx.expression.informed import (
@@ -25,7 +25,6 @@ from varfx.expression.informed import (
     _Problem,
     gene_window_data,
     learn_prior,
-    likelihood_gain,
 )
 from varfx.expression.linear import standardise
 from varfx.expression.window_features import SCALES, read_window_annotations, window_features

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,20 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from varfx.data import files
-from varfx.data.annotations import Annotations
+from varfx.data.annotations import Annotations, parse_named_path
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort import Cohort, open_cohort
 from varfx.expression.gene_data import gene_data
-from varfx.expression.gene_fits import GeneFits, fit_gene, prediction_rows, read_fits, write_fits
+from varfx.expression.gene_fits import (
+    FitJob,
+    GeneFits,
+    fit_and_write,
+    join_fits,
+    prediction_rows,
+    read_fits,
+    start_worker,
+    write_fits,
+)
 from varfx.expression.informed import InformedConfig, LearnedPrior, gene_window_data, learn_prior
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
 from varfx.expression.window_features import read_window_annotations, window_features
@@ -33,6 +42,8 @@ logger = logging.getLogger(__name__)
 INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
 LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
 MODELS = (*LINEAR, ZERO_SHOT)
+SLOW = {"elastic-net", "lasso"}  # seconds a gene
+GENES_PER_WORKER = 100  # of the other models, that are worth the start of a process
 PARTS = "parts"  # of an unfinished run: the tables of each finished gene
 
 
@@ -107,7 +118,7 @@ def fit_baselines(
     network = load_zero_shot(config.zero_shot) if ZERO_SHOT in config.models and config.zero_shot else None
     inputs: dict[str, str | os.PathLike[str]] = {"cohort": opened.path}
     inputs |= {f"annot.{i}": path for i, path in enumerate(annot)}
-    inputs |= {f"bed.{i}": text.rpartition("=")[2] for i, text in enumerate(beds)}
+    inputs |= {f"bed.{i}": parse_named_path(text)[1] for i, text in enumerate(beds)}
     if config.zero_shot is not None:
         inputs["checkpoint"] = config.zero_shot.checkpoint
     provenance = files.provenance(_jsonable(config), inputs)
@@ -126,7 +137,7 @@ def fit_baselines(
         _zero_shot(job, network)
 
     stages = [name for name, used in (("linear", plain), (INFORMED, priors), (ZERO_SHOT, network)) if used]
-    fits = _join([read_fits(job.parts / f"{gene}.{stage}") for gene in genes for stage in stages])
+    fits = join_fits([read_fits(job.parts / f"{gene}.{stage}") for gene in genes for stage in stages])
     record = {
         "kind": BASELINES,
         **cohort_identity(opened.path),
@@ -205,51 +216,29 @@ def chosen_folds(cohort: Cohort, wanted: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(set(wanted))) if wanted else tuple(range(cohort.num_folds))
 
 
-@dataclass(frozen=True, eq=False)
-class _Worker:
-    """What a process keeps between genes."""
-
-    cohort: Cohort
-    parts: Path
-    models: tuple[str, ...]
-    stage: str
-    folds: tuple[int, ...]
-    config: BaselineConfig
-    priors: Mapping[int, LearnedPrior] | None
-    annotations: Sequence[Annotations]
-
-
-def _start(path: Path, *rest: Any) -> _Worker:
-    torch.set_num_threads(1)
-    return _Worker(open_cohort(path), *rest)
-
-
-def _fit_one(worker: _Worker, gene_id: str) -> str:
-    fits = fit_gene(
-        worker.cohort,
-        gene_id,
-        worker.models,
-        worker.folds,
-        with_tune=worker.config.fit_on == "train+tune",
-        seed=worker.config.seed,
-        priors=worker.priors,
-        annotations=worker.annotations,
-    )
-    if not worker.config.keep_weights:
-        fits = GeneFits(**{**vars(fits), "weights": fits.weights.clear()})
-    write_fits(fits, worker.parts / f"{gene_id}.{worker.stage}")
-    return gene_id
-
-
 def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, LearnedPrior] | None) -> None:
     """Fits these models of all genes that are not finished yet."""
-    todo = [gene for gene in job.genes if not (job.parts / f"{gene}.{stage}").is_dir()]
+    config = job.config
+    fitting = FitJob(
+        cohort=job.cohort.path,
+        parts=job.parts,
+        stage=stage,
+        models=tuple(models),
+        folds=job.folds,
+        with_tune=config.fit_on == "train+tune",
+        keep_weights=config.keep_weights,
+        seed=config.seed,
+        priors=priors,
+        annotations=job.annotations,
+    )
+    todo = [gene for gene in job.genes if not fitting.folder(gene).is_dir()]
     done = len(job.genes) - len(todo)
     if done:
         logger.info("resuming: %s models of %d of %d genes are done", stage, done, len(job.genes))
-    arguments = (job.cohort.path, job.parts, tuple(models), stage, job.folds, job.config, priors, job.annotations)
+    slow = bool(SLOW & set(models))
+    processes = num_workers(job.workers, len(todo) if slow else len(todo) // GENES_PER_WORKER)
     what = f"genes, {stage}" if stage == INFORMED else "genes, linear models"
-    for _ in map_tasks(_fit_one, todo, _start, arguments, min(job.workers, max(1, len(todo)))):
+    for _ in map_tasks(fit_and_write, todo, start_worker, (fitting,), processes):
         job.progress(done := done + 1, len(job.genes), what)
 
 
@@ -297,21 +286,9 @@ def _zero_shot(job: _Job, network: Any) -> None:
             rows = [
                 prediction_rows(job.cohort.people, f, values, key, split) for f, key in zip(folds, keys, strict=True)
             ]
-            empty = _join([])
-            write_fits(GeneFits(**{**vars(empty), "predictions": pl.concat(rows)}), folder)
+            empty = join_fits([])
+            write_fits(replace(empty, predictions=pl.concat(rows)), folder)
         job.progress(done, len(job.genes), "genes, zero-shot")
-
-
-def _join(fits: Sequence[GeneFits]) -> GeneFits:
-    """All rows, in the order given."""
-    from varfx.expression.gene_fits import NOTES, TABLES
-
-    schemas = {**TABLES, "notes": NOTES}
-    tables = {
-        name: pl.concat([pl.DataFrame(schema=schema), *(getattr(each, name).cast(schema) for each in fits)])
-        for name, schema in schemas.items()
-    }
-    return GeneFits(**tables, skipped=[entry for each in fits for entry in each.skipped])
 
 
 def _unconverged(fits: GeneFits) -> dict[str, int]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64
 from numpy import ndarray
 
 from varfx.errors import DataError
-from varfx.expression.heritability import maximise, rotate
+from varfx.expression.heritability import log_likelihood, maximise, rotate
 from varfx.expression.linear import Genotypes, LinearFit, check_training, standardise
 
 
@@ -78,3 +78,12 @@ def fit_top1(X: Float[ndarray, "person variant"], y: Float64[ndarray, " person"]
     beta[best] = effects[best]
     spread = float(y.std())
     return genotypes.fit(beta, y, {"r": float(effects[best]) / spread if spread > 0 else 0.0})
+
+
+def likelihood_gain(genotypes: Genotypes, y: Float64[ndarray, " person"], root: Float64[ndarray, " kept"]) -> float:
+    """Restricted log-likelihood under prior variances `root^2` minus that under equal ones, in nats; own h2 for each."""
+    values = []
+    for scale in (root, np.ones_like(root)):
+        contrasts = rotate(genotypes.Z * scale, y)
+        values.append(log_likelihood(contrasts, maximise(contrasts))[0])
+    return values[0] - values[1]

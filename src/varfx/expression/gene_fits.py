@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
 from numpy import ndarray
 
+from varfx.data import files
 from varfx.data.annotations import Annotations
 from varfx.errors import DataError
 from varfx.expression.baselines import PENALISED, fit_penalised
-from varfx.expression.blup import fit_blup, fit_top1, prior_root
-from varfx.expression.cohort import Cohort, Fold
+from varfx.expression.blup import fit_blup, fit_top1, likelihood_gain, prior_root
+from varfx.expression.cohort import Cohort, Fold, open_cohort
 from varfx.expression.gene_data import GeneData, gene_data
-from varfx.expression.informed import LearnedPrior, likelihood_gain
 from varfx.expression.linear import LinearFit, standardise
 from varfx.expression.run import INTERCEPT_SCHEMA, PREDICTION_SCHEMA, WEIGHT_SCHEMA
 from varfx.expression.window_features import window_features
+
+if TYPE_CHECKING:
+    from varfx.expression.informed import LearnedPrior  # torch is slow to load, and most workers need none
 
 TABLES = {"predictions": PREDICTION_SCHEMA, "weights": WEIGHT_SCHEMA, "intercepts": INTERCEPT_SCHEMA}
 NOTES = {"gene_id": pl.String(), "model": pl.String(), "fold": pl.Int64(), "note": pl.String(), "value": pl.Float64()}
@@ -174,8 +177,6 @@ def _prior_variances(
 
 def write_fits(fits: GeneFits, folder: str | os.PathLike[str]) -> None:
     """Writes the tables to a folder of their own, which is whole when it is there."""
-    from varfx.data import files
-
     with files.atomic_path(folder) as partial:
         partial.mkdir()
         for name in (*TABLES, "notes"):
@@ -185,7 +186,72 @@ def write_fits(fits: GeneFits, folder: str | os.PathLike[str]) -> None:
 
 def read_fits(folder: Path) -> GeneFits:
     """What `write_fits` wrote."""
-    from varfx.data import files
-
     tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in (*TABLES, "notes")}
     return GeneFits(**tables, skipped=files.read_json(folder / "skipped.json"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitJob:
+    """What a process needs to fit any gene of a run: see `fit_gene`.
+
+    Attributes:
+        cohort: its folder.
+        parts: where each gene's tables are written.
+        stage: the part of their names after the gene's.
+        models: fitted in this stage.
+        folds: their numbers.
+        with_tune: fit on tuning people too.
+        keep_weights: write the weights of variants.
+        seed: of models that need one.
+        priors: of each fold, for informed-blup.
+        annotations: that the priors were learned with.
+    """
+
+    cohort: Path
+    parts: Path
+    stage: str
+    models: tuple[str, ...]
+    folds: tuple[int, ...]
+    with_tune: bool
+    keep_weights: bool
+    seed: int
+    priors: Mapping[int, LearnedPrior] | None = None
+    annotations: Sequence[Annotations] = ()
+
+    def folder(self, gene_id: str) -> Path:
+        """Of a gene's tables."""
+        return self.parts / f"{gene_id}.{self.stage}"
+
+
+def start_worker(job: FitJob) -> tuple[FitJob, Cohort]:
+    """What a process keeps between genes."""
+    return job, open_cohort(job.cohort)
+
+
+def fit_and_write(state: tuple[FitJob, Cohort], gene_id: str) -> str:
+    """Fits one gene and writes its tables; returns its id."""
+    job, cohort = state
+    fits = fit_gene(
+        cohort,
+        gene_id,
+        job.models,
+        job.folds,
+        with_tune=job.with_tune,
+        seed=job.seed,
+        priors=job.priors,
+        annotations=job.annotations,
+    )
+    if not job.keep_weights:
+        fits = replace(fits, weights=fits.weights.clear())
+    write_fits(fits, job.folder(gene_id))
+    return gene_id
+
+
+def join_fits(fits: Sequence[GeneFits]) -> GeneFits:
+    """All rows, in the order given."""
+    schemas = {**TABLES, "notes": NOTES}
+    tables = {
+        name: pl.concat([pl.DataFrame(schema=schema), *(getattr(each, name).cast(schema) for each in fits)])
+        for name, schema in schemas.items()
+    }
+    return GeneFits(**tables, skipped=[entry for each in fits for entry in each.skipped])

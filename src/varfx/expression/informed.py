@@ -207,15 +207,6 @@ def learn_prior(
     )
 
 
-def likelihood_gain(genotypes: Genotypes, y: Float64[ndarray, " person"], root: Float64[ndarray, " kept"]) -> float:
-    """Restricted log-likelihood under prior variances `root^2` minus that under equal ones, in nats; own h2 for each."""
-    values = []
-    for scale in (root, np.ones_like(root)):
-        contrasts = rotate(genotypes.Z * scale, y)
-        values.append(log_likelihood(contrasts, maximise(contrasts))[0])
-    return values[0] - values[1]
-
-
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """One gene in the basis of its genotypes' range.
