@@ -19,7 +19,7 @@ def simulate(
     tracks: Path | None = None,
     chain: Path | None = None,
     truth_run: Path | None = None,
-    truth: Literal["mlp", "linear", "enformer"] | None = None,
+    truth: Literal["mlp", "linear", "enformer", "filter"] | None = None,
     hidden: Widths = (64, 64),
     gain: float = 2.0,
     window: int = 256,
@@ -53,7 +53,8 @@ def simulate(
         tracks: Signals along the genome that a random network reads: base by base by enformer, averaged by the others.
         chain: UCSC chain file from the panel's genome build to the tracks', where they differ.
         truth_run: Take the f of this run for true, up to its scale, instead of a random network.
-        truth: The random network: mlp, linear, or enformer (needs --tracks); by default enformer with tracks, else mlp.
+        truth: The random network: mlp, linear, or over --tracks base by base enformer, or filter (a weighted sum of bases whose
+            window average says nothing); by default enformer with tracks, else mlp.
         hidden: Widths of the perceptron's hidden layers.
         gain: Factor of the perceptron's random weights; the larger, the more the function bends.
         window: Bases around each variant that are read from the tracks.

@@ -31,7 +31,7 @@ from varfx.ld import LDPanel, open_panel
 from varfx.prior.inputs import heterozygosity, panel_variants, raw_features
 from varfx.prior.predict import predict
 from varfx.prior.track_inputs import tracks_for_fit
-from varfx.prior.truth_network import TruthConfig, enformer_score, linear_r2, log_variances, random_score
+from varfx.prior.truth_network import TruthConfig, linear_r2, log_variances, random_score, track_score
 from varfx.progress import Progress, silent
 from varfx.training.panel_tracks import PanelTracks
 
@@ -215,17 +215,18 @@ def _log_truth(
             raise ConfigError(f"`{truth}` gives {int((f <= 0).sum())} of {f.size} variants no variance at all.")
         return np.log(f), None, {"run": str(truth)}
     config = truth or TruthConfig()
-    if config.kind == "enformer" and (tracks is None or annotations is not None):
-        raise ConfigError("a random enformer reads tracks, and no annotations: give it `tracks` alone.")
+    by_base = config.kind in ("enformer", "filter")
+    if by_base and (tracks is None or annotations is not None):
+        raise ConfigError(f"a random {config.kind} reads tracks, and no annotations: give it `tracks` alone.")
     variants = panel_variants(reference, [])
     averages = None if tracks is None else tracks_for_fit(tracks.path, tracks.chain, kind="mlp", window=config.window)
     given = None if annotations is None else read_annotations(annotations)
     names, values, missing = raw_features(variants, given, averages)
     features = Standardiser.fit(names, values, missing).apply(names, values, missing)
-    if config.kind == "enformer":
+    if by_base:
         assert averages is not None
         signals = PanelTracks(averages.store, reference.variants, width=config.window, chain=averages.chain)
-        score = enformer_score(reference, signals, config)
+        score = track_score(reference, signals, config)
     else:
         score = random_score(features, config)
     log_f = log_variances(score, heterozygosity(variants), config)

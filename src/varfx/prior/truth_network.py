@@ -22,7 +22,8 @@ from varfx.models import TrackEnformer, TrackEnformerConfig
 from varfx.models.prior import MIN_HETEROZYGOSITY, Link, log_link
 from varfx.training.panel_tracks import PanelTracks
 
-TruthKind = Literal["mlp", "linear", "enformer"]
+TruthKind = Literal["mlp", "linear", "enformer", "filter"]
+BIN = 16  # bases of one weight of a filter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class TruthConfig:
 
     kind: TruthKind = "mlp"
     """mlp: a perceptron with tanh between its layers, so that no variant is far out; linear: a weighted sum of the features;
-    enformer: an Enformer over tracks, base by base."""
+    enformer: an Enformer over tracks, base by base; filter: a weighted sum of the bases of the tracks, whose weights (random,
+    one per 16 bases) have mean 0 in each track, so that window averages tell nothing."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the perceptron's hidden layers."""
     gain: float = 1.0
@@ -81,23 +83,41 @@ def random_score(features: Float[ndarray, "variant feature"], config: TruthConfi
 
 
 @torch.no_grad()
-def enformer_score(panel: LDPanel, tracks: PanelTracks, config: TruthConfig) -> Float[ndarray, " variant"]:
-    """The same of a random Enformer over the tracks around each of the panel's variants.
+def track_score(panel: LDPanel, tracks: PanelTracks, config: TruthConfig) -> Float[ndarray, " variant"]:
+    """The same of a random `enformer` or `filter` over the tracks around each of the panel's variants.
 
     Raises:
         ConfigError: sizes that do not fit, or a score that is the same for all variants.
     """
-    sizes = TrackEnformerConfig(window=config.window, width=config.width, depth=config.depth, zero_output=False)
-    network = TrackEnformer(sizes, len(tracks.channels), 0, 1, torch.Generator().manual_seed(config.seed)).eval()
+    network: TrackEnformer | None = None
+    weights = random_filter(len(tracks.channels), config)
+    if config.kind == "enformer":
+        sizes = TrackEnformerConfig(window=config.window, width=config.width, depth=config.depth, zero_output=False)
+        generator = torch.Generator().manual_seed(config.seed)
+        network = TrackEnformer(sizes, len(tracks.channels), 0, 1, generator).eval()
     raw = np.full(panel.variants.height, np.nan)
     most = max(core.end - core.start for core in panel.cores) + 2 * panel.flank
     for index in range(len(panel.cores)):
         rows, _ = panel.rows(index)
         window = tracks.window(index, rows, torch.zeros(rows.size, 0), most_bases=most)
-        if index == 0:
+        if network is not None and index == 0:
             network.calibrate(window)
-        raw[rows] = network(window)[:, 0].double().numpy()
+        for part in np.array_split(np.arange(rows.size), -(-rows.size // 1024)):
+            chosen = torch.from_numpy(part)
+            signal = window.gather(chosen)
+            if network is None:
+                raw[rows[part]] = (signal.double() * weights).sum((1, 2)).numpy()
+            else:
+                raw[rows[part]] = network.score(signal, torch.zeros(part.size, 0))[:, 0].double().numpy()
     return standardised(raw)
+
+
+def random_filter(num_tracks: int, config: TruthConfig) -> Float[torch.Tensor, "track position"]:
+    """Random weights that are the same over `BIN` bases, of mean 0 in each track."""
+    count = -(-config.window // BIN)
+    values = np.random.default_rng(config.seed).standard_normal((num_tracks, count))
+    bases = np.repeat(values, BIN, axis=1)[:, : config.window]
+    return torch.from_numpy(bases - bases.mean(1, keepdims=True))
 
 
 def standardised(raw: Float[ndarray, " variant"]) -> Float[ndarray, " variant"]:
