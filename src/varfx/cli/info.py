@@ -61,13 +61,13 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
             f"`{path}` is unfinished. Give the same `varfx ld build` or `varfx tracks build` command again to finish it."
         )
     if (path / "begun.json").is_file() and not (path / files.MANIFEST).is_file():
-        raise StoreError(
-            f"`{path}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
-        )
+        raise StoreError(f"`{path}` is an unfinished run. Finish it with the command that began it and --resume.")
     with progress_bar() as progress:
         count = files.check_directory(path, progress)
     if (path / "cohort.json").is_file():
         rows, metadata = _cohort(path)
+    elif (path / "run.json").is_file() and (path / "predictions.parquet").is_file():
+        rows, metadata = _expression_run(path)
     elif (path / "run.json").is_file():
         rows, metadata = _run(path)
     elif (path / "tracks.parquet").is_file():
@@ -95,6 +95,21 @@ def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         for trait in run.record["traits"]
     ]
     return rows + traits, run.record
+
+
+def _expression_run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    from varfx.expression.run import open_run
+
+    run = open_run(path)
+    rows = [
+        ("kind", run.kind),
+        ("models", ", ".join(run.record["models"])),
+        ("genes", f"{len(run.record['genes']):,}"),
+        ("folds", ", ".join(map(str, run.record["folds"]))),
+        ("predictions", f"{run.predictions.height:,}"),
+        ("cohort", run.record["cohort"]),
+    ]
+    return rows, run.record
 
 
 def _cohort(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
