@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 from command_line import varfx
 from simulated_panel import Simulated
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from varfx.data.sumstats import SumStats, read_sumstats
 
@@ -226,6 +228,50 @@ def test_interrupt_then_resume_with_other_and_with_the_same_options(
     assert "max-steps was 20000, now 20" in varfx(capsys, *words, *fewer, "--resume").error
     assert varfx(capsys, *words, *fewer, "--overwrite").code == 0
     assert not (out / "checkpoints").exists()
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTracks]:
+    yield from simulate_tracks(tmp_path_factory.mktemp("tracks"))
+
+
+def test_an_enformer_on_tracks(capsys: Capsys, simulated: Simulated, tracks: SimulatedTracks, tmp_path: Path) -> None:
+    run, sizes = tmp_path / "RUN", ("--window", 16, "--width", 24, "--depth", 1, "--heads", 2, "--downsamples", 2)
+    words = ("--tracks", tracks.store, "--max-steps", 2, "--engine", "exact", "--holdout-chrom", "3", "--out", run)
+    result = varfx(capsys, "prior", "fit", *simulated.fit_options(), "--model", "enformer", *sizes, *words)
+    assert result.code == 0, result.err
+    assert "enformer, 2 steps (all done)" in result.out
+    turned = ("--tracks", tracks.turned)
+    assert varfx(capsys, "prior", "evaluate", run, *turned).code == 0
+    assert varfx(capsys, "prior", "predict", run, *turned, "--out", tmp_path / "p.parquet").code == 0
+    assert varfx(capsys, "prior", "weights", run, *turned, "--out", tmp_path / "w.tsv").code == 0
+    lacking = varfx(capsys, "prior", "evaluate", run, "--tracks", tracks.lacking)
+    assert "lacks 1 of 3 tracks, first `c`. It has a, b." in lacking.error
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "enformer"], "`model` enformer reads tracks. Give them with --tracks"),
+        (["--model", "enformer", "--tracks", "/nonexistent"], "Give a store made by `varfx tracks build`"),
+        (["--chain", "x"], "`chain` lifts variants to the tracks' build, but there are no --tracks"),
+        (
+            ["--model", "enformer", "--width", "50"],
+            "`width` must be a multiple of 6 x heads = 24, got 50. Take width 48",
+        ),
+        (
+            ["--devices", "2", "--windows-per-step", "3"],
+            "`windows-per-step` must be a multiple of `devices` = 2, got 3",
+        ),
+        (["--compile"], "`compile` is for enformer; mlp would gain nothing"),
+    ],
+)
+def test_wrong_options_of_networks_on_tracks(
+    capsys: Capsys, simulated: Simulated, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = varfx(capsys, "prior", "fit", *simulated.fit_options(), *words, "--out", tmp_path / "RUN")
+    assert message in result.error
+    assert not (tmp_path / "RUN").exists()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from varfx.prior.split import Split, SplitConfig, split_windows
 from varfx.prior.track_inputs import tracks_for_fit
 from varfx.progress import Progress, silent
 from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, train
+from varfx.training.fit import check_compile
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
@@ -63,6 +64,7 @@ def fit(
         VarfxError: files that are not what they should be, too little overlap, a split without windows.
     """
     model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
+    check_compile(model, training)
     if not sumstats:
         raise ConfigError("no summary statistics are given. Name at least one file with --sumstats.")
     reference = open_panel(panel)

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from varfx.errors import ConfigError
-from varfx.models import TrackEnformer, VariancePrior
+from varfx.models import ModelConfig, TrackEnformer, VariancePrior
 from varfx.progress import Progress, silent
 from varfx.training import ranks
 from varfx.training.checkpoint import SafetensorsCheckpointIO
@@ -74,7 +74,7 @@ def train(
             raise ConfigError(
                 f"no {name} windows are left by the split. Hold out fewer chromosomes, or use smaller --core windows."
             )
-    _check_compile(model, config)
+    check_compile(model.config, config)
     if not (resume and (folder / LAST).is_dir()):
         _calibrate(model, data, train_windows)
     watch = Watch(folder, config, progress)
@@ -136,14 +136,14 @@ def _calibrate(model: VariancePrior, data: WindowData, windows: Sequence[int]) -
         model.network.train()
 
 
-def _check_compile(model: VariancePrior, config: TrainConfig) -> None:
-    """Refuses to compile what is none of its business.
+def check_compile(model: ModelConfig, config: TrainConfig) -> None:
+    """Refuses to compile what would gain nothing.
 
     Raises:
         ConfigError: the model is no enformer.
     """
-    if config.compile and not isinstance(model.network, TrackEnformer):
-        raise ConfigError(f"`compile` is for enformer; {model.config.kind} would gain nothing.")
+    if config.compile and model.kind != "enformer":
+        raise ConfigError(f"`compile` is for enformer; {model.kind} would gain nothing.")
 
 
 @contextlib.contextmanager
