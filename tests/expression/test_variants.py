@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from cohort_cases import small_cohort
+from motif_cases import MotifCase
 from polars.testing import assert_frame_equal
 from simulated_panel import standardise, sumstats, write_bed
 from sklearn.metrics import r2_score
@@ -23,6 +24,7 @@ from varfx.expression.drivers import find_drivers
 from varfx.expression.gene_data import gene_data
 from varfx.expression.gradients import people_attribution, reference_attribution
 from varfx.expression.ism import window_mutagenesis
+from varfx.expression.run import ExpressionRun
 from varfx.expression.variant_table import LONG_SCHEMA, as_annotations
 from varfx.expression.variants import VariantConfig, score_variants
 from varfx.ld import PanelConfig, build_panel
@@ -113,6 +115,30 @@ def test_drivers_are_chosen_on_tuning_people_and_scored_on_test_people(runs: Run
         assert record["linear_r_tune"] == pytest.approx(1)
         assert record["reference"] == 0.5
     assert any_driver
+
+
+def test_the_causal_variant_of_a_simulated_gene_is_first_and_the_driver(
+    motif_fit: tuple[MotifCase, ExpressionRun],
+) -> None:
+    """One variant that breaks a motif explains half of expression: it is first, by far, with the right sign."""
+    case, run = motif_fit
+    found = score_variants(run.path, VariantConfig(top=1))
+    ism = found.table["ism"].to_numpy()
+    order = np.argsort(-np.abs(ism))
+    assert order[0] == case.causal
+    assert ism[case.causal] < 0
+    assert abs(ism[order[1]]) < 0.3 * abs(ism[case.causal])
+    # its homozygous effect: two copies of 0.7 sd of expression per sd of dosage; a short training reaches part of it
+    truth = -2 * 0.5**0.5 / gene_data(open_cohort(case.path), case.gene_id, 0).X[:, case.causal].std()
+    assert 0.5 < ism[case.causal] / truth < 1.2
+    assert np.argmax(found.table["gradient"].to_numpy()) == case.causal
+    assert np.flatnonzero(found.table["high_scoring"]).tolist() == [case.causal]
+    for rule in ("sasse", "variformer", "rastogi"):
+        assert found.table[f"driver_{rule}"][case.causal]
+        assert found.table[f"driver_{rule}"].sum() <= 2
+    (record,) = found.genes
+    assert record["drivers_r2_expression_test"] > 0.35
+    assert record["drivers_r_prediction_test"] > 0.9
 
 
 def test_high_scoring_variants_are_as_many_as_the_elastic_net_has_or_as_asked(runs: Runs) -> None:
@@ -227,7 +253,7 @@ def test_the_file_goes_into_prior_fit(runs: Runs, tmp_path: Path, rng: np.random
         tmp_path / "R",
         annotations=out,
         model=ModelConfig(kind="linear"),
-        training=TrainConfig(max_steps=5, check_every=5),
+        training=TrainConfig(max_steps=5, check_every=5, warmup_steps=0, engine="exact"),
         split=SplitConfig(holdout_chrom=("22",)),
     )
     stored = (tmp_path / "R").rglob("*.json")
