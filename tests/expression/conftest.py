@@ -13,7 +13,7 @@ from varfx.training.expression_config import ExpressionTrainConfig
 
 @pytest.fixture(scope="session")
 def motif_fit(tmp_path_factory: pytest.TempPathFactory) -> tuple[MotifCase, ExpressionRun]:
-    """One causal variant inside a motif, heritability 0.5, on the minus strand; a small network after five epochs."""
+    """One causal variant inside a motif, heritability 0.5, on the minus strand; a small network after six passes."""
     folder = tmp_path_factory.mktemp("motif")
     case = motif_cohort(folder, window=1024, seed=1, strand="-")
     network = ExpressionNetworkConfig(
