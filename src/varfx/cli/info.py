@@ -72,6 +72,8 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         rows, metadata = _run(path)
     elif (path / "tracks.parquet").is_file():
         rows, metadata = _tracks(path)
+    elif (path / "attribution.parquet").is_file():
+        rows, metadata = _table(path / "attribution.parquet")
     else:
         rows, metadata = _panel(path)
     return [*rows, ("files", f"{count:,}")], metadata
