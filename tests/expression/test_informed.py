@@ -121,7 +121,8 @@ def test_tune_error_is_that_of_the_fitted_blup() -> None:
     expected = []
     for number, gene in enumerate(study.genes):
         fit = fit_blup(study.X[number][TRAIN], gene.y, variances=study.variances(learned, number))
-        expected.append(np.mean((gene.tune_y - fit.predict(gene.tune_X)) ** 2))
+        squares = np.mean((gene.tune_y - fit.predict(gene.tune_X)) ** 2)
+        expected.append(squares / np.mean((gene.tune_y - gene.y.mean()) ** 2))
     assert error == pytest.approx(np.mean(expected), rel=1e-6)
 
 

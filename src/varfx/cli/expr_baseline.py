@@ -95,11 +95,10 @@ def baseline(
         gain = prior["gain_heldout_genes"]
         bounds = "" if gain["ci95"] is None else f" ({gain['ci95'][0]:+.1f} to {gain['ci95'][1]:+.1f})"
         strength = "flat: it is BLUP" if prior["penalty"] is None else f"penalty {prior['penalty']:g}"
-        console.print(
-            f"fold {fold}: informed prior from {prior['num_genes']} genes, {strength}; {gain['genes']} held-out genes "
-            f"are {gain['nats']:+.1f} nats{bounds} more likely under it",
-            soft_wrap=True,
-        )
+        text = f"fold {fold}: informed prior from {prior['num_genes']} genes, {strength}"
+        if gain["genes"]:
+            text += f"; {gain['genes']} held-out genes are {gain['nats']:+.1f} nats{bounds} more likely under it"
+        console.print(text, soft_wrap=True)
     if record["skipped"]:
         first = record["skipped"][0]
         console.print(

@@ -103,8 +103,8 @@ class LearnedPrior:
         prior: the network, float64.
         standardiser: of its features.
         penalty: the strength chosen; infinite for the flat prior.
-        path: a record per candidate: `penalty` (None: flat), `log_p` (training people, nats), `tune_error` (mean square over
-            the tuning people and genes), `steps`.
+        path: a record per candidate: `penalty` (None: flat), `log_p` (training people, nats), `tune_error` (squared error of
+            the tuning people as a share of that of the training mean, mean over genes), `steps`.
         num_genes: that taught it.
     """
 
@@ -264,15 +264,16 @@ class _Problem:
         slope = f * (scale * result.grad_F.numpy())
         return float(result.log_p) + rest, slope - f * slope.mean()
 
-    def squared_error(self, f: Float64[ndarray, " variant"]) -> float:
-        """Mean square of the tuning people's errors."""
+    def relative_error(self, f: Float64[ndarray, " variant"]) -> float:
+        """Sum of squares of the tuning people's errors, as a share of that of the training mean's errors."""
         f = f / f.mean()
         contrasts, h2, _ = self.variances(f)
         if h2 == 0:
-            return float(np.mean(self.tune_y**2))
+            return 1.0
         dual = contrasts.U @ (contrasts.u / (f.size * contrasts.d + f.size * (1 - h2) / h2))
         beta = f * (self.window.B.numpy().T @ dual)
-        return float(np.mean((self.tune_y - self.tune_Z @ beta) ** 2))
+        error = self.tune_y - self.tune_Z @ beta
+        return float(error @ error) / float(self.tune_y @ self.tune_y)
 
 
 class _Objective:
@@ -322,12 +323,12 @@ class _Objective:
         return penalty / 2 * float(away @ away) - value, penalty * away - gradient
 
     def tune_error(self, vector: Float64[ndarray, " parameter"]) -> float:
-        """Mean square error of the tuning people, over genes."""
+        """Mean over genes of the tuning people's relative error; every gene counts the same."""
         self.set_parameters(vector)
         with torch.no_grad():
             f = self._prior(self._features, self._heterozygosity)[:, 0].numpy()
         tasks = [(problem, f[rows]) for problem, rows in zip(self._problems, self._rows, strict=True)]
-        return float(np.mean(self._map(lambda task: task[0].squared_error(task[1]), tasks)))
+        return float(np.mean(self._map(lambda task: task[0].relative_error(task[1]), tasks)))
 
     def _map(self, function: Any, tasks: list[Any]) -> list[Any]:
         return list(map(function, tasks) if self._executor is None else self._executor.map(function, tasks))
