@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.errors import StoreError
 
 if TYPE_CHECKING:
     from varfx.expression.variants import VariantScores
@@ -72,6 +73,9 @@ def variants(
     from varfx.expression.variant_table import LONG_KIND, as_annotations
     from varfx.expression.variants import VariantConfig, score_variants
 
+    for path in filter(None, (out, long, json, figures)):
+        if not path.parent.is_dir():
+            raise StoreError(f"`{path}` cannot be written: the folder `{path.parent}` does not exist. Create it first.")
     config = VariantConfig(
         genes=read_gene_list(genes),
         fold=fold,
@@ -113,7 +117,7 @@ def _draw(found: VariantScores, folder: Path, rule: str) -> int:
     from varfx import report
     from varfx.report.variants import effects_against_elastic_net, effects_along_window
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     drawn = {}
     for record in found.genes[:DRAWN]:
         rows = found.table.filter((found.table["gene_id"] == record["gene"]) & found.table["weight"].is_not_null())
