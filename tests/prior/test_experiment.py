@@ -87,6 +87,10 @@ def test_resuming_keeps_finished_cells_and_remakes_others(
     run_experiment(read_experiment(path), out, workers=1, resume=True)
     assert ran == []
     assert (out / "results.json").read_text() == before
+    other = fig3(simulated)
+    other["truth"] = {"seeds": [4, 5], "signal": {"mean_signal": 0.2, "replicates": 8}}
+    with pytest.raises(StoreError, match="was begun with another `truth`"):
+        run_experiment(read_experiment(written(tmp_path, other)), out, workers=1, resume=True)
     longer = fig3(simulated)
     longer["per_objective"] = {"ldsr": {"max_steps": 13}}
     (tmp_path / "new").mkdir()

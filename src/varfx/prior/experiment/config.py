@@ -203,7 +203,7 @@ def read_experiment(path: str | os.PathLike[str]) -> Experiment:
         raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{path}` is no YAML: {' '.join(str(error).split())}.") from error
-    return from_mapping(Experiment, content, f"`{path}`", locate_from(path.parent))
+    return from_mapping(Experiment, content, f"`{path}`", locate_from(path.parent.resolve()))
 
 
 def expanded(paths: tuple[Path, ...]) -> list[Path]:

@@ -178,7 +178,7 @@ def _tracks(
         for number in range(source.simulated):
             path = folder / f"simulated{number + 1}.bedgraph"
             files.write_text(path, simulated_signal(panel, source.build, source.seed + number))
-            specs.append(TrackSpec(name=f"simulated{number + 1}", file=path, kind="bedgraph"))
+            specs.append(TrackSpec(name=f"simulated{number + 1}", file=path, kind="bedgraph", store="float16"))
         build_tracks(specs, target, build=source.build, workers=workers, progress=progress)
 
     return _made(target, make), source.chain

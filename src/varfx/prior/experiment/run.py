@@ -25,7 +25,7 @@ from varfx.prior.experiment.materials import prepare
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
-RESULTS, TABLE, BEGUN = "results.json", "table.tsv", "experiment.txt"
+RESULTS, TABLE, BEGUN = "results.json", "table.tsv", "experiment.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +63,13 @@ def run_experiment(
 
     Raises:
         ConfigError: `workers` is not positive.
-        StoreError: `out` holds an experiment, and it is not to be resumed, or something else.
+        StoreError: `out` holds an experiment that is not to be resumed, or on other data, or something else.
         VarfxError: inputs that cannot be read; a fit that fails.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"`workers` must be at least 1, got {workers}. Leave it out for one per processor.")
     folder = Path(out)
-    _begin(folder, resume=resume)
+    _begin(folder, experiment, resume=resume)
     count = workers or os.cpu_count() or 1
     materials = prepare(experiment, folder, workers=count, progress=progress)
     cells = cells_of(experiment, materials)
@@ -181,21 +181,40 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
-def _begin(folder: Path, *, resume: bool) -> None:
-    """Makes the folder, or accepts that of an earlier run.
+def _begin(folder: Path, experiment: Experiment, *, resume: bool) -> None:
+    """Makes the folder, or accepts that of an earlier run on the same data.
 
     Raises:
-        StoreError: it is another's, or was not to be resumed.
+        StoreError: it is another's, was not to be resumed, or its data were made by other options.
     """
     if not folder.parent.is_dir():
         raise StoreError(f"`{folder}` cannot be written: the folder `{folder.parent}` does not exist. Create it first.")
+    data = _data_options(experiment)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (folder / BEGUN).is_file():
             raise StoreError(f"`{folder}` exists and is no experiment. Choose another --out.")
         if not resume:
             raise StoreError(f"`{folder}` holds an experiment. Go on with --resume, or choose another --out.")
+        earlier = files.read_json(folder / BEGUN)
+        changed = [name for name, options in data.items() if earlier.get(name) != options]
+        if changed:
+            raise StoreError(
+                f"`{folder}` was begun with another `{changed[0]}`, so that its data cannot be kept. Choose another --out."
+            )
     folder.mkdir(exist_ok=True)
-    files.write_text(folder / BEGUN, "A folder of `varfx experiment`.\n")
+    files.write_json(folder / BEGUN, data)
+
+
+def _data_options(experiment: Experiment) -> dict[str, str]:
+    """What the files in `data` depend on; further truths and models may be added."""
+    truth = experiment.truth
+    return {
+        "panel": repr(experiment.panel),
+        "annotations": repr(experiment.annotations),
+        "tracks": repr(experiment.tracks),
+        "sumstats": repr(experiment.sumstats_n),
+        "truth": "" if truth is None else repr((truth.network, truth.tracks, truth.signal)),
+    }
 
 
 def _run(todo: Sequence[Cell], place: Path, workers: int, take: Callable[[str, dict[str, Any]], None]) -> None:
