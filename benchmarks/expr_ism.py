@@ -104,6 +104,9 @@ def compare(options: argparse.Namespace, out: Path) -> None:
                 record["seconds"].append((seconds - setup) / options.variants)
                 record["ratio"].append(whole_seconds[-1] / record["seconds"][-1])
         start = network(reference[None]).double().cpu()
+        network, reference, values = network.double(), reference.double(), values.double()
+        exact = whole(network, reference, places[few], values[few]) - network(reference[None]).cpu()
+        exactly = local(network, reference, places[few], values[few], options.whole)
     effects = predictions - start
     difference = float(abs(torch.from_numpy(found[: options.whole]) - effects).max())
     result = {
@@ -111,6 +114,7 @@ def compare(options: argparse.Namespace, out: Path) -> None:
         "prediction_for_reference": float(start),
         "largest_effect": float(effects.abs().max()),
         "largest_difference": difference,
+        "largest_difference_in_float64": float(abs(torch.from_numpy(exactly) - exact).max()),
         "whole_seconds_per_variant": statistics.median(whole_seconds),
         "reference_seconds": statistics.median(setup_seconds),
         "local": [
