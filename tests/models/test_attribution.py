@@ -17,7 +17,6 @@ from varfx.models.attribution import (
     attribute,
     attribute_features,
     attribute_tracks,
-    full_precision,
     integrated_gradients,
 )
 from varfx.models.prior import log_link
@@ -189,15 +188,17 @@ def test_weights_keep_their_gradients() -> None:
     assert all(parameter.grad is None for parameter in prior.parameters())
 
 
-def test_half_precision_is_left_for_the_attribution() -> None:
+def test_attribution_is_in_full_precision_and_evaluation_mode() -> None:
     prior = enformer_prior()
     network = prior.network
     assert isinstance(network, TrackEnformer)
     x, more = random(6, TRACKS, WINDOW).float(), random(6, PREDICTORS).float()
     expected = attribute_tracks(prior, x, more).parts[0]
     network.trunk.config = replace(network.trunk.config, precision="bfloat16")
-    assert not torch.allclose(attribute_tracks(prior, x, more).parts[0], expected, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(attribute_tracks(full_precision(prior), x, more).parts[0], expected)
+    prior.train()
+    torch.testing.assert_close(attribute_tracks(prior, x, more).parts[0], expected)
+    assert network.trunk.config.precision == "bfloat16"  # as before
+    assert network.training
 
 
 def test_a_constant_prior_has_nothing_to_attribute() -> None:

@@ -6,13 +6,13 @@
 b is the baseline: 0, the mean of standardised inputs. The integral is a Gauss-Legendre sum. Its error is known for every
 variant from completeness: variants where it is too large are done again with twice as many steps.
 
-Only what the network sees is attributed. Scale and frequency (`alpha`) are the same for x and b, and drop out.
+The network computes in evaluation mode and in full precision, however it was trained. Only what it sees is attributed. Scale and frequency (`alpha`) are the same for x and b, and drop out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
+from varfx.models.full_precision import full_precision
 from varfx.models.prior import VariancePrior, log_link
 from varfx.models.track_enformer import TrackEnformer, TrackFeatures
 
@@ -151,16 +152,6 @@ def attribute(
     return attribute_tracks(prior, tracks, predictors, trait=trait, config=config)
 
 
-def full_precision(prior: VariancePrior) -> VariancePrior:
-    """The same prior, in evaluation mode, its network set to compute in float32 at least.
-
-    In bfloat16 completeness fails in the third digit.
-    """
-    if isinstance(prior.network, TrackEnformer):
-        prior.network.trunk.config = replace(prior.network.trunk.config, precision="float32", checkpointing=False)
-    return prior.eval()
-
-
 def integrated_gradients(
     function: Function, inputs: Sequence[Tensor], baselines: Sequence[Tensor], steps: int
 ) -> tuple[Tensor, ...]:
@@ -203,10 +194,11 @@ def _in_passes(
     try:
         for parameter, _ in trained:
             parameter.requires_grad_(False)
-        done = [
-            _converged(function, parts, baselines, config)
-            for parts in zip(*(torch.split(x, config.variants_per_pass) for x in inputs), strict=True)
-        ]
+        with full_precision(prior.network):  # in bfloat16 completeness fails in the third digit
+            done = [
+                _converged(function, parts, baselines, config)
+                for parts in zip(*(torch.split(x, config.variants_per_pass) for x in inputs), strict=True)
+            ]
     finally:
         for parameter, flag in trained:
             parameter.requires_grad_(flag)

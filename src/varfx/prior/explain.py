@@ -20,7 +20,7 @@ from varfx.data.sumstats import read_sumstats
 from varfx.data.variants import chrom_names
 from varfx.errors import ConfigError
 from varfx.ld import open_panel
-from varfx.models.attribution import AttributionConfig, full_precision
+from varfx.models.attribution import AttributionConfig
 from varfx.prior.attribution import Attributions, attribute_variants
 from varfx.prior.benchmark import windows_to_score
 from varfx.prior.channels import EACH, Channels, channel_groups
@@ -151,7 +151,7 @@ def explain(
         tracks=() if data.tracks is None else data.tracks.channels,
     )
     permuted = channel_groups(channels, groups) if config.repeats else []
-    model = full_precision(fitted.model.in_double())
+    model = fitted.model.in_double()
     model.to("cuda" if model.num_tracks and torch.cuda.is_available() else "cpu")
     if variants is not None:
         rows, more = named_variants(reference, variants)
