@@ -180,7 +180,10 @@ def work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends the workers
     logging.disable(logging.WARNING)  # the caller says it once
     torch.set_num_threads(threads)
-    call, arguments = pickle.load(sys.stdin.buffer)  # from the process that started this one, through its own pipe
+    try:
+        call, arguments = pickle.load(sys.stdin.buffer)  # from the process that started this one, through its own pipe
+    except EOFError:
+        return  # it ended first
     threading.Thread(target=_end_with_caller, daemon=True).start()
     store = _store(port, devices, is_master=False)
     store.set(f"ready.{number}", "1")
