@@ -43,6 +43,9 @@ def test_simulate_fit_evaluate(simulated: Simulated, tmp_path: Path, capsys: pyt
     )  # fmt: skip
     assert made.code == 0, made.err
     assert "480 variants, 2 replicates; mean N f 0.017, h2" in made.out
+    shown = varfx(capsys, "info", tmp_path / "SIM").out
+    assert "simulation" in shown
+    assert "linear R2 of log f" in shown
     sumstats = tmp_path / "SIM" / "replicates.sumstats.parquet"
     fitted = varfx(
         capsys, "prior", "fit", "--panel", simulated.panel, "--sumstats", sumstats, "--model", "linear",

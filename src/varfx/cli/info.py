@@ -74,9 +74,21 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         rows, metadata = _tracks(path)
     elif (path / "attribution.parquet").is_file():
         rows, metadata = _table(path / "attribution.parquet")
+    elif (path / "truth.parquet").is_file():
+        rows, metadata = _simulation(path)
     else:
         rows, metadata = _panel(path)
     return [*rows, ("files", f"{count:,}")], metadata
+
+
+def _simulation(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    rows, metadata = _table(path / "truth.parquet")
+    made = metadata["simulated"]
+    rows = [("kind", "simulation"), *rows[1:], ("replicates", str(made["config"]["replicates"]))]
+    rows += [(name, f"{made[name]:.4g}") for name in ("n", "sigma2", "mean_signal", "h2")]
+    if made["linear_r2"] is not None:
+        rows.append(("linear R2 of log f", f"{made['linear_r2']:.3f}"))
+    return rows, metadata
 
 
 def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
