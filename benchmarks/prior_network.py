@@ -6,7 +6,8 @@
 Loading is that of `track_gather.py`: a window's stretch of all tracks is read, moved and cut, against making variant x track x base on
 the host. The network is `TrackEnformer` at each width: forward, and a training pass over a window cut into passes (forward, and
 again with the backward pass, tracks gathered both times), as `varfx prior fit` does it. Its floating-point operations are counted by
-torch; their rate is set against that of a large matrix product in the same precision on the same device, measured here. Peak memory on a
+torch; their rate is set against that of a large matrix product in the same precision on the same device, measured here. On the CPU networks and
+product are timed in processor seconds, so that other work on the machine does not count; loading as it passes. Peak memory on a
 GPU is what torch had allocated; on the CPU that of the process.
 """
 
@@ -16,6 +17,8 @@ import argparse
 import json
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import track_gather
 from _measure import machine
-from track_gather import peak_memory, random_store, timed
+from track_gather import peak_memory, random_store, synchronise
 from varfx.models.track_enformer import DenseTracks, TrackEnformer, TrackEnformerConfig
 from varfx.training.gather import TrackGather, TrackWindow
 
@@ -69,6 +72,7 @@ def main() -> None:
         "device": torch.cuda.get_device_name(options.device) if on_gpu else "cpu",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "seconds_of_networks": "as they passed" if on_gpu else "processor seconds per thread",
         "precision": options.precision,
         "compiled": options.compile,
         "matrix_operations_per_second": rate,
@@ -105,6 +109,19 @@ def loaded(gather: TrackGather, options: argparse.Namespace) -> TrackWindow:
     return gather.load("22", positions, predictors=predictors)
 
 
+def busy(task: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Seconds of a task, the shortest of some runs: of a GPU as they pass, of the CPU those that this process worked, per thread."""
+    seconds = []
+    for _ in range(repeats):
+        synchronise(device)
+        started = time.perf_counter(), time.process_time()
+        task()
+        synchronise(device)
+        passed, worked = time.perf_counter() - started[0], time.process_time() - started[1]
+        seconds.append(passed if device.type == "cuda" else worked / torch.get_num_threads())
+    return min(seconds)
+
+
 def matrix_rate(device: torch.device, options: argparse.Namespace) -> float:
     """Operations a second (two each multiply-add) of a large matrix product."""
     size = MATRIX[device.type]
@@ -113,7 +130,7 @@ def matrix_rate(device: torch.device, options: argparse.Namespace) -> float:
     for _ in range(3):
         a @ b
     count = 20 if device.type == "cuda" else 3
-    seconds = timed(lambda: [a @ b for _ in range(count)], options.repeats, device)
+    seconds = busy(lambda: [a @ b for _ in range(count)], options.repeats, device)
     return 2 * size**3 * count / seconds
 
 
@@ -147,7 +164,7 @@ def network(
         task()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    seconds = {"forward": timed(forward, options.repeats, device), "training": timed(train, options.repeats, device)}
+    seconds = {"forward": busy(forward, options.repeats, device), "training": busy(train, options.repeats, device)}
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
     passes = {"forward": operations["forward"], "training": operations["forward"] + operations["both"]}
     if count <= options.variants_per_pass:
