@@ -40,13 +40,14 @@ def test_fit_with_random_weights(cohort: Path, tmp_path: Path, capsys: pytest.Ca
     run = open_run(tmp_path / "RUN")
     assert run.record["folds"] == [0, 1]
     network, training = run.record["config"]["network"], run.record["config"]["training"]
-    assert (network["norm"], network["dropout"], network["window"], network["precision"]) == (
+    assert (network["norm"], network["dropout"], network["window"]) == (
         "running",
         0,
         256,
-        "float32",
     )
-    assert (training["learning_rate"], training["batch"], training["micro_batch"]) == (1e-3, 128, 32)
+    assert (training["learning_rate"], training["batch"]) == (1e-3, 128)
+    on_gpu = torch.cuda.is_available()
+    assert (network["precision"], training["micro_batch"]) == (("bfloat16", 32) if on_gpu else ("float32", 4))
     assert (training["max_gradient_norm"], training["patience"]) == (0.05, 20)
 
 

@@ -39,7 +39,7 @@ def fit(
     learning_rate: float | None = None,
     weight_decay: float = 0.01,
     batch: int = 128,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
     keep_graphs: Annotated[bool, Switch] = False,
     max_gradient_norm: float = 0.05,
     patience: int = 20,
@@ -81,7 +81,7 @@ def fit(
         learning_rate: By default 5e-6 with a checkpoint, 1e-3 for random weights, a head alone or adapters.
         weight_decay: AdamW's decay of the weights.
         batch: People of one gene whose loss makes a step.
-        micro_batch: People in memory at once; the result does not depend on it.
+        micro_batch: People in memory at once, by default 32 on a GPU, 4 elsewhere; the result does not depend on it.
         keep_graphs: Faster, in memory for the whole batch.
         max_gradient_norm: Longer gradients are shortened to this.
         patience: Passes without a better R2 of the tuning people before training stops.
@@ -99,7 +99,7 @@ def fit(
     from varfx.models.expression import ExpressionNetworkConfig
     from varfx.training.expression_config import ExpressionTrainConfig
 
-    random = checkpoint is None
+    random, gpu = checkpoint is None, torch.cuda.is_available()
     drop = dropout if dropout is not None else 0.0 if random else 0.4
     published = dropout is None and not random
     rate = 1e-3 if random or freeze_trunk or lora_rank else 5e-6
@@ -120,7 +120,7 @@ def fit(
             norm=norm or ("running" if random else "frozen"),
             freeze_trunk=freeze_trunk,
             lora_rank=lora_rank,
-            precision=precision or ("bfloat16" if torch.cuda.is_available() else "float32"),
+            precision=precision or ("bfloat16" if gpu else "float32"),
             checkpointing=recompute,
         ),
         training=ExpressionTrainConfig(
@@ -128,7 +128,7 @@ def fit(
             learning_rate=learning_rate if learning_rate is not None else rate,
             weight_decay=weight_decay,
             batch=batch,
-            micro_batch=micro_batch,
+            micro_batch=micro_batch if micro_batch is not None else 32 if gpu else 4,
             keep_graphs=keep_graphs,
             max_gradient_norm=max_gradient_norm,
             patience=patience,
