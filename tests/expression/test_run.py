@@ -35,7 +35,9 @@ WEIGHTS = pl.DataFrame(
         "weight": [0.25],
     }
 )
-INTERCEPTS = pl.DataFrame({"gene_id": ["ENSG1"], "model": ["ridge"], "fold": [0], "intercept": [1.0], "h2": [0.5], "alpha": [0.1]})
+INTERCEPTS = pl.DataFrame(
+    {"gene_id": ["ENSG1"], "model": ["ridge"], "fold": [0], "intercept": [1.0], "h2": [0.5], "alpha": [0.1]}
+)
 
 
 def provenance(**config: Any) -> dict[str, Any]:
