@@ -35,6 +35,7 @@ from varfx.progress import Progress, silent
 from varfx.training import TrainConfig, TraitData, WindowData, train
 from varfx.training.gather import TrackGather, TrackWindow
 
+Clock = Callable[[], float]
 SMALL_PASS = {"cpu": 16, "cuda": 256}  # variants of a timed pass
 SECONDS = 0.6  # that a rate is measured for, at least one run
 TRIAL_BASES = 1 << 20  # of the block that is cut, or read where there is no store
@@ -50,6 +51,7 @@ def measure_rates(
     panel: LDPanel | None = None,
     tracks: TrackStore | None = None,
     folder: Path | None = None,
+    clock: Clock = time.perf_counter,
     progress: Progress = silent,
 ) -> Rates:
     """The rates of this machine, in a few seconds (a minute for wide networks on one core).
@@ -60,17 +62,18 @@ def measure_rates(
         panel: an LD panel to read from.
         tracks: a track store to read from.
         folder: where a temporary file is written and read where there is no panel; by default the working directory.
+        clock: what counts as a second; `time.process_time` leaves out what other programs take of a CPU.
         progress: told about each rate.
     """
     where = torch.device(device)
     process_bytes = psutil.Process().memory_info().rss
     prior = VariancePrior(job.model, job.num_features, job.num_traits, num_tracks=job.num_tracks).to(where)
     progress(1, 5, "rates measured")
-    forward, training, saved = _network_rates(prior, job, where)
+    forward, training, saved = _network_rates(prior, job, where, clock)
     progress(2, 5, "rates measured")
     gather, read_tracks = math.inf, math.inf
     if job.num_tracks:
-        gather = _gather_rate(job, where)
+        gather = _gather_rate(job, where, clock)
         read_tracks = _store_rate(tracks) if tracks is not None else _zarr_rate(folder)
     progress(3, 5, "rates measured")
     read_panel = _panel_rate(panel) if panel is not None else _disk_rate(folder)
@@ -80,8 +83,8 @@ def measure_rates(
         training=training,
         parameters=sum(parameter.numel() for parameter in prior.parameters()),
         saved_bytes=saved,
-        step=_step_seconds(prior, where),
-        overhead=_overhead(folder),
+        step=_step_seconds(prior, where, clock),
+        overhead=_overhead(folder, clock),
         gather=gather,
         read_tracks=read_tracks,
         read_panel=read_panel,
@@ -112,16 +115,18 @@ def this_machine(device: torch.device | str, folder: Path | None = None) -> Mach
     )
 
 
-def seconds_of(task: Callable[[], object], device: torch.device, *, at_least: float = SECONDS) -> float:
+def seconds_of(
+    task: Callable[[], object], device: torch.device, clock: Clock = time.perf_counter, *, at_least: float = SECONDS
+) -> float:
     """The shortest of several runs, after one that warms up; long tasks run twice in all."""
     task()
     times: list[float] = []
     while not times or (sum(times) < at_least and len(times) < 20):
         _wait(device)
-        started = time.perf_counter()
+        started = clock()
         task()
         _wait(device)
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     return min(times)
 
 
@@ -130,7 +135,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _network_rates(prior: VariancePrior, job: Job, device: torch.device) -> tuple[float, float, int]:
+def _network_rates(prior: VariancePrior, job: Job, device: torch.device, clock: Clock) -> tuple[float, float, int]:
     """Variants a second forward, forward and backward, and bytes a variant leaves for the backward pass."""
     count = int(job.num_panel.max())
     if job.num_tracks:
@@ -148,7 +153,7 @@ def _network_rates(prior: VariancePrior, job: Job, device: torch.device) -> tupl
         prior.zero_grad()
 
     saved = _saved_bytes(prior, job, min(count, ACTIVE), device)
-    return count / seconds_of(forward, device), count / seconds_of(both, device), saved
+    return count / seconds_of(forward, device, clock), count / seconds_of(both, device, clock), saved
 
 
 def _features(job: Job, count: int, device: torch.device) -> Tensor | DenseTracks:
@@ -178,14 +183,14 @@ def _saved_bytes(prior: VariancePrior, job: Job, count: int, device: torch.devic
     return -(-(sum(kept.values()) + own) // count)
 
 
-def _step_seconds(prior: VariancePrior, device: torch.device) -> float:
+def _step_seconds(prior: VariancePrior, device: torch.device, clock: Clock) -> float:
     optimizer = torch.optim.AdamW(prior.parameters())
     for parameter in prior.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    return seconds_of(optimizer.step, device, at_least=0.1)
+    return seconds_of(optimizer.step, device, clock, at_least=0.1)
 
 
-def _gather_rate(job: Job, device: torch.device) -> float:
+def _gather_rate(job: Job, device: torch.device, clock: Clock) -> float:
     """Values a second that are cut out of a block of 8-bit tracks."""
     count = min(int(job.num_panel.max()), 64 if device.type == "cpu" else job.model.enformer.variants_per_pass)
     tracks, none = job.num_tracks, torch.zeros(0, dtype=torch.long, device=device)
@@ -207,10 +212,10 @@ def _gather_rate(job: Job, device: torch.device) -> float:
         predictors=torch.zeros(count, 0, device=device),
     )
     rows = torch.arange(count, device=device)
-    return count * tracks * job.width / seconds_of(lambda: window.gather(rows), device, at_least=0.2)
+    return count * tracks * job.width / seconds_of(lambda: window.gather(rows), device, clock, at_least=0.2)
 
 
-def _overhead(folder: Path | None) -> float:
+def _overhead(folder: Path | None, clock: Clock) -> float:
     """Seconds of a step beside its computing: a fit of windows with next to nothing in them, start and end left out."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         data = _tiny_data(Path(name) / "P.ld.zarr")
@@ -219,9 +224,9 @@ def _overhead(folder: Path | None) -> float:
             there = Path(name) / str(steps)
             there.mkdir()
             model = VariancePrior(ModelConfig(kind="constant"), 0, 1)
-            started = time.perf_counter()
+            started = clock()
             train(model, data, [0], [1], TrainConfig(max_steps=steps, engine="exact", patience=steps), there)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(clock() - started)
     return max(0.0, seconds[1] - seconds[0]) / OVERHEAD_STEPS
 
 
