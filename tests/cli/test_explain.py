@@ -43,7 +43,22 @@ def enformer(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> 
     """A small network on three tracks, one of which masks what it does not know; hardly trained."""
     folder = tmp_path_factory.mktemp("explain")
     out = folder / "RUN"
-    network = ["--model", "enformer", "--window", "16", "--width", "24", "--heads", "2", "--depth", "1", "--downsamples", "2", "--learning-rate", "0.01"]
+    network = [
+        "--model",
+        "enformer",
+        "--window",
+        "16",
+        "--width",
+        "24",
+        "--heads",
+        "2",
+        "--depth",
+        "1",
+        "--downsamples",
+        "2",
+        "--learning-rate",
+        "0.01",
+    ]
     data = ["--panel", str(simulated.panel), "--sumstats", str(simulated.height)]
     steps = ["--max-steps", "8", "--check-every", "4", "--holdout-chrom", "3"]
     for tracks in simulate_tracks(folder):
