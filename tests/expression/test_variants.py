@@ -112,6 +112,11 @@ def test_drivers_are_chosen_on_tuning_people_and_scored_on_test_people(runs: Run
         linear = 0.5 + data.X[test][:, chosen] @ weight[chosen]
         assert record["drivers_r2_prediction_test"] == pytest.approx(r2_score(prediction[test], linear), rel=1e-5)
         assert record["drivers_r2_expression_test"] == pytest.approx(r2_score(data.y[test], linear), rel=1e-5)
+        shift = (prediction[tune] - data.X[tune][:, chosen] @ weight[chosen]).mean()
+        tuned = shift + data.X[test][:, chosen] @ weight[chosen]
+        for name, target in (("prediction", prediction), ("expression", data.y)):
+            expected_r2 = pytest.approx(r2_score(target[test], tuned), rel=1e-5, abs=1e-7)
+            assert record[f"drivers_r2_{name}_test_tuned_intercept"] == expected_r2
         assert record["linear_r_tune"] == pytest.approx(1)
         assert record["reference"] == 0.5
     assert any_driver

@@ -134,14 +134,18 @@ def _draw(found: VariantScores, folder: Path, rule: str) -> int:
 
 def _show(found: VariantScores, rule: str) -> None:
     """Prints a line per gene."""
-    listing = Table(title=f"{found.model}: drivers by the rule of {rule}, R2 of their sum on test people")
+    listing = Table(title=f"{found.model}: drivers by the rule of {rule}; r and R2 of their sum on test people")
     for heading in ("gene", "name"):
         listing.add_column(heading)
-    for heading in ("variants", "high-scoring", "drivers", "R2 of prediction", "R2 of expression"):
+    for heading in ("variants", "high-scoring", "drivers", "r", "R2 of prediction", "r", "R2 of expression"):
         listing.add_column(heading, justify="right")
     for record in found.genes[:SHOWN]:
         drivers = "-" if record["drivers"] is None else str(record["drivers"][rule])
-        numbers = (_number(record.get(f"drivers_r2_{name}_test")) for name in ("prediction", "expression"))
+        numbers = (
+            _number(record.get(f"drivers_{score}_{name}_test"))
+            for name in ("prediction", "expression")
+            for score in ("r", "r2")
+        )
         counts = (f"{record[name]:,}" for name in ("variants", "high_scoring"))
         listing.add_row(record["gene"], record["name"], *counts, drivers, *numbers)
     console.print(listing)
