@@ -129,7 +129,7 @@ def test_what_a_worker_says_comes_back(simulated: Simulated, z: np.ndarray, tmp_
     features[lost] = torch.nan
     order = [0, 11]
     with pytest.raises(DataError, match="the fit diverged"):
-        train(mlp(), data, order, [4, 5], config(2, engine="exact", max_steps=40), tmp_path)
+        train(mlp(), data, order, [4, 5], config(2, engine="auto", max_steps=40), tmp_path)
     assert not torch.distributed.is_initialized()
 
 

@@ -44,7 +44,8 @@ def gradient(data: WindowData, config: TrainConfig, step: int = 0) -> tuple[floa
     model = started(data)
     module = PriorModule(model, data, TRAIN, VALIDATION, config)
     module.on_fit_start()
-    loss = module.training_step([data[index] for index in TRAIN[:4]], step)
+    losses = [module.training_step(data[window], 4 * step + i) / 4 for i, window in enumerate(TRAIN[:4])]
+    loss = torch.stack(losses).sum()
     loss.backward()
     return float(loss.detach()), torch.cat(
         [value.grad.flatten() for value in model.parameters() if value.grad is not None]

@@ -66,7 +66,7 @@ class PriorModule(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """Learns how long the engines take here, if that matters and no checkpoint knows; all processes go by the first's."""
         if self.config.objective == "likelihood" and self.config.engine == "auto" and self.costs is None:
-            self.costs = self.trainer.strategy.broadcast(calibrated(self.config.dtype, self.device))
+            self.costs = ranks.of_first(calibrated(self.config.dtype, self.device) if ranks.rank() == 0 else None)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """After a step's last backward pass: what its windows showed enters the network's running statistics."""

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment
@@ -25,6 +25,7 @@ from torch import Tensor, distributed
 
 from varfx.errors import ConfigError, DataError, VarfxError
 
+T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # of one exchange: the slowest validation pass must be shorter
 ERROR = "error: "  # begins the line by which a worker says what was wrong
 _WORKER = "from varfx.training.ranks import work; work()"
@@ -54,6 +55,15 @@ def gathered(values: Sequence[float], device: torch.device | str = "cpu") -> lis
     parts = [torch.empty_like(mine) for _ in range(world())]
     distributed.all_gather(parts, mine)
     return [part.tolist() for part in parts]
+
+
+def of_first(value: T) -> T:
+    """What the first process has, in all of them."""
+    if not distributed.is_initialized():
+        return value
+    shared = [value]
+    distributed.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def accelerator(devices: int) -> str:
@@ -191,8 +201,7 @@ def work() -> None:
         _join(store, number, devices, where)
         call(*arguments)
     except VarfxError as error:
-        sys.stdout.write(f"{ERROR}{error}\n")
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), f"\n{ERROR}{error}\n".encode())  # the caller reads it
         os._exit(2)
     distributed.destroy_process_group()
 
