@@ -151,6 +151,19 @@ def test_recomputation_changes_no_gradient() -> None:
         torch.testing.assert_close(found[1][name], expected, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_statistics_are_those_of_all_bins() -> None:
+    network, twin = build(), build()
+    x = sequences()
+    network.train()(x)
+    twin.trunk.train().embed(x)
+    fold_statistics(network)
+    fold_statistics(twin)
+    for (name, found), expected in zip(network.named_buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(found, expected, msg=name)
+    before = network.train()(x)
+    torch.testing.assert_close(network.eval()(x), before, rtol=1e-5, atol=1e-5)
+
+
 # --- what learns
 
 
@@ -242,7 +255,7 @@ def test_calibration_standardises_every_norm() -> None:
                     {name: (float(output.detach().mean()), float(output.detach().std()))}
                 )
             )
-    network.eval()(x)
+    network.eval().trunk.embed(x)  # all bins
     assert len(seen) == 6
     for name, (mean, sd) in seen.items():
         assert abs(mean) < 1e-3, name

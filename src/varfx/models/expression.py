@@ -2,9 +2,9 @@
 
     (person, base, A C G T) -> Enformer -> embedding (2 width) of bin (L / 128) // 2 -> linear -> (person,)
 
-The sequence is strand-oriented, the TSS at base L // 2 (Variformer: 49,152 bp, bin 192). Only that bin is computed in the last
-layers. All genes share the head: a gene is known by its sequence alone, so that genes never seen can be predicted. Targets
-are standardised per gene, and the head starts at 0: the untrained network predicts each gene's mean.
+The sequence is strand-oriented, the TSS at base L // 2 (Variformer: 49,152 bp, bin 192). The last layers compute only that bin,
+unless statistics learn. All genes share the head: a gene is known by its sequence alone, so that genes never seen can be
+predicted. Targets are standardised per gene, and the head starts at 0: the untrained network predicts each gene's mean.
 """
 
 from __future__ import annotations
@@ -177,7 +177,16 @@ class ExpressionNetwork(nn.Module):
                 f"`x` must be (person, base, channel) or (person, haplotype, base, channel) with {self.config.window:,} bases, "
                 f"got shape {tuple(x.shape)}."
             )
+        if self.training and self.config.norm == "running":
+            return self.read(self._embed_all(x))
         return self.read(self.trunk.embed(x, self.config.readout))
+
+    def _embed_all(self, x: Float[Tensor, "person base 4"]) -> Float[Tensor, "person channel"]:
+        """The same embedding, with all bins computed: the last norm's statistics are then those of all bins, as published.
+
+        At the TSS of one gene people hardly differ, at first: statistics of this bin alone would jump as attention learns.
+        """
+        return self.trunk.embed(x)[:, self.config.readout]
 
     def read(self, embedding: Float[Tensor, "person channel"]) -> Float[Tensor, " person"]:
         """The head's output for embeddings of the readout bin; never in less than float32."""
@@ -197,7 +206,7 @@ class ExpressionNetwork(nn.Module):
         training = self.training
         self.eval()
         with calibration(self.trunk):
-            self(x)
+            self._embed_all(x.flatten(0, 1) if x.ndim == 4 else x)
         self.train(training)
 
 
