@@ -103,8 +103,13 @@ def evaluate(
         nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
     else:
         learned_from = set(first.record["split"]["train"])
-        nulls = null_sigma2(data, [i for i, core in enumerate(reference.cores) if core.name in learned_from])
-        notes.append("the null's sigma2 was refitted on the run's training windows of the given data")
+        shared = [i for i, core in enumerate(reference.cores) if core.name in learned_from]
+        nulls = null_sigma2(data, shared) if shared else [trait["sigma2_null"] for trait in first.record["traits"]]
+        notes.append(
+            "the null's sigma2 was refitted on the run's training windows of the given data"
+            if shared
+            else "the given panel has none of the run's training windows: the null's sigma2 is that of the fit"
+        )
     traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
     for entry, trait, fitted in zip(traits, data.traits, first.record["traits"], strict=True):
         entry["alpha"], entry["n_ref"] = fitted["alpha"], trait.n_ref
