@@ -17,7 +17,9 @@ from varfx.cli.app import build_app, run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = [  # of `prior fit`; tests/prior/test_experiment.py reads the experiments
+    path for path in sorted((ROOT / "examples").glob("*.yaml")) if "kind" not in yaml.safe_load(path.read_text())
+]
 RUN_ELSEWHERE = {
     "linalg.md",
     "annotations.md",
