@@ -94,56 +94,49 @@ def run_experiment(
 
 
 def summarise(experiment: Experiment, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry a model and objective, in order.
+    """One entry a model and objective, in order; all numbers are means over traits (or truths) and seeds.
 
-    `rmse_log_f`, `corr_log_f`: means over traits and seeds. `gain`: mean over seeds, summed over real traits or averaged over
-    simulated ones. `difference`, `difference_ci95`: gain minus that of the reference model (trained by the experiment's last
-    objective), in pairs of windows, where the experiment names one and there is one trait and seed.
+    Gains have a 95 % interval over windows. `difference` is the gain minus that of the reference model, trained by its last
+    objective, in pairs of windows; there is none without a reference, or where the windows are others.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for each in results:
         groups.setdefault((each["model"], each["objective"]), []).append(each)
+    base = None
+    if experiment.reference is not None:
+        entry_of = next(each for each in experiment.models if each.name == experiment.reference)
+        base = _by_window(groups[experiment.reference, (entry_of.objectives or experiment.objectives)[-1]])
     entries = []
     for (model, objective), rows in groups.items():
-        traits = dict.fromkeys(row["trait"] for row in rows)
         entry: dict[str, Any] = {"model": model, "objective": objective, "num_weights": rows[0]["num_weights"]}
-        entry["rmse_log_f"] = _mean([row["rmse_log_f"] for row in rows])
-        entry["corr_log_f"] = _mean([row["corr_log_f"] for row in rows])
-        entry["gain"] = _mean([row["gain"] for row in rows])
-        entry["gain_ci95"] = rows[0]["gain_ci95"] if len(rows) == 1 else None
+        for name in ("rmse_log_f", "corr_log_f", "gain"):
+            entry[name] = _mean([row[name] for row in rows])
+        gains = _by_window(rows)
+        entry["gain_ci95"] = _interval(list(gains.values()))
         entry["seconds"] = sum(row["seconds"] for row in rows)
-        entry["by_trait"] = {
-            trait: _mean([row["rmse_log_f" if experiment.truth else "gain"] for row in rows if row["trait"] == trait])
-            for trait in traits
-        }
+        what = "rmse_log_f" if experiment.truth else "gain"
+        traits = dict.fromkeys(row["trait"] for row in rows)
+        entry["by_trait"] = {name: _mean([row[what] for row in rows if row["trait"] == name]) for name in traits}
+        if base is not None:
+            pairs = [gains[name] - base[name] for name in gains] if gains.keys() == base.keys() else []
+            entry["difference"] = sum(pairs) if pairs else None
+            entry["difference_ci95"] = _interval(pairs)
         entries.append(entry)
-    if experiment.reference is not None:
-        base = groups[experiment.reference, _objective_of_reference(experiment)]
-        for entry in entries:
-            rows = groups[entry["model"], entry["objective"]]
-            entry |= _difference(rows, base)
     return entries
 
 
-def _objective_of_reference(experiment: Experiment) -> str:
-    entry = next(each for each in experiment.models if each.name == experiment.reference)
-    return (entry.objectives or experiment.objectives)[-1]
-
-
-def _difference(rows: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The paired difference of gains over the windows of every trait, means over seeds."""
-    differences: dict[tuple[str, str], list[float]] = {}
-    for row, other in zip(rows, base, strict=False):
-        if row["windows"].keys() != other["windows"].keys() or row["trait"] != other["trait"]:
-            return {"difference": None, "difference_ci95": None}  # other windows: nothing to pair
+def _by_window(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The gain of each window, averaged over fits."""
+    gains: dict[str, float] = {}
+    for row in rows:
         for name, value in row["windows"].items():
-            differences.setdefault((row["trait"], name), []).append(value - other["windows"][name])
-    values = np.array([np.mean(each) for each in differences.values()])
-    interval = sum_interval(values)
-    return {
-        "difference": float(values.sum()),
-        "difference_ci95": None if interval is None else list(interval),
-    }
+            gains[name] = gains.get(name, 0.0) + value / len(rows)
+    return gains
+
+
+def _interval(values: Sequence[float]) -> list[float] | None:
+    found = sum_interval(np.array(values))
+    return None if found is None else list(found)
 
 
 def table(results: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> pl.DataFrame:
