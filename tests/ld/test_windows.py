@@ -11,7 +11,7 @@ from varfx.data.ld_source import PositionIndex
 from varfx.data.variants import in_genome_order
 from varfx.errors import ConfigError
 from varfx.ld import Core
-from varfx.ld.windows import tile
+from varfx.ld.windows import core_of_name, tile
 
 PLACES = st.lists(st.tuples(st.sampled_from(["1", "2", "10", "X"]), st.integers(1, 5000)), min_size=1, max_size=60)
 
@@ -41,6 +41,8 @@ def test_bounds_are_half_open_and_zero_based() -> None:
     cores = tile(variants_at([("1", 1), ("1", 1000), ("1", 1001), ("2", 5000)]), 1000)
     assert cores == [Core("1", 0, 1000), Core("1", 1000, 2000), Core("2", 4000, 5000)]
     assert cores[1].name == "chr1_1000_2000"
+    assert [core_of_name(core.name) for core in cores] == cores
+    assert [core.overlaps(Core("1", 999, 1500)) for core in cores] == [True, True, False]
 
 
 def test_chromosomes_come_in_genome_order() -> None:

@@ -137,7 +137,7 @@ def test_hidden_units_start_with_a_spread_near_1() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "forest"}, "`model` must be constant, linear or mlp, got 'forest'"),
+        ({"kind": "forest"}, "`model` must be constant, linear, mlp or enformer, got 'forest'"),
         ({"link": "relu"}, "`link` must be softplus or exp, got 'relu'"),
         ({"hidden": ()}, r"`hidden` must be one or more positive widths, got \(\)"),
         ({"hidden": (8, 0)}, r"`hidden` must be one or more positive widths, got \(8, 0\)"),

@@ -14,6 +14,7 @@ from simulated_panel import Simulated
 
 from varfx.errors import ConfigError, DataError, HarmonisationError, StoreError
 from varfx.prior import evaluate, evaluate_variances, predict, write_prediction
+from varfx.prior.run import open_run
 
 KEYS = {
     "name",
@@ -255,6 +256,12 @@ def test_a_panel_with_other_windows_is_refused(linear_run: Path, simulated: Simu
     build_panel(source, tmp_path / "P.ld.zarr", PanelConfig(core=200_000, flank=100_000), workers=1)
     with pytest.raises(DataError, match=r"lacks .* of the run's windows, first chr1_0_100000"):
         evaluate(linear_run, panel=tmp_path / "P.ld.zarr")
+    held_out = evaluate(linear_run, panel=tmp_path / "P.ld.zarr", chrom=["3"])
+    assert held_out.traits[0]["sigma2_null"] == open_run(linear_run).record["traits"][0]["sigma2_null"]
+    assert not any("used in the fit" in note for note in held_out.notes)
+    assert any(
+        "used in the fit" in note for note in evaluate(linear_run, panel=tmp_path / "P.ld.zarr", chrom=["1"]).notes
+    )
 
 
 @pytest.mark.parametrize(

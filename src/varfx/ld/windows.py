@@ -23,6 +23,16 @@ class Core:
         """A name fit for a folder, e.g. `chr20_20000000_21000000`."""
         return f"chr{self.chrom}_{self.start}_{self.end}"
 
+    def overlaps(self, other: Core) -> bool:
+        """Whether the two share a base."""
+        return self.chrom == other.chrom and self.start < other.end and other.start < self.end
+
+
+def core_of_name(name: str) -> Core:
+    """The core that has this name."""
+    chrom, start, end = name.removeprefix("chr").rsplit("_", 2)
+    return Core(chrom, int(start), int(end))
+
 
 def tile(variants: pl.DataFrame, core: int) -> list[Core]:
     """The cores that hold at least one variant, in genome order, with bounds at multiples of `core` bases.

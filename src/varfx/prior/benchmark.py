@@ -18,6 +18,7 @@ from varfx.data.sumstats import read_sumstats
 from varfx.data.variants import chrom_names
 from varfx.errors import ConfigError, DataError
 from varfx.ld import LDPanel, open_panel
+from varfx.ld.windows import core_of_name
 from varfx.prior.evaluate import Observe, WindowScores, compare, null_sigma2, score_windows, summarise
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
@@ -69,7 +70,7 @@ def evaluate(
 
     Args:
         run: the run.
-        panel: by default the run's own; another must hold the same windows.
+        panel: by default the run's own; another must hold the same windows, unless `chrom` is given.
         sumstats: by default the run's own, one per trait, in the run's order.
         annotations: by default the run's own.
         tracks: a track store with the run's tracks; by default the run's own.
@@ -252,13 +253,15 @@ def windows_to_score(
     split = run.record["split"]
     names = [core.name for core in panel.cores]
     unknown = sorted({name for part in split.values() for name in part} - set(names))
-    if unknown:
+    if unknown and not chrom:
         raise DataError(
-            f"`{panel.path}` lacks {len(unknown)} of the run's windows, first {unknown[0]}: give the panel that the run was fitted on."
+            f"`{panel.path}` lacks {len(unknown)} of the run's windows, first {unknown[0]}: give the panel that the run was fitted on, "
+            "or name chromosomes with --chrom."
         )
     if chrom:
         windows = _chosen(panel, chrom, exclude_chrom)
-        learned = [index for index in windows if names[index] in {*split["train"], *split["validation"]}]
+        used = [core_of_name(name) for name in (*split["train"], *split["validation"])]
+        learned = [index for index in windows if any(panel.cores[index].overlaps(core) for core in used)]
         notes = (
             [f"{len(learned)} of the {len(windows)} windows were used in the fit: this is no held-out evaluation"]
             if learned
