@@ -212,8 +212,10 @@ def test_the_numbers_of_a_demo_are_those_of_its_evaluation(demo: ExpressionDemo)
         assert len(expected) == TINY.network_genes
         np.testing.assert_allclose(record["r2"], np.mean([entry["r2"] for entry in expected]))
         np.testing.assert_allclose(record["pcc"], np.mean([entry["pcc"] or 0 for entry in expected]))
-        np.testing.assert_allclose(record["over_network"], record["r2"] - beside["enformer"]["r2"])
-    assert beside["enformer"]["over_network"] == 0
+        np.testing.assert_allclose(record["minus_network"], record["r2"] - beside["enformer"]["r2"])
+        low, high = record["minus_network_ci95"]
+        assert low <= record["minus_network"] <= high
+    assert beside["enformer"]["minus_network"] == 0
 
 
 def test_variants_of_a_demo_are_annotations_and_causal_ones_are_ranked(demo: ExpressionDemo) -> None:
@@ -223,11 +225,12 @@ def test_variants_of_a_demo_are_annotations_and_causal_ones_are_ranked(demo: Exp
         assert table.height == demo.cohort.variants.height
         assert table["scored"].sum() > 0
     causal = dict(demo.study.truth.drop_nulls("position").select("gene_id", "position").iter_rows())
-    ranks = demo.causal_ranks()
+    ranks = {model: {each["gene"]: each for each in found} for model, found in demo.causal_ranks().items()}
     assert ranks["elastic-net"].keys() == causal.keys()
     assert set(ranks["network"]) <= set(demo.network.record["genes"]) & causal.keys()
     for model, table in ((name, scores.table) for name, scores in demo.scores.items()):
-        for gene, rank in ranks[model].items():
+        for gene, record in ranks[model].items():
             rows = table.filter(pl.col("gene_id") == gene)
             own = abs(rows.filter(pl.col("position") == causal[gene])["weight"][0])
-            assert rank == (rows["weight"].abs() >= own).sum()
+            assert record["rank"] == (rows["weight"].abs() >= own).sum()
+            assert record["variants"] == rows.height

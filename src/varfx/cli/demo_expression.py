@@ -76,6 +76,7 @@ def _study(out: Path, data: Path | None, archive: Path | None, window: int, seed
 def _draw(demo: ExpressionDemo) -> None:
     """Writes the pictures named in `PICTURES`."""
     from varfx import report
+    from varfx.report.grouped import grouped_intervals
     from varfx.report.variants import effects_along_window
 
     evaluation = demo.evaluation.to_dict()
@@ -85,21 +86,26 @@ def _draw(demo: ExpressionDemo) -> None:
     }
     beside = demo.side_by_side()
     names = {gene: demo.cohort.gene(gene).name for gene in demo.network.record["genes"]}
-    rows = [
-        (f"{names[entry['gene']]}, {record['model']}", entry["r2"], entry["r2_ci95"])
-        for gene in names
-        for record in beside
-        for entry in record["genes"]
-        if entry["gene"] == gene
-    ]
+    groups = {
+        name: [
+            (record["model"], entry["r2"], entry["r2_ci95"])
+            for record in beside
+            for entry in record["genes"]
+            if entry["gene"] == gene
+        ]
+        for gene, name in names.items()
+    }
     best = max(beside[-1]["genes"], key=lambda entry: entry["r2"])["gene"]
     table = demo.scores["network"].table
     people = demo.cohort.fold(0).test.size
     figures = (
         report.model_means(linear),
         report.model_scatter(linear, against="elastic-net"),
-        report.gain_table(
-            rows, title=f"R² on {people} test people of the first fold", xlabel="R² (95 % interval over people)"
+        grouped_intervals(
+            groups,
+            title=f"R² on {people} test people of the first fold",
+            xlabel="R² (95 % interval over people)",
+            highlight=demo.network_model,
         ),
         effects_along_window(table.filter(table["gene_id"] == best), title=f"Effects of variants on {names[best]}"),
     )
@@ -202,23 +208,27 @@ def _verdict(demo: ExpressionDemo, records: list[dict[str, Any]]) -> str:
     theirs = {entry["gene"]: entry["r2"] for entry in linear["genes"]}
     common = [entry for entry in network["genes"] if entry["gene"] in theirs]
     better = sum(entry["r2"] > theirs[entry["gene"]] for entry in common)
-    gap = linear["over_network"]
+    gap, bounds = linear["minus_network"], linear["minus_network_ci95"]
+    bounds = bounds and [-bounds[1], -bounds[0]]
     word = "as good as" if abs(gap) < PAR else "worse than" if gap > 0 else "better than"
     best = max((record for record in records if record is not network), key=lambda record: record["r2"])
     return (
-        f"The networks are {word} elastic-net: mean R2 {network['r2']:.3f} against {linear['r2']:.3f}, above it in {better} of "
-        f"{len(common)} genes (best linear model: {best['model']}, {best['r2']:.3f}). They start from random weights, read "
+        f"The networks are {word} elastic-net: mean R2 {network['r2']:.3f} against {linear['r2']:.3f}, a difference of "
+        f"{-gap:+.3f}{_interval(bounds, ' (95 % interval over genes ', ')')}, above it in {better} of "
+        f"{len(common)} genes; best linear model: {best['model']}, {best['r2']:.3f}. They start from random weights, read "
         f"{demo.config.network_window:,} bases and have seen {demo.cohort.fold(0).train.size} people; the linear models see "
-        f"{demo.cohort.window:,}. Published results start from Enformer's weights (`varfx expr fit --checkpoint`)."
+        f"{demo.cohort.window:,} bases. Published results start from Enformer's weights (`varfx expr fit --checkpoint`)."
     )
 
 
 def _print_ranks(demo: ExpressionDemo) -> None:
     for model, ranks in demo.causal_ranks().items():
         if ranks:
-            first = sum(rank == 1 for rank in ranks.values())
+            first, seen = sum(each["rank"] == 1 for each in ranks), [each["variants"] for each in ranks]
             console.print(
-                f"the causal variant has the largest effect by {model} in {first} of {len(ranks)} genes", soft_wrap=True
+                f"the causal variant has the largest effect by {model} in {first} of {len(ranks)} genes, which have "
+                f"{min(seen)} to {max(seen)} variants where it looks",
+                soft_wrap=True,
             )
 
 

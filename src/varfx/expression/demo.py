@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from varfx.data import files
 from varfx.errors import ConfigError
@@ -49,7 +50,7 @@ class DemoConfig:
     """Channels of the networks' transformer."""
     depth: int = 1
     """Its layers."""
-    epochs: int = 16
+    epochs: int = 12
     """Passes over the training people."""
     learning_rate: float = 4e-4
     """Of the networks; their weights start at random."""
@@ -105,7 +106,8 @@ class ExpressionDemo:
     def side_by_side(self) -> list[dict[str, Any]]:
         """Every model on the genes and the fold of the networks: `model, genes (of `ExpressionEvaluation.genes`), r2, pcc`.
 
-        `over_network` is the model's mean R2 minus the networks'. A constant prediction counts as correlation 0.
+        `minus_network` is the model's R2 minus the networks', the mean over genes, with an interval over genes in
+        `minus_network_ci95`. A constant prediction counts as correlation 0.
         """
         genes = self.network.record["genes"]
         rows = {
@@ -116,28 +118,34 @@ class ExpressionDemo:
         records = []
         for model in dict.fromkeys(model for model, _ in rows):
             entries = [rows[model, gene] for gene in genes if (model, gene) in rows]
+            gaps = np.array([entry["r2"] - rows[self.network_model, entry["gene"]]["r2"] for entry in entries])
             record: dict[str, Any] = {"model": model, "genes": entries}
             record |= {name: float(np.mean([entry[name] or 0.0 for entry in entries])) for name in ("r2", "pcc")}
-            record["over_network"] = record["r2"] - float(
-                np.mean([rows[self.network_model, entry["gene"]]["r2"] for entry in entries])
-            )
+            record["minus_network"], record["minus_network_ci95"] = mean_interval(gaps, self.config.seed)
             records.append(record)
         return records
 
-    def causal_ranks(self) -> dict[str, dict[str, int]]:
-        """By model and gene: the rank of the simulated causal variant by size of effect (1 is the largest); real data have none."""
+    def causal_ranks(self) -> dict[str, list[dict[str, Any]]]:
+        """By model a record per gene with a simulated causal variant that it scores: `gene, rank, variants`; none for real data.
+
+        Rank 1 has the largest effect of the gene's `variants` variants that the model sees.
+        """
         if self.study.truth is None:
             return {}
         causal = self.study.truth.drop_nulls("position").select("gene_id", causal="position")
         ranks = {}
         for model, scores in self.scores.items():
+            size = pl.col("weight").abs()
             ranked = (
                 scores.table.filter(pl.col("weight").is_not_null())
-                .with_columns(rank=pl.col("weight").abs().rank("max", descending=True).over("gene_id"))
-                .join(causal, on="gene_id")
+                .with_columns(
+                    rank=size.rank("max", descending=True).over("gene_id").cast(pl.Int64),
+                    variants=pl.len().over("gene_id").cast(pl.Int64),
+                )
+                .join(causal, on="gene_id", maintain_order="left")
                 .filter(pl.col("position") == pl.col("causal"))
             )
-            ranks[model] = {gene: int(rank) for gene, rank in ranked.select("gene_id", "rank").iter_rows()}
+            ranks[model] = ranked.select("rank", "variants", gene="gene_id").to_dicts()
         return ranks
 
 
@@ -167,6 +175,13 @@ def run_demo(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise files.write_error(folder, error) from error
+    with _one_thread():
+        demo = _run(study, folder, config, workers, progress)
+    files.write_json(folder / "results.json", results(demo))
+    return demo
+
+
+def _run(study: DemoStudy, folder: Path, config: DemoConfig, workers: int | None, progress: Progress) -> ExpressionDemo:
     seconds: dict[str, float] = {}
     with _timed(seconds, "expr prepare"):
         options = PrepareConfig(window=config.window, split=SplitConfig(seed=config.seed))
@@ -181,9 +196,9 @@ def run_demo(
             progress=progress,
         )
     with _timed(seconds, "expr fit"):
-        genes = genes_for_networks(cohort, config.network_window, config.network_genes)
+        chosen = genes_for_networks(cohort, config.network_window, config.network_genes)
         network = fit_network(
-            cohort.path, folder / "network", _network(config, genes), overwrite=True, progress=progress
+            cohort.path, folder / "network", _network(config, chosen), overwrite=True, progress=progress
         )
     with _timed(seconds, "expr evaluate"):
         evaluation = evaluate([baselines.path, network.path], seed=config.seed, workers=workers, progress=progress)
@@ -191,7 +206,7 @@ def run_demo(
     with _timed(seconds, "expr variants"):
         for name, run in (("elastic-net", baselines), ("network", network)):
             scores[name] = _score(run, baselines, folder / f"{name}.annot.parquet", progress)
-    demo = ExpressionDemo(
+    return ExpressionDemo(
         folder=folder,
         config=config,
         study=study,
@@ -202,8 +217,6 @@ def run_demo(
         scores=scores,
         seconds=seconds,
     )
-    files.write_json(folder / "results.json", results(demo))
-    return demo
 
 
 def genes_for_networks(cohort: Cohort, window: int, count: int) -> tuple[str, ...]:
@@ -295,6 +308,17 @@ def _score(run: ExpressionRun, baselines: ExpressionRun, out: Path, progress: Pr
     metadata: dict[str, object] = {"provenance": provenance, "model": found.model}
     as_annotations(found.table, found.variants, rule=RULE, metadata=metadata).write(out)
     return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small networks are no faster on several threads, and far slower where other work runs beside them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class GeneKind:
     farthest: int
 
 
-KINDS = (GeneKind("near", 0.5, 100, 900), GeneKind("far", 0.3, 6_000, 20_000), GeneKind("none", 0.0, 0, 0))
+KINDS = (GeneKind("near", 0.5, 100, 2_900), GeneKind("far", 0.3, 6_000, 20_000), GeneKind("none", 0.0, 0, 0))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
