@@ -1,6 +1,6 @@
 # Each target does all of its own set-up: Python 3.11 or later is all that a machine needs.
 #
-#   make demo    priors of height on chromosome 22, from download to pictures, in demo-output/
+#   make demo    priors of height, and models of expression, on chromosome 22, from download to pictures, in demo-output/
 #   make test    all tests                 make lint    format, lint and types
 #   make bench   time and memory as JSON, in benchmarks/output/      make bench-linalg    the linear algebra alone, with a picture
 
@@ -27,6 +27,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/varfx demo prior --out demo-output
+	$(BIN)/varfx demo expression --out demo-output/expression
 
 # Workers share the processors, so that each computes with one thread.
 test: $(INSTALLED)
