@@ -132,6 +132,17 @@ def test_quoted_times_are_those_measured() -> None:
         assert row in text
 
 
+def test_quoted_scores_of_the_demo_of_expression_are_those_measured() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / "expr_demo.json").read_text())
+    text = (ROOT / "docs" / "expression.md").read_text()
+    for way in ("real", "simulated"):
+        for record in measured[way]["side_by_side"]:
+            values = [*record["r2_by_gene"].values(), record["r2"], record["pcc"]]
+            cells = " | ".join(f"{value:.2f}" for value in values).replace("-", "−")
+            assert f"| {record['model']} | {cells} |" in text
+    assert f"{measured['real']['demo']['seconds']:.0f} s and {measured['simulated']['demo']['seconds']:.0f} s" in text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_files_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
