@@ -170,6 +170,8 @@ def test_genes_for_networks_have_the_strongest_near_variant_of_training_people(t
     assert genes_for_networks(cohort, 800, 1) == chosen[:1]
     assert genes_for_networks(cohort, WINDOW, 99) != ()
     assert len(genes_for_networks(cohort, WINDOW, 99)) == len(cohort.genes_train)
+    with pytest.raises(DataError, match=r"none of 6 training genes has a variant within 0 bases of its TSS"):
+        genes_for_networks(cohort, 1, 1)
 
 
 def test_a_demo_without_networks_is_refused() -> None:

@@ -15,7 +15,7 @@ import polars as pl
 import torch
 
 from varfx.data import files
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, DataError
 from varfx.expression.baseline import BaselineConfig, fit_baselines
 from varfx.expression.cohort import Cohort
 from varfx.expression.demo_study import DemoStudy
@@ -223,6 +223,9 @@ def genes_for_networks(cohort: Cohort, window: int, count: int) -> tuple[str, ..
     """The training genes that a single variant within `window` bases around the TSS tells most about, in training people.
 
     The strongest first; nothing about tuning or test people is looked at.
+
+    Raises:
+        DataError: no gene has a variant there.
     """
     strongest = {}
     for gene_id in cohort.genes_train:
@@ -232,7 +235,12 @@ def genes_for_networks(cohort: Cohort, window: int, count: int) -> tuple[str, ..
         X, y = X - X.mean(axis=0), y - y.mean()
         size = np.sqrt((X**2).sum(axis=0) * (y**2).sum())
         strongest[gene_id] = float(np.max(np.abs(y @ X) / np.where(size > 0, size, np.inf), initial=0.0))
-    order = sorted(strongest, key=lambda gene_id: -strongest[gene_id])
+    order = sorted((gene for gene, r in strongest.items() if r > 0), key=lambda gene: -strongest[gene])
+    if not order:
+        raise DataError(
+            f"none of {len(strongest)} training genes has a variant within {window // 2:,} bases of its TSS that varies: networks "
+            "have nothing to learn from. Give denser genotypes."
+        )
     return tuple(order[:count])
 
 
