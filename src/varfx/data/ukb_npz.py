@@ -33,7 +33,7 @@ _DAMAGE = (
     KeyError,
     EOFError,
     TypeError,
-    RuntimeError,  # and NotImplementedError
+    RuntimeError,  # encrypted, or compressed in a way that zipfile does not know
     zipfile.BadZipFile,
     zlib.error,
 )

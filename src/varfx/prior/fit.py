@@ -11,6 +11,7 @@ from typing import Any
 
 from varfx.data import files
 from varfx.data.annotations import read_annotations
+from varfx.data.run_folder import check_run_folder
 from varfx.data.sumstats import read_sumstats
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.ld import LDPanel, open_panel
@@ -192,17 +193,8 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     Raises:
         StoreError: it would destroy a run or something else, or its folder does not exist.
     """
-    if not out.parent.is_dir():
-        raise StoreError(f"`{out}` cannot be written: the folder `{out.parent}` does not exist. Create it first.")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if (out / files.MANIFEST).is_file() and (out / RECORD).is_file():
-        if not overwrite:
-            raise StoreError(f"`{out}` holds a finished run. Choose another --out, or replace it with --overwrite.")
-    elif not (out / BEGUN).is_file():
-        raise StoreError(f"`{out}` exists and is no run. Choose another --out.")
-    elif not (resume or overwrite) and (out / CHECKPOINTS / "last").is_dir():
-        raise StoreError(f"`{out}` holds an unfinished run. Go on with --resume, or start anew with --overwrite.")
+    started = (out / CHECKPOINTS / "last").is_dir()
+    check_run_folder(out, record=RECORD, begun=BEGUN, started=started, resume=resume, overwrite=overwrite)
 
 
 def _begin(out: Path, provenance: dict[str, Any], *, resume: bool) -> None:
