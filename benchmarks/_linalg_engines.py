@@ -13,8 +13,8 @@ from torch import Tensor
 from _linalg_windows import SIGMA2, Case
 from varfx.ld.whiten import WhitenedWindow
 from varfx.likelihood import exact
-from varfx.likelihood.paper import RIDGE, PaperWindow, cholesky, iterative
-from varfx.likelihood.published import published_step
+from varfx.likelihood.paper.published import published_step
+from varfx.likelihood.paper.ridged import RIDGE, PaperWindow, cholesky, iterative
 from varfx.likelihood.result import LikelihoodResult
 
 CG_STEPS = 200  # of the paper's iterative engines: where they end there, their time is a lower bound

@@ -13,13 +13,13 @@ import polars as pl
 import torch
 import zarr
 
-from varfx.data import files
+from varfx.io import sealed
 from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
 from varfx.likelihood import exact
 from varfx.training import TraitData, WindowData
-from varfx.training.windows import in_background
+from varfx.training.gwas.windows import in_background
 
 GENOME_WINDOWS = 2763
 RANK, CORE, PANEL = 2000, 4300, 13_000
@@ -79,7 +79,7 @@ def measure_genome(work: Path, windows: int, gradient_error: float, seconds: flo
 def _panel(work: Path, windows: int) -> LDPanel:
     """A panel with random factors of the right shapes: rows of B fall in size as real ones, columns have length near 1."""
     path = work / f"genome_{windows}.ld.zarr"
-    if (path / files.MANIFEST).is_file():
+    if (path / sealed.MANIFEST).is_file():
         return open_panel(path)
     shutil.rmtree(path, ignore_errors=True)
     zarr.create_group(path).create_group("windows")

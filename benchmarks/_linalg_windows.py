@@ -11,10 +11,10 @@ import torch
 from scipy.fft import dct
 from torch import Tensor
 
-from varfx.data.ldgm import Ldgm
-from varfx.data.open_ld import open_source
+from varfx.genotypes.ldgm import Ldgm
+from varfx.genotypes.open_ld import open_source
 from varfx.ld.whiten import RELATIVE_FLOOR, WhitenedWindow
-from varfx.likelihood.paper import PaperWindow
+from varfx.likelihood.paper.ridged import PaperWindow
 
 SIGMA2 = 1.0
 MEAN_F = 0.05  # N f of a heritable trait in a large GWAS, averaged over variants; its spread is log-normal

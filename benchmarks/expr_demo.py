@@ -70,7 +70,7 @@ def main() -> int:
     if arguments.data is not None:
         result["real"] = measured(["--data", str(arguments.data)])
     if not arguments.no_simulated:
-        from varfx.data.demo_data import fetch_demo_data
+        from varfx.demos.download import fetch_demo_data
 
         fetch_demo_data(archive=arguments.archive)
         result["simulated"] = measured([])

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from _measure import machine, run_measured
-from varfx.expression.ism import mutagenesis
+from varfx.expression.variants.ism import mutagenesis
 from varfx.models.attention import RelativeAttention
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 from varfx.models.full_precision import full_precision

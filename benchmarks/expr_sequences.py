@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from _measure import machine, run_measured
-from varfx.expression.sequences import WindowSequences
+from varfx.expression.network.sequences import WindowSequences
 
 Window = tuple[torch.Tensor, ...]
 

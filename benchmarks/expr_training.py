@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from _measure import machine
-from varfx.expression.sequences import WindowSequences
+from varfx.expression.network.sequences import WindowSequences
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 from varfx.models.full_precision import full_precision
-from varfx.training.pairwise import Dropout, backward
+from varfx.training.people.pairwise import Dropout, backward
 
 
 def main() -> None:

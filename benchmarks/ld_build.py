@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from _measure import machine, run_measured
-from varfx.data.ukb_ld import UKB_NUM_PEOPLE, write_ukb_ld
+from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, write_ukb_ld
 from varfx.ld import open_panel
 
 GENOME_REGIONS = 2763

@@ -35,7 +35,7 @@ from _linalg_genome import measure_genome
 from _linalg_windows import SYNTHETIC_SIZES, Case, ldgm_cases, polypred_cases, synthetic_case
 from _measure import machine, run_measured
 from varfx.likelihood import exact
-from varfx.likelihood.paper import cholesky
+from varfx.likelihood.paper.ridged import cholesky
 
 FITTED_FROM = 2048  # below this M fixed costs, not products, take the time
 PARTS = ("ldgm", "polypred", "synthetic", "genome")

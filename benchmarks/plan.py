@@ -23,12 +23,12 @@ from typing import Any
 
 from _measure import machine, run_measured
 from track_gather import random_store
-from varfx.data.gwas.clean import clean
-from varfx.data.open_ld import open_source
+from varfx.genotypes.open_ld import open_source
+from varfx.gwas.clean import clean
 from varfx.ld import PanelConfig, build_panel, open_panel
 from varfx.models import ModelConfig, TrackEnformerConfig
-from varfx.prior.plan import panel_job, plan, track_sizes
-from varfx.prior.plan_rates import measure_rates, this_machine
+from varfx.prior.plan.plan import panel_job, plan, track_sizes
+from varfx.prior.plan.rates import measure_rates, this_machine
 
 WINDOW = 256
 VARIANTS_PER_PASS = 64
@@ -100,7 +100,7 @@ def in_processor_seconds(command: list[str]) -> tuple[float, int]:
 
 def planned(kind: str, steps: tuple[int, int], folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The plans' totals and memory for two numbers of steps, with rates measured now."""
-    from varfx.data.tracks import open_tracks
+    from varfx.tracks.store import open_tracks
 
     panel, store = open_panel(folder / "P.ld.zarr"), open_tracks(folder / "T.tracks.zarr")
     network = TrackEnformerConfig(window=WINDOW, width=options.width, variants_per_pass=VARIANTS_PER_PASS)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from _measure import machine, run_measured
-from varfx.data.demo_data import fetch_demo_data
+from varfx.demos.download import fetch_demo_data
 
 QUOTED = (
     "gain",

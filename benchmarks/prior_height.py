@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from _measure import machine
-from varfx.data.annotations import BedSpec, build_annotations
-from varfx.data.gwas.clean import clean
-from varfx.data.open_ld import open_source
-from varfx.data.track_build import build_tracks
-from varfx.data.track_manifest import TrackSpec, stem
+from varfx.annotations import BedSpec, build_annotations
+from varfx.genotypes.open_ld import open_source
+from varfx.gwas.clean import clean
 from varfx.ld import PanelConfig, build_panel
 from varfx.ld.rank_rule import default_rank_variance
 from varfx.models import ModelConfig
 from varfx.models.track_enformer import TrackEnformerConfig
 from varfx.prior import SplitConfig, evaluate, fit
+from varfx.tracks.build import build_tracks
+from varfx.tracks.manifest import TrackSpec, stem
 from varfx.training import TrainConfig
 
 KEPT = (

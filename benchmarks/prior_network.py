@@ -30,7 +30,7 @@ import track_gather
 from _measure import machine
 from track_gather import peak_memory, random_store, synchronise
 from varfx.models.track_enformer import DenseTracks, TrackEnformer, TrackEnformerConfig
-from varfx.training.gather import TrackGather, TrackWindow
+from varfx.tracks.gather import TrackGather, TrackWindow
 
 GENOME = 12_000_000  # variants
 WITH_FLANKS = 3  # a core of 1 Mb and as much on each side: every variant goes through the network three times

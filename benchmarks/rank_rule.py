@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from varfx.data.open_ld import open_source
+from varfx.genotypes.open_ld import open_source
 from varfx.ld.whiten import WhitenedWindow, factors_from_genotypes, rewhiten
 from varfx.likelihood import exact
 

@@ -75,7 +75,7 @@ def _block(generator: np.random.Generator, chroms: np.ndarray, positions: np.nda
 
 def clean_file(path: str, out: str) -> None:
     """What is measured, in its own process."""
-    from varfx.data.gwas import clean
+    from varfx.gwas import clean
 
     clean(path, out=out, n=PEOPLE)
 

@@ -25,9 +25,9 @@ import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from _measure import machine
-from varfx.data.genome_builds import LENGTHS
-from varfx.data.tracks import CHUNK, SHARD, TrackStore, array_name, finish_store, open_tracks
-from varfx.training.gather import TrackGather
+from varfx.genome.builds import LENGTHS
+from varfx.tracks.gather import TrackGather
+from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, finish_store, open_tracks
 
 START = 20_000_000
 RUN = 20  # bases with the same value

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 from bed_reader import to_bed
-from simulated_panel import Simulated, simulate
+
+from cases.simulated_panel import Simulated, simulate
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its terminal's width to workers; ours prints as into a file
 SHARED_DATA = Path(os.environ.get("VARFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

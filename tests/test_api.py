@@ -16,7 +16,7 @@ PACKAGES = sorted(name for _, name, is_package in pkgutil.walk_packages(varfx.__
 
 
 def test_names_at_the_top() -> None:
-    assert set(varfx.__all__) >= {"VarfxError", "WhitenedWindow", "__version__", "data", "ld", "likelihood", "prior"}
+    assert set(varfx.__all__) >= {"VarfxError", "WhitenedWindow", "__version__", "gwas", "ld", "likelihood", "prior"}
     assert dir(varfx) == varfx.__all__
     for name in varfx.__all__:
         assert getattr(varfx, name) is not None

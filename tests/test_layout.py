@@ -15,16 +15,16 @@ import varfx
 ROOT = Path(varfx.__file__).parent
 # A folder imports only from floors above it in this list, and from its own.
 FLOORS = (
-    ("_version", "errors", "progress"),
-    ("data",),
-    ("linalg",),
-    ("ld",),
-    ("likelihood",),
-    ("models",),
+    ("_version", "errors", "progress", "bootstrap"),
+    ("io",),
+    ("genome", "linalg"),
+    ("gwas", "genotypes", "models"),
+    ("annotations", "ld"),
+    ("tracks", "likelihood", "report"),
     ("training",),
     ("prior",),
     ("expression",),
-    ("report",),
+    ("demos",),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -81,7 +81,7 @@ def test_the_rule_would_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "training").mkdir()
     module = tmp_path / "ld" / "x.py"
     module.write_text(
-        "from varfx.data import files\nfrom varfx.ld import store\ndef f():\n    from varfx.prior import fit\n"
+        "from varfx.io import sealed\nfrom varfx.ld import store\ndef f():\n    from varfx.prior import fit\n"
         "    import varfx.cli.app\n    import lightning\nfrom varfx import likelihood\nimport varfx.notebooks\n"
     )
     text = "\n".join(sorted(offences(module)))
@@ -134,7 +134,7 @@ def state():
     return logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), os.getcwd(), logging.getLogger().level
 before = state()
 import varfx
-varfx.WhitenedWindow, varfx.data, varfx.ld, varfx.likelihood, varfx.linalg
+varfx.WhitenedWindow, varfx.gwas, varfx.ld, varfx.likelihood, varfx.linalg
 assert state() == before, (state(), before)
 """
     modules_after(code)

@@ -3,8 +3,6 @@
 `import varfx` is quick: torch and everything above it load when first used.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +10,39 @@ from varfx._version import __version__
 from varfx.errors import VarfxError
 
 if TYPE_CHECKING:
-    from varfx import data, ld, likelihood, linalg, models, prior, report, training
+    from varfx import (
+        annotations,
+        expression,
+        genome,
+        genotypes,
+        gwas,
+        ld,
+        likelihood,
+        linalg,
+        models,
+        prior,
+        report,
+        tracks,
+        training,
+    )
     from varfx.ld import WhitenedWindow
 
 __all__ = [
     "VarfxError",
     "WhitenedWindow",
     "__version__",
-    "data",
+    "annotations",
+    "expression",
+    "genome",
+    "genotypes",
+    "gwas",
     "ld",
     "likelihood",
     "linalg",
     "models",
     "prior",
     "report",
+    "tracks",
     "training",
 ]
 

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 import zarr
 
+from varfx.annotations import read_annotations
 from varfx.cli.annot import app
-from varfx.data.annotations import read_annotations
-from varfx.data.sumstats import SCHEMA as SUMSTATS_SCHEMA
-from varfx.data.sumstats import SumStats
 from varfx.errors import ConfigError, FormatError
+from varfx.gwas.sumstats import SCHEMA as SUMSTATS_SCHEMA
+from varfx.gwas.sumstats import SumStats
 from varfx.ld.store import VARIANTS_SCHEMA, WINDOWS_SCHEMA, finish_panel
 
 ROWS = [

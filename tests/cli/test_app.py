@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command_line import varfx
-from simulated_panel import Simulated
 
+from cases.command_line import varfx
+from cases.simulated_panel import Simulated
 from varfx._version import __version__
 from varfx.cli.app import build_app, run
 from varfx.errors import ConfigError

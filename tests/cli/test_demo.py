@@ -12,10 +12,10 @@ import pytest
 from matplotlib.image import imread
 
 from varfx.cli.app import run
-from varfx.data.demo_data import DemoData
-from varfx.data.files import read_table
+from varfx.demos import prior as demo_module
+from varfx.demos.download import DemoData
 from varfx.errors import DataError
-from varfx.prior import demo as demo_module
+from varfx.io.sealed import read_table
 from varfx.prior import open_run
 from varfx.training import TrainConfig
 
@@ -32,7 +32,7 @@ def source(small_study: SmallStudy, tmp_path: Path) -> DemoData:
 @pytest.fixture
 def quick(source: DemoData, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo on that data, with few training steps, away from the user's environment."""
-    monkeypatch.setattr("varfx.data.demo_data.fetch_demo_data", lambda archive=None: source)
+    monkeypatch.setattr("varfx.demos.download.fetch_demo_data", lambda archive=None: source)
     monkeypatch.setattr(demo_module, "TrainConfig", functools.partial(TrainConfig, max_steps=STEPS, check_every=10))
     monkeypatch.delenv("VARFX_DATA", raising=False)
 
@@ -133,7 +133,7 @@ def test_without_network_the_command_ends_with_2(
 ) -> None:
     monkeypatch.setenv("VARFX_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VARFX_DATA", raising=False)
-    monkeypatch.setattr("varfx.data.demo_data._pip", lambda: None)
+    monkeypatch.setattr("varfx.demos.download._pip", lambda: None)
     assert run(["demo", "prior", "--out", str(tmp_path / "out")]) == 2
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1

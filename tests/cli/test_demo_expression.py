@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
-from demo_cases import KINDS, WINDOW, data_folder, dense_panel
 from matplotlib.image import imread
 
+from cases.demo import KINDS, WINDOW, data_folder, dense_panel
 from varfx.cli.app import run
-from varfx.data.demo_data import DemoData
-from varfx.expression import demo as demo_module
-from varfx.expression import demo_study
-from varfx.expression.demo import DemoConfig
+from varfx.demos import expression as demo_module
+from varfx.demos import study as demo_study
+from varfx.demos.download import DemoData
+from varfx.demos.expression import DemoConfig
 
 Capture = pytest.CaptureFixture[str]
 PICTURES = ("models.png", "genes.png", "network.png", "variants.png")
@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_module, "DemoConfig", functools.partial(DemoConfig, **tiny))
     monkeypatch.setattr(demo_study, "KINDS", KINDS)
     monkeypatch.setattr(demo_study, "simulate_study", functools.partial(demo_study.simulate_study, num_genes=6))
-    monkeypatch.setattr("varfx.data.demo_data._pip", lambda: None)
+    monkeypatch.setattr("varfx.demos.download._pip", lambda: None)
     monkeypatch.delenv("VARFX_DATA", raising=False)
 
 
@@ -40,7 +40,7 @@ def test_without_data_expression_is_simulated_and_the_demo_says_so(
 ) -> None:
     panel = dense_panel(tmp_path)
     source = DemoData(genotypes=panel, gwas=tmp_path / "none")
-    monkeypatch.setattr("varfx.data.demo_data.fetch_demo_data", lambda archive=None: source)
+    monkeypatch.setattr("varfx.demos.download.fetch_demo_data", lambda archive=None: source)
     monkeypatch.setenv("VARFX_DATA", str(tmp_path))  # which has no genotypes/, expression/, ...
     out = tmp_path / "deep" / "out"
     assert run(["demo", "expression", "--out", str(out), "--workers", "1"]) == 0

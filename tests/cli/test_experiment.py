@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command_line import varfx
-from simulated_panel import Simulated
+
+from cases.command_line import varfx
+from cases.simulated_panel import Simulated
 
 TRAINING = ["--max-steps", 10, "--check-every", 5, "--holdout-chrom", 3]
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from command_line import varfx
-from simulated_panel import Simulated
-from simulated_tracks import simulate_tracks
 
+from cases.command_line import varfx
+from cases.simulated_panel import Simulated
+from cases.simulated_tracks import simulate_tracks
 from varfx.cli.app import run as run_command
-from varfx.data import files
+from varfx.io import sealed
 
 FAST = ["--max-steps", "60", "--check-every", "20", "--holdout-chrom", "3"]
 
@@ -78,7 +78,7 @@ def test_a_folder_of_tables_and_pictures(linear: Path, tmp_path: Path, capsys: p
         "channels.png", "importance.png", "variants.png", "manifest.json",
     }  # fmt: skip
     assert "every checksum is right" in varfx(capsys, "info", out).out
-    table, metadata = files.read_table(out / "attribution.parquet", kind="attribution")
+    table, metadata = sealed.read_table(out / "attribution.parquet", kind="attribution")
     assert table.height == 160  # all variants of the held-out chromosome
     assert set(table["chrom"]) == {"3"}
     assert metadata["trait"] == "height"
@@ -101,7 +101,7 @@ def test_contributions_of_a_linear_run_are_its_weights(
     words = ["--out", out, "--repeats", 0, "--tolerance", "1e-8", "--trait", "weight"]
     assert varfx(capsys, "prior", "explain", linear, *words).code == 0
     assert not (out / "importance.tsv").exists()
-    table, metadata = files.read_table(out / "attribution.parquet", kind="attribution")
+    table, metadata = sealed.read_table(out / "attribution.parquet", kind="attribution")
     assert metadata["trait"] == "weight"
     columns = [name for name in table.columns if name.startswith("channel.")]
     total = table["log_f"] - table["log_f_baseline"]
@@ -109,7 +109,7 @@ def test_contributions_of_a_linear_run_are_its_weights(
     fitted = open_run(linear)
     assert fitted.standardiser is not None
     weight = dict(zip(fitted.standardiser.feature_names, fitted.model.network.weights.weight[1].tolist(), strict=True))  # type: ignore[union-attr, operator, index]
-    annotations = files.read_table(fitted.record["annotations"], kind="annotations")[0]
+    annotations = sealed.read_table(fitted.record["annotations"], kind="annotations")[0]
     active = annotations.filter(pl.col("chrom") == "3")["active"].to_numpy()
     number = fitted.standardiser.channels.index("active")
     x = (active - fitted.standardiser.mean[number]) / fitted.standardiser.sd[number]
@@ -124,7 +124,7 @@ def test_the_same_command_replaces_its_folder(linear: Path, tmp_path: Path, caps
     tables = []
     for _ in range(2):
         assert varfx(capsys, "prior", "explain", linear, *words).code == 0
-        tables.append(files.read_table(out / "attribution.parquet", kind="attribution")[0])
+        tables.append(sealed.read_table(out / "attribution.parquet", kind="attribution")[0])
     assert tables[0].equals(tables[1])
     assert tables[0].height == 5
 
@@ -134,7 +134,7 @@ def test_highest_and_named_variants(linear: Path, tmp_path: Path, capsys: pytest
     varfx(capsys, "prior", "explain", linear, "--out", everything, "--repeats", 0)
     assert varfx(capsys, "prior", "explain", linear, "--out", highest, "--repeats", 0, "--top", 7).code == 0
     tables = [
-        files.read_table(folder / "attribution.parquet", kind="attribution")[0] for folder in (everything, highest)
+        sealed.read_table(folder / "attribution.parquet", kind="attribution")[0] for folder in (everything, highest)
     ]
     expected = tables[0].sort("log_f", descending=True).head(7)
     assert set(tables[1]["variant_id"]) == set(expected["variant_id"])
@@ -145,7 +145,7 @@ def test_highest_and_named_variants(linear: Path, tmp_path: Path, capsys: pytest
     out = tmp_path / "NAMED"
     result = varfx(capsys, "prior", "explain", linear, "--out", out, "--repeats", 0, "--variants", names)
     assert "1 of 4 named variants are not in the panel, first 1:99:A:G" in result.out
-    named = files.read_table(out / "attribution.parquet", kind="attribution")[0]
+    named = sealed.read_table(out / "attribution.parquet", kind="attribution")[0]
     assert named["variant_id"].to_list() == ["rs1", place["variant_id"]]  # one on a training chromosome
 
 
@@ -155,12 +155,12 @@ def test_tracks_have_profiles(enformer: Path, tmp_path: Path, capsys: pytest.Cap
     for scope in ("window", "all"):
         result = varfx(capsys, "prior", "explain", enformer, "--out", out, "--scope", scope, *options)
         assert result.code == 0, result.err
-    profile = files.read_table(out / "profile.parquet", kind="attribution")[0]
+    profile = sealed.read_table(out / "profile.parquet", kind="attribution")[0]
     assert profile["offset"].to_list() == [*range(-8, 8)] * 4
     assert profile["channel"].unique(maintain_order=True).to_list() == ["a", "b", "c", "c.missing"]
-    bases = files.read_table(out / "bases.parquet", kind="attribution")[0]
+    bases = sealed.read_table(out / "bases.parquet", kind="attribution")[0]
     assert bases.height == 2 * 4 * 16
-    table = files.read_table(out / "attribution.parquet", kind="attribution")[0]
+    table = sealed.read_table(out / "attribution.parquet", kind="attribution")[0]
     assert {"channel.a", "channel.c.missing", "channel.eaf"} <= set(table.columns)
     columns = [name for name in table.columns if name.startswith("channel.")]
     explained = table.select(columns).sum_horizontal() + table["unexplained"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from cohort_cases import small_cohort
-from command_line import varfx
 
+from cases.cohort import small_cohort
+from cases.command_line import varfx
 from varfx.expression.run import open_run
 
 Capture = pytest.CaptureFixture[str]
@@ -23,7 +23,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(cohort: Path) -> Path:
-    from varfx.expression.baseline import BaselineConfig, fit_baselines
+    from varfx.expression.linear.run import BaselineConfig, fit_baselines
 
     out = cohort.parent / "RUN"
     fit_baselines(cohort, out, BaselineConfig(models=tuple(MODELS.split(","))), workers=1)

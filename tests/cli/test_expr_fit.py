@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from cohort_cases import small_cohort
-from command_line import varfx
 
-from varfx.data import files
-from varfx.expression.cohort import open_cohort
+from cases.cohort import small_cohort
+from cases.command_line import varfx
+from varfx.expression.cohort.store import open_cohort
 from varfx.expression.run import open_run
+from varfx.io import sealed
 from varfx.models.enformer import Enformer
 from varfx.models.expression import ExpressionNetworkConfig
 
@@ -59,7 +59,7 @@ def test_fit_from_a_checkpoint(
     words = ("--genes", file, "--single-gene", "--checkpoint", checkpoint, "--window", 128)
     result = varfx(capsys, "expr", "fit", cohort, *words, *SMALL, "--out", tmp_path / "RUN")
     assert result.code == 0, result.err
-    assert f"checkpoint sha256 {files.sha256(checkpoint)}" in result.out
+    assert f"checkpoint sha256 {sealed.sha256(checkpoint)}" in result.out
     record = open_run(tmp_path / "RUN").record
     network, training = record["config"]["network"], record["config"]["training"]
     assert (network["norm"], network["dropout"], network["attention_dropout"], network["position_dropout"]) == (
@@ -69,7 +69,7 @@ def test_fit_from_a_checkpoint(
         0.01,
     )
     assert (training["learning_rate"], network["window"]) == (5e-6, 128)
-    assert record["checkpoint_sha256"] == files.sha256(checkpoint)
+    assert record["checkpoint_sha256"] == sealed.sha256(checkpoint)
 
 
 def test_a_head_alone_learns_faster(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import varfx
-from prepare_cases import Study, make_study
+
+from cases.command_line import varfx
+from cases.prepare import Study, make_study
 
 Capture = pytest.CaptureFixture[str]
 

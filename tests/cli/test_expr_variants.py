@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from cohort_cases import small_cohort
-from command_line import varfx
-from variant_cases import linear_run, network_run, random_network, some_weights
 
-from varfx.data import files
-from varfx.data.annotations import read_annotations
-from varfx.expression.cohort import Cohort, open_cohort
-from varfx.expression.variant_table import LONG_KIND, LONG_SCHEMA
+from cases.cohort import small_cohort
+from cases.command_line import varfx
+from cases.variants import linear_run, network_run, random_network, some_weights
+from varfx.annotations import read_annotations
+from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.variants.table import LONG_KIND, LONG_SCHEMA
+from varfx.io import sealed
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_a_network_beside_its_baselines(
     assert annotations.table.select(cohort.variants.columns).equals(cohort.variants)
     inputs = annotations.metadata["provenance"]["inputs"]
     assert [Path(inputs[name]["path"]).parent for name in ("run", "baseline")] == [folder / "N", folder / "B"]
-    table, _ = files.read_table(long, kind=LONG_KIND)
+    table, _ = sealed.read_table(long, kind=LONG_KIND)
     assert dict(table.schema) == LONG_SCHEMA
     assert table.group_by("gene_id").agg(pl.col("high_scoring").sum())["high_scoring"].to_list() == [4] * 4
     genes = json.loads(record.read_text())["genes"]
@@ -69,7 +69,7 @@ def test_linear_models_some_genes_and_another_rule(
     assert scored.equals(annotations.table["chrom"] == "22")
     for name in ("weight", "driver"):
         assert annotations.table[name].is_null().equals(~scored)
-    table, _ = files.read_table(long, kind=LONG_KIND)
+    table, _ = sealed.read_table(long, kind=LONG_KIND)
     driver = table.filter("driver_sasse")["variant_id"]
     assert set(annotations.table.filter(pl.col("driver") == 1)["variant_id"]) == set(driver)
 
@@ -77,7 +77,7 @@ def test_linear_models_some_genes_and_another_rule(
 def test_annot_build_merges_the_file(
     study: tuple[Path, Cohort], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from varfx.data.annotations import TableSpec, build_annotations
+    from varfx.annotations import TableSpec, build_annotations
 
     folder, cohort = study
     out = tmp_path / "V.annot.parquet"

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from command_line import varfx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ld_cases import CONFIG, haplotype_counts, positions_of, write_bed
 
-from varfx.data import files
-from varfx.data.open_ld import open_source
-from varfx.data.sumstats import SCHEMA, SumStats
+from cases.command_line import varfx
+from cases.ld import CONFIG, haplotype_counts, positions_of, write_bed
+from varfx.genotypes.open_ld import open_source
+from varfx.gwas.sumstats import SCHEMA, SumStats
+from varfx.io import sealed
 from varfx.ld import build_panel
 
 
@@ -74,5 +74,5 @@ def test_what_is_unfinished_or_not_ours(panel: Path, tmp_path: Path, capsys: pyt
     folder = tmp_path / "folder"
     folder.mkdir()
     assert "has no manifest.json: it is unfinished, or not written by varfx" in varfx(capsys, "info", folder).error
-    files.seal_directory(folder)
+    sealed.seal_directory(folder)
     assert "is no LD panel" in varfx(capsys, "info", folder).error

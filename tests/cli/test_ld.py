@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import varfx
-from ld_cases import haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
 
+from cases.command_line import varfx
+from cases.ld import haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
 from varfx.ld import open_panel
 
 SMALL = ("--core", 1000, "--flank", 1000, "--workers", 1)

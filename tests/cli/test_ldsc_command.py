@@ -11,9 +11,9 @@ import pytest
 from cyclopts import App
 
 from varfx.cli.ldsc import ldsc
-from varfx.data import sumstats as sumstats_module
-from varfx.data.sumstats import SumStats
 from varfx.errors import ConfigError, DataError
+from varfx.gwas import sumstats as sumstats_module
+from varfx.gwas.sumstats import SumStats
 
 SIZE = 1500
 

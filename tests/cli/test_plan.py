@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import varfx
-from simulated_panel import Simulated
 
+from cases.command_line import varfx
+from cases.simulated_panel import Simulated
 from varfx.cli.plan import duration
 
 SMALL = ["--width", "24", "--window", "32", "--depth", "1"]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from command_line import varfx
-from simulated_panel import Simulated
-from simulated_tracks import SimulatedTracks, simulate_tracks
 
-from varfx.data.sumstats import SumStats, read_sumstats
+from cases.command_line import varfx
+from cases.simulated_panel import Simulated
+from cases.simulated_tracks import SimulatedTracks, simulate_tracks
+from varfx.gwas.sumstats import SumStats, read_sumstats
 
 Capsys = pytest.CaptureFixture[str]
 FAST = ("--model", "linear", "--max-steps", 20, "--check-every", 10, "--holdout-chrom", "3")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from varfx.cli.sumstats import app
-from varfx.data.sumstats import read_sumstats
 from varfx.errors import ConfigError, DataError
+from varfx.gwas.sumstats import read_sumstats
 
 TEXT = """CHR SNP POS A1 A2 N AF1 BETA SE P INFO
 1 rs1 1000 A G 1000 0.25 -0.02 0.01 0.0455 0.9

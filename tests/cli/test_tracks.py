@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 import zarr
-from track_cases import RUNS, SMALL, use_small_genome, write_bedgraph, write_bigwig
 
+from cases.tracks import RUNS, SMALL, use_small_genome, write_bedgraph, write_bigwig
+from varfx.annotations import read_annotations
 from varfx.cli.app import run
-from varfx.data.annotations import read_annotations
-from varfx.data.tracks import open_tracks
 from varfx.ld.store import VARIANTS_SCHEMA, WINDOWS_SCHEMA, finish_panel
+from varfx.tracks.store import open_tracks
 
 
 @pytest.fixture(autouse=True)

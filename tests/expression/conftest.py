@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from motif_cases import MotifCase, motif_cohort
 
-from varfx.expression.fit import FitConfig, fit_network
+from cases.motif import MotifCase, motif_cohort
+from varfx.expression.network.fit import FitConfig, fit_network
 from varfx.expression.run import ExpressionRun
 from varfx.models.expression import ExpressionNetworkConfig
-from varfx.training.expression_config import ExpressionTrainConfig
+from varfx.training.people.config import ExpressionTrainConfig
 
 
 @pytest.fixture(scope="session")

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from cohort_cases import small_cohort
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
-from varfx.data import files
+from cases.cohort import small_cohort
 from varfx.errors import ConfigError, DataError, StoreError
-from varfx.expression.cohort import open_cohort
+from varfx.expression.cohort.gene_data import gene_data
+from varfx.expression.cohort.store import open_cohort
 from varfx.expression.evaluate import evaluate, gene_heritability, mean_interval
-from varfx.expression.gene_data import gene_data
 from varfx.expression.metrics import percentiles, resampling, score
 from varfx.expression.run import begin_run, cohort_identity, write_run
+from varfx.io import sealed
 
 
 def test_scores_are_scipys_and_scikit_learns(rng: np.random.Generator) -> None:
@@ -271,6 +271,6 @@ def test_heritability_of_a_simulated_gene(tmp_path: Path) -> None:
 def test_a_damaged_run_is_named(run: Path, tmp_path: Path) -> None:
     broken = tmp_path / "BROKEN"
     shutil.copytree(run, broken)
-    (broken / files.MANIFEST).unlink()
+    (broken / sealed.MANIFEST).unlink()
     with pytest.raises(StoreError, match="unfinished, or not written by varfx"):
         evaluate([broken])

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from varfx.data import files
 from varfx.errors import DataError, StoreError
 from varfx.expression.run import BASELINES, BEGUN, begin_run, check_out, cohort_identity, open_run, write_run
+from varfx.io import sealed
 
 PREDICTIONS = pl.DataFrame(
     {
@@ -175,9 +175,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_another_sealed_folder_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "COHORT").mkdir()
     (tmp_path / "COHORT" / "cohort.json").write_text("{}")
-    files.seal_directory(tmp_path / "COHORT")
+    sealed.seal_directory(tmp_path / "COHORT")
     with pytest.raises(StoreError, match=r"no run on a cohort: it has no run\.json and predictions\.parquet"):
         open_run(tmp_path / "COHORT")
     identity = cohort_identity(tmp_path / "COHORT")
     assert identity["cohort"] == str((tmp_path / "COHORT").resolve())
-    assert identity["cohort_seal"] == files.sha256(tmp_path / "COHORT" / "manifest.json")
+    assert identity["cohort_seal"] == sealed.sha256(tmp_path / "COHORT" / "manifest.json")

@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from ld_cases import CONFIG, CORE, haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
 
-from varfx.data.ld_source import LDSource, MissingRegion
-from varfx.data.open_ld import open_source
+from cases.ld import CONFIG, CORE, haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
 from varfx.errors import ConfigError, DataError, StoreError
+from varfx.genotypes.ld_source import LDSource, MissingRegion
+from varfx.genotypes.open_ld import open_source
 from varfx.ld import LDPanel, PanelConfig, WhitenedWindow, build_panel, open_panel
 from varfx.ld.build import factors_of, ld_scores
 from varfx.ld.windows import tile
@@ -216,9 +216,9 @@ def test_missing_regions_are_left_out_and_told(tmp_path: Path, rng: np.random.Ge
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from ld_cases import CONFIG
-from varfx.data.genotypes import GenotypePanel
-from varfx.data.open_ld import open_source
+from cases.ld import CONFIG
+from varfx.genotypes.panel import GenotypePanel
+from varfx.genotypes.open_ld import open_source
 from varfx.ld import build_panel
 
 class Slow(GenotypePanel):
@@ -237,7 +237,7 @@ if __name__ == "__main__":
 def test_a_killed_build_goes_on_where_it_stopped(bed: Path, tmp_path: Path, workers: int) -> None:
     script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
     script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen([sys.executable, script, bed, out, str(workers)], env=environment)
     windows = tmp_path / "P.ld.zarr.building" / "windows"
     while not windows.is_dir() or len([path for path in windows.iterdir() if path.name[0] == "c"]) < 2:
@@ -275,7 +275,7 @@ def test_a_killed_build_goes_on_where_it_stopped(bed: Path, tmp_path: Path, work
 def test_ctrl_c_ends_workers_without_a_word(bed: Path, tmp_path: Path) -> None:
     script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
     script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, script, bed, out, "2"]
     child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "P.ld.zarr.building").exists() or len(psutil.Process(child.pid).children()) < 3:
@@ -357,7 +357,7 @@ def test_a_real_write_that_fails_leaves_no_panel(bed: Path, tmp_path: Path) -> N
     """The kernel refuses to let files grow: zarr's own error, from a worker."""
     script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
     script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
         [sys.executable, script, bed, out, "2"],
         env=environment,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ld_cases import CONFIG, haplotype_counts, positions_of, write_bed
 
-from varfx.data import files
-from varfx.data.open_ld import open_source
+from cases.ld import CONFIG, haplotype_counts, positions_of, write_bed
 from varfx.errors import StoreError, VarfxError
+from varfx.genotypes.open_ld import open_source
+from varfx.io import sealed
 from varfx.ld import LDPanel, build_panel, open_panel
 from varfx.ld.store import COLUMNS_PER_CHUNK
 
@@ -69,7 +69,7 @@ def test_any_changed_byte_is_noticed(panel: Path, data: st.DataObject, mask: int
     try:
         (panel / name).write_bytes(damaged)
         with pytest.raises(StoreError, match=r"damaged|newer"):
-            files.check_directory(panel)
+            sealed.check_directory(panel)
         noticed = noticed_or_harmless(panel, expected)
         assert noticed or not set(name.parts) & set(READ)
     finally:
@@ -86,7 +86,7 @@ def test_every_missing_or_cut_file_is_noticed(panel: Path) -> None:
                 if kept is not None:
                     (panel / name).write_bytes(kept)
                 with pytest.raises(StoreError):
-                    files.check_directory(panel)
+                    sealed.check_directory(panel)
                 assert noticed_or_harmless(panel, expected) or not set(name.parts) & set(READ)
             finally:
                 (panel / name).write_bytes(whole)
@@ -114,8 +114,8 @@ def test_what_is_no_panel_is_refused(copy: Path, tmp_path: Path) -> None:
     other.mkdir()
     with pytest.raises(StoreError, match=r"other` has no manifest.json: it is unfinished, or not written by varfx"):
         open_panel(other)
-    files.write_text(other / "notes", "x")
-    files.seal_directory(other)
+    sealed.write_text(other / "notes", "x")
+    sealed.seal_directory(other)
     with pytest.raises(StoreError, match=r"other` is no LD panel: it has no `zarr.json`"):
         open_panel(other)
     manifest = copy / "manifest.json"

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transcription import correlated, log_likelihood
 
 import varfx
+from cases.transcription import correlated, log_likelihood
 from varfx.errors import DataError
 from varfx.ld import Factors, WhitenedWindow
 from varfx.ld.whiten import factors_from_correlation, factors_from_genotypes, kept_rank, rewhiten

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varfx.data.ld_source import PositionIndex
-from varfx.data.variants import in_genome_order
 from varfx.errors import ConfigError
+from varfx.genome.variants import in_genome_order
+from varfx.genotypes.ld_source import PositionIndex
 from varfx.ld import Core
 from varfx.ld.windows import core_of_name, tile
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transcription import Truth, correlated, log_likelihood
 
 import varfx
+from cases.transcription import Truth, correlated, log_likelihood
 from varfx.errors import ConfigError, DataError
 from varfx.ld import Factors, WhitenedWindow, whiten
 from varfx.ld.whiten import factors_from_correlation, rewhiten

@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from varfx.data import files
 from varfx.errors import ConfigError, DataError, FormatError
+from varfx.io import sealed
 from varfx.models.channel_norm import ChannelNorm, fold_statistics
 from varfx.models.enformer import Enformer, EnformerConfig
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig, load_network
@@ -298,7 +298,7 @@ def test_published_weights_start_the_trunk(checkpoint: Path) -> None:
     expected = safetensors.torch.load_file(checkpoint)
     for name, value in loaded.network.trunk.state_dict().items():
         assert torch.equal(value, expected[name]), name
-    assert loaded.sha256 == files.sha256(checkpoint)
+    assert loaded.sha256 == sealed.sha256(checkpoint)
     adapted = load_network(checkpoint, ExpressionNetworkConfig(**SIZES, lora_rank=2)).network.eval()
     torch.testing.assert_close(adapted.trunk.embed(sequences()), loaded.network.eval().trunk.embed(sequences()))
 

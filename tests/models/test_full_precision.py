@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from local_cases import lively, sequence
 
+from cases.local_attention import lively, sequence
 from varfx.errors import DataError
 from varfx.models.full_precision import full_precision
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from local_cases import changed_sequences, lively, sequence
 
+from cases.local_attention import changed_sequences, lively, sequence
 from varfx.models import local_attention
 from varfx.models.enformer import Enformer
 from varfx.models.local_attention import LocalTransformer

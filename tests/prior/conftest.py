@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from simulated_panel import Simulated
 
+from cases.simulated_panel import Simulated
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, fit
 from varfx.training import TrainConfig

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 import safetensors.numpy
 import zarr
-from simulated_panel import Simulated
 
+from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError, DataError, HarmonisationError, StoreError
 from varfx.prior import evaluate, evaluate_variances, predict, write_prediction
 from varfx.prior.run import open_run
@@ -203,7 +203,7 @@ def test_windows_that_were_fitted_on_are_noted(linear_run: Path, constant_run: P
 def test_other_summary_statistics_keep_f_not_F(constant_run: Path, simulated: Simulated, tmp_path: Path) -> None:
     """With all N four times as large, z twice as large has the same likelihood under the same f but for 4 F and sigma2."""
     table = pl.read_parquet(simulated.height)
-    from varfx.data.sumstats import SumStats
+    from varfx.gwas.sumstats import SumStats
 
     SumStats(table=table.with_columns(pl.col("n") * 4), trait="other").write(tmp_path / "S.parquet")
     result = evaluate(constant_run, sumstats=[tmp_path / "S.parquet"])
@@ -249,7 +249,7 @@ def test_runs_of_different_traits_are_not_compared(linear_run: Path, mlp_run: Pa
 
 
 def test_a_panel_with_other_windows_is_refused(linear_run: Path, simulated: Simulated, tmp_path: Path) -> None:
-    from varfx.data.open_ld import open_source
+    from varfx.genotypes.open_ld import open_source
     from varfx.ld import PanelConfig, build_panel
 
     source = open_source([simulated.bed], maf=0.0)

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from varfx.data import sumstats as sumstats_module
-from varfx.data.ldsc_overlap import AnnotationOverlap, read_overlap
-from varfx.data.ldscore import LDScores, join_sumstats, read_ld_scores
-from varfx.data.sumstats import SumStats
+from varfx.annotations.ld_scores import LDScores, join_sumstats, read_ld_scores
+from varfx.annotations.ldsc_overlap import AnnotationOverlap, read_overlap
 from varfx.errors import ConfigError, DataError
+from varfx.gwas import sumstats as sumstats_module
+from varfx.gwas.sumstats import SumStats
 from varfx.prior.ldsc import LDSCResult, ld_score_regression, regress_chi2
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ldsc"

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from simulated_panel import Simulated
 
-from varfx.data import files
-from varfx.data.annotations import Annotations, read_annotations
+from cases.simulated_panel import Simulated
+from varfx.annotations import Annotations, read_annotations
 from varfx.errors import ConfigError, DataError, StoreError
+from varfx.io import sealed
 from varfx.prior import open_run, predict, write_prediction
 
 
@@ -64,8 +64,8 @@ def test_formats_keep_every_digit(mlp_run: Path, tmp_path: Path, name: str) -> N
     table = predict(mlp_run)
     write_prediction(table, tmp_path / name, run=mlp_run)
     if name.endswith("parquet"):
-        stored, metadata = files.read_table(tmp_path / name, kind="prior")
-        assert metadata["provenance"]["inputs"]["run"]["sha256"] == files.sha256(mlp_run / "manifest.json")
+        stored, metadata = sealed.read_table(tmp_path / name, kind="prior")
+        assert metadata["provenance"]["inputs"]["run"]["sha256"] == sealed.sha256(mlp_run / "manifest.json")
     else:
         stored = pl.read_csv(tmp_path / name, separator="\t")
     assert stored["f"].to_list() == table["f"].to_list()

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from simulated_panel import Simulated, associations, window_data
 
+from cases.simulated_panel import Simulated, associations, window_data
 from varfx.models import ModelConfig, VariancePrior
-from varfx.prior.evaluate import score_windows
+from varfx.prior.score import score_windows
 from varfx.training import TrainConfig, WindowData, start_at_constant, train
-from varfx.training.windows import PriorWindow
+from varfx.training.gwas.windows import PriorWindow
 
 TRAIN, VALIDATION, HELD = list(range(6)), [7], list(range(8, 12))
 

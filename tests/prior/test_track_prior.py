@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from simulated_panel import Simulated
-from simulated_tracks import ENFORMER, LENGTHS, SMALL, SimulatedTracks, simulate_tracks
 
-from varfx.data import genome_builds
-from varfx.data.annotations import Annotations, read_annotations
-from varfx.data.track_build import build_tracks
-from varfx.data.track_manifest import TrackSpec
+from cases.simulated_panel import Simulated
+from cases.simulated_tracks import ENFORMER, LENGTHS, SMALL, SimulatedTracks, simulate_tracks
+from varfx.annotations import Annotations, read_annotations
 from varfx.errors import ConfigError, DataError
+from varfx.genome import builds
 from varfx.models import ModelConfig
 from varfx.prior import Run, SplitConfig, evaluate, fit, open_run, predict, weights
+from varfx.tracks.build import build_tracks
+from varfx.tracks.manifest import TrackSpec
 from varfx.training import TrainConfig
 
 STEPS = TrainConfig(max_steps=3, check_every=3, learning_rate=5e-3, warmup_steps=0, engine="exact")
@@ -76,7 +76,7 @@ def test_tracks_go_by_name(which: str, tracks: SimulatedTracks, request: pytest.
 def test_the_run_s_own_standardisation_is_used(run: Path, simulated: Simulated, tracks: SimulatedTracks) -> None:
     """A store whose genome-wide mean and sd differ, because it has more data elsewhere, gives the same f."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(genome_builds.LENGTHS, "hg19", {**LENGTHS, "4": 410_000})  # type: ignore[arg-type]
+        patch.setitem(builds.LENGTHS, "hg19", {**LENGTHS, "4": 410_000})  # type: ignore[arg-type]
         specs = []
         for name in "abc":
             more = tracks.folder / f"{name}4.bedgraph"
@@ -147,7 +147,7 @@ def chain(path: Path, shift: int) -> Path:
 def test_lifted_variants_read_the_other_build(run: Path, tracks: SimulatedTracks, tmp_path: Path) -> None:
     """The same signals 300 bases on in the other build, and a chain file that says so: the same f."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(genome_builds.LENGTHS, "hg38", {name: size + 5000 for name, size in LENGTHS.items()})  # type: ignore[arg-type]
+        patch.setitem(builds.LENGTHS, "hg38", {name: size + 5000 for name, size in LENGTHS.items()})  # type: ignore[arg-type]
         specs = []
         for name in "abc":
             rows = [line.split("\t") for line in (tracks.folder / f"{name}.bedgraph").read_text().splitlines()]

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy import ndarray
-from simulated_panel import CORE, N, Simulated, associations, haplotypes, standardise, write_bed
 
-from varfx.data.open_ld import open_source
+from cases.simulated_panel import CORE, N, Simulated, associations, haplotypes, standardise, write_bed
 from varfx.errors import ConfigError, StoreError
+from varfx.genotypes.open_ld import open_source
 from varfx.ld import LDPanel, PanelConfig, build_panel
 from varfx.prior import predict, weights, write_weights
 from varfx.prior.weights import posterior_means

@@ -16,7 +16,7 @@ from varfx.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-    from varfx.data.annotations import BedSpec, TableSpec
+    from varfx.annotations import BedSpec, TableSpec
 
 app = cyclopts.App(name="annot", help="Annotations of a panel's variants.")
 
@@ -64,7 +64,9 @@ def build(
         reduce: The score of a variant with several transcripts: the most damaging, the canonical one's, or the mean.
         build: The panel's genome build, hg19 or hg38: which of dbNSFP's positions to use.
     """
-    from varfx.data import annotations, files, sumstats
+    from varfx.annotations import DbnsfpSpec, build_annotations, with_frequencies
+    from varfx.gwas import sumstats
+    from varfx.io import sealed
     from varfx.ld import open_panel
 
     opened = open_panel(panel)
@@ -73,9 +75,7 @@ def build(
     metadata: dict[str, Any] = {}
     if frequency_from is not None:
         gwas = sumstats.read_sumstats(frequency_from)
-        variants, ledger = annotations.with_frequencies(
-            variants, gwas.table, source=str(frequency_from), panel_name=str(panel)
-        )
+        variants, ledger = with_frequencies(variants, gwas.table, source=str(frequency_from), panel_name=str(panel))
         metadata["frequency_ledger"] = ledger.to_dict()
         inputs["frequency_from"] = frequency_from
     beds = [_bed(text) for text in bed or []] + [_bed_score(text, combine, fill) for text in bed_score or []]
@@ -88,7 +88,7 @@ def build(
         raise ConfigError("`--fill` is for scores, but there is no --bed-score. Leave it out.")
     if (dbnsfp is None) != (not scores):
         raise ConfigError("`--dbnsfp` and `--scores` belong together: give a file and the columns to take from it.")
-    coding = None if dbnsfp is None else annotations.DbnsfpSpec(dbnsfp, scores, reduce, build)
+    coding = None if dbnsfp is None else DbnsfpSpec(dbnsfp, scores, reduce, build)
     if dbnsfp is not None:
         inputs["dbnsfp"] = dbnsfp
     inputs |= {str(path): path for path in [*(spec.path for spec in beds), *(spec.path for spec in tables)]}
@@ -102,23 +102,21 @@ def build(
         "fill": fill,
         "dbnsfp": None if dbnsfp is None else {"scores": list(scores), "reduce": reduce, "build": build},
     }
-    metadata["provenance"] = files.provenance(config, inputs)
-    built = annotations.build_annotations(
-        variants, beds, tables, dbnsfp=coding, panel_name=str(panel), metadata=metadata
-    )
+    metadata["provenance"] = sealed.provenance(config, inputs)
+    built = build_annotations(variants, beds, tables, dbnsfp=coding, panel_name=str(panel), metadata=metadata)
     built.write(out)
     _show(built.table, built.channels, out)
 
 
 def _bed(text: str) -> BedSpec:
-    from varfx.data.annotations import BedSpec, parse_named_path
+    from varfx.annotations import BedSpec, parse_named_path
 
     name, path = parse_named_path(text)
     return BedSpec(path, name)
 
 
 def _bed_score(text: str, combine: Literal["max", "mean"], fill: float | None) -> BedSpec:
-    from varfx.data.annotations import BedSpec, parse_named_path
+    from varfx.annotations import BedSpec, parse_named_path
 
     named_path, _, column = text.rpartition(":")
     if not named_path or not column.isdecimal():
@@ -128,7 +126,7 @@ def _bed_score(text: str, combine: Literal["max", "mean"], fill: float | None) -
 
 
 def _table(text: str, columns: tuple[str, ...]) -> TableSpec:
-    from varfx.data.annotations import TableSpec, parse_named_path
+    from varfx.annotations import TableSpec, parse_named_path
 
     name, path = parse_named_path(text)
     return TableSpec(path, name, columns or None)

@@ -14,7 +14,7 @@ from varfx.cli.console import console, progress_bar
 from varfx.cli.demo_expression import expression
 
 if TYPE_CHECKING:
-    from varfx.prior.demo import Demo
+    from varfx.demos.prior import Demo
 
 app = cyclopts.App(name="demo", help="The main jobs on real, small data: fetch, fit, evaluate, report.")
 app.command(expression)
@@ -53,8 +53,8 @@ def prior(
         workers: Processes of the LD build; by default one per processor.
         seed: Of the split, first weights and intervals.
     """
-    from varfx.data.demo_data import fetch_demo_data
-    from varfx.prior.demo import beds_in, run_demo
+    from varfx.demos.download import fetch_demo_data
+    from varfx.demos.prior import beds_in, run_demo
 
     folder = data or _environment_folder()
     beds = [] if folder is None else beds_in(folder)

@@ -12,8 +12,8 @@ from rich.table import Table
 from varfx.cli.console import console, progress_bar
 
 if TYPE_CHECKING:
-    from varfx.expression.demo import ExpressionDemo
-    from varfx.expression.demo_study import DemoStudy
+    from varfx.demos.expression import ExpressionDemo
+    from varfx.demos.study import DemoStudy
 
 DEFAULT_OUT = Path("demo-output/expression")
 PICTURES = {
@@ -50,7 +50,7 @@ def expression(
         workers: Processes of the linear models; by default one per processor.
         seed: Of the folds, the simulation, first weights and intervals.
     """
-    from varfx.expression.demo import DemoConfig, run_demo
+    from varfx.demos.expression import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed)
     study = _study(out, data, archive, config.window, seed)
@@ -62,8 +62,8 @@ def expression(
 
 def _study(out: Path, data: Path | None, archive: Path | None, window: int, seed: int) -> DemoStudy:
     """Real files where there are some, else a simulation."""
-    from varfx.data.demo_data import fetch_demo_data
-    from varfx.expression.demo_study import find_study, holds_study, simulate_study
+    from varfx.demos.download import fetch_demo_data
+    from varfx.demos.study import find_study, holds_study, simulate_study
 
     folder = Path(os.environ.get("VARFX_DATA", ""))
     if data is not None:
@@ -142,7 +142,7 @@ def _show(demo: ExpressionDemo) -> None:
 
 
 def _say_what_is_simulated(demo: ExpressionDemo) -> None:
-    from varfx.expression.demo_study import KINDS
+    from varfx.demos.study import KINDS
 
     kinds = "; ".join(
         f"{kind.name}: heritability {kind.heritability}, causal variant {kind.nearest:,} to {kind.farthest:,} bases from the TSS"
@@ -158,7 +158,7 @@ def _say_what_is_simulated(demo: ExpressionDemo) -> None:
 
 
 def _print_linear(demo: ExpressionDemo) -> None:
-    from varfx.expression.demo import heritability
+    from varfx.demos.expression import heritability
 
     known = heritability(demo.evaluation)
     if known["mean"] is not None:

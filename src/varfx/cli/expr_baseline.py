@@ -60,9 +60,9 @@ def baseline(
         resume: Go on with an interrupted run.
         overwrite: Replace a finished run.
     """
-    from varfx.expression.baseline import BaselineConfig, fit_baselines, read_gene_list
-    from varfx.expression.informed import InformedConfig
-    from varfx.expression.zero_shot import ZeroShotConfig
+    from varfx.expression.linear.informed import InformedConfig
+    from varfx.expression.linear.run import BaselineConfig, fit_baselines, read_gene_list
+    from varfx.expression.network.zero_shot import ZeroShotConfig
 
     config = BaselineConfig(
         models=models,

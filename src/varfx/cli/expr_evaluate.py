@@ -46,8 +46,8 @@ def evaluate(
         workers: Processes for heritability; by default one a core.
         seed: Of the bootstraps.
     """
-    from varfx.data import files
     from varfx.expression.evaluate import evaluate as evaluate_runs
+    from varfx.io import sealed
 
     with progress_bar() as progress:
         result = evaluate_runs(
@@ -64,9 +64,9 @@ def evaluate(
     if against not in names:
         raise ConfigError(f"`against` must be one of {', '.join(names)}, got {against!r}.")
     if json is not None:
-        files.write_json(json, result.to_dict())
+        sealed.write_json(json, result.to_dict())
     if tsv is not None:
-        with files.atomic_path(tsv) as partial:
+        with sealed.atomic_path(tsv) as partial:
             result.table().write_csv(partial, separator="\t")
     if figures is not None:
         from varfx.report.expression import draw_evaluation

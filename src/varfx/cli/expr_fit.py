@@ -94,10 +94,10 @@ def fit(
     """
     import torch
 
-    from varfx.expression.cohort import open_cohort
-    from varfx.expression.fit import FitConfig, fit_network, fold_numbers, read_genes
+    from varfx.expression.cohort.store import open_cohort
+    from varfx.expression.network.fit import FitConfig, fit_network, fold_numbers, read_genes
     from varfx.models.expression import ExpressionNetworkConfig
-    from varfx.training.expression_config import ExpressionTrainConfig
+    from varfx.training.people.config import ExpressionTrainConfig
 
     random, gpu = checkpoint is None, torch.cuda.is_available()
     drop = dropout if dropout is not None else 0.0 if random else 0.4

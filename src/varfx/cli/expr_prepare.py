@@ -11,7 +11,7 @@ from rich.table import Table
 from varfx.cli.console import Names, console, progress_bar
 
 if TYPE_CHECKING:
-    from varfx.expression.cohort import Cohort
+    from varfx.expression.cohort.store import Cohort
 
 Files = Annotated[list[Path], Parameter(negative=())]
 
@@ -87,9 +87,9 @@ def prepare(
         seed: Of the folds and the genes held out.
         overwrite: Replace a cohort that is there.
     """
-    from varfx.expression.prepare import PrepareConfig, PrepareFiles
-    from varfx.expression.prepare import prepare as prepare_cohort
-    from varfx.expression.splits import SplitConfig
+    from varfx.expression.cohort.prepare import PrepareConfig, PrepareFiles
+    from varfx.expression.cohort.prepare import prepare as prepare_cohort
+    from varfx.expression.cohort.splits import SplitConfig
 
     inputs = PrepareFiles(
         genotypes=tuple(genotypes),

@@ -12,7 +12,7 @@ from varfx.cli.console import console, progress_bar
 from varfx.errors import StoreError
 
 if TYPE_CHECKING:
-    from varfx.expression.variants import VariantScores
+    from varfx.expression.variants.score import VariantScores
 
 SHOWN = 20  # genes on the screen
 DRAWN = 20  # genes that get a picture
@@ -68,10 +68,10 @@ def variants(
     """
     import torch
 
-    from varfx.data import files
-    from varfx.expression.baseline import read_gene_list
-    from varfx.expression.variant_table import LONG_KIND, as_annotations
-    from varfx.expression.variants import VariantConfig, score_variants
+    from varfx.expression.linear.run import read_gene_list
+    from varfx.expression.variants.score import VariantConfig, score_variants
+    from varfx.expression.variants.table import LONG_KIND, as_annotations
+    from varfx.io import sealed
 
     for path in filter(None, (out, long, json, figures)):
         if not path.parent.is_dir():
@@ -91,15 +91,15 @@ def variants(
         found = score_variants(run, config, baseline=baseline, cohort=cohort, progress=progress)
     options = {"fold": fold, "model": found.model, "rule": rule, "gradients": gradients, "top": top, "float64": float64}
     inputs = {"run": run} | ({} if baseline is None else {"baseline": baseline})
-    provenance = files.provenance(options, inputs)
+    provenance = sealed.provenance(options, inputs)
     annotations = as_annotations(
         found.table, found.variants, rule=rule, metadata={"provenance": provenance, "model": found.model}
     )
     annotations.write(out)
     if long is not None:
-        files.write_table(found.table, long, kind=LONG_KIND, metadata={"provenance": provenance})
+        sealed.write_table(found.table, long, kind=LONG_KIND, metadata={"provenance": provenance})
     if json is not None:
-        files.write_json(json, {"model": found.model, "genes": found.genes, "provenance": provenance})
+        sealed.write_json(json, {"model": found.model, "genes": found.genes, "provenance": provenance})
     pictures = _draw(found, figures, rule) if figures is not None else 0
     _show(found, rule)
     scored = int(annotations.table["scored"].sum())

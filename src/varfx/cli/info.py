@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
-from varfx.data import files
 from varfx.errors import StoreError
+from varfx.io import sealed
 
 
 def info(path: Path, /) -> None:
@@ -38,10 +38,10 @@ def info(path: Path, /) -> None:
 
 
 def _table(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    kind = files.table_kind(path)
+    kind = sealed.table_kind(path)
     if kind is None:
         raise StoreError(f"`{path}` was not written by varfx, or is damaged.")
-    frame, metadata = files.read_table(path, kind=kind)
+    frame, metadata = sealed.read_table(path, kind=kind)
     rows = [("kind", kind), ("rows", f"{frame.height:,}"), ("columns", ", ".join(frame.columns))]
     if "trait" in metadata:
         rows.append(("trait", str(metadata["trait"])))
@@ -60,10 +60,10 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         raise StoreError(
             f"`{path}` is unfinished. Give the same `varfx ld build` or `varfx tracks build` command again to finish it."
         )
-    if (path / "begun.json").is_file() and not (path / files.MANIFEST).is_file():
+    if (path / "begun.json").is_file() and not (path / sealed.MANIFEST).is_file():
         raise StoreError(f"`{path}` is an unfinished run. Finish it with the command that began it and --resume.")
     with progress_bar() as progress:
-        count = files.check_directory(path, progress)
+        count = sealed.check_directory(path, progress)
     if (path / "cohort.json").is_file():
         rows, metadata = _cohort(path)
     elif (path / "run.json").is_file() and (path / "predictions.parquet").is_file():
@@ -127,7 +127,7 @@ def _expression_run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
 
 
 def _cohort(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    from varfx.expression.cohort import open_cohort
+    from varfx.expression.cohort.store import open_cohort
 
     cohort = open_cohort(path)
     chroms = cohort.genes["chrom"].unique(maintain_order=True).to_list()
@@ -141,13 +141,13 @@ def _cohort(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ("window", f"{cohort.window:,} bases"),
         ("variants", f"{cohort.variants.height:,}, {'phased' if cohort.phased else 'not phased'}"),
         ("expression", f"{cohort.normalise}, {len(cohort.covariate_names)} covariates"),
-        ("size", f"{sum(size for size, _ in files.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+        ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]
     return rows, cohort.metadata
 
 
 def _tracks(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    from varfx.data.tracks import open_tracks
+    from varfx.tracks.store import open_tracks
 
     store = open_tracks(path)
     rows = [
@@ -156,7 +156,7 @@ def _tracks(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ("genome build", store.build),
         ("chromosomes", ", ".join(store.lengths)),
         ("bytes per base in memory", str(store.bytes_per_base())),
-        ("size", f"{sum(size for size, _ in files.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+        ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]
     return rows, store.metadata
 
@@ -179,6 +179,6 @@ def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ),
         ("precision of B", str(config["dtype"])),
         ("missing regions", str(len(panel.metadata["missing"]))),
-        ("size", f"{sum(size for size, _ in files.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+        ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]
     return rows, panel.metadata

@@ -52,7 +52,7 @@ def build(
         num_people: Sample size behind correlations that do not say (UKBB_LD, LDGM).
         workers: Processes; by default one per processor.
     """
-    from varfx.data.open_ld import input_files, open_source
+    from varfx.genotypes.open_ld import input_files, open_source
     from varfx.ld import PanelConfig, build_panel
     from varfx.ld.rank_rule import default_rank_variance
 

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from cyclopts import Parameter
 
-from varfx.data import files
-from varfx.data.ldsc_overlap import read_overlap
-from varfx.data.ldscore import read_ld_scores
-from varfx.data.sumstats import SumStats, read_sumstats
+from varfx.annotations.ld_scores import read_ld_scores
+from varfx.annotations.ldsc_overlap import read_overlap
+from varfx.gwas.sumstats import SumStats, read_sumstats
+from varfx.io import sealed
 
 if TYPE_CHECKING:
     from varfx.prior.ldsc import LDSCResult
@@ -90,7 +90,7 @@ def ldsc(
     if json is not None:
         inputs = {"sumstats": sumstats, **{file.name: file for file in reference.files}}
         config = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
-        files.write_json(json, {**result.as_dict(), "provenance": files.provenance(config, inputs)})
+        sealed.write_json(json, {**result.as_dict(), "provenance": sealed.provenance(config, inputs)})
     print(summary(trait.trait, result))
     if n is None and gain != 1:
         print(

@@ -11,7 +11,7 @@ from varfx.cli.console import Widths, console, progress_bar
 from varfx.errors import ConfigError
 
 if TYPE_CHECKING:
-    from varfx.prior.plan import Job, Machine, Plan, Rates
+    from varfx.prior.plan.plan import Job, Machine, Plan, Rates
 
 TIMES = {
     "window: network": "a window: network, forward and backward",
@@ -91,13 +91,13 @@ def plan(
     """
     import torch
 
-    from varfx.data import files
-    from varfx.data.tracks import open_tracks
+    from varfx.io import sealed
     from varfx.ld import open_panel
     from varfx.models import ModelConfig, TrackEnformerConfig
-    from varfx.prior.plan import panel_job, track_sizes, uniform_job
-    from varfx.prior.plan import plan as work_out
-    from varfx.prior.plan_rates import measure_rates, this_machine
+    from varfx.prior.plan.plan import panel_job, track_sizes, uniform_job
+    from varfx.prior.plan.plan import plan as work_out
+    from varfx.prior.plan.rates import measure_rates, this_machine
+    from varfx.tracks.store import open_tracks
 
     if (panel is None) == (variants is None or windows is None) or (
         panel is not None and (variants or windows or rank)
@@ -148,7 +148,7 @@ def plan(
         rates = measure_rates(job, device=where, panel=reference, tracks=store, folder=folder, progress=progress)
     found = work_out(job, rates, machine)
     if json is not None:
-        files.write_json(json, _numbers(job, rates, machine, found))
+        sealed.write_json(json, _numbers(job, rates, machine, found))
     _show(job, rates, machine, found)
 
 

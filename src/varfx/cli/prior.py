@@ -251,7 +251,7 @@ def evaluate(
         seed: Of the bootstrap.
         json: Write all numbers to this file.
     """
-    from varfx.data import files
+    from varfx.io import sealed
     from varfx.prior import evaluate as evaluate_run
     from varfx.prior import evaluate_variances
 
@@ -292,7 +292,7 @@ def evaluate(
                 progress=progress,
             )
     if json is not None:
-        files.write_json(json, result.to_dict())
+        sealed.write_json(json, result.to_dict())
     console.print(_gain_table(result.traits))
     if truth is not None:
         print_truth(result.traits, plot)

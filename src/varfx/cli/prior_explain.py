@@ -12,7 +12,7 @@ from varfx.cli.console import Names, console, progress_bar
 from varfx.errors import ConfigError
 
 if TYPE_CHECKING:
-    from varfx.prior.explain import Explanation
+    from varfx.prior.explain.explain import Explanation
 
 ROWS = 20  # of a table on the screen
 
@@ -76,14 +76,14 @@ def explain(
         chain: Chain file from the variants' genome build to the tracks'; by default the run's.
         seed: Of sample, permutations and intervals.
     """
-    from varfx.data import files
+    from varfx.io import sealed
     from varfx.models.attribution import AttributionConfig
-    from varfx.prior.explain import ExplainConfig, write_explanation
-    from varfx.prior.explain import explain as explain_run
+    from varfx.prior.explain.explain import ExplainConfig, write_explanation
+    from varfx.prior.explain.explain import explain as explain_run
 
     if variants is not None and top is not None:
         raise ConfigError("give either --variants or --top, one of the two.")
-    files.check_replaceable(out)
+    sealed.check_replaceable(out)
     with progress_bar() as progress:
         found = explain_run(
             run,
@@ -103,11 +103,11 @@ def explain(
             ),
             progress=progress,
         )
-    with files.atomic_path(out) as partial:
+    with sealed.atomic_path(out) as partial:
         partial.mkdir()
         write_explanation(found, partial, run=run)
         pictures = _draw(found, partial)
-        files.seal_directory(partial)
+        sealed.seal_directory(partial)
     _show(found, out, pictures)
 
 
@@ -129,7 +129,7 @@ def _draw(found: Explanation, folder: Path) -> list[str]:
 
 
 def _show(found: Explanation, out: Path, pictures: list[str]) -> None:
-    from varfx.prior.explain import importance_table
+    from varfx.prior.explain.explain import importance_table
 
     channels = found.attributions.channels
     table = Table("channel", title=f"contributions to log f of {found.trait}", title_justify="left")

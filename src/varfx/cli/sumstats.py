@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from varfx.data.gwas.clean import CleanOptions
 from varfx.errors import ConfigError
+from varfx.gwas.clean import CleanOptions
 
 if TYPE_CHECKING:
-    from varfx.data.sumstats import SumStats
+    from varfx.gwas.sumstats import SumStats
 
 app = cyclopts.App(name="sumstats", help="GWAS summary statistics: read any common format, check, filter, convert.")
 
@@ -64,7 +64,7 @@ def clean(
     positions_from
         A .bim, .pvar or table with rsIDs, positions and alleles, for COJO and LDSC files, which have no positions.
     """
-    from varfx.data.gwas import clean as clean_file
+    from varfx.gwas import clean as clean_file
 
     stats = clean_file(
         file,
@@ -94,7 +94,7 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from varfx.data.gwas.summary import summarise
+    from varfx.gwas.summary import summarise
 
     ledger = Table("step", "variants", "what", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
     ledger.columns[1].justify = "right"

@@ -12,10 +12,10 @@ from rich.table import Table
 from varfx.cli.console import console, progress_bar
 
 if TYPE_CHECKING:
-    from varfx.data.bigwig import Kind
-    from varfx.data.quantise import StoredAs
-    from varfx.data.track_manifest import Missing, TrackSpec
-    from varfx.data.tracks import TrackStore
+    from varfx.tracks.manifest import Missing, TrackSpec
+    from varfx.tracks.quantise import StoredAs
+    from varfx.tracks.signals import Kind
+    from varfx.tracks.store import TrackStore
 
 app = cyclopts.App(name="tracks", help="Base-resolution signals along the genome: bigWig, bedGraph, BED.")
 
@@ -56,8 +56,8 @@ def build(
         workers: Processes on this machine; by default one per processor.
         scheduler: Address of a dask.distributed scheduler whose workers see the same files.
     """
-    from varfx.data.track_build import build_tracks
-    from varfx.data.track_manifest import read_manifest_yaml
+    from varfx.tracks.build import build_tracks
+    from varfx.tracks.manifest import read_manifest_yaml
 
     tracks = [] if manifest is None else read_manifest_yaml(manifest)
     given: tuple[tuple[Kind, list[str] | None], ...] = (("bigwig", bigwig), ("bedgraph", bedgraph), ("bed", bed))
@@ -74,7 +74,7 @@ def show(path: Path, /) -> None:
     Args:
         path: A store made by `varfx tracks build`.
     """
-    from varfx.data.tracks import open_tracks
+    from varfx.tracks.store import open_tracks
 
     _list(open_tracks(path))
 
@@ -101,11 +101,11 @@ def average(
         width: Bases around each variant.
         chain: UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz).
     """
-    from varfx.data import files
-    from varfx.data.liftover import read_chain
-    from varfx.data.tracks import open_tracks
+    from varfx.genome.liftover import read_chain
+    from varfx.io import sealed
     from varfx.ld import open_panel
-    from varfx.training.track_average import average_tracks
+    from varfx.tracks.average import average_tracks
+    from varfx.tracks.store import open_tracks
 
     inputs = {"tracks": tracks, "panel": panel} | ({} if chain is None else {"chain": chain})
     built = average_tracks(
@@ -113,7 +113,7 @@ def average(
         open_panel(panel).variants,
         width=width,
         chain=None if chain is None else read_chain(chain),
-        metadata={"provenance": files.provenance({"width": width}, inputs)},
+        metadata={"provenance": sealed.provenance({"width": width}, inputs)},
     )
     built.write(out)
     missing = built.table.select(built.channels).null_count().sum_horizontal().item()
@@ -124,8 +124,8 @@ def average(
 
 
 def _spec(text: str, kind: Kind, transform: str, missing: Missing, store: StoredAs) -> TrackSpec:
-    from varfx.data.annotations import parse_named_path
-    from varfx.data.track_manifest import TrackSpec, stem
+    from varfx.annotations import parse_named_path
+    from varfx.tracks.manifest import TrackSpec, stem
 
     name, path = parse_named_path(text)
     return TrackSpec(name=name or stem(path), file=path, kind=kind, transform=transform, missing=missing, store=store)

@@ -14,16 +14,16 @@ import polars as pl
 from jaxtyping import Float64
 from numpy import ndarray
 
+from varfx.bootstrap import sum_interval
 from varfx.errors import ConfigError, DataError, StoreError
-from varfx.expression.adjust import fit_adjustment
-from varfx.expression.cohort import Cohort, open_cohort
-from varfx.expression.gene_data import adjusted_expression, imputed
-from varfx.expression.heritability import reml
-from varfx.expression.linear import standardise
+from varfx.expression.cohort.adjust import fit_adjustment
+from varfx.expression.cohort.gene_data import adjusted_expression, imputed
+from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.linear.fit import standardise
+from varfx.expression.linear.heritability import reml
 from varfx.expression.metrics import Scores, percentiles, resampling, score
 from varfx.expression.run import ExpressionRun, open_run
-from varfx.expression.workers import map_tasks, num_workers
-from varfx.prior.bootstrap import sum_interval
+from varfx.io.workers import map_tasks, num_workers
 from varfx.progress import Progress, silent
 
 METRICS = ("pcc", "r2")

@@ -18,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from varfx.data import files
-from varfx.data.run_folder import check_run_folder
 from varfx.errors import DataError, StoreError
+from varfx.io import sealed
+from varfx.io.run_folder import check_run_folder
 
 RECORD = "run.json"
 PREDICTIONS = "predictions.parquet"
@@ -81,7 +81,7 @@ class ExpressionRun:
     @cached_property
     def predictions(self) -> pl.DataFrame:
         """Columns of `PREDICTION_SCHEMA`."""
-        return files.read_table(self.path / PREDICTIONS, kind="expression predictions")[0]
+        return sealed.read_table(self.path / PREDICTIONS, kind="expression predictions")[0]
 
     @cached_property
     def weights(self) -> pl.DataFrame | None:
@@ -94,13 +94,13 @@ class ExpressionRun:
         return self._optional(INTERCEPTS, "expression intercepts")
 
     def _optional(self, name: str, kind: str) -> pl.DataFrame | None:
-        return files.read_table(self.path / name, kind=kind)[0] if (self.path / name).is_file() else None
+        return sealed.read_table(self.path / name, kind=kind)[0] if (self.path / name).is_file() else None
 
 
 def cohort_identity(cohort: str | os.PathLike[str]) -> dict[str, str]:
     """`cohort` and `cohort_seal` of a run's record: where the cohort lies, and the checksum of its manifest."""
     root = Path(cohort).resolve()
-    return {"cohort": str(root), "cohort_seal": files.sha256(root / files.MANIFEST)}
+    return {"cohort": str(root), "cohort_seal": sealed.sha256(root / sealed.MANIFEST)}
 
 
 def check_out(out: Path, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -120,7 +120,7 @@ def begin_run(
 
     Args:
         out: the folder. A finished run in it is removed where `overwrite` says so.
-        provenance: of `files.provenance`; its options and the checksums of its inputs must be those of the interrupted run.
+        provenance: of `sealed.provenance`; its options and the checksums of its inputs must be those of the interrupted run.
         resume: go on with an interrupted run, if there is one.
         overwrite: replace a finished run.
 
@@ -133,7 +133,7 @@ def begin_run(
     identity = {"config": provenance["config"], "inputs": checksums}
     begun = folder / BEGUN
     if resume and begun.is_file():
-        earlier = files.read_json(begun)
+        earlier = sealed.read_json(begun)
         different = [
             f"{group[:-1] if group == 'inputs' else 'option'} {name}"
             for group in ("inputs", "config")
@@ -146,9 +146,9 @@ def begin_run(
                 "earlier command, or start anew with --overwrite."
             )
         return True
-    files.remove(folder)
+    sealed.remove(folder)
     folder.mkdir()
-    files.write_json(begun, identity)
+    sealed.write_json(begun, identity)
     return False
 
 
@@ -187,11 +187,11 @@ def write_run(
     if intercepts is not None:
         tables.append((INTERCEPTS, "expression intercepts", _conform(intercepts, INTERCEPT_SCHEMA, "intercepts")))
     for name, kind, table in tables:
-        files.write_table(table, folder / name, kind=kind, metadata={})
-    record = {"format_version": files.FORMAT_VERSION, **record}
-    files.write_json(folder / RECORD, record)
-    files.remove(folder / BEGUN)
-    files.seal_directory(folder)
+        sealed.write_table(table, folder / name, kind=kind, metadata={})
+    record = {"format_version": sealed.FORMAT_VERSION, **record}
+    sealed.write_json(folder / RECORD, record)
+    sealed.remove(folder / BEGUN)
+    sealed.seal_directory(folder)
     return ExpressionRun(path=folder, record=record)
 
 
@@ -205,12 +205,12 @@ def open_run(path: str | os.PathLike[str]) -> ExpressionRun:
     made_by = "Give a run made by `varfx expr baseline` or `varfx expr fit`."
     if not root.is_dir():
         raise StoreError(f"`{root}` does not exist or is no folder. {made_by}")
-    if not (root / files.MANIFEST).is_file() and (root / BEGUN).is_file():
+    if not (root / sealed.MANIFEST).is_file() and (root / BEGUN).is_file():
         raise StoreError(f"`{root}` is an unfinished run. Finish it with the same command and --resume.")
-    if not {RECORD, PREDICTIONS} <= files.read_manifest(root).keys():
+    if not {RECORD, PREDICTIONS} <= sealed.read_manifest(root).keys():
         raise StoreError(f"`{root}` is no run on a cohort: it has no {RECORD} and {PREDICTIONS}. {made_by}")
-    files.check_directory(root)
-    record = files.read_json(root / RECORD)
+    sealed.check_directory(root)
+    record = sealed.read_json(root / RECORD)
     if record.get("kind") not in (BASELINES, NETWORK):
         raise StoreError(f"`{root}` is no run on a cohort but of kind {record.get('kind')!r}. {made_by}")
     return ExpressionRun(path=root, record=record)

@@ -25,9 +25,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from threadpoolctl import threadpool_limits
 
-from varfx.data import files
-from varfx.data.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.errors import ConfigError, DataError, StoreError, VarfxError
+from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
+from varfx.io import sealed
 from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
 from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
 from varfx.ld.windows import Core, tile
@@ -102,7 +102,7 @@ def build_panel(
     if not cores:
         raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
     dtype = _storage_dtype(source, cores, config)
-    provenance = files.provenance(asdict(config), {str(path): path for path in inputs})
+    provenance = sealed.provenance(asdict(config), {str(path): path for path in inputs})
     building = _begin(target, source, config, dtype, provenance)
     done = _finished(building)
     todo = [core for core in cores if core.name not in done]
@@ -112,7 +112,7 @@ def build_panel(
         _run(source, todo, config, dtype, building, workers, progress, finished=len(cores) - len(todo))
     except VarfxError:
         if not _finished(building):
-            files.remove(building)
+            sealed.remove(building)
         raise
 
     notes = []
@@ -131,9 +131,9 @@ def build_panel(
     variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
     try:
         finish_panel(building, variants, pl.DataFrame(notes), metadata)
-        files.replace(building, target)
+        sealed.replace(building, target)
     except OSError as error:
-        raise error if isinstance(error, StoreError) else files.write_error(target, error) from error
+        raise error if isinstance(error, StoreError) else sealed.write_error(target, error) from error
     return open_panel(target)
 
 
@@ -193,7 +193,7 @@ def _check_target(target: Path) -> None:
         raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
     if target.exists() and not target.is_dir():
         raise StoreError(f"`{target}` is a file, and a panel is a folder. Delete it or give another name.")
-    files.check_replaceable(target)
+    sealed.check_replaceable(target)
 
 
 def _begin(
@@ -209,7 +209,7 @@ def _begin(
         "inputs": sorted(str(entry["sha256"]) for entry in provenance["inputs"].values()),
     }
     for stale in target.parent.glob(f".{glob.escape(building.name)}.*.partial"):
-        files.remove(stale)
+        sealed.remove(stale)
     if building.exists():
         try:
             same = json.loads((building / "build.json").read_text()) == identity
@@ -221,11 +221,11 @@ def _begin(
                 "or repeat the earlier command to finish it."
             )
         for stale in building.rglob(".*.partial"):
-            files.remove(stale)
+            sealed.remove(stale)
         return building
-    with files.atomic_path(building) as partial:
+    with sealed.atomic_path(building) as partial:
         zarr.create_group(partial).create_group("windows")
-        files.write_json(partial / "build.json", identity)
+        sealed.write_json(partial / "build.json", identity)
     return building
 
 

@@ -21,9 +21,9 @@ from jaxtyping import Int
 from numpy import ndarray
 from zarr.codecs import BytesCodec, Crc32cCodec
 
-from varfx.data import files
-from varfx.data.variants import SCHEMA
 from varfx.errors import StoreError
+from varfx.genome.variants import SCHEMA
+from varfx.io import sealed
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
 
@@ -94,7 +94,7 @@ class LDPanel:
     def _arrays(self) -> dict[str, dict[str, tuple[int, str]]]:
         """Manifest entries by array, e.g. "windows/chr1_0_1000000/B"."""
         arrays: dict[str, dict[str, tuple[int, str]]] = {}
-        for file, entry in files.read_manifest(self.path).items():
+        for file, entry in sealed.read_manifest(self.path).items():
             arrays.setdefault("/".join(file.split("/")[:3]), {})[file] = entry
         return arrays
 
@@ -121,7 +121,7 @@ class LDPanel:
     def _read(self, index: int, name: str) -> ndarray:
         """One array of one window; the presence and size of each file and the checksum of each chunk are verified."""
         prefix = f"windows/{self.cores[index].name}/{name}"
-        files.check_array(self.path, self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")}))
+        sealed.check_array(self.path, self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")}))
         try:
             return np.asarray(zarr.open_array(self.path / prefix, mode="r")[...])
         except (ValueError, OSError, KeyError) as error:
@@ -139,23 +139,23 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
     root = Path(path)
     if not root.is_dir():
         raise StoreError(f"`{root}` does not exist or is no folder. Give a panel made by `varfx ld build`.")
-    manifest = files.read_manifest(root)
+    manifest = sealed.read_manifest(root)
     for name in ("zarr.json", "variants.parquet", "windows.parquet"):
         if name not in manifest:
             raise StoreError(f"`{root}` is no LD panel: it has no `{name}`. Give a panel made by `varfx ld build`.")
-    files.check_file(root, "zarr.json", manifest["zarr.json"])
-    variants, metadata = files.read_table(root / "variants.parquet", kind=KIND)
-    windows, _ = files.read_table(root / "windows.parquet", kind=f"{KIND}-windows")
+    sealed.check_file(root, "zarr.json", manifest["zarr.json"])
+    variants, metadata = sealed.read_table(root / "variants.parquet", kind=KIND)
+    windows, _ = sealed.read_table(root / "windows.parquet", kind=f"{KIND}-windows")
     return LDPanel(path=root, variants=variants, windows=windows, metadata=metadata)
 
 
 def finish_panel(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
     """Adds the tables and the manifest to a folder whose windows are all written."""
     variants = variants.select(*VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
-    files.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
+    sealed.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
     windows = windows.select(*WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
-    files.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
-    files.seal_directory(root)
+    sealed.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
+    sealed.seal_directory(root)
 
 
 def write_window(
@@ -181,7 +181,7 @@ def write_window(
         variance_kept: share of the core's LD variance that the kept eigenpairs hold.
         dtype: float16, float32 or float64.
     """
-    with files.atomic_path(root / "windows" / core.name) as partial:
+    with sealed.atomic_path(root / "windows" / core.name) as partial:
         group = zarr.create_group(partial, attributes={"variance_kept": variance_kept})
         arrays = {
             "lam": factors.lam.astype(np.float64),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from varfx.data.variants import in_genome_order
 from varfx.errors import ConfigError
+from varfx.genome.variants import in_genome_order
 
 
 @dataclass(frozen=True, order=True)

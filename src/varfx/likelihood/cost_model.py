@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from varfx.data import files
-from varfx.data.demo_data import cache_folder
 from varfx.errors import VarfxError
+from varfx.io import sealed
+from varfx.io.cache import cache_folder
 from varfx.ld.whiten import WhitenedWindow
 from varfx.likelihood.exact import exact, operations
 from varfx.likelihood.stochastic import first_probes, stochastic
@@ -125,7 +125,7 @@ def _calibrated(key: str, dtype: torch.dtype, device: str) -> CostModel:
     costs = measure(dtype, torch.device(device))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(path, {"format": FORMAT, "machines": {**_kept(path), key: costs.to_json()}})
+        sealed.write_json(path, {"format": FORMAT, "machines": {**_kept(path), key: costs.to_json()}})
     except (VarfxError, OSError) as error:
         logger.info("engine times are not kept: %s", error)
     return costs
@@ -133,7 +133,7 @@ def _calibrated(key: str, dtype: torch.dtype, device: str) -> CostModel:
 
 def _kept(path: os.PathLike[str]) -> dict[str, Any]:
     try:
-        content = files.read_json(path)
+        content = sealed.read_json(path)
     except (VarfxError, OSError, ValueError):
         return {}
     usable = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("machines"), dict)

@@ -16,7 +16,6 @@ from varfx.linalg.factored import CholeskyPreconditioner, LowRankPreconditioner
 from varfx.linalg.hutchinson import hutchinson_diagonal, hutchinson_trace, inverse_quadratic_diagonal, inverse_trace
 from varfx.linalg.lanczos import Lanczos, lanczos
 from varfx.linalg.logdet import quadrature_logdet, stochastic_logdet
-from varfx.linalg.nystrom import Nystrom, nystrom
 from varfx.linalg.operators import Dense, Diagonal, LinearOperator, Sum
 from varfx.linalg.outcome import Estimate, Outcome
 from varfx.linalg.preconditioners import DiagonalPreconditioner, EigenPreconditioner, Identity, Preconditioner
@@ -35,7 +34,6 @@ __all__ = [
     "Lanczos",
     "LinearOperator",
     "LowRankPreconditioner",
-    "Nystrom",
     "Outcome",
     "Preconditioner",
     "Probe",
@@ -52,7 +50,6 @@ __all__ = [
     "inverse_quadratic_diagonal",
     "inverse_trace",
     "lanczos",
-    "nystrom",
     "quadrature_logdet",
     "stochastic_logdet",
     "symmetric_eigen",

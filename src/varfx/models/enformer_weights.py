@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from varfx.data import files
 from varfx.errors import FormatError
+from varfx.io import sealed
 from varfx.models.enformer import Enformer, EnformerConfig
 
 # Places of the parts in enformer-pytorch's `_trunk`, under which files hold every tensor a second time, or only there.
@@ -54,7 +54,7 @@ def load_enformer(path: str | os.PathLike[str], config: EnformerConfig | None = 
     model = Enformer(config)
     _check_names(tensors, model.state_dict(), path)
     model.load_state_dict(tensors)
-    return LoadedEnformer(model.eval(), files.sha256(path), tuple(heads))
+    return LoadedEnformer(model.eval(), sealed.sha256(path), tuple(heads))
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

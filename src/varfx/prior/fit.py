@@ -9,21 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from varfx.data import files
-from varfx.data.annotations import read_annotations
-from varfx.data.run_folder import check_run_folder
-from varfx.data.sumstats import read_sumstats
+from varfx.annotations import read_annotations
 from varfx.errors import ConfigError, DataError, StoreError
+from varfx.gwas.sumstats import read_sumstats
+from varfx.io import sealed
+from varfx.io.run_folder import check_run_folder
 from varfx.ld import LDPanel, open_panel
 from varfx.models import ModelConfig, VariancePrior
-from varfx.prior.evaluate import null_sigma2
 from varfx.prior.inputs import assemble
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
+from varfx.prior.score import null_sigma2
 from varfx.prior.split import Split, SplitConfig, split_windows
-from varfx.prior.track_inputs import tracks_for_fit
 from varfx.progress import Progress, silent
+from varfx.tracks.inputs import tracks_for_fit
 from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, train
-from varfx.training.fit import check_compile
+from varfx.training.gwas.fit import check_compile
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
@@ -86,7 +86,7 @@ def fit(
         for name, path in (("annotations", annotations), ("tracks", tracks), ("chain", chain))
         if path is not None
     }
-    provenance = files.provenance(config, inputs)
+    provenance = sealed.provenance(config, inputs)
     folder = Path(out)
     check_out(folder, resume=resume, overwrite=overwrite)
     data, standardiser, ledgers = assemble(
@@ -133,7 +133,7 @@ def fit(
         progress=progress,
     )
     nulls = null_sigma2(data, parts.train)
-    files.remove(folder / "scratch")
+    sealed.remove(folder / "scratch")
     window_names = reference.windows["name"].to_list()
     record = {
         "traits": [
@@ -160,8 +160,8 @@ def fit(
         "provenance": provenance,
     }
     (checkpoints / HISTORY).replace(folder / HISTORY)
-    files.remove(checkpoints)
-    files.remove(folder / BEGUN)
+    sealed.remove(checkpoints)
+    sealed.remove(folder / BEGUN)
     return write_run(folder, prior, standardiser, record)
 
 
@@ -207,16 +207,16 @@ def _begin(out: Path, provenance: dict[str, Any], *, resume: bool) -> None:
     checksums = {name: entry["sha256"] for name, entry in provenance["inputs"].items()}
     identity = {"config": provenance["config"], "inputs": checksums}
     if begun.is_file() and resume:
-        earlier = files.read_json(begun)
+        earlier = sealed.read_json(begun)
         if earlier != identity:
             raise StoreError(
                 f"`{out}` was begun with other options or inputs ({_difference(earlier, identity)}), so it cannot be resumed. "
                 "Repeat the earlier command, or start anew with --overwrite."
             )
         return
-    files.remove(out)
+    sealed.remove(out)
     out.mkdir()
-    files.write_json(begun, identity)
+    sealed.write_json(begun, identity)
     (out / CHECKPOINTS).mkdir()
 
 

@@ -15,16 +15,16 @@ import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from varfx.data import files
-from varfx.data.annotations import Annotations, Standardiser, build_annotations
-from varfx.data.harmonise import harmonise
-from varfx.data.sumstats import SumStats
+from varfx.annotations import Annotations, Standardiser, build_annotations
 from varfx.errors import DataError
+from varfx.genome.harmonise import harmonise
+from varfx.gwas.sumstats import SumStats
+from varfx.io import sealed
 from varfx.ld import LDPanel
-from varfx.prior.track_inputs import TrackInputs
+from varfx.tracks.average import average_tracks
+from varfx.tracks.inputs import TrackInputs
+from varfx.tracks.panel import PanelTracks
 from varfx.training import TraitData, WindowData
-from varfx.training.panel_tracks import PanelTracks
-from varfx.training.track_average import average_tracks
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class AlignedTrait:
 def simulated_on(sumstats: SumStats, panel: LDPanel) -> bool:
     """Whether `varfx prior simulate` drew the associations from this very panel: its LD is then theirs, not an estimate."""
     panel_of = sumstats.metadata.get("simulated", {}).get("panel")
-    return bool(panel_of is not None and panel_of == files.sha256(panel.path / files.MANIFEST))
+    return bool(panel_of is not None and panel_of == sealed.sha256(panel.path / sealed.MANIFEST))
 
 
 def align_trait(sumstats: SumStats, panel: LDPanel) -> AlignedTrait:

@@ -14,10 +14,10 @@ import scipy.stats
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.data.ldsc_overlap import AnnotationOverlap
-from varfx.data.ldscore import LDScores, join_sumstats
-from varfx.data.sumstats import SumStats
+from varfx.annotations.ld_scores import LDScores, join_sumstats
+from varfx.annotations.ldsc_overlap import AnnotationOverlap
 from varfx.errors import ConfigError, DataError
+from varfx.gwas.sumstats import SumStats
 from varfx.likelihood.ldsr_closed import (
     BlockJackknife,
     block_bounds,

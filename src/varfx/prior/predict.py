@@ -14,19 +14,19 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.data import files
-from varfx.data.annotations import Annotations, read_annotations
-from varfx.data.snpvar import PREDICTION_KIND
-from varfx.data.sumstats import read_sumstats
-from varfx.data.variants import identifier
+from varfx.annotations import Annotations, read_annotations
+from varfx.annotations.snpvar import PREDICTION_KIND
 from varfx.errors import ConfigError
+from varfx.genome.variants import identifier
+from varfx.gwas.sumstats import read_sumstats
+from varfx.io import sealed
 from varfx.ld import open_panel
 from varfx.models import VariancePrior
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features
 from varfx.prior.run import Run, open_run
-from varfx.prior.track_inputs import TrackInputs, tracks_of_run
-from varfx.training.gather import TrackGather
-from varfx.training.track_places import place
+from varfx.tracks.gather import TrackGather
+from varfx.tracks.inputs import TrackInputs, tracks_of_run
+from varfx.tracks.places import place
 
 PathLike = str | os.PathLike[str]
 Format = Literal["parquet", "tsv", "snpvar"]
@@ -85,7 +85,7 @@ def variances(
 
     Args:
         run: the fitted prior.
-        variants: columns of `varfx.data.variants.SCHEMA`, and `ld_score` where there are no annotations.
+        variants: columns of `varfx.genome.variants.SCHEMA`, and `ld_score` where there are no annotations.
         annotations: their channels; None for frequency, minor-allele frequency and LD score alone.
         tracks: the run's tracks, if it has any.
     """
@@ -141,7 +141,9 @@ def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form:
     name = Path(out).name
     form = form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
     if form == "parquet":
-        files.write_table(table, out, kind=PREDICTION_KIND, metadata={"provenance": files.provenance({}, {"run": run})})
+        sealed.write_table(
+            table, out, kind=PREDICTION_KIND, metadata={"provenance": sealed.provenance({}, {"run": run})}
+        )
         return
     if form == "snpvar":
         if "f" not in table.columns:
@@ -154,5 +156,5 @@ def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form:
         float_scientific=True if form == "snpvar" else None,
         float_precision=6 if form == "snpvar" else None,
     )
-    with files.atomic_path(out) as partial:
+    with sealed.atomic_path(out) as partial:
         partial.write_bytes(gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode())

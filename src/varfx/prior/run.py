@@ -9,9 +9,9 @@ from typing import Any
 
 import safetensors.torch
 
-from varfx.data import files
-from varfx.data.annotations import Standardiser
+from varfx.annotations import Standardiser
 from varfx.errors import StoreError
+from varfx.io import sealed
 from varfx.models import ModelConfig, TrackEnformerConfig, VariancePrior
 
 RECORD = "run.json"
@@ -49,7 +49,7 @@ def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | Non
         {name: value.contiguous() for name, value in model.state_dict().items()}, path / WEIGHTS
     )
     record = {
-        "format_version": files.FORMAT_VERSION,
+        "format_version": sealed.FORMAT_VERSION,
         **record,
         "model": {
             **asdict(model.config),
@@ -59,8 +59,8 @@ def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | Non
         },
         "features": None if standardiser is None else standardiser.to_dict(),
     }
-    files.write_json(path / RECORD, record)
-    files.seal_directory(path)
+    sealed.write_json(path / RECORD, record)
+    sealed.seal_directory(path)
     return Run(path=path, model=model, standardiser=standardiser, record=record)
 
 
@@ -73,14 +73,14 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     root = Path(path)
     if not root.is_dir():
         raise StoreError(f"`{root}` does not exist or is no folder. Give a run made by `varfx prior fit`.")
-    if not (root / files.MANIFEST).is_file() and (root / CHECKPOINTS).is_dir():
+    if not (root / sealed.MANIFEST).is_file() and (root / CHECKPOINTS).is_dir():
         raise StoreError(
             f"`{root}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
         )
-    if RECORD not in files.read_manifest(root):
+    if RECORD not in sealed.read_manifest(root):
         raise StoreError(f"`{root}` is no run: it has no {RECORD}. Give a run made by `varfx prior fit`.")
-    files.check_directory(root)
-    record = files.read_json(root / RECORD)
+    sealed.check_directory(root)
+    record = sealed.read_json(root / RECORD)
     settings = dict(record["model"])
     num_features, num_tracks = settings.pop("num_features"), settings.pop("num_tracks", 0)
     enformer = TrackEnformerConfig(**settings.pop("enformer", {}))  # older runs have none

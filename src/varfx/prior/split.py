@@ -11,8 +11,8 @@ import polars as pl
 from jaxtyping import Bool
 from numpy import ndarray
 
-from varfx.data.variants import chrom_names
 from varfx.errors import ConfigError
+from varfx.genome.variants import chrom_names
 
 
 @dataclass(frozen=True, kw_only=True)

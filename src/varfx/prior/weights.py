@@ -25,18 +25,18 @@ from numpy import ndarray
 from scipy.linalg import cho_factor, cho_solve
 
 from varfx._version import __version__
-from varfx.data import files
-from varfx.data.annotations import read_annotations
-from varfx.data.sumstats import read_sumstats
-from varfx.data.variants import identifier
+from varfx.annotations import read_annotations
 from varfx.errors import ConfigError
+from varfx.genome.variants import identifier
+from varfx.gwas.sumstats import read_sumstats
+from varfx.io import sealed
 from varfx.ld import LDPanel, PanelWindow, open_panel
 from varfx.ld.whiten import rewhiten
 from varfx.prior.inputs import align_trait, panel_variants
 from varfx.prior.predict import variances
 from varfx.prior.run import open_run
-from varfx.prior.track_inputs import tracks_of_run
 from varfx.progress import Progress, silent
+from varfx.tracks.inputs import tracks_of_run
 from varfx.training import TraitData
 
 PathLike = str | os.PathLike[str]
@@ -292,5 +292,5 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Fo
             *[pl.col(name.replace("weight", "beta", 1)).alias(name.replace("weight", "BETA_STD", 1)) for name in names],
         )
         text = body.write_csv(separator="\t")
-    with files.atomic_path(out) as partial:
+    with sealed.atomic_path(out) as partial:
         partial.write_bytes(gzip.compress(text.encode(), mtime=0) if str(out).endswith(".gz") else text.encode())

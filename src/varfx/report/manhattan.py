@@ -10,8 +10,8 @@ import polars as pl
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.data.variants import CHROMOSOMES
 from varfx.errors import DataError
+from varfx.genome.variants import CHROMOSOMES
 from varfx.ld.windows import Core
 from varfx.report.style import BLUE, GREY, ORANGE, PALE, panels, styled
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from varfx.data import files
+from varfx.io import sealed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,5 +65,5 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    with files.atomic_path(path) as partial:
+    with sealed.atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=DPI)

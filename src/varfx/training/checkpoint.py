@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
-from varfx.data import files
 from varfx.errors import StoreError
+from varfx.io import sealed
 
 
 class SafetensorsCheckpointIO(CheckpointIO):
@@ -25,11 +25,11 @@ class SafetensorsCheckpointIO(CheckpointIO):
         """Writes the folder, complete or not at all."""
         tensors: dict[str, torch.Tensor] = {}
         state = _pack(checkpoint, tensors)
-        with files.atomic_path(path) as partial:
+        with sealed.atomic_path(path) as partial:
             partial.mkdir()
             safetensors.torch.save_file(tensors, partial / "tensors.safetensors")
-            files.write_json(partial / "state.json", state)
-            files.seal_directory(partial)
+            sealed.write_json(partial / "state.json", state)
+            sealed.seal_directory(partial)
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
@@ -39,7 +39,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
         Raises:
             StoreError: it is missing or damaged.
         """
-        files.check_directory(path)
+        sealed.check_directory(path)
         tensors = safetensors.torch.load_file(Path(path) / "tensors.safetensors")
         state = _unpack(json.loads((Path(path) / "state.json").read_text()), tensors)
         if not isinstance(state, dict):
@@ -48,7 +48,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Removes the folder."""
-        files.remove(Path(path))
+        sealed.remove(Path(path))
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

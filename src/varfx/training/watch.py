@@ -12,14 +12,14 @@ from typing import Any
 import lightning
 from torch import Tensor
 
-from varfx.data import files
 from varfx.errors import DataError
+from varfx.io import sealed
 from varfx.progress import Progress
 from varfx.training import ranks
-from varfx.training.config import TrainConfig
-from varfx.training.module import COSTS, WATCH, PriorModule
-from varfx.training.objective import UNITS, Objective
-from varfx.training.score import DIVERGED
+from varfx.training.gwas.config import TrainConfig
+from varfx.training.gwas.module import COSTS, WATCH, PriorModule
+from varfx.training.gwas.objective import UNITS, Objective
+from varfx.training.gwas.score import DIVERGED
 
 LAST = "last"  # the checkpoint's name
 
@@ -141,7 +141,7 @@ class Watch(lightning.Callback):
 
 def write_history(path: Path, history: Sequence[History], objective: Objective) -> None:
     """Writes the checks as CSV; the headings name the objective's unit."""
-    with files.atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+    with sealed.atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["step", *(f"{part}_{UNITS[objective]}_per_association" for part in ("train", "validation"))])
         writer.writerows([entry.step, entry.train, entry.validation] for entry in history)

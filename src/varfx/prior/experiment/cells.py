@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from varfx.data import files
 from varfx.errors import ConfigError
+from varfx.io import sealed
 from varfx.models import ModelConfig, TrackEnformerConfig
-from varfx.prior.benchmark import evaluate
+from varfx.prior.evaluate import evaluate
 from varfx.prior.experiment.config import Entry, Experiment
 from varfx.prior.experiment.materials import Materials, Trait
 from varfx.prior.fit import fit
@@ -83,9 +83,9 @@ def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
 
 def identity(cell: Cell) -> dict[str, Any]:
     """What a finished cell must have been made from to be kept: the options, and the checksums of its files."""
-    inputs = {"panel": cell.panel / files.MANIFEST, "sumstats": cell.trait.sumstats}
+    inputs = {"panel": cell.panel / sealed.MANIFEST, "sumstats": cell.trait.sumstats}
     inputs |= {} if cell.annotations is None else {"annotations": cell.annotations}
-    inputs |= {} if cell.tracks is None else {"tracks": cell.tracks / files.MANIFEST}
+    inputs |= {} if cell.tracks is None else {"tracks": cell.tracks / sealed.MANIFEST}
     options = {
         "entry": cell.entry,
         "objective": cell.objective,
@@ -93,7 +93,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         "split": cell.split,
         "training": cell.training,
     }
-    return {"options": repr(options), "inputs": {name: files.sha256(path) for name, path in inputs.items()}}
+    return {"options": repr(options), "inputs": {name: sealed.sha256(path) for name, path in inputs.items()}}
 
 
 def run_cell(cell: Cell, folder: Path) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def run_cell(cell: Cell, folder: Path) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "windows": {entry["window"]: entry["gain"] / k for entry in scored.windows},
     }
-    files.write_json(place / RESULT, {"identity": identity(cell), "result": result})
+    sealed.write_json(place / RESULT, {"identity": identity(cell), "result": result})
     return result
 
 
@@ -153,7 +153,7 @@ def finished(cell: Cell, folder: Path) -> dict[str, Any] | None:
     path = folder / cell.name / RESULT
     if not path.is_file():
         return None
-    kept = files.read_json(path)
+    kept = sealed.read_json(path)
     result: dict[str, Any] = kept["result"]
     return result if kept["identity"] == identity(cell) else None
 

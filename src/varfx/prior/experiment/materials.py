@@ -10,19 +10,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from varfx.data import files, gwas
-from varfx.data.annotations import Annotations, BedSpec, build_annotations, read_annotations
-from varfx.data.genome_builds import LENGTHS
-from varfx.data.open_ld import open_source
-from varfx.data.sumstats import KIND as SUMSTATS
-from varfx.data.track_build import build_tracks
-from varfx.data.track_manifest import TrackSpec, stem
+from varfx import gwas
+from varfx.annotations import Annotations, BedSpec, build_annotations, read_annotations
 from varfx.errors import ConfigError
+from varfx.genome.builds import LENGTHS
+from varfx.genotypes.open_ld import open_source
+from varfx.gwas.sumstats import KIND as SUMSTATS
+from varfx.io import sealed
 from varfx.ld import LDPanel, PanelConfig, build_panel, open_panel
 from varfx.ld.rank_rule import default_rank_variance
 from varfx.prior.experiment.config import AnnotationSource, Entry, Experiment, PanelSource, TrackSource, expanded
-from varfx.prior.simulate import TRUTH, TrackTruth, simulate
+from varfx.prior.simulation.simulate import TRUTH, TrackTruth, simulate
 from varfx.progress import Progress, silent
+from varfx.tracks.build import build_tracks
+from varfx.tracks.manifest import TrackSpec, stem
 
 logger = logging.getLogger(__name__)
 REPLICATES = "replicates.sumstats.parquet"
@@ -148,7 +149,7 @@ def _build_annotations(source: AnnotationSource, panel: LDPanel, out: Path) -> N
     ]
     if thin:
         logger.info("left out, for they cover too few variants: %s", ", ".join(thin))
-    provenance = files.provenance({"left_out": thin}, {"panel": panel.path, **{path.name: path for path in beds}})
+    provenance = sealed.provenance({"left_out": thin}, {"panel": panel.path, **{path.name: path for path in beds}})
     Annotations(table=built.table.drop(thin), metadata={"provenance": provenance}).write(out)
 
 
@@ -177,7 +178,7 @@ def _tracks(
         specs = [TrackSpec(name=stem(path), file=path, kind="bigwig") for path in expanded(source.bigwig)]
         for number in range(source.simulated):
             path = folder / f"simulated{number + 1}.bedgraph"
-            files.write_text(path, simulated_signal(panel, source.build, source.seed + number))
+            sealed.write_text(path, simulated_signal(panel, source.build, source.seed + number))
             specs.append(TrackSpec(name=f"simulated{number + 1}", file=path, kind="bedgraph", store="float16"))
         build_tracks(specs, target, build=source.build, workers=workers, progress=progress)
 
@@ -213,7 +214,7 @@ def simulated_signal(panel: LDPanel, build: str, seed: int, *, step: int = 16, p
 
 def _real(path: Path, n: float | None, folder: Path) -> Trait:
     """A trait as we keep them, or a GWAS that is cleaned first."""
-    if files.table_kind(path) == SUMSTATS:
+    if sealed.table_kind(path) == SUMSTATS:
         return Trait(name=path.name.split(".")[0], sumstats=path)
     name = path.name.split(".")[0]
     target = folder / f"{name}.sumstats.parquet"
@@ -251,8 +252,8 @@ def _simulated(
         )
 
     _made(target, make)
-    files.check_directory(target)
-    _, metadata = files.read_table(target / TRUTH, kind="prior")
+    sealed.check_directory(target)
+    _, metadata = sealed.read_table(target / TRUTH, kind="prior")
     return Trait(
         name=f"truth {seed}",
         sumstats=target / REPLICATES,

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from varfx.data import files
+from varfx.bootstrap import sum_interval
 from varfx.errors import ConfigError, StoreError
-from varfx.prior.bootstrap import sum_interval
+from varfx.io import sealed
 from varfx.prior.experiment.cells import Cell, cells_of, finished, run_cell
 from varfx.prior.experiment.config import Experiment
 from varfx.prior.experiment.materials import prepare
@@ -88,8 +88,8 @@ def run_experiment(
     _run(todo, place, min(count, len(todo)), take)
     results = [done[cell.name] for cell in cells]
     summary = summarise(experiment, results)
-    files.write_json(folder / RESULTS, [{k: v for k, v in each.items() if k != "windows"} for each in results])
-    files.write_text(folder / TABLE, table(results, summary).write_csv(separator="\t", float_precision=4))
+    sealed.write_json(folder / RESULTS, [{k: v for k, v in each.items() if k != "windows"} for each in results])
+    sealed.write_text(folder / TABLE, table(results, summary).write_csv(separator="\t", float_precision=4))
     return Outcome(folder=folder, results=results, summary=summary)
 
 
@@ -188,14 +188,14 @@ def _begin(folder: Path, experiment: Experiment, *, resume: bool) -> None:
             raise StoreError(f"`{folder}` exists and is no experiment. Choose another --out.")
         if not resume:
             raise StoreError(f"`{folder}` holds an experiment. Go on with --resume, or choose another --out.")
-        earlier = files.read_json(folder / BEGUN)
+        earlier = sealed.read_json(folder / BEGUN)
         changed = [name for name, options in data.items() if earlier.get(name) != options]
         if changed:
             raise StoreError(
                 f"`{folder}` was begun with another `{changed[0]}`, so that its data cannot be kept. Choose another --out."
             )
     folder.mkdir(exist_ok=True)
-    files.write_json(folder / BEGUN, data)
+    sealed.write_json(folder / BEGUN, data)
 
 
 def _data_options(experiment: Experiment) -> dict[str, str]:

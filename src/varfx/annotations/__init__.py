@@ -1,0 +1,18 @@
+"""Annotations of variants: the table and its file, how it is built, and how it becomes features."""
+
+from varfx.annotations.build import BedSpec, TableSpec, build_annotations, parse_named_path, with_frequencies
+from varfx.annotations.dbnsfp import DbnsfpSpec
+from varfx.annotations.standardise import Standardiser
+from varfx.annotations.store import Annotations, read_annotations
+
+__all__ = [
+    "Annotations",
+    "BedSpec",
+    "DbnsfpSpec",
+    "Standardiser",
+    "TableSpec",
+    "build_annotations",
+    "parse_named_path",
+    "read_annotations",
+    "with_frequencies",
+]

@@ -1,0 +1,250 @@
+"""Builds `Annotations` of a panel's variants from BED files, tables and dbNSFP, one channel a BED file or column."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from numpy import ndarray
+
+from varfx.annotations.align import align
+from varfx.annotations.dbnsfp import DbnsfpSpec, read_dbnsfp
+from varfx.annotations.foreign import AnnotationTable, read_annotation_table
+from varfx.annotations.store import KEY_SCHEMA, Annotations
+from varfx.errors import ConfigError, FormatError
+from varfx.genome import intervals
+from varfx.genome.harmonise import Ledger, harmonise
+from varfx.genome.variants import CHROMOSOMES
+
+_EXTENSIONS = (".gz", ".bgz", ".zst", ".bed", ".tsv", ".csv", ".txt", ".parquet", ".annot")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BedSpec:
+    """One BED file and the channel that it becomes.
+
+    Attributes:
+        path: the file.
+        name: the channel's name; by default the file's name without its extensions.
+        column: 1-based number of a score column; None for 1 where covered and 0 elsewhere.
+        fill: the score of variants that no interval covers; None leaves them missing.
+        combine: which score counts where several intervals cover a variant: the largest, or the mean.
+    """
+
+    path: Path
+    name: str | None = None
+    column: int | None = None
+    fill: float | None = None
+    combine: intervals.Combine = "max"
+
+    def __post_init__(self) -> None:
+        if self.combine not in ("max", "mean"):
+            raise ConfigError(f'`combine` must be "max" or "mean", but is "{self.combine}".')
+        if self.fill is not None and (self.column is None or not np.isfinite(self.fill)):
+            raise ConfigError(f"`fill` must be a finite number and needs a score column, but is {self.fill}.")
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self.name or stem(self.path)
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table (`.annot`, Parquet, TSV, CSV) and the columns that become channels.
+
+    Attributes:
+        path: the file; "@" in it stands for the chromosome, one file each.
+        name: the channel's name, or with several columns a prefix: `name.column`.
+        columns: the columns to take; None for all numeric ones that are no key.
+    """
+
+    path: Path
+    name: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+def stem(path: Path) -> str:
+    """A file's name without the extensions that say only its format and compression."""
+    name = path.name
+    while name.lower().endswith(_EXTENSIONS) and "." in name[1:]:
+        name = name[: name.rindex(".")]
+    return name
+
+
+def parse_named_path(text: str) -> tuple[str | None, Path]:
+    """`name=path` or `path`; a "=" behind a "/" belongs to the path.
+
+    Raises:
+        ConfigError: nothing on one side of "=".
+    """
+    name, equals, path = text.partition("=")
+    if not equals or "/" in name:
+        if not text:
+            raise ConfigError("An annotation input is empty: give PATH or NAME=PATH.")
+        return None, Path(text)
+    if not name or not path:
+        raise ConfigError(f"`{text}` is neither PATH nor NAME=PATH.")
+    return name, Path(path)
+
+
+def build_annotations(
+    panel: pl.DataFrame,
+    beds: Sequence[BedSpec] = (),
+    tables: Sequence[TableSpec] = (),
+    *,
+    dbnsfp: DbnsfpSpec | None = None,
+    panel_name: str = "panel",
+    metadata: dict[str, Any] | None = None,
+) -> Annotations:
+    """The annotations of a panel's variants.
+
+    The channels `eaf`, `maf` and `ld_score` come first, each where the panel knows it for any variant; then BED
+    files, then tables, in the order given, and dbNSFP's scores. A variant that no interval covers is 0 in a 0/1 channel, and missing in a
+    score channel.
+
+    Args:
+        panel: columns of `varfx.genome.variants.SCHEMA`, and `ld_score` if there is one.
+        beds: intervals.
+        tables: values by variant.
+        dbnsfp: scores of coding variants.
+        panel_name: for messages.
+        metadata: added to the result's, by convention with a key "provenance".
+
+    Raises:
+        ConfigError: a channel name stands twice, or an option does not fit its file.
+        FormatError: a file that cannot be read.
+        HarmonisationError: a table that has nothing in common with the panel, or another genome build.
+        DataError: values or keys that cannot be right.
+    """
+    columns = _of_panel(panel)
+    sources = dict.fromkeys(columns, panel_name)
+    inputs: list[dict[str, Any]] = []
+    for spec in beds:
+        _claim(sources, spec.channel, str(spec.path))
+        columns[spec.channel] = _of_bed(spec, panel)
+        inputs.append({"source": str(spec.path), "channels": [spec.channel]})
+    for table in tables:
+        values, counts = _of_table(table, panel, panel_name)
+        for name in values:
+            _claim(sources, name, str(table.path))
+        columns |= values
+        inputs.append({"source": str(table.path), "channels": list(values), "counts": counts})
+    if dbnsfp is not None:
+        values, counts = _aligned(read_dbnsfp(dbnsfp, panel), panel, panel_name)
+        for name in values:
+            _claim(sources, name, str(dbnsfp.path))
+        columns |= values
+        scores = {"reduce": dbnsfp.reduce, "build": dbnsfp.build, "directions": dbnsfp.columns}
+        inputs.append({"source": str(dbnsfp.path), "channels": list(values), "counts": counts, **scores})
+    channels = [pl.Series(name, values, dtype=pl.Float32, nan_to_null=True) for name, values in columns.items()]
+    return Annotations(
+        table=panel.select(list(KEY_SCHEMA)).with_columns(channels),
+        metadata={**(metadata or {}), "annotation_inputs": inputs},
+    )
+
+
+def _claim(sources: dict[str, str], channel: str, source: str) -> None:
+    if channel in sources or channel in KEY_SCHEMA:
+        raise ConfigError(
+            f"The channel name `{channel}` of `{source}` is taken by `{sources.get(channel, 'the variant key')}`. Give "
+            f"it another name: NAME={source}."
+        )
+    sources[channel] = source
+
+
+def _of_panel(panel: pl.DataFrame) -> dict[str, Float[ndarray, " variant"]]:
+    """The channels that the panel itself knows."""
+    eaf = panel["eaf"].cast(pl.Float64).to_numpy()
+    columns = {"eaf": eaf, "maf": np.minimum(eaf, 1 - eaf)}
+    if "ld_score" in panel.columns:
+        columns["ld_score"] = panel["ld_score"].cast(pl.Float64).to_numpy()
+    return {name: values for name, values in columns.items() if np.isfinite(values).any()}
+
+
+def _of_bed(spec: BedSpec, panel: pl.DataFrame) -> Float[ndarray, " variant"]:
+    bed = intervals.read_bed(spec.path, score_column=spec.column)
+    intervals.require_shared_chromosome(bed, panel, path=spec.path)
+    if spec.column is None:
+        return intervals.covered(bed, panel)
+    scores = intervals.covering_score(bed, panel, combine=spec.combine)
+    return scores if spec.fill is None else np.where(np.isnan(scores), np.float32(spec.fill), scores)
+
+
+def _of_table(
+    spec: TableSpec, panel: pl.DataFrame, panel_name: str
+) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
+    """Channels by name, and what became of the table's rows."""
+    if "@" in spec.path.name:
+        return _of_chromosomes(spec, panel, panel_name)
+    values, counts = _aligned(read_annotation_table(spec.path, columns=spec.columns), panel, panel_name)
+    if spec.name is not None:
+        names = [spec.name] if len(values) == 1 else [f"{spec.name}.{name}" for name in values]
+        values = dict(zip(names, values.values(), strict=True))
+    return values, counts
+
+
+def _aligned(
+    table: AnnotationTable, panel: pl.DataFrame, panel_name: str
+) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
+    aligned = align(table, panel, panel_name=panel_name)
+    for note in aligned.notes:
+        _log.warning(note)
+    return dict(zip(aligned.channels, aligned.values.T, strict=True)), aligned.counts
+
+
+def _of_chromosomes(
+    spec: TableSpec, panel: pl.DataFrame, panel_name: str
+) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
+    """A table that is split into a file per chromosome; chromosomes without a file are missing, and logged."""
+    present = [name for name in CHROMOSOMES if (panel["chrom"] == name).any()]
+    paths = {name: spec.path.with_name(spec.path.name.replace("@", name)) for name in present}
+    lacking = [name for name, path in paths.items() if not path.is_file()]
+    if len(lacking) == len(paths):
+        first = next(iter(paths.values()), spec.path)
+        raise FormatError(f"`{spec.path}`: none of its {len(paths)} files exists, first `{first}`. Check the path.")
+    if lacking:
+        _log.warning(f"`{spec.path}` has no file for {len(lacking)} chromosomes ({', '.join(lacking)}): missing there")
+    columns: dict[str, ndarray] = {}
+    counts: dict[str, int] = {}
+    for number, chrom in enumerate(name for name in present if name not in lacking):
+        rows = np.flatnonzero((panel["chrom"] == chrom).to_numpy())
+        part, part_counts = _of_table(TableSpec(paths[chrom], spec.name, spec.columns), panel[rows], panel_name)
+        if number and part.keys() != columns.keys():
+            odd = sorted(part.keys() ^ columns.keys())
+            raise FormatError(f"`{paths[chrom]}` has other columns than the files before it, first `{odd[0]}`.")
+        for name, values in part.items():
+            columns.setdefault(name, np.full(panel.height, np.nan, dtype=np.float32))[rows] = values
+        counts = {rule: counts.get(rule, 0) + count for rule, count in part_counts.items()}
+    return columns, counts
+
+
+def with_frequencies(
+    panel: pl.DataFrame, sumstats: pl.DataFrame, *, source: str, panel_name: str
+) -> tuple[pl.DataFrame, Ledger]:
+    """The panel with frequencies that it does not know taken from a GWAS, turned to its effect alleles.
+
+    Palindromes are kept by their letters: a wrong strand would leave the minor-allele frequency right.
+
+    Args:
+        panel: columns of `varfx.genome.variants.SCHEMA`.
+        sumstats: the same and more.
+        source: name of the GWAS for messages.
+        panel_name: for messages.
+
+    Raises:
+        HarmonisationError: another genome build, or too little overlap.
+    """
+    match = harmonise(sumstats, panel, palindromes="keep", source=source, reference_name=panel_name)
+    found = match.oriented(sumstats)["eaf"].cast(pl.Float64).to_numpy()
+    eaf = panel["eaf"].cast(pl.Float64).to_numpy().copy()
+    known = np.isfinite(eaf[match.reference_row])
+    eaf[match.reference_row] = np.where(known, eaf[match.reference_row], found)
+    return panel.with_columns(eaf=pl.Series(eaf, nan_to_null=True)), match.ledger

@@ -1,0 +1,151 @@
+"""`Annotations`: named channels of variants with their gaps, and the file `*.annot.parquet`.
+
+A missing value stays missing (null in the file, NaN with a mask in memory) until `Standardiser` turns it into the
+mean and an indicator of its own; it never silently means 0.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float32
+from numpy import ndarray
+
+from varfx.errors import DataError
+from varfx.genome import variants
+from varfx.genome.variant_codes import SWAPPED, encode, find, in_several_rows
+from varfx.io import sealed
+
+KIND = "annotations"
+KEY_SCHEMA = {name: kind for name, kind in variants.SCHEMA.items() if name != "eaf"}
+EFFECT_FREQUENCY = "eaf"  # the one channel that refers to the effect allele
+INDICATOR = ".missing"
+ABSENT = "absent"  # in the metadata of a table of some variants: channels that are no gap where a variant has no row
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Annotations:
+    """Named numbers of variants, one row a variant.
+
+    Attributes:
+        table: `chrom, position, variant_id, effect_allele, other_allele`, then one Float32 column per channel, null
+            where missing. The same whichever allele is the effect allele, but for the channel `eaf`.
+        metadata: provenance, and what became of each input's rows, JSON-able.
+    """
+
+    table: pl.DataFrame
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_annotations(self.table, source="annotations")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels' names, in the order of the columns."""
+        return tuple(name for name in self.table.columns if name not in KEY_SCHEMA)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes a sealed `*.annot.parquet`.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        sealed.write_table(self.table, path, kind=KIND, metadata=self.metadata)
+
+    def select(
+        self, wanted: pl.DataFrame, *, absent: Literal["error", "missing"] | None = None
+    ) -> tuple[Float32[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
+        """The channels of some variants, in their order, and what of it is missing (NaN in the values).
+
+        Variants are known by chromosome, position and their two alleles in either order; `eaf` becomes 1 - eaf where
+        the effect allele is the other one. Strands are not turned: both must be brought to one reference before.
+
+        Args:
+            wanted: columns `chrom, position, effect_allele, other_allele`.
+            absent: "error" refuses variants that have no row; "missing" takes all their channels as missing. By default
+                what the table itself says of them (`ABSENT`), and "error" if it says nothing.
+
+        Raises:
+            DataError: a variant has no row; or none has, of a table in which some may be absent.
+        """
+        mine, theirs = encode([self.table, wanted], both_strands=False, sources=["annotations", "variants"])
+        row = find(theirs.key, mine.key)
+        known: dict[str, float] | None = self.metadata.get(ABSENT) if absent is None else None
+        if absent != "missing":
+            variants.require_no(
+                pl.Series(row < 0) if known is None else pl.Series(np.full(row.size, not (row >= 0).any())),
+                wanted,
+                "no annotations",
+                "Build the annotations on the same panel, or allow variants without."
+                if known is None
+                else "Check that both are of one genome build and strand.",
+                source="variants",
+            )
+        values = self.table.select(pl.col(self.channels).fill_null(np.nan)).to_numpy()[row]
+        values[row < 0] = np.nan
+        for name, value in (known or {}).items():
+            values[row < 0, self.channels.index(name)] = value
+        if EFFECT_FREQUENCY in self.channels:
+            exchanged = ((theirs.form ^ mine.form[row]) & SWAPPED).astype(bool)
+            column = self.channels.index(EFFECT_FREQUENCY)
+            values[:, column] = np.where(exchanged, 1 - values[:, column], values[:, column])
+        return values, np.isnan(values)
+
+
+def read_annotations(path: str | os.PathLike[str]) -> Annotations:
+    """The annotations in a `*.annot.parquet`.
+
+    Raises:
+        StoreError: not such a file, or damaged.
+        DataError: its values cannot be right.
+    """
+    table, metadata = sealed.read_table(path, kind=KIND)
+    return Annotations(table=table, metadata=metadata)
+
+
+def check_annotations(table: pl.DataFrame, *, source: str) -> None:
+    """Checks the columns and values of a table of annotations.
+
+    Raises:
+        DataError: with what, how many, the first offender and what to do.
+    """
+    if {name: table.schema.get(name) for name in KEY_SCHEMA} != KEY_SCHEMA:
+        raise DataError(
+            f"`{source}`: the first columns must be {', '.join(KEY_SCHEMA)}, but columns are "
+            f"{', '.join(table.columns[:8])}. Make the file with `varfx annot build`."
+        )
+    channels = {name: kind for name, kind in table.schema.items() if name not in KEY_SCHEMA}
+    wrong = [name for name, kind in channels.items() if kind != pl.Float32]
+    if wrong:
+        raise DataError(
+            f"`{source}`: {len(wrong)} of {len(channels)} channels are not Float32, first `{wrong[0]}` "
+            f"({channels[wrong[0]]}). Cast them."
+        )
+    reserved = [name for name in channels if name.endswith(INDICATOR)]
+    if reserved:
+        raise DataError(
+            f"`{source}`: {len(reserved)} channel names end in {INDICATOR}, first `{reserved[0]}`; this is kept for "
+            "indicators of missing values. Rename them."
+        )
+    if table.height == 0 or not channels:
+        raise DataError(f"`{source}` holds {table.height} variants and {len(channels)} channels. Give some of both.")
+    for name in channels:
+        variants.require_no(
+            table.select((~pl.col(name).is_finite()).fill_null(False).alias("bad"))["bad"],
+            table,
+            f"channel `{name}` is not finite",
+            "Use null for a missing value.",
+            source=source,
+        )
+    (coded,) = encode([table], both_strands=False, sources=[source])
+    variants.require_no(
+        pl.Series(in_several_rows(coded.key)),
+        table,
+        "the same variant stands more than once",
+        "Keep one row of each.",
+        source=source,
+    )

@@ -1,1 +1,0 @@
-"""File formats: one a file; each reads, checks and writes."""

@@ -1,0 +1,208 @@
+"""The demo's work: from a reference, a GWAS and intervals to three fitted priors and their held-out scores."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from varfx import gwas
+from varfx.annotations import BedSpec, build_annotations
+from varfx.demos.download import DemoData
+from varfx.errors import DataError
+from varfx.genotypes.open_ld import open_source
+from varfx.gwas.sumstats import SumStats
+from varfx.io import sealed
+from varfx.ld import Core, LDPanel, PanelConfig, build_panel
+from varfx.ld.rank_rule import default_rank_variance
+from varfx.models import ModelConfig
+from varfx.models.prior import Kind
+from varfx.prior.evaluate import Evaluation, evaluate
+from varfx.prior.fit import fit
+from varfx.prior.predict import predict, write_prediction
+from varfx.prior.run import Run
+from varfx.prior.split import SplitConfig
+from varfx.progress import Progress, silent
+from varfx.training import TrainConfig
+
+logger = logging.getLogger(__name__)
+MODELS: tuple[Kind, ...] = ("constant", "linear", "mlp")
+HOLDOUT_FRACTION = 0.25
+MAF = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        folder: where all files are.
+        stats: the cleaned GWAS.
+        panel: the LD panel.
+        channels: names of the annotations.
+        uncovering: BED files that were left out, because they cover no variant of the panel.
+        runs: a fit per model.
+        evaluations: held-out scores per model; the others than constant are compared with it.
+        prior: f of each variant under the last model.
+        seconds: what each step took.
+    """
+
+    folder: Path
+    stats: SumStats
+    panel: LDPanel
+    channels: tuple[str, ...]
+    uncovering: tuple[str, ...]
+    runs: dict[str, Run]
+    evaluations: dict[str, Evaluation]
+    prior: pl.DataFrame
+    seconds: dict[str, float]
+
+    @property
+    def held_out(self) -> list[Core]:
+        """The windows that no fit saw."""
+        names = set(self.runs[MODELS[0]].record["split"]["holdout"])
+        return [core for core in self.panel.cores if core.name in names]
+
+
+def beds_in(folder: Path) -> list[Path]:
+    """The BED files in a folder of data: in its `annotations`, or where there is no such folder in itself.
+
+    Raises:
+        DataError: there are none.
+    """
+    place = folder / "annotations" if (folder / "annotations").is_dir() else folder
+    found = sorted([*place.glob("*.bed"), *place.glob("*.bed.gz")])
+    if not found:
+        raise DataError(f"`{folder}` holds no BED files (*.bed, *.bed.gz), nor does its folder `annotations`.")
+    return found
+
+
+def run_demo(
+    source: DemoData,
+    out: str | os.PathLike[str],
+    *,
+    beds: Sequence[Path] = (),
+    workers: int | None = None,
+    seed: int = 0,
+    training: TrainConfig | None = None,
+    progress: Progress = silent,
+) -> Demo:
+    """Cleans, builds, fits and evaluates; writes everything below `out`, `results.json` last.
+
+    Args:
+        source: the genotypes of the LD reference, and the GWAS.
+        out: the folder to write to; files of an earlier demo in it are replaced.
+        beds: 0/1 annotations, beside frequency, minor-allele frequency and LD score.
+        workers: processes of the LD build.
+        seed: of the split, the first weights and the bootstrap.
+        training: steps and learning rates, where not the defaults.
+        progress: told about windows and steps.
+
+    Raises:
+        VarfxError: a file that cannot be read or written.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise sealed.write_error(folder, error) from error
+    training = training or TrainConfig(seed=seed)
+    seconds: dict[str, float] = {}
+    paths = {name: folder / name for name in ("height.sumstats.parquet", "chr22.ld.zarr", "chr22.annot.parquet")}
+    sumstats, panel_path, annotations = paths.values()
+
+    with _timed(seconds, "sumstats clean"):
+        stats = gwas.clean(source.gwas, out=sumstats, trait="height")
+    with _timed(seconds, "ld build"):
+        panel = _panel(source.genotypes, panel_path, workers, progress)
+    with _timed(seconds, "annot build"):
+        channels, uncovering = _annotate(panel, beds, annotations)
+
+    runs: dict[str, Run] = {}
+    evaluations: dict[str, Evaluation] = {}
+    split = SplitConfig(holdout_fraction=HOLDOUT_FRACTION, seed=seed)
+    for kind in MODELS:
+        with _timed(seconds, f"fit {kind}"):
+            runs[kind] = fit(
+                panel_path,
+                [sumstats],
+                folder / kind,
+                annotations=annotations,
+                model=ModelConfig(kind=kind),
+                training=training,
+                split=split,
+                overwrite=True,
+                progress=progress,
+            )
+        with _timed(seconds, f"evaluate {kind}"):
+            reference = None if kind == MODELS[0] else folder / MODELS[0]
+            evaluations[kind] = evaluate(folder / kind, compare_with=reference, seed=seed, progress=progress)
+    prior = predict(folder / MODELS[-1])
+    write_prediction(prior, folder / "prior.parquet", run=folder / MODELS[-1])
+    demo = Demo(
+        folder=folder,
+        stats=stats,
+        panel=panel,
+        channels=channels,
+        uncovering=uncovering,
+        runs=runs,
+        evaluations=evaluations,
+        prior=prior,
+        seconds=seconds,
+    )
+    sealed.write_json(folder / "results.json", results(demo))
+    return demo
+
+
+def results(demo: Demo) -> dict[str, object]:
+    """The numbers of a demo, JSON-able: what was used, each model's evaluation, and seconds per step."""
+    split = demo.runs[MODELS[0]].record["split"]
+    return {
+        "n_variants": demo.panel.variants.height,
+        "n_people": demo.panel.num_people,
+        "rank_variance": demo.panel.metadata["config"]["rank_variance"],
+        "channels": list(demo.channels),
+        "windows": {part: len(names) for part, names in split.items()},
+        "models": {
+            kind: {**evaluation.to_dict(), "outcome": demo.runs[kind].record["outcome"]}
+            for kind, evaluation in demo.evaluations.items()
+        },
+        "seconds": {step: round(value, 2) for step, value in demo.seconds.items()},
+    }
+
+
+def _panel(genotypes: Path, out: Path, workers: int | None, progress: Progress) -> LDPanel:
+    source = open_source([genotypes], maf=MAF)
+    config = PanelConfig(rank_variance=default_rank_variance(source.num_people))
+    return build_panel(source, out, config, workers=workers, inputs=[genotypes], progress=progress)
+
+
+def _annotate(panel: LDPanel, beds: Sequence[Path], out: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Writes the annotations; returns the channels, and those of BED files that cover no variant and were left out."""
+    provenance = sealed.provenance({}, {"panel": panel.path, **{path.name: path for path in beds}})
+    built = build_annotations(
+        panel.variants,
+        [BedSpec(path) for path in beds],
+        panel_name=str(panel.path),
+        metadata={"provenance": provenance},
+    )
+    covering = [name for name in built.channels if (built.table[name] != 0).any()]
+    uncovering = tuple(name for name in built.channels if name not in covering)
+    if uncovering:
+        logger.info("%d BED files cover no variant: %s", len(uncovering), ", ".join(uncovering))
+    kept = type(built)(table=built.table.drop(uncovering), metadata=built.metadata)
+    kept.write(out)
+    return kept.channels, uncovering
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - started

@@ -1,0 +1,74 @@
+"""One gene as the linear models see it: people's dosages and adjusted expression, and who is in which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float32, Float64
+from numpy import ndarray
+
+from varfx.errors import DataError
+from varfx.expression.cohort.adjust import fit_adjustment
+from varfx.expression.cohort.store import Cohort, Fold
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeneData:
+    """A gene of a cohort in one fold.
+
+    Attributes:
+        gene_id: Ensembl id without version.
+        X: counts of ALT (`effect_allele`); a missing one is the mean of the training people (0 if none has it).
+        y: expression after `varfx.expression.cohort.adjust`, fitted on the training people.
+        fold: rows of the training, tuning and test people.
+        variants: one row per column of `X`; columns of `varfx.expression.cohort.store.VARIANTS_SCHEMA`.
+    """
+
+    gene_id: str
+    X: Float32[ndarray, "person variant"]
+    y: Float64[ndarray, " person"]
+    fold: Fold
+    variants: pl.DataFrame
+
+
+def gene_data(cohort: Cohort, gene_id: str, fold_number: int) -> GeneData:
+    """A gene of a cohort in one fold; genes held out get the same treatment as those for training.
+
+    Raises:
+        DataError: the cohort does not have the gene, or its expression cannot be adjusted.
+        StoreError: the cohort is damaged.
+    """
+    fold = cohort.fold(fold_number)
+    variants, _ = cohort.window_variants(gene_id)
+    return GeneData(
+        gene_id=cohort.gene(gene_id).gene_id,
+        X=imputed(cohort.dosages(gene_id), fold),
+        y=adjusted_expression(cohort, gene_id, fold),
+        fold=fold,
+        variants=variants,
+    )
+
+
+def adjusted_expression(cohort: Cohort, gene_id: str, fold: Fold) -> Float64[ndarray, " person"]:
+    """Expression of all people, adjusted by what the fold's training people show.
+
+    Raises:
+        DataError: it is constant in training people, or the covariates are too many for them; names the gene.
+    """
+    values = cohort.expression()[cohort.gene_row(gene_id)].astype(np.float64)
+    covariates = None if cohort.covariates is None else cohort.covariates.T
+    try:
+        return fit_adjustment(values, covariates, fold.train, cohort.normalise).apply(values, covariates)
+    except DataError as error:
+        raise DataError(f"{gene_id}: {error}") from error
+
+
+def imputed(dosages: ndarray, fold: Fold) -> Float32[ndarray, "person variant"]:
+    """Dosages (variant, person; -1 missing) as floats, people first, gaps filled with the training people's mean."""
+    known = dosages >= 0
+    counts = np.where(known, dosages, 0)
+    called = known[:, fold.train].sum(axis=1)
+    means = counts[:, fold.train].sum(axis=1) / np.maximum(called, 1)
+    return np.ascontiguousarray(np.where(known, counts, means[:, None]).T.astype(np.float32))

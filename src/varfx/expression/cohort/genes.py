@@ -1,0 +1,152 @@
+"""Which genes a cohort holds: expression joined with the GTF, and what is left out, step by step and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int64, UInt8
+from numpy import ndarray
+
+from varfx.errors import DataError, HarmonisationError
+from varfx.expression.cohort.store import window_start
+from varfx.genome.fasta import UNKNOWN, Fasta
+
+NEAR = 1000  # bases between the TSS of the GTF and the place in the expression file that do not speak of another build
+ENOUGH = 20  # genes whose places are compared
+
+
+class LedgerStep(TypedDict):
+    """What one step left out, and how many were left."""
+
+    step: str
+    dropped: int
+    left: int
+
+
+class Ledger:
+    """A table of genes (or people) that shrinks, and the record of why."""
+
+    def __init__(self, frame: pl.DataFrame, what: str) -> None:
+        self.frame = frame
+        self.steps: list[LedgerStep] = [{"step": what, "dropped": 0, "left": frame.height}]
+
+    def drop(self, bad: Bool[ndarray, " row"] | pl.Series, step: str) -> None:
+        """Leaves rows out."""
+        keep = ~np.asarray(bad, dtype=bool)
+        self.frame = self.frame.filter(pl.Series(keep))
+        self.steps.append({"step": step, "dropped": int((~keep).sum()), "left": self.frame.height})
+
+    def why(self) -> str:
+        """The steps that left something out, in one line."""
+        first = f"{self.steps[0]['step']}: {self.steps[0]['left']}"
+        return ", ".join([first, *(f"{step['step']}: {step['dropped']}" for step in self.steps[1:] if step["dropped"])])
+
+
+def join_gtf(ledger: Ledger, genes: pl.DataFrame, gene_types: tuple[str, ...], tss_distance: int) -> None:
+    """Adds `name, gene_type, chrom, strand, tss` to the ledger's genes (column `gene_id`), leaving out by type and TSS.
+
+    Args:
+        ledger: of genes; columns `chrom, start, end` of the expression file are compared with the GTF's and taken away.
+        genes: of `varfx.genome.gtf.read_gtf`.
+        gene_types: to keep; empty keeps all.
+        tss_distance: genes with the TSS of another gene of these types within so many bases are left out; -1 keeps them.
+
+    Raises:
+        DataError: no gene of the expression file is in the GTF.
+        HarmonisationError: their places differ: another genome build.
+    """
+    first, theirs = ledger.frame["gene_id"][0], genes["gene_id"][0]
+    joined = ledger.frame.rename(
+        {name: f"{name}_bed" for name in ("chrom", "start", "end") if name in ledger.frame.columns}
+    )
+    ledger.frame = joined.join(genes, on="gene_id", how="left", maintain_order="left")
+    ledger.drop(ledger.frame["tss"].is_null(), "not in the GTF")
+    if not ledger.frame.height:
+        raise DataError(
+            f"No gene of the expression file (first {first}) is in the GTF (first {theirs}): both need Ensembl ids. "
+            "Give the GTF that expression was counted with."
+        )
+    _check_places(ledger.frame)
+    kept = genes.filter(pl.col("gene_type").is_in(gene_types)) if gene_types else genes
+    ledger.drop(~ledger.frame["gene_id"].is_in(kept["gene_id"].implode()), "another gene type")
+    near = near_other_tss(kept, tss_distance)
+    crowded = kept["gene_id"].filter(pl.Series(near, dtype=pl.Boolean))
+    ledger.drop(ledger.frame["gene_id"].is_in(crowded.implode()), f"another TSS within {tss_distance} bases")
+    ledger.frame = ledger.frame.drop("chrom_bed", "start_bed", "end_bed", strict=False)
+
+
+def near_other_tss(genes: pl.DataFrame, distance: int) -> Bool[ndarray, " gene"]:
+    """Genes with the TSS of another one, on either strand, at most `distance` bases away; none if that is negative."""
+    frame = genes.select("chrom", "tss").with_row_index("row").sort("chrom", "tss")
+    gap = frame.select((pl.col("tss").diff().over("chrom") <= distance).fill_null(False).alias("near"))[
+        "near"
+    ].to_numpy()
+    near = gap | np.append(gap[1:], False)
+    result = np.zeros(genes.height, dtype=bool)
+    result[frame["row"].to_numpy()] = near & (distance >= 0)
+    return result
+
+
+def place_windows(ledger: Ledger, reference: Fasta, chroms: tuple[str, ...], window: int, max_n: int) -> None:
+    """Adds `start, end, masked_bases`; leaves out genes without genotypes or reference around them.
+
+    Args:
+        ledger: of genes with `chrom, strand, tss`.
+        reference: the genome.
+        chroms: chromosomes with genotypes.
+        window: bases of each window.
+        max_n: bases other than A, C, G, T that a window may have.
+    """
+    frame = ledger.frame
+    starts = [window_start(tss, strand, window) for tss, strand in frame.select("tss", "strand").iter_rows()]
+    start = pl.Series("start", starts, dtype=pl.Int64)
+    ledger.frame = frame.with_columns(start, (start + window).alias("end"), masked_bases=pl.lit(0, pl.Int64))
+    ledger.drop(~ledger.frame["chrom"].is_in(chroms), "no genotypes of the chromosome")
+    ledger.drop(~ledger.frame["chrom"].is_in(list(reference.lengths)), "chromosome not in the reference")
+    length = ledger.frame["chrom"].replace_strict(dict(reference.lengths), return_dtype=pl.Int64)
+    ledger.drop((ledger.frame["start"] < 0) | (ledger.frame["end"] > length), "window over the end of the chromosome")
+    masked = _masked_bases(ledger.frame, reference.codes)
+    ledger.frame = ledger.frame.with_columns(masked_bases=masked)
+    ledger.drop(masked > max_n, f"window with more than {max_n} bases N")
+
+
+def stretches(genes: pl.DataFrame, longest: int) -> list[tuple[str, int, int]]:
+    """The union of the genes' windows, chromosome by chromosome as they come, in pieces no longer than `longest`."""
+    pieces: list[tuple[str, int, int]] = []
+    for (chrom,), part in genes.group_by("chrom", maintain_order=True):
+        merged: list[list[int]] = []
+        for start, end in part.select("start", "end").sort("start").iter_rows():
+            if merged and start <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], end)
+            else:
+                merged.append([start, end])
+        for start, end in merged:
+            pieces += [(str(chrom), low, min(low + longest, end)) for low in range(start, end, longest)]
+    return pieces
+
+
+def _masked_bases(
+    genes: pl.DataFrame, codes: Callable[[str, int, int], UInt8[ndarray, " base"]]
+) -> Int64[ndarray, " gene"]:
+    places = genes.select("chrom", "start", "end").iter_rows()
+    return np.array([np.count_nonzero(codes(*place) == UNKNOWN) for place in places], dtype=np.int64)
+
+
+def _check_places(joined: pl.DataFrame) -> None:
+    """The expression file's places must be those of the GTF's TSS (or its genes must begin there)."""
+    if "chrom_bed" not in joined.columns or joined.height < ENOUGH:
+        return
+    apart = pl.min_horizontal(
+        (pl.col("start_bed") + 1 - pl.col("tss")).abs(), (pl.col("end_bed") - pl.col("tss")).abs()
+    )
+    far = joined.filter((pl.col("chrom_bed") != pl.col("chrom")) | (apart > NEAR))
+    if 2 * far.height > joined.height:
+        gene = far.row(0, named=True)
+        raise HarmonisationError(
+            f"{far.height} of {joined.height} genes lie elsewhere in the GTF than in the expression file, first "
+            f"{gene['gene_id']} ({gene['chrom']}:{gene['tss']} and {gene['chrom_bed']}:{gene['start_bed'] + 1}): they are "
+            "of different genome builds. Give the GTF of the build of the genotypes, and expression placed on it."
+        )

@@ -1,0 +1,257 @@
+"""All linear models of one gene in all folds, as rows of a run's tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+from numpy import ndarray
+
+from varfx.annotations import Annotations
+from varfx.errors import DataError
+from varfx.expression.cohort.gene_data import GeneData, gene_data
+from varfx.expression.cohort.store import Cohort, Fold, open_cohort
+from varfx.expression.linear.blup import fit_blup, fit_top1, likelihood_gain, prior_root
+from varfx.expression.linear.features import window_features
+from varfx.expression.linear.fit import LinearFit, standardise
+from varfx.expression.linear.penalised import PENALISED, fit_penalised
+from varfx.expression.run import INTERCEPT_SCHEMA, PREDICTION_SCHEMA, WEIGHT_SCHEMA
+from varfx.io import sealed
+
+if TYPE_CHECKING:
+    from varfx.expression.linear.informed import LearnedPrior  # torch is slow to load, and most workers need none
+
+TABLES = {"predictions": PREDICTION_SCHEMA, "weights": WEIGHT_SCHEMA, "intercepts": INTERCEPT_SCHEMA}
+NOTES = {"gene_id": pl.String(), "model": pl.String(), "fold": pl.Int64(), "note": pl.String(), "value": pl.Float64()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeneFits:
+    """What the models of one gene say, as tables.
+
+    Attributes:
+        predictions: of tuning and test people.
+        weights: that are not 0.
+        intercepts: one row per model and fold.
+        notes: what a fit has to say beside: `unconverged` = 1, or `gain` in nats of the informed prior.
+        skipped: folds in which the gene could not be fitted, and why.
+    """
+
+    predictions: pl.DataFrame
+    weights: pl.DataFrame
+    intercepts: pl.DataFrame
+    notes: pl.DataFrame
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+
+
+def fit_gene(
+    cohort: Cohort,
+    gene_id: str,
+    models: Sequence[str],
+    folds: Sequence[int],
+    *,
+    with_tune: bool = False,
+    seed: int = 0,
+    priors: Mapping[int, LearnedPrior] | None = None,
+    annotations: Sequence[Annotations] = (),
+) -> GeneFits:
+    """Fits a gene's models on its training people and predicts tuning and test people.
+
+    A linear model is always of its own gene: people are held out (`hop`), also where the gene is one that no network sees.
+
+    Args:
+        cohort: with the gene.
+        gene_id: which.
+        models: their names.
+        folds: their numbers.
+        with_tune: fit on training and tuning people together; predictions of the tuning people are then fitted values.
+        seed: of models that need one.
+        priors: of each fold, for `informed-blup`.
+        annotations: that the priors were learned with.
+    """
+    rows: dict[str, list[pl.DataFrame]] = {name: [] for name in (*TABLES, "notes")}
+    skipped = []
+    for number in folds:
+        try:
+            gene = gene_data(cohort, gene_id, number)
+        except DataError as error:
+            skipped.append({"gene": gene_id, "fold": number, "reason": str(error)})
+            continue
+        train = np.concatenate([gene.fold.train, gene.fold.tune]) if with_tune else gene.fold.train
+        variances, gain = None, None
+        if "informed-blup" in models:
+            assert priors is not None
+            variances, gain = _prior_variances(cohort, gene, priors[number], train, annotations)
+        for model in models:
+            fit = fit_model(model, gene.X[train], gene.y[train], seed=seed, variances=variances)
+            key = {"gene_id": gene_id, "model": model, "fold": number}
+            rows["predictions"].append(prediction_rows(cohort.people, gene.fold, fit.predict(gene.X), key, "hop"))
+            rows["weights"].append(_weight_rows(gene, fit, key))
+            assumed = {name: float(fit.notes.get(name, np.nan)) for name in ("h2", "alpha")}
+            rows["intercepts"].append(pl.DataFrame({**key, "intercept": fit.intercept, **assumed}))
+            if not fit.notes.get("converged", True):
+                rows["notes"].append(pl.DataFrame({**key, "note": "unconverged", "value": 1.0}))
+            if model == "informed-blup":
+                rows["notes"].append(pl.DataFrame({**key, "note": "gain", "value": gain}))
+    schemas = {**TABLES, "notes": NOTES}
+    tables = {
+        name: pl.concat(parts).cast(pl.Schema(schemas[name])).select(*schemas[name])
+        if (parts := [part for part in rows[name] if part.height])
+        else pl.DataFrame(schema=schemas[name])
+        for name in schemas
+    }
+    return GeneFits(**tables, skipped=skipped)
+
+
+def fit_model(
+    model: str, X: ndarray, y: ndarray, *, seed: int = 0, variances: Float64[ndarray, " variant"] | None = None
+) -> LinearFit:
+    """A linear model by its name.
+
+    Args:
+        model: elastic-net, lasso, ridge, blup, top1 or informed-blup.
+        X: dosages of the training people.
+        y: their adjusted expression.
+        seed: of scikit-learn's models.
+        variances: prior variances of the effects, for informed-blup.
+    """
+    if model in PENALISED:
+        return fit_penalised(model, X, y, seed=seed)
+    if model == "top1":
+        return fit_top1(X, y)
+    return fit_blup(X, y, variances=variances if model == "informed-blup" else None)
+
+
+def prediction_rows(
+    people: Sequence[str], fold: Fold, values: ndarray, key: Mapping[str, object], split: str
+) -> pl.DataFrame:
+    """Rows of `predictions` for the tuning and test people of a fold.
+
+    Args:
+        people: names of all people.
+        fold: their parts.
+        values: predictions, for all people.
+        key: gene_id, model and fold.
+        split: hop or hogp.
+    """
+    parts = [("tune", fold.tune), ("test", fold.test)]
+    return pl.concat(
+        pl.DataFrame({"person": [people[row] for row in rows], "prediction": values[rows].astype(np.float32)}).select(
+            *(pl.lit(value).alias(name) for name, value in key.items()),
+            pl.lit(split).alias("split"),
+            pl.lit(part).alias("part"),
+            "person",
+            "prediction",
+        )
+        for part, rows in parts
+    )
+
+
+def _weight_rows(gene: GeneData, fit: LinearFit, key: Mapping[str, object]) -> pl.DataFrame:
+    return (
+        gene.variants.select("chrom", "position", "effect_allele", "other_allele")
+        .with_columns(*(pl.lit(value).alias(name) for name, value in key.items()), weight=pl.Series(fit.weights))
+        .filter(pl.col("weight") != 0)
+        .select(*WEIGHT_SCHEMA)
+    )
+
+
+def _prior_variances(
+    cohort: Cohort, gene: GeneData, prior: LearnedPrior, train: ndarray, annotations: Sequence[Annotations]
+) -> tuple[Float64[ndarray, " variant"], float]:
+    """f of the gene's variants, and the gain in log-likelihood of its training people over equal variances."""
+    genotypes = standardise(gene.X[train])
+    frequency = gene.X[train].mean(axis=0, dtype=np.float64) / 2
+    features = window_features(cohort.gene(gene.gene_id), gene.variants, annotations)
+    variances = prior.variances(*features, frequency * (1 - frequency))
+    if not genotypes.kept.any():
+        return variances, 0.0
+    return variances, likelihood_gain(genotypes, gene.y[train], prior_root(variances, genotypes))
+
+
+def write_fits(fits: GeneFits, folder: str | os.PathLike[str]) -> None:
+    """Writes the tables to a folder of their own, which is whole when it is there."""
+    with sealed.atomic_path(folder) as partial:
+        partial.mkdir()
+        for name in (*TABLES, "notes"):
+            getattr(fits, name).write_parquet(partial / f"{name}.parquet")
+        sealed.write_json(partial / "skipped.json", fits.skipped)
+
+
+def read_fits(folder: Path) -> GeneFits:
+    """What `write_fits` wrote."""
+    tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in (*TABLES, "notes")}
+    return GeneFits(**tables, skipped=sealed.read_json(folder / "skipped.json"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitJob:
+    """What a process needs to fit any gene of a run: see `fit_gene`.
+
+    Attributes:
+        cohort: its folder.
+        parts: where each gene's tables are written.
+        stage: the part of their names after the gene's.
+        models: fitted in this stage.
+        folds: their numbers.
+        with_tune: fit on tuning people too.
+        keep_weights: write the weights of variants.
+        seed: of models that need one.
+        priors: of each fold, for informed-blup.
+        annotations: that the priors were learned with.
+    """
+
+    cohort: Path
+    parts: Path
+    stage: str
+    models: tuple[str, ...]
+    folds: tuple[int, ...]
+    with_tune: bool
+    keep_weights: bool
+    seed: int
+    priors: Mapping[int, LearnedPrior] | None = None
+    annotations: Sequence[Annotations] = ()
+
+    def folder(self, gene_id: str) -> Path:
+        """Of a gene's tables."""
+        return self.parts / f"{gene_id}.{self.stage}"
+
+
+def start_worker(job: FitJob) -> tuple[FitJob, Cohort]:
+    """What a process keeps between genes."""
+    return job, open_cohort(job.cohort)
+
+
+def fit_and_write(state: tuple[FitJob, Cohort], gene_id: str) -> str:
+    """Fits one gene and writes its tables; returns its id."""
+    job, cohort = state
+    fits = fit_gene(
+        cohort,
+        gene_id,
+        job.models,
+        job.folds,
+        with_tune=job.with_tune,
+        seed=job.seed,
+        priors=job.priors,
+        annotations=job.annotations,
+    )
+    if not job.keep_weights:
+        fits = replace(fits, weights=fits.weights.clear())
+    write_fits(fits, job.folder(gene_id))
+    return gene_id
+
+
+def join_fits(fits: Sequence[GeneFits]) -> GeneFits:
+    """All rows, in the order given."""
+    schemas = {**TABLES, "notes": NOTES}
+    tables = {
+        name: pl.concat([pl.DataFrame(schema=schema), *(getattr(each, name).cast(schema) for each in fits)])
+        for name, schema in schemas.items()
+    }
+    return GeneFits(**tables, skipped=[entry for each in fits for entry in each.skipped])

@@ -1,0 +1,328 @@
+"""`fit_baselines`: the linear models of all genes of a cohort, in all folds, as a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from threadpoolctl import threadpool_limits
+
+from varfx.annotations import Annotations, parse_named_path
+from varfx.bootstrap import sum_interval
+from varfx.errors import ConfigError, DataError
+from varfx.expression.cohort.gene_data import gene_data
+from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.linear.features import read_window_annotations, window_features
+from varfx.expression.linear.gene import (
+    FitJob,
+    GeneFits,
+    fit_and_write,
+    join_fits,
+    prediction_rows,
+    read_fits,
+    start_worker,
+    write_fits,
+)
+from varfx.expression.linear.informed import InformedConfig, LearnedPrior, gene_window_data, learn_prior
+from varfx.expression.network.zero_shot import ZeroShotConfig, load_zero_shot, predict_zero_shot
+from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
+from varfx.io import sealed
+from varfx.io.workers import map_tasks, num_workers
+from varfx.progress import Progress, silent
+
+logger = logging.getLogger(__name__)
+INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
+LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
+MODELS = (*LINEAR, ZERO_SHOT)
+SLOW = {"elastic-net", "lasso"}  # seconds a gene
+GENES_PER_WORKER = 100  # of the other models, that are worth the start of a process
+PARTS = "parts"  # of an unfinished run: the tables of each finished gene
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """Which models are fitted, on whom."""
+
+    models: tuple[str, ...] = LINEAR
+    """Of elastic-net, lasso, ridge, blup, top1, informed-blup and zero-shot."""
+    folds: tuple[int, ...] = ()
+    """Numbers of the folds; all if empty."""
+    genes: tuple[str, ...] = ()
+    """Ensembl ids; all genes of the cohort, held-out ones too, if empty."""
+    fit_on: Literal["train", "train+tune"] = "train"
+    """People that models are fitted on. Expression is adjusted by what the training people show in both cases."""
+    keep_weights: bool = True
+    """Write the weights of the variants."""
+    seed: int = 0
+    """Of all that is random: the genes that teach the shared prior where there are too many."""
+    informed: InformedConfig = field(default_factory=InformedConfig)
+    """How the shared prior is learned."""
+    zero_shot: ZeroShotConfig | None = None
+    """Where the pretrained network is; needed for zero-shot alone."""
+
+    def __post_init__(self) -> None:
+        other = [name for name in self.models if name not in MODELS]
+        if other or not self.models:
+            raise ConfigError(f"`models` must be some of {', '.join(MODELS)}, got {other[0] if other else 'none'!r}.")
+        if len(set(self.models)) < len(self.models):
+            raise ConfigError(f"`models` names a model more than once: {', '.join(self.models)}.")
+        if self.fit_on not in ("train", "train+tune"):
+            raise ConfigError(f"`fit_on` must be train or train+tune, got {self.fit_on!r}.")
+        if ZERO_SHOT in self.models and self.zero_shot is None:
+            raise ConfigError(
+                "model zero-shot needs the published Enformer as a local file: give --checkpoint (docs/enformer.md says "
+                "where to get it), or leave zero-shot out of --models."
+            )
+
+
+def fit_baselines(
+    cohort: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: BaselineConfig | None = None,
+    *,
+    annot: Sequence[Path] = (),
+    beds: Sequence[str] = (),
+    workers: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> ExpressionRun:
+    """Fits the baselines of a cohort and writes the run; the numbers do not depend on how many workers there are.
+
+    Args:
+        cohort: made by `varfx expr prepare`.
+        out: the run's folder.
+        config: which models.
+        annot: `*.annot.parquet` files whose channels the shared prior of informed-blup may use.
+        beds: BED files for the same, `PATH` or `NAME=PATH`.
+        workers: processes; by default one a core.
+        resume: go on with an interrupted run in `out`; finished genes are kept.
+        overwrite: replace a finished run in `out`.
+        progress: told about each gene.
+
+    Raises:
+        VarfxError: files that are not what they should be, genes or folds that the cohort does not have.
+    """
+    config = config or BaselineConfig()
+    opened = open_cohort(cohort)
+    genes, folds = chosen_genes(opened, config.genes), chosen_folds(opened, config.folds)
+    annotations = read_window_annotations(opened.variants, annot, beds) if INFORMED in config.models else []
+    network = load_zero_shot(config.zero_shot) if ZERO_SHOT in config.models and config.zero_shot else None
+    inputs: dict[str, str | os.PathLike[str]] = {"cohort": opened.path}
+    inputs |= {f"annot.{i}": path for i, path in enumerate(annot)}
+    inputs |= {f"bed.{i}": parse_named_path(text)[1] for i, text in enumerate(beds)}
+    if config.zero_shot is not None:
+        inputs["checkpoint"] = config.zero_shot.checkpoint
+    provenance = sealed.provenance(_jsonable(config), inputs)
+    begin_run(out, provenance, resume=resume, overwrite=overwrite)
+    job = _Job(opened, Path(out) / PARTS, genes, folds, config, annotations, num_workers(workers, len(genes)), progress)
+    job.parts.mkdir(exist_ok=True)
+
+    plain = [name for name in config.models if name in LINEAR and name != INFORMED]
+    if plain:
+        _fit_all(job, plain, "linear", None)
+    priors: dict[int, LearnedPrior] = {}
+    if INFORMED in config.models:
+        priors = {number: _learn(job, number) for number in folds}
+        _fit_all(job, [INFORMED], INFORMED, priors)
+    if network is not None:
+        _zero_shot(job, network)
+
+    stages = [name for name, used in (("linear", plain), (INFORMED, priors), (ZERO_SHOT, network)) if used]
+    fits = join_fits([read_fits(job.parts / f"{gene}.{stage}") for gene in genes for stage in stages])
+    record = {
+        "kind": BASELINES,
+        **cohort_identity(opened.path),
+        "models": list(config.models),
+        "folds": list(folds),
+        "genes": list(genes),
+        "config": _jsonable(config),
+        "skipped": fits.skipped,
+        "unconverged": _unconverged(fits),
+        "provenance": provenance,
+    }
+    if priors:
+        record["informed"] = {str(k): {**prior.to_dict(), **_gains(opened, fits, k)} for k, prior in priors.items()}
+    sealed.remove(job.parts)
+    linear = bool(plain or priors)
+    return write_run(
+        out,
+        record=record,
+        predictions=fits.predictions,
+        weights=fits.weights if linear and config.keep_weights else None,
+        intercepts=fits.intercepts if linear else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all stages need."""
+
+    cohort: Cohort
+    parts: Path
+    genes: tuple[str, ...]
+    folds: tuple[int, ...]
+    config: BaselineConfig
+    annotations: Sequence[Annotations]
+    workers: int
+    progress: Progress
+
+
+def read_gene_list(text: str) -> tuple[str, ...]:
+    """Gene ids: none for "all", those in a file with one a line, or those separated by commas.
+
+    Raises:
+        ConfigError: the file holds none.
+    """
+    if text == "all":
+        return ()
+    path = Path(text)
+    words = path.read_text(encoding="utf-8").split() if path.is_file() else text.replace(",", " ").split()
+    if not words:
+        raise ConfigError(f"`genes`: `{text}` names no gene. Give one Ensembl id a line.")
+    return tuple(words)
+
+
+def chosen_genes(cohort: Cohort, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The cohort's ids of these genes, in the cohort's order; all if none is named.
+
+    Raises:
+        DataError: the cohort does not have one.
+    """
+    ids = cohort.genes["gene_id"].to_list()
+    if not wanted:
+        return tuple(ids)
+    named = {cohort.gene(name).gene_id for name in wanted}
+    return tuple(gene for gene in ids if gene in named)
+
+
+def chosen_folds(cohort: Cohort, wanted: Sequence[int]) -> tuple[int, ...]:
+    """These folds, or all if none is named.
+
+    Raises:
+        ConfigError: there is no such fold.
+    """
+    other = [number for number in wanted if not 0 <= number < cohort.num_folds]
+    if other:
+        raise ConfigError(f"`folds`: the cohort's are 0 to {cohort.num_folds - 1}, got {other[0]}.")
+    return tuple(sorted(set(wanted))) if wanted else tuple(range(cohort.num_folds))
+
+
+def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, LearnedPrior] | None) -> None:
+    """Fits these models of all genes that are not finished yet."""
+    config = job.config
+    fitting = FitJob(
+        cohort=job.cohort.path,
+        parts=job.parts,
+        stage=stage,
+        models=tuple(models),
+        folds=job.folds,
+        with_tune=config.fit_on == "train+tune",
+        keep_weights=config.keep_weights,
+        seed=config.seed,
+        priors=priors,
+        annotations=job.annotations,
+    )
+    todo = [gene for gene in job.genes if not fitting.folder(gene).is_dir()]
+    done = len(job.genes) - len(todo)
+    if done:
+        logger.info("resuming: %s models of %d of %d genes are done", stage, done, len(job.genes))
+    slow = bool(SLOW & set(models))
+    processes = num_workers(job.workers, len(todo) if slow else len(todo) // GENES_PER_WORKER)
+    what = f"genes, {stage}" if stage == INFORMED else "genes, linear models"
+    for _ in map_tasks(fit_and_write, todo, start_worker, (fitting,), processes):
+        job.progress(done := done + 1, len(job.genes), what)
+
+
+def _learn(job: _Job, number: int) -> LearnedPrior:
+    """The shared prior of one fold, from training people of training genes."""
+    config = job.config.informed
+    training = set(job.cohort.genes_train)
+    genes = [gene for gene in job.genes if gene in training]
+    if len(genes) > config.max_genes:
+        rng = np.random.default_rng([config.seed, number])
+        genes = [genes[place] for place in np.sort(rng.choice(len(genes), config.max_genes, replace=False))]
+    if not genes:
+        raise DataError("none of the genes is a training gene: informed-blup has nothing to learn from. Name others.")
+    data = []
+    for gene_id in genes:
+        try:
+            gene = gene_data(job.cohort, gene_id, number)
+        except DataError as error:
+            logger.warning("fold %d: a gene teaches nothing: %s", number, error)
+            continue
+        features = window_features(job.cohort.gene(gene_id), gene.variants, job.annotations)
+        data.append(gene_window_data(gene_id, gene.X, gene.y, gene.fold.train, gene.fold.tune, features))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1), ThreadPoolExecutor(job.workers) as pool:
+            return learn_prior(data, config, executor=pool, progress=job.progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _zero_shot(job: _Job, network: Any) -> None:
+    config = job.config.zero_shot
+    assert config is not None
+    heldout = set(job.cohort.genes_heldout)
+    for done, gene in enumerate(job.genes, start=1):
+        folder = job.parts / f"{gene}.{ZERO_SHOT}"
+        if not folder.is_dir():
+            folds = [job.cohort.fold(number) for number in job.folds]
+            needed = np.unique(np.concatenate([rows for fold in folds for rows in (fold.tune, fold.test)]))
+            values = np.full(len(job.cohort.people), np.nan, dtype=np.float32)
+            values[needed] = predict_zero_shot(network, job.cohort, gene, needed, config)
+            split = "hogp" if gene in heldout else "hop"
+            keys = [{"gene_id": gene, "model": ZERO_SHOT, "fold": number} for number in job.folds]
+            rows = [
+                prediction_rows(job.cohort.people, f, values, key, split) for f, key in zip(folds, keys, strict=True)
+            ]
+            empty = join_fits([])
+            write_fits(replace(empty, predictions=pl.concat(rows)), folder)
+        job.progress(done, len(job.genes), "genes, zero-shot")
+
+
+def _unconverged(fits: GeneFits) -> dict[str, int]:
+    """Fits of each model whose coordinate descent stopped before its tolerance."""
+    counts = fits.notes.filter(pl.col("note") == "unconverged").group_by("model").len().sort("model")
+    return {str(name): int(count) for name, count in counts.iter_rows()}
+
+
+def _gains(cohort: Cohort, fits: GeneFits, fold: int) -> dict[str, Any]:
+    """Nats that the shared prior adds to the log-likelihood of genes' training people over equal variances."""
+    rows = fits.notes.filter((pl.col("note") == "gain") & (pl.col("fold") == fold))
+    gains = {}
+    for name, genes in (("gain_training_genes", cohort.genes_train), ("gain_heldout_genes", cohort.genes_heldout)):
+        values = rows.filter(pl.col("gene_id").is_in(list(genes)))["value"].to_numpy()
+        bounds = sum_interval(values)
+        gains[name] = {
+            "genes": int(values.size),
+            "nats": float(values.sum()),
+            "ci95": None if bounds is None else list(bounds),
+        }
+    return gains
+
+
+def _jsonable(config: BaselineConfig) -> dict[str, Any]:
+    record = asdict(config)
+    if config.zero_shot is not None:
+        record["zero_shot"] |= {
+            "checkpoint": str(config.zero_shot.checkpoint),
+            "network": repr(config.zero_shot.network),
+        }
+    return {name: _plain(value) for name, value in record.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value

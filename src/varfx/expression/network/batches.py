@@ -1,0 +1,145 @@
+"""Genes of a cohort as training asks for them: adjusted expression, and people's sequences made on the device.
+
+Windows may be cut around the TSS. Sequences are made anew for each batch, and none is kept; of a gene stay its reference
+bases and its genotypes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.errors import ConfigError
+from varfx.expression.cohort.gene_data import adjusted_expression
+from varfx.expression.cohort.store import Cohort, window_start
+from varfx.expression.network.sequences import WindowSequences
+from varfx.genome.fasta import CODE_OF
+from varfx.training.people.batches import Part
+
+KEPT_GENES = 256  # windows with genotypes that stay on the device
+
+
+def gene_sequences(
+    cohort: Cohort,
+    gene_id: str,
+    device: torch.device | str | None = None,
+    *,
+    window: int | None = None,
+    haplotypes: bool = False,
+    mean_of: Sequence[int] | None = None,
+) -> WindowSequences:
+    """A gene's window, or the `window` bases of it around the TSS; missing genotypes are the mean of the people `mean_of`.
+
+    Raises:
+        ConfigError: the cohort's windows are shorter.
+        DataError: no such gene, or haplotypes of a cohort that is not phased.
+    """
+    window = check_window(cohort, window)
+    gene = cohort.gene(gene_id)
+    first = window_start(gene.tss, gene.strand, window) - gene.start
+    variants, _ = cohort.window_variants(gene_id)
+    offsets = variants["position"].to_numpy().astype(np.int64) - 1 - gene.start - first
+    inside = np.flatnonzero((offsets >= 0) & (offsets < window))
+    genotypes = cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id)
+    return WindowSequences(
+        torch.from_numpy(cohort.reference(gene_id)[first : first + window].copy()),
+        torch.from_numpy(offsets[inside]),
+        _codes(variants["other_allele"].to_list(), inside),
+        _codes(variants["effect_allele"].to_list(), inside),
+        torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes[inside], 0, -1))),
+        strand=gene.strand,
+        device=device,
+        missing="mean",
+        mean_of=mean_of,
+    )
+
+
+def check_window(cohort: Cohort, window: int | None) -> int:
+    """The bases to use, by default those of the cohort.
+
+    Raises:
+        ConfigError: the cohort's windows are shorter.
+    """
+    if window is None:
+        return cohort.window
+    if not 1 <= window <= cohort.window:
+        raise ConfigError(
+            f"`window` must be from 1 to the cohort's {cohort.window:,} bases, got {window:,}. For longer windows prepare "
+            "the cohort with a larger --window."
+        )
+    return window
+
+
+def _codes(alleles: Sequence[str], rows: Int64[ndarray, " inside"]) -> Tensor:
+    return torch.from_numpy(CODE_OF[np.frombuffer("".join(alleles).encode(), dtype=np.uint8)][rows])
+
+
+class CohortBatches:
+    """Some genes of a cohort in one fold, as `varfx.training.people.batches.GeneBatches`.
+
+    Args:
+        cohort: the cohort.
+        genes: Ensembl ids; gene number i of training is the i-th.
+        fold: number of the fold. Expression is adjusted, and missing genotypes filled, by what its training people show.
+        window: bases around the TSS; the cohort's by default.
+        phased: sequences of both haplotypes.
+    """
+
+    def __init__(
+        self, cohort: Cohort, genes: Sequence[str], fold: int, *, window: int | None = None, phased: bool = False
+    ) -> None:
+        self.genes = tuple(genes)
+        self._cohort = cohort
+        self._fold = cohort.fold(fold)
+        self._window = check_window(cohort, window)
+        self._phased = phased
+        self._kept: OrderedDict[int, WindowSequences] = OrderedDict()
+        self._targets: dict[int, Float32[Tensor, " person"]] = {}
+
+    @property
+    def num_genes(self) -> int:
+        """How many genes."""
+        return len(self.genes)
+
+    def people(self, gene: int, part: Part) -> Int64[ndarray, " person"]:
+        """The fold's people; expression is complete."""
+        return self._fold.train if part == "train" else self._fold.tune
+
+    def targets(self, gene: int, rows: Int64[ndarray, " person"]) -> Float32[Tensor, " person"]:
+        """Adjusted expression."""
+        if gene not in self._targets:
+            values = adjusted_expression(self._cohort, self.genes[gene], self._fold)
+            self._targets[gene] = torch.from_numpy(values.astype(np.float32))
+        return self._targets[gene][torch.from_numpy(rows)]
+
+    def encode(
+        self,
+        gene: int,
+        rows: Int64[ndarray, " person"],
+        device: torch.device,
+        *,
+        reverse_complement: bool = False,
+        shift: int = 0,
+    ) -> Float[Tensor, "person *haplotype base 4"]:
+        """Sequences of some people."""
+        window = self._kept.get(gene)
+        if window is None or window.device != device:
+            window = gene_sequences(
+                self._cohort,
+                self.genes[gene],
+                device,
+                window=self._window,
+                haplotypes=self._phased,
+                mean_of=self._fold.train.tolist(),
+            )
+            self._kept[gene] = window
+        self._kept.move_to_end(gene)
+        if len(self._kept) > KEPT_GENES:
+            self._kept.popitem(last=False)
+        return window.encode(torch.from_numpy(rows), reverse_complement=reverse_complement, shift=shift)

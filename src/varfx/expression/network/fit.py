@@ -1,0 +1,384 @@
+"""`fit_network`: a sequence model of expression for a cohort, trained per fold (and gene), with its predictions, as a run."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import safetensors.torch
+import torch
+from jaxtyping import Int64
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.errors import ConfigError, DataError, StoreError
+from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.network.batches import CohortBatches, check_window
+from varfx.expression.run import (
+    MODELS,
+    NETWORK,
+    PREDICTION_SCHEMA,
+    ExpressionRun,
+    begin_run,
+    check_out,
+    cohort_identity,
+    write_run,
+)
+from varfx.io import sealed
+from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig, LoadedNetwork, load_network
+from varfx.progress import Progress, silent
+from varfx.training.people.config import ExpressionTrainConfig
+from varfx.training.people.fit import ExpressionOutcome, calibrate, predict, train_expression
+
+HISTORY = "history.csv"
+PARTS = "parts"  # of an unfinished run: what each finished network left
+CHECKPOINTS = "checkpoints"  # of the network that is being trained
+PREDICTIONS_KIND = "expression predictions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Which networks are trained, on whom."""
+
+    name: str = "enformer"
+    """The model's name in tables."""
+    folds: tuple[int, ...] = (0,)
+    """Numbers of the folds; all if empty."""
+    genes: tuple[str, ...] = ()
+    """Ensembl ids to train on and to predict; all genes of the cohort if empty. Held-out ones among them (all, if there are none
+    among them) are predicted, not trained on."""
+    single_gene: bool = False
+    """A network for each gene, in place of one for all; any gene of `genes` is then trained on."""
+    phased: bool = False
+    """Predict from both haplotypes and average, in place of one averaged sequence."""
+    checkpoint: Path | None = None
+    """Published weights to start from; random ones if not given."""
+    network: ExpressionNetworkConfig = field(default_factory=ExpressionNetworkConfig)
+    """Its sizes, and which part of it learns."""
+    training: ExpressionTrainConfig = field(default_factory=ExpressionTrainConfig)
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigError("`name` must not be empty.")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One network.
+
+    Attributes:
+        fold: number of the fold.
+        genes: trained on.
+        heldout: only predicted.
+        single: whether it is the network of one gene.
+    """
+
+    fold: int
+    genes: tuple[str, ...]
+    heldout: tuple[str, ...]
+    single: bool
+
+    @property
+    def gene(self) -> str | None:
+        """The gene whose network it is, if it is one gene's."""
+        return self.genes[0] if self.single else None
+
+    @property
+    def stem(self) -> str:
+        """Of its files."""
+        return _stem(self.fold, self.gene)
+
+
+def fit_network(
+    cohort: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: FitConfig | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> ExpressionRun:
+    """Trains networks on a cohort and writes the run.
+
+    Args:
+        cohort: made by `varfx expr prepare`.
+        out: the run's folder.
+        config: what is trained. The network's window must be the cohort's, or shorter.
+        resume: go on with an interrupted run in `out`.
+        overwrite: replace a finished run in `out`.
+        progress: told about steps and networks.
+
+    Raises:
+        VarfxError: files that are not what they should be, genes or folds that the cohort does not have, too few people.
+    """
+    config = config or FitConfig()
+    opened = open_cohort(cohort)
+    tasks = _tasks(opened, config)
+    folder = Path(out)
+    check_out(folder, resume=resume, overwrite=overwrite)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    start: LoadedNetwork | None = _start(config)  # a checkpoint that does not fit is refused before anything is written
+    inputs: dict[str, str | os.PathLike[str]] = {"cohort": opened.path}
+    if config.checkpoint is not None:
+        inputs["checkpoint"] = config.checkpoint
+    provenance = sealed.provenance(_jsonable(config), inputs)
+    begin_run(folder, provenance, resume=resume, overwrite=overwrite)
+    for name in (PARTS, MODELS):
+        (folder / name).mkdir(exist_ok=True)
+    for number, task in enumerate(tasks):
+        if not (folder / PARTS / f"{task.stem}.json").is_file():
+            start = start or _start(config)
+            _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
+            start = None  # its weights have been trained
+        if len(tasks) > 1:
+            progress(number + 1, len(tasks), "networks")
+    return _finish(opened, tasks, config, folder, provenance)
+
+
+def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> ExpressionNetwork:
+    """A trained network of a run, in evaluation mode on the CPU.
+
+    Args:
+        run: of kind "expression network".
+        fold: number of the fold.
+        gene_id: of a run with a network for each gene; not looked at otherwise.
+
+    Raises:
+        DataError: the run is of another kind, or has no such network.
+    """
+    if run.kind != NETWORK:
+        raise DataError(f"`{run.path}` holds {run.kind}, where a run of `varfx expr fit` is needed.")
+    stem = _stem(fold, gene_id if run.record["config"]["single_gene"] else None)
+    path = run.path / MODELS / f"{stem}.safetensors"
+    if not path.is_file():
+        stems = sorted(file.stem for file in (run.path / MODELS).iterdir())
+        raise DataError(f"`{run.path}` has no network {stem}; it has {len(stems)}, first {stems[0]}.")
+    network = ExpressionNetwork(ExpressionNetworkConfig(**run.record["config"]["network"]))
+    network.load_state_dict(safetensors.torch.load_file(path))
+    return network.eval()
+
+
+def _tasks(cohort: Cohort, config: FitConfig) -> list[_Task]:
+    """What is to be trained.
+
+    Raises:
+        ConfigError: no such fold; the window is longer than the cohort's; haplotypes of a cohort without.
+        DataError: genes that the cohort does not have; nothing to train on; too few people.
+    """
+    if check_window(cohort, config.network.window) and config.phased and not cohort.phased:
+        raise ConfigError(f"`phased` needs haplotypes, and `{cohort.path}` has none. Prepare it from phased genotypes.")
+    folds = config.folds or tuple(range(cohort.num_folds))
+    for number in folds:
+        fold = cohort.fold(number)
+        if fold.train.size < 2 or not fold.tune.size:
+            raise DataError(
+                f"fold {number} has {fold.train.size} training and {fold.tune.size} tuning people; at least 2 and 1 are needed. "
+                "Prepare the cohort with other shares."
+            )
+    absent = [name for name in config.genes if not _has(cohort, name)]
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(config.genes)} genes are not in `{cohort.path}`, first {absent[0]}. Give Ensembl ids of "
+            f"its {cohort.genes.height} genes (genes.parquet), one a line."
+        )
+    chosen = dict.fromkeys(cohort.gene(name).gene_id for name in config.genes)
+    if config.single_gene:
+        genes = tuple(chosen) or cohort.genes_train
+        tasks = [_Task(fold, (gene,), (), True) for fold in folds for gene in genes]
+    else:
+        genes = tuple(gene for gene in cohort.genes_train if not chosen or gene in chosen)
+        heldout = tuple(gene for gene in cohort.genes_heldout if gene in chosen) or cohort.genes_heldout
+        tasks = [_Task(fold, genes, heldout, False) for fold in folds]
+    if not genes:
+        raise DataError(
+            f"no gene to train on: all {len(chosen) or cohort.genes.height} are held out. Name others with --genes, or train each "
+            "by itself with --single-gene."
+        )
+    return tasks
+
+
+def _has(cohort: Cohort, gene_id: str) -> bool:
+    try:
+        cohort.gene_row(gene_id)
+    except DataError:
+        return False
+    return True
+
+
+def _stem(fold: int, gene_id: str | None = None) -> str:
+    return f"fold{fold}" if gene_id is None else f"{gene_id}.fold{fold}"
+
+
+def _start(config: FitConfig) -> LoadedNetwork:
+    """The network before training."""
+    generator = torch.Generator().manual_seed(config.training.seed)
+    if config.checkpoint is not None:
+        return load_network(config.checkpoint, config.network, generator=generator)
+    return LoadedNetwork(ExpressionNetwork(config.network, generator=generator), "")
+
+
+def _fit_one(
+    cohort: Cohort,
+    task: _Task,
+    config: FitConfig,
+    network: ExpressionNetwork,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Trains one network, and writes its weights, predictions and history; the last file marks it as finished."""
+    data = CohortBatches(cohort, task.genes, task.fold, window=config.network.window, phased=config.phased)
+    checkpoints = folder / CHECKPOINTS / task.stem
+    resumed = (checkpoints / "last").is_dir()
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    network.to(device)
+    if config.checkpoint is None and not resumed and config.network.norm in ("running", "frozen"):
+        calibrate(network, data, seed=config.training.seed)
+    outcome = train_expression(network, data, config.training, checkpoints, resume=True, progress=progress)
+    network.to(device)
+    part = folder / PARTS / task.stem
+    table = _predictions(cohort, task, config, network, data, device)
+    sealed.write_table(table, part.with_name(f"{task.stem}.parquet"), kind=PREDICTIONS_KIND, metadata={})
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with sealed.atomic_path(folder / MODELS / f"{task.stem}.safetensors") as unfinished:
+        safetensors.torch.save_file(weights, unfinished)
+    sealed.write_json(part.with_name(f"{task.stem}.json"), _outcome(task, outcome))
+    sealed.remove(checkpoints)
+
+
+def _predictions(
+    cohort: Cohort,
+    task: _Task,
+    config: FitConfig,
+    network: ExpressionNetwork,
+    data: CohortBatches,
+    device: torch.device,
+) -> pl.DataFrame:
+    """Tuning and test people's predictions, of training genes (hop) and held-out genes (hogp)."""
+    fold = cohort.fold(task.fold)
+    rows = np.concatenate([fold.tune, fold.test])
+    parts = ["tune"] * fold.tune.size + ["test"] * fold.test.size
+    names = [cohort.people[row] for row in rows]
+    heldout = CohortBatches(cohort, task.heldout, task.fold, window=config.network.window, phased=config.phased)
+    tables = []
+    for split, source in (("hop", data), ("hogp", heldout)):
+        for number, gene in enumerate(source.genes):
+            encode = partial(_encode, source, number, device)
+            values = predict(network, encode, rows, micro_batch=config.training.micro_batch)
+            tables.append(
+                pl.DataFrame(
+                    {
+                        "gene_id": gene,
+                        "model": config.name,
+                        "fold": task.fold,
+                        "split": split,
+                        "part": parts,
+                        "person": names,
+                        "prediction": values,
+                    },
+                    schema=PREDICTION_SCHEMA,
+                )
+            )
+    return pl.concat(tables)
+
+
+def _encode(source: CohortBatches, gene: int, device: torch.device, rows: Int64[ndarray, " person"]) -> Tensor:
+    return source.encode(gene, rows, device)
+
+
+def _outcome(task: _Task, outcome: ExpressionOutcome) -> dict[str, Any]:
+    return {
+        "fold": task.fold,
+        "gene": task.gene,
+        "best_epoch": outcome.best,
+        "tune_r2": outcome.history[outcome.best - 1].tune_r2,
+        "stopped": outcome.stopped,
+        "history": [[epoch.number, epoch.train_loss, epoch.tune_r2] for epoch in outcome.history],
+    }
+
+
+def _finish(
+    cohort: Cohort, tasks: Sequence[_Task], config: FitConfig, folder: Path, provenance: dict[str, Any]
+) -> ExpressionRun:
+    """Joins what the networks left, and seals the run."""
+    outcomes = [sealed.read_json(folder / PARTS / f"{task.stem}.json") for task in tasks]
+    predictions = pl.concat(
+        [sealed.read_table(folder / PARTS / f"{task.stem}.parquet", kind=PREDICTIONS_KIND)[0] for task in tasks]
+    )
+    with (
+        sealed.atomic_path(folder / HISTORY) as unfinished,
+        open(unfinished, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["fold", "gene_id", "epoch", "train_loss", "tune_r2"])
+        writer.writerows(_history_rows(outcomes))
+    checkpoint = provenance["inputs"].get("checkpoint")
+    record = {
+        "kind": NETWORK,
+        **cohort_identity(cohort.path),
+        "models": [config.name],
+        "folds": sorted({task.fold for task in tasks}),
+        "genes": list(dict.fromkeys(gene for task in tasks for gene in task.genes)),
+        "heldout_genes": list(dict.fromkeys(gene for task in tasks for gene in task.heldout)),
+        "checkpoint_sha256": checkpoint and checkpoint["sha256"],
+        "outcomes": [{name: value for name, value in each.items() if name != "history"} for each in outcomes],
+        "config": _jsonable(config),
+        "provenance": provenance,
+    }
+    for name in (PARTS, CHECKPOINTS):
+        sealed.remove(folder / name)
+    return write_run(folder, record=record, predictions=predictions)
+
+
+def _history_rows(outcomes: Sequence[dict[str, Any]]) -> Iterator[list[Any]]:
+    for each in outcomes:
+        for row in each["history"]:
+            yield [each["fold"], each["gene"] or "", *row]
+
+
+def read_genes(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Ensembl ids in a file, one a line; empty lines and what follows a `#` do not count.
+
+    Raises:
+        StoreError: it cannot be read.
+        DataError: it names no gene.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"`{path}` cannot be read as a list of genes: {error}. Give a text file, one id a line."
+        ) from error
+    genes = tuple(dict.fromkeys(word for word in (line.partition("#")[0].strip() for line in lines) if word))
+    if not genes:
+        raise DataError(f"`{path}` names no gene. Give Ensembl ids, one a line.")
+    return genes
+
+
+def fold_numbers(words: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of folds from words; `all` is the empty tuple.
+
+    Raises:
+        ConfigError: a word is no number.
+    """
+    if tuple(words) == ("all",):
+        return ()
+    other = [word for word in words if not word.isdecimal()]
+    if other:
+        raise ConfigError(f"`fold` must be numbers from 0, or all, got {other[0]!r}.")
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def _jsonable(config: FitConfig) -> dict[str, Any]:
+    value = asdict(config)
+    value["folds"], value["genes"] = list(config.folds), list(config.genes)
+    value["checkpoint"] = None if config.checkpoint is None else str(config.checkpoint)
+    return value

@@ -1,0 +1,81 @@
+"""The zero-shot model: the published Enformer, unchanged, read at the TSS from each person's sequence.
+
+A person's value is the sum of the three centre bins of one output track, as in the Variformer paper (track 4950, 'CAGE:blood,
+adult, pool1'). It has seen no expression of anybody, so that held-out genes are predicted like any other. Its unit is the
+track's: correlations can be compared with those of other models, R2 cannot.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+
+from varfx.errors import ConfigError
+from varfx.expression.cohort.store import Cohort
+from varfx.expression.network.sequences import WindowSequences
+from varfx.models.enformer import Enformer, EnformerConfig
+from varfx.models.enformer_weights import load_enformer
+
+HEAD = "human"
+CENTRE_BINS = 3
+TRACK = 4950  # 'CAGE:blood, adult, pool1'
+
+
+def published() -> EnformerConfig:
+    """The sizes of the published model, with all bins put out and the human head only."""
+    return EnformerConfig(output_heads={HEAD: 5313}, target_length=None, gamma_scale="function")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotConfig:
+    """Which network is read, and where."""
+
+    checkpoint: Path
+    """Local file with the published weights: `.safetensors` or a state dict of torch."""
+    track: int = TRACK
+    """Output track of the human head, counted from 0."""
+    people_per_batch: int = 4
+    """Sequences in memory at a time."""
+    device: str = "cpu"
+    """Where the network runs."""
+    network: EnformerConfig | None = None
+    """Other sizes than the published ones."""
+
+    def __post_init__(self) -> None:
+        tracks = (self.network or published()).output_heads[HEAD]
+        if not 0 <= self.track < tracks:
+            raise ConfigError(f"`track` must be from 0 to {tracks - 1}, got {self.track}.")
+        if self.people_per_batch < 1:
+            raise ConfigError(f"`people_per_batch` must be at least 1, got {self.people_per_batch}.")
+
+
+def load_zero_shot(config: ZeroShotConfig) -> Enformer:
+    """The network with its weights, for evaluation.
+
+    Raises:
+        FormatError: the file is missing, damaged, or does not fit.
+    """
+    return load_enformer(os.fspath(config.checkpoint), config.network or published()).model.to(config.device)
+
+
+@torch.inference_mode()
+def predict_zero_shot(
+    network: Enformer, cohort: Cohort, gene_id: str, people: Sequence[int] | ndarray, config: ZeroShotConfig
+) -> Float32[ndarray, " person"]:
+    """The value of these people (rows of the cohort), in the track's unit."""
+    sequences = WindowSequences.from_cohort(cohort, gene_id, torch.device(config.device))
+    middle = (cohort.window // network.config.bin_size) // 2
+    bins = slice(middle - CENTRE_BINS // 2, middle + CENTRE_BINS // 2 + 1)
+    rows = [int(row) for row in people]
+    values = []
+    for start in range(0, len(rows), config.people_per_batch):
+        x = sequences.encode(rows[start : start + config.people_per_batch])
+        values.append(network(x, bins)[HEAD][:, :, config.track].sum(dim=1).cpu().numpy())
+    return np.concatenate(values).astype(np.float32) if values else np.empty(0, dtype=np.float32)

@@ -1,0 +1,4 @@
+"""Effects of variants on expression: in-silico mutagenesis, gradients, drivers.
+
+Start with `score` (the command `expr variants`).
+"""

@@ -1,0 +1,327 @@
+"""`score_variants`: what a run's models say about each variant of each gene's window.
+
+A network's effect of a variant is its in-silico mutagenesis on the reference; a linear model's is its weight. Both become a `weight`
+per copy of ALT in units of adjusted expression (half of the homozygous effect), so that they can be compared. Drivers are
+chosen on tuning people and scored on test people, with the reference's prediction (a linear model's intercept) added.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Float32, Float64
+from numpy import ndarray
+
+from varfx.errors import ConfigError, DataError
+from varfx.expression.cohort.gene_data import adjusted_expression, imputed
+from varfx.expression.cohort.store import Cohort, GeneWindow, window_start
+from varfx.expression.evaluate import cohort_of
+from varfx.expression.linear.run import chosen_genes
+from varfx.expression.network.batches import gene_sequences
+from varfx.expression.network.fit import open_network
+from varfx.expression.run import NETWORK, ExpressionRun, open_run
+from varfx.expression.variants.drivers import RULES, Rule, driver_score, find_drivers, high_scoring
+from varfx.expression.variants.gradients import people_attribution, reference_attribution
+from varfx.expression.variants.ism import VARIANTS_PER_PASS, window_mutagenesis
+from varfx.expression.variants.table import KEY, LONG_SCHEMA
+from varfx.models.expression import ExpressionNetwork
+from varfx.progress import Progress, silent
+
+Gradients = Literal["none", "reference", "people"]
+ELASTIC_NET = "elastic-net"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantConfig:
+    """Which models score variants, and how."""
+
+    genes: tuple[str, ...] = ()
+    """Ensembl ids; all genes of the run if empty."""
+    fold: int = 0
+    """Whose models; the paper scores variants with those of the first fold."""
+    model: str | None = None
+    """Of a run with several models; by default elastic-net, or the first with weights."""
+    rule: Rule = "variformer"
+    """Whose drivers are the channel `driver` and are scored: sasse, variformer or rastogi. All three are in the long table."""
+    top: int = 20
+    """High-scoring variants of a gene for which no elastic net says how many."""
+    gradients: Gradients = "reference"
+    """Input gradients of networks: none, on the reference, or on test people too (a pass for each of them)."""
+    variants_per_pass: int = VARIANTS_PER_PASS
+    """Bounds the memory of mutagenesis."""
+    float64: bool = False
+    """Mutagenesis in float64: for effects below a millionth of the prediction."""
+    device: str = "cpu"
+    """Where networks compute."""
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ConfigError(f"`rule` must be one of {', '.join(RULES)}, got {self.rule!r}.")
+        if self.gradients not in get_args(Gradients):
+            raise ConfigError(f"`gradients` must be none, reference or people, got {self.gradients!r}.")
+        if self.top < 0:
+            raise ConfigError(f"`top` must not be negative, got {self.top}.")
+
+
+@dataclass(frozen=True, eq=False)
+class VariantScores:
+    """What was found.
+
+    Attributes:
+        table: a row per gene and variant of its window; columns of `LONG_SCHEMA`.
+        genes: a record per gene: the prediction for the reference, how many variants are high-scoring and drivers, and how well
+            the drivers' sum stands for the model's predictions and for expression of the test people.
+        variants: all variants of the cohort, scored or not.
+        model: whose scores.
+    """
+
+    table: pl.DataFrame
+    genes: list[dict[str, Any]]
+    variants: pl.DataFrame
+    model: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Effects:
+    """What a model says about the variants of a window; NaN where it says nothing."""
+
+    reference: float
+    weight: Float64[ndarray, " variant"]  # per copy of ALT
+    ism: Float64[ndarray, " variant"]
+    gradient: Float64[ndarray, " variant"]
+    people_gradient: Float64[ndarray, " variant"]
+
+
+def score_variants(
+    run: str | os.PathLike[str],
+    config: VariantConfig | None = None,
+    *,
+    baseline: str | os.PathLike[str] | None = None,
+    cohort: str | os.PathLike[str] | None = None,
+    progress: Progress = silent,
+) -> VariantScores:
+    """The scores of all variants in the windows of a run's genes.
+
+    Args:
+        run: of `varfx expr fit` or `varfx expr baseline`.
+        config: which and how.
+        baseline: a run whose elastic nets say how many variants are high-scoring, and stand beside the scores.
+        cohort: where the run's cohort lies, if it moved.
+        progress: told of genes done.
+
+    Raises:
+        VarfxError: runs of different cohorts; no such gene, fold or model; a run without weights.
+    """
+    config = config or VariantConfig()
+    opened = open_run(run)
+    other = None if baseline is None else open_run(baseline)
+    people = cohort_of([opened, *([] if other is None else [other])], cohort)
+    job = _job(opened, people, config, other)
+    tables, records = [], []
+    for number, gene_id in enumerate(job.genes):
+        table, record = _score_gene(job, gene_id)
+        tables.append(table)
+        records.append(record)
+        progress(number + 1, len(job.genes), "genes")
+    return VariantScores(pl.concat(tables), records, people.variants, job.model)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all genes need."""
+
+    run: ExpressionRun
+    cohort: Cohort
+    config: VariantConfig
+    genes: tuple[str, ...]
+    model: str
+    elastic_net: pl.DataFrame | None  # of this fold
+
+
+def _job(run: ExpressionRun, cohort: Cohort, config: VariantConfig, baseline: ExpressionRun | None) -> _Job:
+    record = run.record
+    if config.fold not in record["folds"]:
+        folds = ", ".join(map(str, record["folds"]))
+        raise ConfigError(f"`fold`: `{run.path}` has models of {folds}, got {config.fold}.")
+    known = [*record["genes"], *record.get("heldout_genes", [])]
+    genes = chosen_genes(cohort, config.genes or known)
+    absent = [gene for gene in genes if gene not in set(known)]
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(genes)} genes are not in `{run.path}`, first {absent[0]}. It has {len(known)} genes."
+        )
+    weights = next((each.weights for each in (baseline, run) if each is not None and _has_elastic_net(each)), None)
+    if baseline is not None and not _has_elastic_net(baseline):
+        raise DataError(
+            f"`{baseline.path}` has no weights of {ELASTIC_NET}. Give a run of `varfx expr baseline --models {ELASTIC_NET}`."
+        )
+    if weights is not None:
+        weights = weights.filter((pl.col("model") == ELASTIC_NET) & (pl.col("fold") == config.fold))
+    return _Job(run, cohort, config, genes, _chosen_model(run, config), weights)
+
+
+def _has_elastic_net(run: ExpressionRun) -> bool:
+    return run.weights is not None and ELASTIC_NET in run.record["models"]
+
+
+def _chosen_model(run: ExpressionRun, config: VariantConfig) -> str:
+    models = list(run.record["models"])
+    if run.kind != NETWORK:
+        if run.weights is None:
+            raise DataError(f"`{run.path}` has no weights of variants. Fit it without --no-weights.")
+        models = [name for name in models if name in set(run.weights["model"])]
+        if not models:
+            raise DataError(f"no model of `{run.path}` gives any variant a weight: there is nothing to score.")
+    if config.model is None:
+        return ELASTIC_NET if ELASTIC_NET in models else str(models[0])
+    if config.model not in models:
+        raise ConfigError(f"`model` must be one of {', '.join(models)} for `{run.path}`, got {config.model!r}.")
+    return config.model
+
+
+def _score_gene(job: _Job, gene_id: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Rows of `LONG_SCHEMA` and the record of one gene."""
+    cohort, config = job.cohort, job.config
+    gene, fold = cohort.gene(gene_id), cohort.fold(config.fold)
+    variants, _ = cohort.window_variants(gene_id)
+    dosages = imputed(cohort.dosages(gene_id), fold)
+    if job.run.kind == NETWORK:
+        network = open_network(job.run, config.fold, gene_id).to(config.device)
+        inside = _inside(gene, variants, network.config.window)
+        variants, dosages = variants.filter(pl.Series(inside, dtype=pl.Boolean)), dosages[:, inside]
+        effects = _network_effects(job, gene_id, network, fold.test.tolist(), fold.train.tolist())
+    else:
+        effects = _linear_effects(job, gene_id, variants)
+    elastic_net = _elastic_net(job, gene_id, variants)
+    count = config.top if elastic_net is None else int(np.count_nonzero(elastic_net))
+    scored = high_scoring(effects.weight, count)
+    chosen, record = _drivers(job, gene_id, effects, dosages)
+    strand = 1 if gene.strand == "+" else -1
+    nothing = np.full(variants.height, np.nan)
+    columns: dict[str, Any] = {
+        "gene_id": gene_id,
+        "model": job.model,
+        "fold": config.fold,
+        **{name: variants[name] for name in KEY},
+        "tss_distance": strand * (variants["position"] - gene.tss),
+        "eaf": dosages[fold.train].mean(axis=0) / 2,
+        "weight": effects.weight,
+        "ism": effects.ism,
+        "gradient": effects.gradient,
+        "people_gradient": effects.people_gradient,
+        "elastic_net": nothing if elastic_net is None else elastic_net,
+        "high_scoring": scored,
+        **{f"driver_{rule}": None if chosen is None else chosen[rule] for rule in RULES},
+    }
+    table = pl.DataFrame(columns, schema_overrides=LONG_SCHEMA, nan_to_null=True).select(
+        pl.col(name).cast(kind).fill_nan(None) if kind.is_float() else pl.col(name).cast(kind)
+        for name, kind in LONG_SCHEMA.items()
+    )
+    return table, {
+        "gene": gene_id,
+        "name": gene.name,
+        "variants": variants.height,
+        "reference": effects.reference,
+        "high_scoring": int(scored.sum()),
+        **record,
+    }
+
+
+def _network_effects(
+    job: _Job, gene_id: str, network: ExpressionNetwork, test: list[int], train: list[int]
+) -> _Effects:
+    config = job.config
+    sequences = gene_sequences(
+        job.cohort, gene_id, torch.device(config.device), window=network.config.window, mean_of=train
+    )
+    nothing = np.full(len(sequences.offsets), np.nan)
+    places = sequences.offsets.cpu().numpy()
+    gradient = reference_attribution(network, sequences)[places] if config.gradients != "none" else nothing
+    averaged = people_attribution(network, sequences, test)[places] if config.gradients == "people" else nothing
+    network = network.double() if config.float64 else network
+    found = window_mutagenesis(network, sequences, variants_per_pass=config.variants_per_pass)
+    return _Effects(found.reference, found.effect / 2, found.effect, gradient, averaged)
+
+
+def _linear_effects(job: _Job, gene_id: str, variants: pl.DataFrame) -> _Effects:
+    weights, intercepts = job.run.weights, job.run.intercepts
+    assert weights is not None
+    assert intercepts is not None
+    mine = (pl.col("gene_id") == gene_id) & (pl.col("model") == job.model) & (pl.col("fold") == job.config.fold)
+    intercept = intercepts.filter(mine)["intercept"]
+    weight = _joined(variants, weights.filter(mine))
+    nothing = np.full(variants.height, np.nan)
+    if not len(intercept):  # left out of the fit, e.g. as constant
+        return _Effects(float("nan"), nothing, nothing, nothing, nothing)
+    return _Effects(float(intercept[0]), weight, nothing, nothing, nothing)
+
+
+def _elastic_net(job: _Job, gene_id: str, variants: pl.DataFrame) -> Float64[ndarray, " variant"] | None:
+    """Weights of the elastic net per copy of ALT, 0 for those it left out."""
+    if job.elastic_net is None:
+        return None
+    return _joined(variants, job.elastic_net.filter(pl.col("gene_id") == gene_id))
+
+
+def _joined(variants: pl.DataFrame, weights: pl.DataFrame) -> Float64[ndarray, " variant"]:
+    key = ["chrom", "position", "effect_allele", "other_allele"]
+    joined = variants.select(key).join(weights.select(*key, "weight"), on=key, how="left", maintain_order="left")
+    return joined["weight"].fill_null(0.0).to_numpy()
+
+
+def _drivers(
+    job: _Job, gene_id: str, effects: _Effects, dosages: Float32[ndarray, "person variant"]
+) -> tuple[dict[Rule, Bool[ndarray, " variant"]] | None, dict[str, Any]]:
+    """Drivers by each rule from tuning people; those of the chosen rule on test people."""
+    parts = {part: _predictions(job, gene_id, part) for part in ("tune", "test")}
+    known = all(len(rows) >= 4 and np.isfinite(values).all() for rows, values in parts.values())
+    if not known or not np.isfinite(effects.weight).all() or not effects.weight.size:
+        return None, {"drivers": None}
+    rows, values = parts["tune"]
+    found = {rule: find_drivers(dosages[rows], effects.weight, values, rule=rule) for rule in RULES}
+    chosen = found[job.config.rule].order
+    weights = effects.weight[chosen]
+    # What the others add on average is in no driver: beside the reference's prediction, the intercept that tuning people ask for.
+    tuned = float((values - dosages[rows][:, chosen] @ weights).mean())
+    rows, values = parts["test"]
+    observed = adjusted_expression(job.cohort, gene_id, job.cohort.fold(job.config.fold))[rows]
+    copies = dosages[rows][:, chosen]
+    record: dict[str, Any] = {"drivers": {rule: int(each.chosen.sum()) for rule, each in found.items()}}
+    record["rule"] = job.config.rule
+    record["linear_r_tune"] = _finite(found[job.config.rule].linear_r)
+    record["tuned_intercept"] = tuned
+    for name, target in (("prediction", values), ("expression", observed)):
+        plain, shifted = (driver_score(copies, weights, start, target) for start in (effects.reference, tuned))
+        record |= {
+            f"drivers_r_{name}_test": _finite(plain.r),
+            f"drivers_r2_{name}_test": _finite(plain.r2),
+            f"drivers_r2_{name}_test_tuned_intercept": _finite(shifted.r2),
+        }
+    return {rule: each.chosen for rule, each in found.items()}, record
+
+
+def _predictions(job: _Job, gene_id: str, part: str) -> tuple[list[int], Float64[ndarray, " person"]]:
+    """Rows of the people of a part, and what the model predicts for them."""
+    rows = job.run.predictions.filter(
+        (pl.col("gene_id") == gene_id)
+        & (pl.col("model") == job.model)
+        & (pl.col("fold") == job.config.fold)
+        & (pl.col("part") == part)
+    )
+    place = {name: row for row, name in enumerate(job.cohort.people)}
+    return [place[name] for name in rows["person"]], rows["prediction"].to_numpy().astype(np.float64)
+
+
+def _inside(gene: GeneWindow, variants: pl.DataFrame, window: int) -> Bool[ndarray, " variant"]:
+    """Variants in the network's window around the TSS, which may be shorter than the cohort's."""
+    offset = variants["position"].to_numpy() - 1 - window_start(gene.tss, gene.strand, window)
+    return np.asarray((offset >= 0) & (offset < window))
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

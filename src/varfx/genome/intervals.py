@@ -1,0 +1,263 @@
+"""Genome intervals from BED files (0-based, half-open), and which variants (1-based) they cover.
+
+A variant at position p is the base [p - 1, p): an interval covers it where start <= p - 1 < end. Only the first
+base of an indel counts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float32, Float64, Int64
+from numpy import ndarray
+
+from varfx.errors import ConfigError, FormatError
+from varfx.genome.variants import chrom_expr
+from varfx.io.stream import read_bytes
+
+Combine = Literal["max", "mean"]
+_PLINK_BED = b"\x6c\x1b"
+_NO_VALUE = ("", ".", "NA", "NaN", "nan")
+_PAIRS_AT_ONCE = 5_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """The intervals of one chromosome, sorted by start; they may overlap.
+
+    Attributes:
+        start: 0-based, first base covered.
+        end: 0-based, first base no longer covered.
+        score: a value per interval, NaN where the file has none; None if no score column was read.
+    """
+
+    start: Int64[ndarray, " interval"]
+    end: Int64[ndarray, " interval"]
+    score: Float64[ndarray, " interval"] | None = None
+
+    def cover(self, position: Int64[ndarray, " variant"]) -> Bool[ndarray, " variant"]:
+        """Whether any interval covers each 1-based position."""
+        furthest = np.maximum.accumulate(self.end)
+        first = np.ones(self.start.size, dtype=bool)
+        first[1:] = self.start[1:] > furthest[:-1]  # where a gap begins a new merged interval
+        starts = self.start[first]
+        ends = furthest[np.append(np.flatnonzero(first)[1:] - 1, self.start.size - 1)]
+        place = np.searchsorted(starts, position - 1, side="right") - 1
+        inside: Bool[ndarray, " variant"] = (place >= 0) & (position - 1 < ends[np.maximum(place, 0)])
+        return inside
+
+    def scores(self, position: Int64[ndarray, " variant"], combine: Combine) -> Float64[ndarray, " variant"]:
+        """The largest or mean score of the intervals that cover each 1-based position; NaN where there is none."""
+        assert self.score is not None
+        scored = np.flatnonzero(np.isfinite(self.score))
+        order = np.argsort(position, kind="stable")
+        base = position[order] - 1
+        low, high = (np.searchsorted(base, edge[scored], side="left") for edge in (self.start, self.end))
+        total = np.full(base.size, -np.inf if combine == "max" else 0.0)
+        count = np.zeros(base.size, dtype=np.int64)
+        covered = np.concatenate([[0], np.cumsum(high - low)])
+        blocks = np.searchsorted(covered, np.arange(0, covered[-1], _PAIRS_AT_ONCE), side="right") - 1
+        for begin, end in pairwise([*blocks, scored.size]):
+            length = (high - low)[begin:end]
+            which = np.repeat(np.arange(begin, end), length)
+            offset = np.arange(which.size) - np.repeat(np.cumsum(length) - length, length)
+            row, value = low[which] + offset, self.score[scored[which]]
+            np.add.at(count, row, 1)
+            (np.maximum if combine == "max" else np.add).at(total, row, value)
+        combined = np.where(count > 0, total if combine == "max" else total / np.maximum(count, 1), np.nan)
+        result = np.empty(base.size)
+        result[order] = combined
+        return result
+
+
+def read_bed(path: str | os.PathLike[str], *, score_column: int | None = None) -> dict[str, Intervals]:
+    """The intervals of a BED file by chromosome, in our chromosome names.
+
+    Plain, gzip, bgzip or zstd; tabs or blanks; header lines (`track`, `browser`, `#`) anywhere; any order. Intervals of
+    length 0 (insertion points) are allowed and cover nothing.
+
+    Args:
+        path: the file.
+        score_column: 1-based number of a column with a value per interval; ".", "NA" or nothing is no value.
+
+    Raises:
+        FormatError: no such file, damaged, no interval, or lines that are no intervals, counted and the first named.
+        ConfigError: `score_column` is below 4 or not in the file.
+    """
+    if score_column is not None and score_column < 4:
+        raise ConfigError(f"`{path}`: score column {score_column} is no score: columns 1 to 3 hold the interval.")
+    content = read_bytes(path)
+    if content.startswith(_PLINK_BED):
+        raise FormatError(f"`{path}` is a PLINK genotype file, not a BED file of intervals. Give intervals here.")
+    lines = _lines(Path(path), content)
+    fields = _fields(lines, score_column or 3)
+    numbers = fields.select(
+        "number",
+        "line",
+        "fields",
+        "value",
+        chrom_expr("chrom"),
+        _whole_number("start"),
+        _whole_number("end"),
+        score=pl.col("value").replace(_NO_VALUE, None).cast(pl.Float64, strict=False),
+    )
+    _check(numbers, Path(path), score_column)
+    numbers = numbers.sort("start", "end")
+    groups = numbers.partition_by("chrom", as_dict=True, maintain_order=True)
+    return {
+        str(chrom): Intervals(
+            group["start"].to_numpy(),
+            group["end"].to_numpy(),
+            None if score_column is None else group["score"].fill_null(np.nan).to_numpy(),
+        )
+        for (chrom,), group in groups.items()
+    }
+
+
+def _lines(path: Path, content: bytes) -> pl.DataFrame:
+    """The data lines with their 1-based numbers in the file."""
+    remedy = "Give a BED file: chrom, start, end, split by tabs."
+    if not content.strip():
+        raise FormatError(f"`{path}` is empty. {remedy}")
+    if b"\0" in content[:4096] or b"\x01" in content:
+        raise FormatError(f"`{path}` is a binary file, not text. {remedy}")
+    # Line ends only: the separator is a byte that no text holds.
+    lines = pl.read_csv(
+        content,
+        has_header=False,
+        new_columns=["line"],
+        schema={"line": pl.String()},
+        separator="\x01",
+        quote_char=None,
+        encoding="utf8-lossy",
+        truncate_ragged_lines=True,
+    ).with_row_index("number", offset=1)
+    line = pl.col("line").fill_null("").str.strip_chars_start().str.strip_chars_end(" \r")  # an empty score stays
+    header = line.str.contains(r"^(#|track\b|browser\b)") | (line == "")
+    lines = lines.with_columns(line).filter(~header)
+    if not lines.height:
+        raise FormatError(f"`{path}` holds no interval, only header lines. {remedy}")
+    return lines
+
+
+def _fields(lines: pl.DataFrame, last: int) -> pl.DataFrame:
+    """Fields 1 to 3 and the last one wanted, as text; `fields` counts all fields of a line."""
+    line = pl.col("line")
+    if not lines["line"].str.contains("\t", literal=True).all():
+        line = line.str.replace_all(r"[ \t]+", "\t")
+    parts = line.str.split_exact("\t", last - 1)
+    return lines.with_columns(parts=parts, fields=line.str.count_matches("\t", literal=True) + 1).select(
+        "number",
+        "line",
+        "fields",
+        chrom=pl.col("parts").struct.field("field_0"),
+        start=pl.col("parts").struct.field("field_1").str.strip_chars(),
+        end=pl.col("parts").struct.field("field_2").str.strip_chars(),
+        value=pl.col("parts").struct.field(f"field_{last - 1}").str.strip_chars(),
+    )
+
+
+def _whole_number(column: str) -> pl.Expr:
+    """Text as integers; R writes 84000000 as 8.4e+07, which is accepted. Null where it is no whole number."""
+    decimal = pl.col(column).cast(pl.Float64, strict=False)
+    whole = pl.when((decimal == decimal.floor()) & (decimal.abs() < 2**53)).then(decimal)
+    return pl.coalesce(pl.col(column).cast(pl.Int64, strict=False), whole.cast(pl.Int64, strict=False)).alias(column)
+
+
+def _check(lines: pl.DataFrame, path: Path, score_column: int | None) -> None:
+    """Raises on the first kind of fault that any line has."""
+    faults = [
+        (pl.col("fields") < 3, "fewer than 3 columns", "A BED file has chrom, start, end."),
+        (
+            pl.col("start").is_null() | pl.col("end").is_null(),
+            "start or end is not a whole number",
+            "Remove a header line, or convert the file.",
+        ),
+        (pl.col("start") < 0, "start is negative", "BED starts at 0."),
+        (pl.col("end") < pl.col("start"), "end is before start", "Check the columns."),
+    ]
+    if score_column is not None:
+        if lines.select((pl.col("fields") < score_column).all()).item():
+            most = int(lines["fields"].to_numpy().max())
+            raise ConfigError(f"`{path}`: there is no column {score_column}, lines have {most}. Columns count from 1.")
+        text = pl.col("score").is_null() & ~pl.col("value").is_in(_NO_VALUE)
+        faults += [
+            (pl.col("fields") < score_column, f"no column {score_column}", "Give every interval a score, or a dot."),
+            (text, f"column {score_column} is not a number", "Choose a numeric column, counted from 1."),
+        ]
+    for fault, what, remedy in faults:
+        bad = lines.filter(fault.fill_null(False))
+        if bad.height:
+            number, line = bad.select("number", "line").row(0)
+            raise FormatError(
+                f"`{path}`: {what} in {bad.height} of {lines.height} lines, first line {number} "
+                f"({line[:60]!r}). {remedy}"
+            )
+
+
+def require_shared_chromosome(
+    intervals: Mapping[str, Intervals], variants: pl.DataFrame, *, path: str | os.PathLike[str]
+) -> None:
+    """Refuses intervals none of which is on a chromosome of the variants.
+
+    Raises:
+        FormatError: with both sets of names.
+    """
+    names = variants["chrom"].unique(maintain_order=True).to_list()
+    if not set(names) & set(intervals):
+        raise FormatError(
+            f"`{path}`: no interval is on a chromosome of the variants (intervals: {_some(intervals)}; variants: "
+            f"{_some(names)}). Use the names 1 to 22, X, Y, MT, with or without chr."
+        )
+
+
+def _some(names: Mapping[str, object] | list[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
+
+
+def covered(intervals: Mapping[str, Intervals], variants: pl.DataFrame) -> Float32[ndarray, " variant"]:
+    """1 for each variant that some interval covers, else 0.
+
+    Args:
+        intervals: by chromosome, from `read_bed`.
+        variants: columns `chrom, position` (1-based).
+    """
+    values = np.zeros(variants.height, dtype=np.float32)
+    for chrom, rows, position in _by_chrom(variants):
+        if chrom in intervals:
+            values[rows] = intervals[chrom].cover(position)
+    return values
+
+
+def covering_score(
+    intervals: Mapping[str, Intervals], variants: pl.DataFrame, *, combine: Combine = "max"
+) -> Float32[ndarray, " variant"]:
+    """The largest, or mean, score of the intervals that cover each variant; NaN where there is none.
+
+    Args:
+        intervals: by chromosome, from `read_bed` with a score column.
+        variants: columns `chrom, position` (1-based).
+        combine: what to do where several intervals cover a variant.
+    """
+    values = np.full(variants.height, np.nan, dtype=np.float32)
+    for chrom, rows, position in _by_chrom(variants):
+        if chrom in intervals:
+            values[rows] = intervals[chrom].scores(position, combine)
+    return values
+
+
+def _by_chrom(variants: pl.DataFrame) -> list[tuple[str, ndarray, ndarray]]:
+    placed = variants.select("chrom", "position").with_row_index("row")
+    groups = placed.partition_by("chrom", as_dict=True, maintain_order=True)
+    return [
+        (str(chrom), group["row"].to_numpy(), group["position"].to_numpy().astype(np.int64))
+        for (chrom,), group in groups.items()
+    ]

@@ -1,0 +1,176 @@
+"""Whether two tables of variants describe the same genome, and if not, the likely cause in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+from numpy import ndarray
+
+from varfx.errors import HarmonisationError
+from varfx.genome.variants import chrom_rank
+
+MARGIN = 1_000_000  # base pairs outside the reference's region in which the table's variants still count
+PLENTY = 100  # this many shared rsIDs decide about the genome build on their own
+_SAMPLE = 200_000
+
+
+@dataclass(frozen=True)
+class SharedIds:
+    """What the rsIDs that two tables share say about their coordinates.
+
+    Attributes:
+        shared: rsIDs in both (of a sample of the smaller table, above 200,000 rows).
+        moved: those with another chromosome or position.
+        median_shift: median of table minus reference position over the moved ones on the same chromosome.
+        example: the first moved one, in words.
+    """
+
+    shared: int
+    moved: int
+    median_shift: float
+    example: str
+
+    @property
+    def contradict(self) -> bool:
+        """Most shared rsIDs stand at other positions."""
+        return self.moved > self.shared / 2
+
+    def describe(self) -> str:
+        """The finding as a half sentence."""
+        return (
+            f"{self.moved} of {self.shared} shared rsIDs have other positions (median shift {self.median_shift:+.0f} "
+            f"bp; first: {self.example})"
+        )
+
+
+def shared_ids(table: pl.DataFrame, reference: pl.DataFrame) -> SharedIds:
+    """Compares the positions of rsIDs that two tables share.
+
+    Above 200,000 rows an evenly spaced sample of the smaller table is used. rsIDs that stand at several positions
+    (multi-allelic sites split over rows do not) are left out.
+
+    Args:
+        table: columns `chrom, position`, and `variant_id` if there is one.
+        reference: the same.
+    """
+    if "variant_id" not in table.columns or "variant_id" not in reference.columns:
+        return SharedIds(0, 0, 0.0, "")
+    table_first = table.height <= reference.height
+    small, large = (table, reference) if table_first else (reference, table)
+    small = small.gather_every(max(1, small.height // _SAMPLE))
+    named = pl.col("variant_id").str.starts_with("rs") & pl.col("position").is_not_null()
+    columns = ["variant_id", "chrom", "position"]
+    small = small.lazy().select(columns).filter(named).unique().collect()
+    large = (
+        large.lazy().select(columns).join(small.lazy(), on="variant_id", how="semi").filter(named).unique().collect()
+    )
+    one_place = pl.col("variant_id").is_unique()
+    both = small.filter(one_place).join(large.filter(one_place), on="variant_id", suffix="_large")
+    sign = 1 if table_first else -1
+    shift = sign * (pl.col("position") - pl.col("position_large"))
+    moved = both.filter(
+        (pl.col("position") != pl.col("position_large")) | (pl.col("chrom") != pl.col("chrom_large"))
+    ).sort(chrom_rank(), "position", "variant_id")
+    example = ""
+    if moved.height:
+        name, *places = moved.select(columns + ["chrom_large", "position_large"]).row(0)
+        one, other = f"{places[0]}:{places[1]}", f"{places[2]}:{places[3]}"
+        here, there = (one, other) if table_first else (other, one)
+        example = f"{name} at {here}, in the reference at {there}"
+    median = moved.filter(pl.col("chrom") == pl.col("chrom_large")).select(shift.median()).item()
+    return SharedIds(both.height, moved.height, float(median or 0.0), example)
+
+
+def check_build(ids: SharedIds, *, source: str, reference_name: str) -> None:
+    """Refuses a table of which plenty of rsIDs are shared and most stand at other positions.
+
+    Raises:
+        HarmonisationError: naming how many, the median shift, the first one, and what to do.
+    """
+    if ids.shared >= PLENTY and ids.contradict:
+        raise HarmonisationError(f"`{source}` and `{reference_name}`: {ids.describe()}. {_build_remedy(ids)}")
+
+
+def _build_remedy(ids: SharedIds) -> str:
+    if abs(ids.median_shift) == 1:
+        return "The positions look 0-based: add or subtract 1."
+    return (
+        "The likely cause is another genome build (GRCh37 and GRCh38): lift one of them over, or take a reference of "
+        "the table's build."
+    )
+
+
+def comparable(table: pl.DataFrame, reference: pl.DataFrame) -> tuple[Bool[ndarray, " row"], Bool[ndarray, " variant"]]:
+    """Which table rows lie in the reference's regions, and which reference variants on the table's chromosomes.
+
+    A region is a chromosome's first to last reference position, 1 Mb more on both sides. A table row without
+    position counts as inside, and makes every reference variant count.
+    """
+    unplaced = pl.col("position").is_null() | pl.col("chrom").is_null()
+    regions = reference.group_by("chrom").agg(
+        low=pl.col("position").min() - MARGIN, high=pl.col("position").max() + MARGIN
+    )
+    inside = (
+        table.select("chrom", "position")
+        .join(regions, on="chrom", how="left", maintain_order="left")
+        .select((unplaced | pl.col("position").is_between("low", "high")).fill_null(False).alias("inside"))["inside"]
+    )
+    on_chromosomes = reference["chrom"].is_in(table["chrom"].unique().drop_nulls().implode())
+    if table.select(unplaced.any()).item():
+        on_chromosomes = pl.repeat(True, reference.height, dtype=pl.Boolean, eager=True)
+    return inside.to_numpy(), on_chromosomes.to_numpy()
+
+
+def likely_cause(
+    ids: SharedIds,
+    *,
+    table: pl.DataFrame,
+    reference: pl.DataFrame,
+    num_same_site: int,
+    num_disagreeing: int,
+) -> str:
+    """A sentence on why few variants match, and what to do about it.
+
+    Args:
+        ids: what shared rsIDs say.
+        table: the table.
+        reference: the reference.
+        num_same_site: table rows whose position holds a reference variant.
+        num_disagreeing: those of them whose alleles fit no reference variant there.
+    """
+    if ids.shared and ids.contradict:
+        return f"{ids.describe()}. {_build_remedy(ids)}"
+    chroms = [frame["chrom"].unique().drop_nulls().to_list() for frame in (table, reference)]
+    if chroms[0] and not set(chroms[0]) & set(chroms[1]):
+        mine, theirs = (", ".join(sorted(names)[:5]) for names in chroms)
+        return (
+            f"They share no chromosome (table: {mine}; reference: {theirs}): the likely cause is another naming of "
+            "chromosomes, or files of different chromosomes. Use the names 1 to 22, X, Y, MT."
+        )
+    if num_same_site and num_disagreeing > num_same_site / 4:
+        return (
+            f"At {num_disagreeing} of {num_same_site} shared positions the alleles disagree: the likely cause is "
+            "another genome build. Lift one of them over, or take a reference of the table's build."
+        )
+    if table["position"].null_count() > table.height / 2:
+        return (
+            "The table has no positions and few of its rsIDs are in the reference: take a reference that carries rsIDs."
+        )
+    if num_same_site == 0:
+        return "No position is shared: check the genome builds and that both hold the same region."
+    return (
+        "Alleles agree at shared positions: the likely cause is another array, imputation panel or ancestry. Take a "
+        "reference of the same, or impute the table."
+    )
+
+
+def frequency_correlation(table: ndarray, reference: ndarray) -> tuple[float, int]:
+    """Correlation of two sets of frequencies over the variants where both are known, and how many these are."""
+    known = np.isfinite(table) & np.isfinite(reference)
+    first, second = table[known], reference[known]
+    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan"), int(first.size)
+    return float(np.corrcoef(first, second)[0, 1]), int(first.size)

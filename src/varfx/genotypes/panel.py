@@ -1,0 +1,250 @@
+"""`GenotypePanel`: people's genotypes from one or several files, filtered, as an LD source.
+
+The files (`plink1`, `plink2`) only say who and what they hold and read raw genotypes; everything that must be the same
+for each format (filters, frequencies, standardisation, the choice of people) is here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+from numpy import ndarray
+from numpy.typing import DTypeLike
+
+from varfx.errors import DataError, FormatError
+from varfx.genome import variants
+from varfx.genotypes.ld_source import (
+    LedgerStep,
+    MissingRegion,
+    PositionIndex,
+    Sieve,
+    add_up,
+    check_maf,
+    genome_ordered,
+    without_duplicates,
+)
+
+logger = logging.getLogger(__name__)
+CHUNK_GENOTYPES = 1 << 24  # genotypes held at once while reading
+ROUNDING = 1e-10  # a variance below this share of the mean square is rounding of dosages, in any feasible sample
+
+People = str | os.PathLike[str] | Sequence[str]
+
+
+class GenotypeFile(Protocol):
+    """One file of genotypes.
+
+    Attributes:
+        path: the file.
+        people: columns `fid, iid` (text), one row per person, in file order.
+        sites: columns of `varfx.genome.variants.SCHEMA` without `eaf`, in file order, nothing left out. A multi-allelic
+            site has a comma in `effect_allele`; a position that is not positive means that the place is not known.
+    """
+
+    path: Path
+    people: pl.DataFrame
+    sites: pl.DataFrame
+
+    def read(
+        self, rows: Int[ndarray, " variant"], people: Int[ndarray, " person"]
+    ) -> Float[ndarray, "variant person"] | Int[ndarray, "variant person"]:
+        """Counts of `effect_allele` (0 to 2) as int8 or float32; negative where missing.
+
+        Raises:
+            FormatError: the file is truncated or damaged.
+        """
+        ...
+
+
+class GenotypePanel:
+    """Genotypes of the same people in one or several files (e.g. one per chromosome); a `GenotypeSource`.
+
+    Left out, in this order and counted in `ledger`: unplaced variants, multi-allelic sites, alleles outside ACGT,
+    variants without a genotype, variants without variance (also those where all are heterozygous), minor-allele
+    frequency below `maf`, and further copies of a variant (same position and unordered alleles; the first stays).
+    Frequencies are those of the chosen people. Genotypes of men on chromosome X count as the file codes them.
+    """
+
+    name: str
+    variants: pl.DataFrame
+    num_people: int
+    missing: tuple[MissingRegion, ...] = ()
+    ledger: tuple[LedgerStep, ...]
+    unknown_people: int  # listed in `keep`, but in no file
+
+    def __init__(self, files: Sequence[GenotypeFile], *, maf: float = 0.0, keep: People | None = None) -> None:
+        """Reads each file once, for the frequencies.
+
+        Args:
+            files: the opened files; each must hold the same people, in any order.
+            maf: the least minor-allele frequency to keep.
+            keep: who is used: a file (FID and IID, or IID alone, per line) or a sequence of IIDs; by default everyone.
+
+        Raises:
+            ConfigError: `maf` is not in [0, 0.5).
+            DataError: nobody in `keep` is known, fewer than two people, or no variant passes the filters.
+            FormatError: the files hold different people, or are damaged.
+        """
+        check_maf(maf)
+        self._files = tuple(files)
+        self.name = str(files[0].path) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+        chosen, self.unknown_people = _choose(files[0].people, keep, files[0].path)
+        self._people = [_places(file, files[0], chosen) for file in files]
+        self.num_people = chosen.size
+        sites, self.ledger = self._filtered(maf)
+        self.variants, where = genome_ordered(sites)
+        self._file, self._row = where["file"].to_numpy(), where["row"].to_numpy()
+        self._positions = PositionIndex(self.variants)
+
+    def select(
+        self, chrom: str, start: int, end: int, flank: int
+    ) -> tuple[Int[ndarray, " core"], Int[ndarray, " panel"]]:
+        """See `LDSource.select`."""
+        return self._positions.select(chrom, start, end, flank)
+
+    def standardised(
+        self, index: Int[ndarray, " variant"], dtype: DTypeLike = np.float32
+    ) -> Float[ndarray, "person variant"]:
+        """See `GenotypeSource.standardised`; computed in float64, stored variant after variant in `dtype`."""
+        index = np.asarray(index, dtype=np.int64)
+        X = np.empty((self.num_people, index.size), dtype=dtype, order="F")
+        for number, file in enumerate(self._files):
+            for columns in _chunks(np.flatnonzero(self._file[index] == number), self.num_people):
+                counts = file.read(self._row[index[columns]], self._people[number])
+                X[:, columns] = _standardise(counts).T
+        return X
+
+    def _filtered(self, maf: float) -> tuple[pl.DataFrame, tuple[LedgerStep, ...]]:
+        """The variants that stay, with `file`, `row` and `eaf`, in file order; and what was left out."""
+        parts, dropped = zip(*[self._filtered_file(number, maf) for number in range(len(self._files))], strict=True)
+        sites, copies = without_duplicates(pl.concat(parts))
+        ledger = add_up(dropped, copies)
+        if not sites.height:
+            why = ", ".join(f"{step['step']}: {step['variants']}" for step in ledger if step["variants"])
+            raise DataError(f"`{self.name}`: no variant passes the filters ({why}). Lower --maf or check the files.")
+        return sites, ledger
+
+    def _filtered_file(self, number: int, maf: float) -> tuple[pl.DataFrame, dict[str, int]]:
+        file, people = self._files[number], self._people[number]
+        sites = file.sites.with_row_index("row")
+        sieve = Sieve(sites.with_columns(pl.col("row").cast(pl.Int64), file=pl.lit(number, dtype=pl.Int32)))
+        unplaced = (pl.col("position") <= 0) | (pl.col("chrom") == "0")
+        sieve.drop(sieve.sites.select(unplaced.alias("bad"))["bad"], "unplaced")
+        sieve.drop(sieve.sites["effect_allele"].str.contains(",", literal=True), "multi-allelic")
+        sieve.drop(variants.bad_alleles(sieve.sites), "alleles outside ACGT")
+        called, total, squares = _moments(file, sieve.sites["row"].to_numpy(), people)
+        sieve.sites = sieve.sites.with_columns(
+            called=pl.Series(called),
+            eaf=pl.Series(total) / (2 * pl.Series(called)),
+            constant=pl.Series(called * squares - total**2 <= ROUNDING * called * squares),
+        )
+        sieve.drop(sieve.sites["called"] == 0, "no genotypes")
+        sieve.drop(sieve.sites["constant"], "no variance")
+        sieve.drop_rare(maf)
+        return sieve.sites.drop("called", "constant"), sieve.dropped
+
+
+def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
+    """Rows of mean 0 and mean square 1 in float64; missing (negative) counts become 0, the mean."""
+    known = counts >= 0
+    X = np.where(known, counts, 0).astype(np.float64)
+    X -= (X.sum(axis=1) / known.sum(axis=1))[:, None]
+    X *= known
+    mean_square: ndarray = np.einsum("vp,vp->v", X, X) / X.shape[1]
+    return np.asarray(X / np.sqrt(mean_square)[:, None])
+
+
+def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+    """Per variant the number of people with a genotype, the sum of their counts, and of the counts' squares.
+
+    Whole counts make all three exact in float64.
+    """
+    called, total, squares = np.zeros(rows.size), np.zeros(rows.size), np.zeros(rows.size)
+    for chunk in _chunks(np.arange(rows.size), people.size):
+        counts = file.read(rows[chunk], people)
+        missing = np.count_nonzero(counts < 0, axis=1)
+        called[chunk] = people.size - missing
+        if counts.dtype.kind == "i":
+            one, two = np.count_nonzero(counts == 1, axis=1), np.count_nonzero(counts == 2, axis=1)
+            total[chunk], squares[chunk] = one + 2 * two, one + 4 * two
+        else:
+            known = np.where(counts < 0, 0, counts).astype(np.float64)
+            total[chunk], squares[chunk] = known.sum(axis=1), np.einsum("vp,vp->v", known, known)
+    return called, total, squares
+
+
+def _chunks(places: ndarray, people: int) -> Iterator[ndarray]:
+    step = max(1, CHUNK_GENOTYPES // max(1, people))
+    for start in range(0, places.size, step):
+        yield places[start : start + step]
+
+
+def _choose(people: pl.DataFrame, keep: People | None, path: Path) -> tuple[Int[ndarray, " person"], int]:
+    """Rows of `people` that are used, ascending; and how many entries of `keep` are unknown."""
+    if people.height != people.unique().height:
+        bad = people.is_duplicated()
+        raise FormatError(
+            f"`{path}`: {bad.sum()} of {people.height} people share their FID and IID, first in row "
+            f"{int(bad.arg_max() or 0) + 1}. Make them unique."
+        )
+    chosen, unknown = np.arange(people.height), 0
+    if keep is not None:
+        wanted = _wanted(keep)
+        known = people.with_row_index("row")
+        # Without a family (null in the list, "0" in the file) the IID alone decides.
+        pairs = wanted.with_row_index("entry").join(known, on="iid", suffix="_known")
+        pairs = pairs.filter(
+            pl.col("fid").is_null() | (pl.col("fid_known") == "0") | (pl.col("fid") == pl.col("fid_known"))
+        )
+        chosen = np.unique(pairs["row"].to_numpy().astype(np.int64))
+        unknown = wanted.height - pairs["entry"].n_unique()
+        if unknown:
+            logger.warning("%d of %d people to keep are not in %s", unknown, wanted.height, path)
+        if not chosen.size:
+            raise DataError(f"`{path}`: none of the {wanted.height} people to keep is in it. Give FID and IID, or IID.")
+    if chosen.size < 2:
+        raise DataError(f"`{path}`: LD needs at least 2 people, but {chosen.size} are left. Use a larger reference.")
+    return chosen, unknown
+
+
+def _wanted(keep: People) -> pl.DataFrame:
+    """Columns `fid` (null where only the IID is given) and `iid` of the people to keep, each once."""
+    schema = {"fid": pl.String(), "iid": pl.String()}
+    if not isinstance(keep, str | os.PathLike):
+        return pl.DataFrame([(None, str(iid)) for iid in keep], schema=schema, orient="row").unique(maintain_order=True)
+    path = Path(keep)
+    try:
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"`{path}` cannot be read as a list of people ({error}). Give one person per line."
+        ) from error
+    rows = [(fields[0], fields[1]) if len(fields) > 1 else (None, fields[0]) for fields in lines if fields]
+    if lines and lines[0] and lines[0][0] == "#IID":
+        rows = [(None, fields[0]) for fields in lines if fields]  # other columns of a PLINK 2 list, e.g. SID
+    people = [row for row in rows if not (row[0] or row[1] or "").startswith("#")]
+    if not people:
+        raise FormatError(f"`{path}` lists no people. Give one person per line, as FID and IID, or IID alone.")
+    return pl.DataFrame(people, schema=schema, orient="row").unique(maintain_order=True)
+
+
+def _places(file: GenotypeFile, first: GenotypeFile, chosen: Int[ndarray, " person"]) -> Int[ndarray, " person"]:
+    """Where the chosen people of the first file stand in another one."""
+    if file.people.equals(first.people):
+        return chosen
+    place: dict[Any, int] = {person: row for row, person in enumerate(file.people.iter_rows())}
+    known = [place.get(person, -1) for person in first.people.iter_rows()]
+    different = known.count(-1) + max(0, file.people.height - len(known))
+    if different or len(place) != file.people.height:
+        raise FormatError(
+            f"`{file.path}` and `{first.path}` hold different people ({file.people.height} and {len(known)}, "
+            f"{known.count(-1)} of the latter are not in the former). Give files of the same people."
+        )
+    return np.asarray(np.array(known, dtype=np.int64)[chosen])

@@ -1,0 +1,285 @@
+"""Single-nucleotide variants from the records of a genotype file: one row per position and ALT base.
+
+A multi-allelic record gives a row per ALT; a multi-nucleotide variant (REF and ALT of equal length) a row per base that
+differs. Indels, `*`, symbolic alleles and others that are no bases are counted and left out, as are further copies of a
+variant. A half-called genotype is missing; a haploid one (X in men) counts as two copies.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Int8
+from numpy import ndarray
+
+from varfx.errors import FormatError
+from varfx.genome.fasta import Fasta, bases
+from varfx.genotypes.records import ABSENT, Record
+
+Mismatch = Literal["fail", "flip", "drop"]
+ON_MISMATCH: tuple[Mismatch, ...] = ("fail", "flip", "drop")
+STEPS = (
+    "records",  # read from the file
+    "no ALT",  # records that are left out, as the next one
+    "no genotypes",  # without a GT field
+    "symbolic or *",  # alleles that are left out, as the next three
+    "not ACGT",
+    "indels",  # unless they are asked for
+    "complex",  # where indels are asked for: those that are no plain insertion or deletion
+    "MNPs split",  # alleles
+    "checked",  # records compared with the reference genome
+    "oriented",  # of those: PLINK 1 records whose A1 is the reference's base, turned round
+    "exchanged",  # of those: ALT is the reference's base; turned round or left out, as `on_mismatch` says
+    "mismatches",  # of those: neither REF nor ALT is the reference's base, or that is N; left out
+    "duplicates",  # further rows of the same variant, left out
+    "variants",  # rows of the result
+    "missing calls",  # genotypes in records that were kept
+    "half calls",  # genotypes with one of two alleles missing; they count as missing
+    "haploid calls",  # they count as two copies
+    "unphased calls",  # heterozygous without phase in a phased file: the dosage is kept, the haplotypes are missing
+    "conflicting calls",  # more than two ALT alleles at a position in separate records: made missing
+)
+_BASES = re.compile(r"[ACGT]+\Z")
+_NO_ALT = ("", ".", "0")  # PLINK 1 writes 0 where everyone has the same allele
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """One position and ALT base."""
+
+    position: int
+    variant_id: str | None
+    ref: str
+    alt: str
+    record: int  # the number of the record it comes from
+    part: bool  # of a multi-nucleotide variant
+    dosage: Int8[ndarray, " person"]
+    copies: Int8[ndarray, "person 2"]  # 1 where the haplotype carries ALT; -1 missing or not phased
+
+    def merge(self, other: _Row) -> int:
+        """Adds the copies of another row of the same variant; returns how many people then have more than two."""
+        missing = (self.dosage < 0) | (other.dosage < 0)
+        self.dosage = np.where(missing, np.int8(-1), self.dosage + other.dosage)
+        unknown = (self.copies < 0) | (other.copies < 0)
+        self.copies = np.where(unknown, np.int8(-1), self.copies + other.copies)
+        conflict = (self.dosage > 2) | (self.copies > 1).any(axis=1)
+        self.dosage[conflict] = -1
+        self.copies[conflict] = -1
+        return int(conflict.sum())
+
+
+class SnvTable:
+    """Collects the rows of one region, record by record, and counts what happens to them."""
+
+    ledger: dict[str, int]
+
+    def __init__(
+        self,
+        chrom: str,
+        start: int,
+        end: int,
+        people: int,
+        *,
+        reference: Fasta | None,
+        on_mismatch: Mismatch,
+        indels: bool = False,
+    ) -> None:
+        """For [start, end), 0-based; without a reference, REF is taken as the file has it.
+
+        With `indels`, insertions and deletions have rows too, with the base before them as in a VCF.
+        """
+        self._chrom, self._start, self._end, self._people = chrom, start, end, people
+        self._reference, self._on_mismatch, self._indels = reference, on_mismatch, indels
+        self._bases = bases(reference.codes(chrom, start, end)) if reference is not None else ""
+        self.ledger = dict.fromkeys(STEPS, 0)
+        self.first_mismatch = ""  # in words
+        self._rows: list[_Row] = []
+
+    def add(self, record: Record) -> None:
+        """Adds the single-nucleotide variants of a record.
+
+        Raises:
+            FormatError: a genotype has more than two alleles.
+        """
+        number, ledger = self.ledger["records"], self.ledger
+        ledger["records"] += 1
+        if not record.alts or record.alts[0] in _NO_ALT:
+            ledger["no ALT"] += 1
+        elif not record.alleles.shape[1]:
+            ledger["no genotypes"] += 1
+        else:
+            usable = [self._usable(record.ref, alt) for alt in record.alts]
+            agreed = self._agreed(record) if any(usable) else None
+            if agreed is not None:
+                self._split(number, agreed, usable)
+
+    def variants(self) -> pl.DataFrame:
+        """The rows in order of position and ALT base; after `combine`."""
+        schema = {"position": pl.Int64(), "variant_id": pl.String(), "effect_allele": pl.String()}
+        rows = [(row.position, row.variant_id, row.alt, row.ref) for row in self._rows]
+        frame = pl.DataFrame(rows, schema={**schema, "other_allele": pl.String()}, orient="row")
+        return frame.select(pl.lit(self._chrom, pl.String).alias("chrom"), pl.all())
+
+    def dosages(self) -> Int8[ndarray, "variant person"]:
+        """Copies of ALT per row and person, -1 where missing; after `combine`."""
+        empty = np.empty((0, self._people), dtype=np.int8)
+        return np.stack([row.dosage for row in self._rows]) if self._rows else empty
+
+    def haplotypes(self) -> Int8[ndarray, "variant person 2"]:
+        """ALT (1) or not (0) per row, person and haplotype, -1 where missing or not phased; after `combine`."""
+        empty = np.empty((0, self._people, 2), dtype=np.int8)
+        return np.stack([row.copies for row in self._rows]) if self._rows else empty
+
+    def combine(self, phased: bool) -> None:
+        """Brings the rows into order, one per variant; call it once, after the last record."""
+        if not phased:
+            self.ledger["unphased calls"] = 0  # nothing is lost
+        self._rows.sort(key=lambda row: (row.position, row.alt, row.ref, row.record))
+        kept: list[_Row] = []
+        for row in self._rows:
+            first = kept[-1] if kept else None
+            if first is None or (first.position, first.alt, first.ref) != (row.position, row.alt, row.ref):
+                kept.append(row)
+            elif row.record == first.record or row.part or first.part:
+                # Parts of different multi-nucleotide alleles are different copies of one variant.
+                self.ledger["conflicting calls"] += first.merge(row)
+            else:
+                self.ledger["duplicates"] += 1
+        self._rows = kept
+        self._resolve_conflicts()
+        self.ledger["variants"] = len(kept)
+
+    def _usable(self, ref: str, alt: str) -> bool:
+        """Whether an ALT is a substitution of bases; if not, it is counted."""
+        if alt == "*" or alt[:1] == "<" or "[" in alt or "]" in alt:
+            self.ledger["symbolic or *"] += 1
+        elif not (_BASES.match(ref) and _BASES.match(alt)) or ref == alt:
+            self.ledger["not ACGT"] += 1
+        elif len(ref) != len(alt):
+            _, old, new = _trimmed(ref, alt)
+            plain = min(len(old), len(new)) == 1 and old[0] == new[0]
+            self.ledger["complex" if self._indels else "indels"] += not (self._indels and plain)
+            return self._indels and plain
+        else:
+            self.ledger["MNPs split"] += len(ref) > 1
+            return True
+        return False
+
+    def _agreed(self, record: Record) -> Record | None:
+        """The record with REF as in the reference genome, or None where it is left out."""
+        if self._reference is None:
+            return record
+        expected = self._reference_bases(record)
+        self.ledger["checked"] += 1
+        if expected == record.ref:
+            return record
+        if expected in record.alts:
+            self.ledger["exchanged" if record.oriented else "oriented"] += 1
+            if not record.oriented or self._on_mismatch == "flip":
+                return _exchange(record, record.alts.index(expected) + 1)
+        else:
+            self.ledger["mismatches"] += 1
+        if not self.first_mismatch:
+            alleles = f"{_short(record.ref)}/{_short(','.join(record.alts))}"
+            has = _short(expected) if expected else "nothing there"
+            self.first_mismatch = f"{self._chrom}:{record.position} {alleles} where the reference has {has}"
+        return None
+
+    def _reference_bases(self, record: Record) -> str:
+        first = record.position - 1
+        last = first + len(record.ref)
+        if self._start <= first and last <= self._end:
+            return self._bases[first - self._start : last - self._start]
+        assert self._reference is not None
+        if first < 0 or last > self._reference.lengths[self._chrom]:
+            return ""
+        return bases(self._reference.codes(self._chrom, first, last))
+
+    def _split(self, number: int, record: Record, usable: list[bool]) -> None:
+        """A row for each ALT base of a record."""
+        alleles, known = self._two_copies(record)
+        for k, alt in enumerate(record.alts, start=1):
+            if not usable[k - 1]:
+                continue
+            copies = (alleles == k).astype(np.int8)
+            dosage = copies.sum(axis=1, dtype=np.int8)
+            dosage[alleles[:, 0] < 0] = -1
+            copies[~known] = -1
+            if len(alt) != len(record.ref):
+                offset, old, new = _trimmed(record.ref, alt)
+                position = record.position + offset
+                if self._start < position <= self._end:
+                    self._rows.append(_Row(position, record.variant_id, old, new, number, False, dosage, copies))
+                continue
+            for offset, (old, new) in enumerate(zip(record.ref, alt, strict=True)):
+                position = record.position + offset
+                if old != new and self._start < position <= self._end:
+                    row = _Row(position, record.variant_id, old, new, number, len(alt) > 1, dosage, copies)
+                    self._rows.append(row)
+
+    def _two_copies(self, record: Record) -> tuple[ndarray, Bool[ndarray, " person"]]:
+        """Two allele numbers per person, both -1 where missing; and where their order is known."""
+        alleles = record.alleles
+        if alleles.shape[1] > 2:
+            polyploid = (alleles[:, 2:] != ABSENT).any(axis=1)
+            if polyploid.any():
+                raise FormatError(
+                    f"{self._chrom}:{record.position}: {int(polyploid.sum())} of {polyploid.size} genotypes have more "
+                    "than two alleles. varfx reads haploid and diploid calls."
+                )
+        first = alleles[:, 0]
+        second = alleles[:, 1] if alleles.shape[1] > 1 else np.full_like(first, ABSENT)
+        haploid = second == ABSENT
+        second = np.where(haploid, first, second)
+        missing = (first < 0) | (second < 0)
+        counts = self.ledger
+        counts["haploid calls"] += int((haploid & ~missing).sum())
+        counts["half calls"] += int((missing & ((first >= 0) | (second >= 0))).sum())
+        counts["missing calls"] += int(missing.sum())
+        two = np.stack([first, second], axis=1)
+        two[missing] = -1
+        ordered = record.phased | (first == second)
+        counts["unphased calls"] += int((~missing & ~ordered).sum())
+        return two, ordered & ~missing
+
+    def _resolve_conflicts(self) -> None:
+        """People with more than two ALT alleles at a position become missing there."""
+        start = 0
+        for stop in range(1, len(self._rows) + 1):
+            if stop < len(self._rows) and self._rows[stop].position == self._rows[start].position:
+                continue
+            here = self._rows[start:stop]
+            if len(here) > 1:
+                dosage = np.sum([row.dosage.clip(min=0) for row in here], axis=0)
+                copies = np.sum([row.copies.clip(min=0) for row in here], axis=0)
+                conflict = (dosage > 2) | (copies > 1).any(axis=1)
+                self.ledger["conflicting calls"] += int(conflict.sum())
+                for row in here if conflict.any() else ():
+                    row.dosage = np.where(conflict, np.int8(-1), row.dosage)
+                    row.copies = np.where(conflict[:, None], np.int8(-1), row.copies)
+            start = stop
+
+
+def _exchange(record: Record, k: int) -> Record:
+    """The record with REF and its k-th ALT exchanged, in the genotypes too."""
+    alts = (*record.alts[: k - 1], record.ref, *record.alts[k:])
+    alleles = np.where(record.alleles == 0, k, np.where(record.alleles == k, 0, record.alleles))
+    return replace(record, ref=record.alts[k - 1], alts=alts, alleles=alleles)
+
+
+def _trimmed(ref: str, alt: str) -> tuple[int, str, str]:
+    """REF and ALT without the bases that both end and begin with, but for one before; and how far that one moved."""
+    while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    offset = 0
+    while len(ref) > 1 and len(alt) > 1 and ref[:2] == alt[:2]:
+        ref, alt, offset = ref[1:], alt[1:], offset + 1
+    return offset, ref, alt
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 20 else f"{text[:17]}..."

@@ -1,0 +1,96 @@
+"""Text to numbers: what is not a number and no missing-value marker is counted, and named in the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from varfx.errors import DataError
+from varfx.gwas.formats import NUMBER_ROLES, TEXT_ROLES
+from varfx.io.ledger import Ledger
+
+_LOG10_SMALLEST = 300.0  # below 1e-300 a p-value is taken from its text, before a float64 loses digits
+
+
+@dataclass
+class Offences:
+    """Words found in numeric columns, over all blocks of a file."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def note(self, role: str, rows: pl.Series, values: pl.Series) -> None:
+        """Counts the offending rows of a block."""
+        if rows.len():
+            self.counts[role] = self.counts.get(role, 0) + rows.len()
+            self.first.setdefault(role, (int(rows[0]), str(values[0])))
+
+    def raise_any(self, source: str, names: dict[str, str]) -> None:
+        """Raises for the first role that has offenders; `names` are the file's own column names.
+
+        Raises:
+            DataError: a numeric column holds a word.
+        """
+        for role, count in self.counts.items():
+            row, value = self.first[role]
+            raise DataError(
+                f"`{source}`: column {names.get(role, role)} holds text where a number belongs in {count} rows, first "
+                f"row {row} ({value[:40]!r}). Drop these rows with --drop-invalid, or, if it marks missing values, "
+                f"name it with --na."
+            )
+
+
+def to_numbers(block: pl.DataFrame, offences: Offences) -> pl.DataFrame:
+    """The block with numeric roles as Float64 (`position` as Int64), and True in `bad_text` where a word stood.
+
+    `p` becomes `neg_log10_of_p`, which does not underflow: "1e-400" is 400, and 0 is infinite.
+    """
+    numeric = [role for role in NUMBER_ROLES if role in block.columns]
+    bad = pl.Series("bad_text", [False]).new_from_index(0, block.height)
+    columns: list[pl.Series] = []
+    for role in numeric:
+        text = block[role]
+        if text.dtype == pl.String:
+            text = text.str.strip_chars()
+        values = _integers(text) if role == "position" else text.cast(pl.Float64, strict=False)
+        wrong = values.is_null() & text.is_not_null()
+        if wrong.any():
+            offences.note(role, block["row"].filter(wrong), text.filter(wrong))
+            bad = bad | wrong
+        columns.append(_neg_log10(values, text) if role == "p" else values)
+    kept = [pl.col("row").cast(pl.UInt32)]
+    kept += [pl.col(role).cast(pl.String) for role in TEXT_ROLES if role in block.columns]
+    return block.select(kept).with_columns(*columns, bad.alias("bad_text"))
+
+
+def drop_bad_text(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """The block without the rows in which `to_numbers` met a word."""
+    kept = block.filter(~pl.col("bad_text"))
+    ledger.drop(block.height - kept.height, "invalid: text where a number belongs")
+    return kept
+
+
+def _integers(text: pl.Series) -> pl.Series:
+    """Whole numbers, also as R writes them (1e+06)."""
+    values = text.cast(pl.Int64, strict=False) if text.dtype == pl.String or text.dtype.is_integer() else None
+    if values is not None and not (values.is_null() & text.is_not_null()).any():
+        return values
+    numbers = text.cast(pl.Float64, strict=False)
+    whole = numbers.is_finite() & (numbers.floor() == numbers) & (numbers.abs() < 2**53)
+    floats = pl.select(pl.when(whole).then(numbers)).to_series().cast(pl.Int64, strict=False)
+    return floats if values is None else pl.select(pl.coalesce(values, floats)).to_series().alias(text.name)
+
+
+def _neg_log10(values: pl.Series, text: pl.Series) -> pl.Series:
+    logs = -values.log(10)
+    if text.dtype == pl.String:
+        tiny = ((logs > _LOG10_SMALLEST) & (values >= 0)).fill_null(False)
+        if tiny.any():
+            parts = text.to_frame("text").select(
+                pl.col("text").str.extract(r"^\+?([0-9.]*[1-9][0-9.]*)[eE]-?\d+$").cast(pl.Float64, strict=False),
+                pl.col("text").str.extract(r"[eE](-\d+)$").cast(pl.Float64, strict=False).alias("exponent"),
+            )
+            exact = -(parts["text"].log(10) + parts["exponent"])
+            logs = pl.select(pl.when(tiny).then(pl.coalesce(exact, logs)).otherwise(logs)).to_series()
+    return logs.alias("neg_log10_of_p")

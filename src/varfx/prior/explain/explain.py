@@ -1,0 +1,260 @@
+"""`explain`: what a fitted prior looks at, and what that is worth: attribution and permutation importance of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from varfx.annotations import read_annotations
+from varfx.errors import ConfigError
+from varfx.genome.variants import chrom_names
+from varfx.gwas.sumstats import read_sumstats
+from varfx.io import sealed
+from varfx.ld import open_panel
+from varfx.models.attribution import AttributionConfig
+from varfx.prior.evaluate import windows_to_score
+from varfx.prior.explain.attribution import Attributions, attribute_variants
+from varfx.prior.explain.channels import EACH, Channels, channel_groups
+from varfx.prior.explain.importance import Features, Scope, permutation_importance
+from varfx.prior.explain.selection import highest_variants, named_variants, sampled_variants
+from varfx.prior.inputs import assemble
+from varfx.prior.run import Run, open_run
+from varfx.prior.split import check_chroms
+from varfx.progress import Progress, silent
+from varfx.tracks.inputs import tracks_of_run
+from varfx.training.gwas.windows import WindowData
+
+logger = logging.getLogger(__name__)
+PathLike = str | os.PathLike[str]
+KIND = "attribution"
+TABLES = ("attribution", "channels", "profile", "bases")  # .parquet each, in the order of `Attributions`
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig:
+    """Which variants are explained, and how channels are permuted."""
+
+    top: int | None = None
+    """Explain the variants of highest f on the windows, so many."""
+    sample: int = 1000
+    """Otherwise explain a random sample of the windows' variants."""
+    detail: int = 6
+    """Variants of highest f among them for which every base's contribution is kept."""
+    repeats: int = 5
+    """Permutations of each group; 0 leaves importance out."""
+    scope: Scope = "window"
+    """Where permuted channels come from: variants of the same window, or of all windows that are scored."""
+    seed: int = 0
+    """Of the sample, the permutations and the intervals."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("sample", 1), ("detail", 0), ("repeats", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
+        if self.top is not None and self.top < 1:
+            raise ConfigError(f"`top` must be at least 1, got {self.top}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a prior looks at.
+
+    Attributes:
+        trait: whose f is attributed.
+        attributions: contributions to its log f.
+        importance: one entry a trait and group, see `varfx.prior.explain.importance.Importance.entries`; empty if left out.
+        notes: what the reader should know.
+        config: options, JSON-able.
+    """
+
+    trait: str
+    attributions: Attributions
+    importance: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def explain(
+    run: PathLike,
+    *,
+    variants: PathLike | None = None,
+    trait: str | None = None,
+    groups: PathLike | Mapping[str, Sequence[str]] = EACH,
+    panel: PathLike | None = None,
+    sumstats: Sequence[PathLike] | None = None,
+    annotations: PathLike | None = None,
+    tracks: PathLike | None = None,
+    chain: PathLike | None = None,
+    chrom: Sequence[str] = (),
+    exclude_chrom: Sequence[str] = (),
+    config: ExplainConfig | None = None,
+    integration: AttributionConfig | None = None,
+    progress: Progress = silent,
+) -> Explanation:
+    """What a run looks at, on its held-out windows.
+
+    Args:
+        run: the run.
+        variants: a text file that names the variants to explain, one a line: rsID, chrom:position or chrom:position:A:B.
+        trait: whose f is attributed; by default the first. Importance is that of all traits.
+        groups: what is permuted together, see `varfx.prior.explain.channels.channel_groups`.
+        panel: by default the run's own.
+        sumstats: by default the run's own.
+        annotations: by default the run's own.
+        tracks: by default the run's own.
+        chain: by default the run's own, if it had one.
+        chrom: look at the windows of these chromosomes instead of the held-out ones.
+        exclude_chrom: leave out windows of these chromosomes.
+        config: which variants, and how channels are permuted.
+        integration: of the contributions.
+        progress: told about variants and windows.
+
+    Raises:
+        ConfigError: a model without channels, an unknown trait or group.
+        VarfxError: inputs that cannot be read.
+    """
+    config, integration = config or ExplainConfig(), integration or AttributionConfig()
+    fitted = open_run(run)
+    number = _trait_number(fitted, trait)
+    if fitted.standardiser is None and not fitted.model.num_tracks:
+        raise ConfigError(f"`{run}` is a constant model: it looks at nothing but frequency. Fit another with --model.")
+    reference = open_panel(panel or fitted.record["panel"])
+    exclude = chrom_names(exclude_chrom)
+    check_chroms(exclude, [core.chrom for core in reference.cores], option="exclude-chrom")
+    windows, notes = windows_to_score(fitted, reference, chrom_names(chrom), exclude)
+    table = annotations or fitted.record["annotations"]
+    signals = tracks_of_run(fitted.record.get("tracks"), tracks, chain)
+    data, _, _ = assemble(
+        reference,
+        [read_sumstats(path) for path in sumstats or fitted.record["sumstats"]],
+        None if table is None else read_annotations(table),
+        kind=fitted.model.config.kind,
+        standardiser=fitted.standardiser,
+        dtype=torch.float64,
+        tracks=signals,
+    )
+    if len(data.traits) != len(fitted.trait_names):
+        raise ConfigError(
+            f"`sumstats` must name one file for each of the run's {len(fitted.trait_names)} traits, got {len(data.traits)}."
+        )
+    channels = Channels(
+        features=() if fitted.standardiser is None else fitted.standardiser.feature_names,
+        tracks=() if data.tracks is None else data.tracks.channels,
+    )
+    permuted = channel_groups(channels, groups) if config.repeats else []
+    model = fitted.model.in_double()
+    model.to("cuda" if model.num_tracks and torch.cuda.is_available() else "cpu")
+    if variants is not None:
+        rows, more = named_variants(reference, variants)
+        notes += more
+    elif config.top is not None:
+        rows = highest_variants(model, data, windows, config.top, trait=number, progress=progress)
+    else:
+        rows = sampled_variants(reference, windows, config.sample, seed=config.seed)
+    found = attribute_variants(
+        model, data, rows, channels, trait=number, detail=config.detail, config=integration, progress=progress
+    )
+    missed = found.num_unexplained(integration.tolerance)
+    if missed:
+        worst = float(found.variants["unexplained"].abs().max())  # type: ignore[arg-type]
+        notes.append(
+            f"{missed} of {found.variants.height} variants miss completeness by more than {integration.tolerance:g} after "
+            f"{integration.max_steps} steps, at worst by {worst:.2g}: a larger --max-steps reduces it"
+        )
+    entries = []
+    if permuted:
+        scale = _sample_size_ratio(fitted, data)
+
+        def variance_of(features: Features, heterozygosity: Tensor) -> Float[Tensor, "variant trait"]:
+            F: Tensor = model(features, heterozygosity)
+            return scale.to(F.device) * F
+
+        result = permutation_importance(
+            data,
+            windows,
+            variance_of,
+            fitted.model.sigma2_values(),
+            permuted,
+            scope=config.scope,
+            repeats=config.repeats,
+            seed=config.seed,
+            device=model.scale.device,
+            progress=progress,
+        )
+        entries = result.entries(fitted.trait_names, seed=config.seed)
+    options = {**config.__dict__, **integration.__dict__, "groups": _shown(groups)}
+    return Explanation(fitted.trait_names[number], found, entries, notes, options)
+
+
+def write_explanation(explanation: Explanation, folder: Path, *, run: PathLike) -> None:
+    """Writes the tables into a folder: `attribution.parquet` and its aggregates, `importance.tsv` and `.json`.
+
+    `channels.tsv` holds the channels once more, for other programs. The folder is not sealed yet, so that pictures can be
+    added.
+    """
+    provenance = sealed.provenance(explanation.config, {"run": run})
+    found = explanation.attributions
+    for name, table in zip(TABLES, (found.variants, found.channels, found.profile, found.bases), strict=True):
+        if table.height:
+            metadata = {"trait": explanation.trait, "provenance": provenance}
+            sealed.write_table(table, folder / f"{name}.parquet", kind=KIND, metadata=metadata)
+    sealed.write_text(folder / "channels.tsv", found.channels.write_csv(separator="\t"))
+    if explanation.importance:
+        sealed.write_text(folder / "importance.tsv", importance_table(explanation.importance).write_csv(separator="\t"))
+    record = {
+        "trait": explanation.trait,
+        "importance": explanation.importance,
+        "notes": explanation.notes,
+        "provenance": provenance,
+    }
+    sealed.write_json(folder / "importance.json", record)
+
+
+def importance_table(entries: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Entries of importance as a table, the most important first."""
+    rows = [
+        {
+            "trait": entry["trait"],
+            "group": entry["group"],
+            "importance": entry["importance"],
+            "low": None if entry["importance_ci95"] is None else entry["importance_ci95"][0],
+            "high": None if entry["importance_ci95"] is None else entry["importance_ci95"][1],
+            "repeat_sd": entry["repeat_sd"],
+            "windows": entry["n_windows"],
+            "channels": ",".join(entry["channels"]),
+        }
+        for entry in entries
+    ]
+    order = list(dict.fromkeys(entry["trait"] for entry in entries))
+    table = pl.DataFrame(rows, schema_overrides=dict.fromkeys(("low", "high", "repeat_sd"), pl.Float64()))
+    return table.sort(
+        pl.col("trait").replace_strict(order, range(len(order)), return_dtype=pl.Int64), -pl.col("importance"),
+        maintain_order=True,
+    )  # fmt: skip
+
+
+def _trait_number(run: Run, trait: str | None) -> int:
+    if trait is None:
+        return 0
+    if trait not in run.trait_names:
+        raise ConfigError(f"`trait` = {trait} is none of the run's: {', '.join(run.trait_names)}.")
+    return run.trait_names.index(trait)
+
+
+def _sample_size_ratio(run: Run, data: WindowData) -> Tensor:
+    """The model gives F = N f for its own traits' N; other summary statistics may have another."""
+    fitted = [trait["n_ref"] for trait in run.record["traits"]]
+    return torch.tensor([trait.n_ref / n for trait, n in zip(data.traits, fitted, strict=True)], dtype=torch.float64)
+
+
+def _shown(groups: PathLike | Mapping[str, Sequence[str]]) -> Any:
+    return {name: list(each) for name, each in groups.items()} if isinstance(groups, Mapping) else str(groups)

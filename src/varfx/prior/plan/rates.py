@@ -1,0 +1,309 @@
+"""What `plan` needs to know of this machine, measured in a few seconds: network, gather, reading, likelihood.
+
+Every rate is taken where the fit would take it: the network on a small pass of variants, with its backward pass; the gather
+on a block in memory; reading from the user's own files, after the system was asked to forget them, or from a temporary
+file where there are none yet.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psutil
+import torch
+import zarr
+from torch import Tensor
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from varfx.ld import Core, LDPanel, open_panel
+from varfx.ld.store import finish_panel, write_window
+from varfx.ld.whiten import Factors
+from varfx.likelihood.cost_model import calibrated
+from varfx.models import ModelConfig, VariancePrior
+from varfx.models.track_enformer import DenseTracks
+from varfx.prior.plan.plan import Job, Machine, Rates
+from varfx.progress import Progress, silent
+from varfx.tracks.gather import TrackGather, TrackWindow
+from varfx.tracks.store import TrackStore
+from varfx.training import TrainConfig, TraitData, WindowData, train
+
+Clock = Callable[[], float]
+SMALL_PASS = {"cpu": 16, "cuda": 256}  # variants of a timed pass
+SECONDS = 0.6  # that a rate is measured for, at least one run
+TRIAL_BASES = 1 << 20  # of the block that is cut, or read where there is no store
+TRIAL_BYTES = 1 << 26  # of the temporary file
+OVERHEAD_STEPS = 100
+ACTIVE = 64  # variants whose saved memory is counted
+
+
+def measure_rates(
+    job: Job,
+    *,
+    device: torch.device | str,
+    panel: LDPanel | None = None,
+    tracks: TrackStore | None = None,
+    folder: Path | None = None,
+    clock: Clock = time.perf_counter,
+    progress: Progress = silent,
+) -> Rates:
+    """The rates of this machine, in a few seconds (a minute for wide networks on one core).
+
+    Args:
+        job: what is planned.
+        device: where the fit would compute.
+        panel: an LD panel to read from.
+        tracks: a track store to read from.
+        folder: where a temporary file is written and read where there is no panel; by default the working directory.
+        clock: what counts as a second; `time.process_time` leaves out what other programs take of a CPU.
+        progress: told about each rate.
+    """
+    where = torch.device(device)
+    process_bytes = psutil.Process().memory_info().rss
+    prior = VariancePrior(job.model, job.num_features, job.num_traits, num_tracks=job.num_tracks).to(where)
+    progress(1, 5, "rates measured")
+    forward, training, saved = _network_rates(prior, job, where, clock)
+    progress(2, 5, "rates measured")
+    gather, read_tracks = math.inf, math.inf
+    if job.num_tracks:
+        gather = _gather_rate(job, where, clock)
+        read_tracks = _store_rate(tracks) if tracks is not None else _zarr_rate(folder)
+    progress(3, 5, "rates measured")
+    read_panel = _panel_rate(panel) if panel is not None else _disk_rate(folder)
+    progress(4, 5, "rates measured")
+    rates = Rates(
+        forward=forward,
+        training=training,
+        parameters=sum(parameter.numel() for parameter in prior.parameters()),
+        saved_bytes=saved,
+        step=_step_seconds(prior, where, clock),
+        overhead=_overhead(folder, clock),
+        gather=gather,
+        read_tracks=read_tracks,
+        read_panel=read_panel,
+        likelihood=calibrated(torch.float32, where),
+        process_bytes=process_bytes,
+    )
+    progress(5, 5, "rates measured")
+    return rates
+
+
+def this_machine(device: torch.device | str, folder: Path | None = None) -> Machine:
+    """What this machine has.
+
+    Args:
+        device: where the fit would compute.
+        folder: where its files would go; by default the working directory.
+    """
+    memory, where = psutil.virtual_memory(), torch.device(device)
+    on_gpu = where.type == "cuda"
+    return Machine(
+        host=memory.total,
+        host_free=memory.available,
+        disk_free=shutil.disk_usage(folder or Path.cwd()).free,
+        device=torch.cuda.get_device_properties(where).total_memory if on_gpu else None,
+        name=torch.cuda.get_device_name(where) if on_gpu else "CPU",
+        threads=torch.get_num_threads(),
+        busy=os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0,
+    )
+
+
+def seconds_of(
+    task: Callable[[], object], device: torch.device, clock: Clock = time.perf_counter, *, at_least: float = SECONDS
+) -> float:
+    """The shortest of several runs, after one that warms up; long tasks run twice in all."""
+    task()
+    times: list[float] = []
+    while not times or (sum(times) < at_least and len(times) < 20):
+        _wait(device)
+        started = clock()
+        task()
+        _wait(device)
+        times.append(clock() - started)
+    return min(times)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _network_rates(prior: VariancePrior, job: Job, device: torch.device, clock: Clock) -> tuple[float, float, int]:
+    """Variants a second forward, forward and backward, and bytes a variant leaves for the backward pass."""
+    count = int(job.num_panel.max())
+    if job.num_tracks:
+        count = min(count, job.model.enformer.variants_per_pass, SMALL_PASS.get(device.type, 16))
+    features = _features(job, count, device)
+    heterozygosity = torch.full((count,), 0.2, device=device)
+
+    def forward() -> Tensor:
+        with torch.no_grad():
+            F: Tensor = prior(features, heterozygosity)
+        return F
+
+    def both() -> None:
+        prior(features, heterozygosity).sum().backward()
+        prior.zero_grad()
+
+    saved = _saved_bytes(prior, job, min(count, ACTIVE), device)
+    return count / seconds_of(forward, device, clock), count / seconds_of(both, device, clock), saved
+
+
+def _features(job: Job, count: int, device: torch.device) -> Tensor | DenseTracks:
+    features = torch.randn(count, job.num_features, generator=torch.Generator().manual_seed(0)).to(device)
+    if not job.num_tracks:
+        return features
+    tracks = torch.zeros(count, job.num_tracks, job.width, device=device).normal_()
+    return DenseTracks(tracks, features)
+
+
+def _saved_bytes(prior: VariancePrior, job: Job, count: int, device: torch.device) -> int:
+    """What the network keeps of one variant between its forward and backward passes, its input included."""
+    features = _features(job, count, device)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in prior.parameters()}
+    kept: dict[int, int] = {}
+
+    def count_bytes(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count_bytes, lambda tensor: tensor):
+        score = prior.network(features)
+    own = features.nbytes if isinstance(features, Tensor) else features.tracks.nbytes
+    del score
+    return -(-(sum(kept.values()) + own) // count)
+
+
+def _step_seconds(prior: VariancePrior, device: torch.device, clock: Clock) -> float:
+    optimizer = torch.optim.AdamW(prior.parameters())
+    for parameter in prior.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    return seconds_of(optimizer.step, device, clock, at_least=0.1)
+
+
+def _gather_rate(job: Job, device: torch.device, clock: Clock) -> float:
+    """Values a second that are cut out of a block of 8-bit tracks."""
+    count = min(int(job.num_panel.max()), 64 if device.type == "cpu" else job.model.enformer.variants_per_pass)
+    tracks, none = job.num_tracks, torch.zeros(0, dtype=torch.long, device=device)
+    generator = torch.Generator().manual_seed(0)
+    bases = TRIAL_BASES // 4
+    window = TrackWindow(
+        codes=torch.randint(0, 250, (tracks, bases), dtype=torch.uint8, generator=generator).to(device),
+        halves=torch.zeros(0, bases, dtype=torch.float16, device=device),
+        code_rows=torch.arange(tracks, device=device),
+        half_rows=none,
+        slope=torch.ones(tracks, dtype=torch.float64, device=device),
+        intercept=torch.zeros(tracks, dtype=torch.float64, device=device),
+        first=torch.randint(0, bases - job.width, (count,), generator=generator).to(device),
+        placed=torch.ones(count, dtype=torch.bool, device=device),
+        complete=True,
+        mask_rows=none,
+        width=job.width,
+        dtype=torch.float32,
+        predictors=torch.zeros(count, 0, device=device),
+    )
+    rows = torch.arange(count, device=device)
+    return count * tracks * job.width / seconds_of(lambda: window.gather(rows), device, clock, at_least=0.2)
+
+
+def _overhead(folder: Path | None, clock: Clock) -> float:
+    """Seconds of a step beside its computing: a fit of windows with next to nothing in them, start and end left out."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        data = _tiny_data(Path(name) / "P.ld.zarr")
+        seconds = []
+        for steps in (10, 10 + OVERHEAD_STEPS):
+            there = Path(name) / str(steps)
+            there.mkdir()
+            model = VariancePrior(ModelConfig(kind="constant"), 0, 1)
+            started = clock()
+            train(model, data, [0], [1], TrainConfig(max_steps=steps, engine="exact", patience=steps), there)
+            seconds.append(clock() - started)
+    return max(0.0, seconds[1] - seconds[0]) / OVERHEAD_STEPS
+
+
+def _tiny_data(path: Path) -> WindowData:
+    """Two windows of four variants each."""
+    zarr.create_group(path).create_group("windows")
+    cores = [Core("1", 0, 1000), Core("1", 1000, 2000)]
+    factors = Factors(lam=np.ones(4), V=np.eye(4), B=np.eye(4))
+    rows = [np.arange(4), np.arange(4, 8)]
+    for core, inside in zip(cores, rows, strict=True):
+        write_window(path, core, factors, inside, inside, np.ones(4), 1.0, dtype=np.dtype(np.float32))
+    places = {"chrom": ["1"] * 8, "position": list(range(100, 2000, 250)), "variant_id": [f"rs{i}" for i in range(8)]}
+    alleles = {"effect_allele": ["A"] * 8, "other_allele": ["G"] * 8, "eaf": [0.3] * 8, "ld_score": [1.0] * 8}
+    table = [{"name": core.name, "chrom": "1", "start": core.start, "end": core.end} for core in cores]
+    windows = pl.DataFrame(table).with_columns(num_core=4, num_panel=4, rank=4, variance_kept=1.0)
+    finish_panel(path, pl.DataFrame({**places, **alleles}), windows, {"num_people": 100, "config": {"flank": 0}})
+    trait = TraitData(name="trial", z=np.ones(8), n=np.full(8, 1000.0), n_ref=1000.0)
+    return WindowData(open_panel(path), [trait], np.zeros((8, 0)), np.full(8, 0.2))
+
+
+def _store_rate(store: TrackStore) -> float:
+    """Bytes a second of blocks read from a store, which the system may hold in its memory already."""
+    few = store.select(store.names[: min(8, len(store.names))])
+    chrom = max(few.lengths, key=lambda name: few.lengths[name])
+    start = few.lengths[chrom] // 3
+    size = min(TRIAL_BASES, few.lengths[chrom] - start)
+    TrackGather(few)  # so that what it imports is not timed
+    started = time.perf_counter()
+    block = few.block(chrom, start, start + size)
+    return block.num_bytes / (time.perf_counter() - started)
+
+
+def _zarr_rate(folder: Path | None) -> float:
+    """The same from a temporary array like those of a store, with values in runs."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.minimum(rng.gamma(0.3, 30, TRIAL_BASES // 16), 254).astype(np.uint8), 16)
+    with tempfile.TemporaryDirectory(dir=folder) as there:
+        path = Path(there) / "trial"
+        array = zarr.create_array(
+            path,
+            shape=codes.shape,
+            chunks=(1 << 19,),
+            dtype=np.uint8,
+            fill_value=0,
+            serializer=BytesCodec(),
+            compressors=(ZstdCodec(level=3), Crc32cCodec()),
+        )
+        array[:] = codes
+        opened = zarr.open_array(path, mode="r")
+        return codes.nbytes / seconds_of(lambda: opened[:], torch.device("cpu"), at_least=0.1)
+
+
+def _panel_rate(panel: LDPanel) -> float:
+    """Bytes of B a second, of the largest of the panel's windows."""
+    index = int((panel.windows["rank"] * panel.windows["num_panel"]).arg_max() or 0)
+    for file in (panel.path / "windows" / panel.cores[index].name).rglob("*"):
+        if file.is_file():
+            _forget(file)
+    started = time.perf_counter()
+    window = panel.window(index)
+    return window.factors.B.nbytes / (time.perf_counter() - started)
+
+
+def _disk_rate(folder: Path | None) -> float:
+    """Bytes a second read from a file that was just written, and forgotten by the system where it obeys."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        file.write(np.random.default_rng(0).bytes(TRIAL_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        _forget(Path(file.name))
+        started = time.perf_counter()
+        Path(file.name).read_bytes()
+        return TRIAL_BYTES / (time.perf_counter() - started)
+
+
+def _forget(file: Path) -> None:
+    """Asks the system to drop a file from its memory, so that reading it reads the disk."""
+    if hasattr(os, "posix_fadvise"):
+        with open(file, "rb") as handle:
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

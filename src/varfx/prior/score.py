@@ -1,0 +1,150 @@
+"""`evaluate`: how much better a prior explains held-out associations than no heritability at all.
+
+All numbers are nats of the whitened associations, summed over windows, computed in float64 by the exact engine.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.bootstrap import sum_interval
+from varfx.likelihood import exact
+from varfx.progress import Progress, silent
+from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
+
+PathLike = str | os.PathLike[str]
+VarianceOf = Callable[[PriorWindow], Float[Tensor, "variant trait"]]
+Observe = Callable[[PriorWindow, Float[Tensor, "variant trait"]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowScores:
+    """What scoring leaves of each window and trait; rows are windows, columns traits. NaN where a trait has no data.
+
+    Attributes:
+        windows: numbers of the panel's windows.
+        log_p: under the prior.
+        sum_squares: `w'w`, from which the null's log p follows for any sigma2.
+        rank: independent associations.
+        num_observed: associations.
+    """
+
+    windows: tuple[int, ...]
+    log_p: Float[ndarray, "window trait"]
+    sum_squares: Float[ndarray, "window trait"]
+    rank: Float[ndarray, "window trait"]
+    num_observed: Float[ndarray, "window trait"]
+
+    def log_p_null(self, sigma2: Sequence[float]) -> Float[ndarray, "window trait"]:
+        """Log p of each window without any heritability, w ~ N(0, sigma2 I)."""
+        variance = np.asarray(sigma2)
+        return np.asarray(-0.5 * (self.rank * np.log(2 * math.pi * variance) + self.sum_squares / variance))
+
+
+@torch.no_grad()
+def score_windows(
+    data: WindowData,
+    windows: Sequence[int],
+    variance_of: VarianceOf,
+    sigma2: Sequence[float],
+    *,
+    observe: Observe | None = None,
+    progress: Progress = silent,
+) -> WindowScores:
+    """Scores windows under a prior, in float64.
+
+    Args:
+        data: windows and traits, in float64.
+        windows: numbers of the panel's windows.
+        variance_of: F = n_ref f of a window's variants and each trait.
+        sigma2: residual variance per trait.
+        observe: sees each window and its F.
+        progress: told about each window.
+    """
+    shape = (len(windows), len(data.traits))
+    log_p, squares, rank, observed = (np.zeros(shape) for _ in range(4))
+    for row, window in enumerate(in_background(data, windows)):
+        F = variance_of(window).double()
+        if observe is not None:
+            observe(window, F)
+        for column, trait in enumerate(window.traits):
+            observed[row, column] = window.num_observed[column]
+            if trait is None:
+                continue
+            log_p[row, column] = float(exact(trait, F[:, column], sigma2[column], dtype=torch.float64).log_p)
+            squares[row, column] = float(trait.w.double().square().sum())
+            rank[row, column] = trait.num_terms
+        progress(row + 1, len(windows), "windows scored")
+    return WindowScores(tuple(windows), log_p, squares, rank, observed)
+
+
+def null_sigma2(data: WindowData, windows: Sequence[int]) -> list[float]:
+    """sigma2 of the null model f = 0, refitted on the given windows: the mean square of the whitened associations."""
+    totals = np.zeros((len(data.traits), 2))
+    for window in in_background(data, windows, tracks=False):
+        for number, trait in enumerate(window.traits):
+            if trait is not None:
+                totals[number] += float(trait.w.double().square().sum()), trait.num_terms
+    return [float(squares / rank) if rank else 1.0 for squares, rank in totals]
+
+
+def summarise(
+    scores: WindowScores,
+    names: Sequence[str],
+    sigma2: Sequence[float],
+    sigma2_null: Sequence[float],
+    *,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """One JSON-able entry a trait: log p, the null's, the gain with its 95 % interval.
+
+    `gain` compares with the null at its own sigma2, `gain_same_sigma2` with the null at the prior's.
+    """
+    null, same = scores.log_p_null(sigma2_null), scores.log_p_null(sigma2)
+    entries = []
+    for i, name in enumerate(names):
+        used = scores.rank[:, i] > 0
+        gain = (scores.log_p - null)[used, i]
+        entries.append(
+            {
+                "name": name,
+                "log_p": float(scores.log_p[used, i].sum()),
+                "log_p_null": float(null[used, i].sum()),
+                "gain": float(gain.sum()),
+                "gain_ci95": _listed(sum_interval(gain, seed=seed)),
+                "gain_same_sigma2": float((scores.log_p - same)[used, i].sum()),
+                "sigma2": float(sigma2[i]),
+                "sigma2_null": float(sigma2_null[i]),
+                "n_windows": int(used.sum()),
+                "n_variants": int(scores.num_observed[used, i].sum()),
+                "rank": int(scores.rank[used, i].sum()),
+            }
+        )
+    return entries
+
+
+def compare(first: WindowScores, second: WindowScores, names: Sequence[str], *, seed: int = 0) -> list[dict[str, Any]]:
+    """The paired difference of two priors on the same windows, first minus second, per trait, with its 95 % interval."""
+    difference = first.log_p - second.log_p
+    return [
+        {
+            "name": name,
+            "difference": float(difference[:, i].sum()),
+            "difference_ci95": _listed(sum_interval(difference[first.rank[:, i] > 0, i], seed=seed)),
+        }
+        for i, name in enumerate(names)
+    ]
+
+
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else list(interval)

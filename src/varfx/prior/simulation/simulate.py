@@ -1,0 +1,255 @@
+"""`simulate`: summary statistics from a known prior on the real LD of a panel (paper, section 5 and B.7).
+
+    b = sqrt(N) beta ~ N(0, N f)          one draw for all of a replicate's windows
+    w_i = B_i b + sigma e_i,  e ~ N(0, I)          z_i = V_i lam_i^1/2 w_i          for the core i of each window
+
+so that `z_i ~ N(sqrt(N) R[i,+] beta, sigma2 R[i,i])` with the panel's R. Neighbouring windows share the effects of the variants that
+both see; the noise of two cores is independent, where in a GWAS it is correlated across their border like everything else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from numpy import ndarray
+
+from varfx.annotations import Standardiser, read_annotations
+from varfx.annotations.snpvar import PREDICTION_KIND
+from varfx.errors import ConfigError
+from varfx.genome.variants import identifier
+from varfx.gwas.sumstats import SCHEMA, SumStats, replicate_names
+from varfx.io import sealed
+from varfx.ld import LDPanel, open_panel
+from varfx.prior.inputs import heterozygosity, panel_variants, raw_features
+from varfx.prior.predict import predict
+from varfx.prior.simulation.truth_network import TruthConfig, linear_r2, log_variances, random_score, track_score
+from varfx.progress import Progress, silent
+from varfx.tracks.inputs import tracks_for_fit
+from varfx.tracks.panel import PanelTracks
+
+PathLike = str | os.PathLike[str]
+TRUTH, REPLICATES, EACH = "truth.parquet", "replicates.sumstats.parquet", "each"
+EFFECTS, NOISE = 1, 2  # which stream of random numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateConfig:
+    """How much signal and noise there is. The defaults are those of the paper's B.7."""
+
+    mean_signal: float | None = None
+    """Mean of N f over the panel's variants; 0.017 where no h2 is given: half the heritability, over 11.9 million variants."""
+    h2: float | None = None
+    """Instead: the sum of f over the panel's variants."""
+    n: float = 407_527
+    """N, the sample size."""
+    sigma2: float | None = None
+    """Variance of the noise of z: by default 1 - h2 where h2 is given, else 0.5."""
+    replicates: int = 1
+    """Independent draws of effects and noise; they become one trait with so many replicates."""
+    seed: int = 0
+    """Of effects and noise. A replicate depends on the seed and its number only."""
+
+    def __post_init__(self) -> None:
+        if self.mean_signal is not None and self.h2 is not None:
+            raise ConfigError("give `mean-signal` or `h2`, not both: each says how large the effects are.")
+        for name in ("mean_signal", "n", "sigma2"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
+        if self.h2 is not None and not 0 < self.h2 < 1:
+            raise ConfigError(f"`h2` must be between 0 and 1, got {self.h2}.")
+        if self.replicates < 1:
+            raise ConfigError(f"`replicates` must be at least 1, got {self.replicates}.")
+
+    @property
+    def noise(self) -> float:
+        """The variance of the noise of z."""
+        return self.sigma2 if self.sigma2 is not None else 0.5 if self.h2 is None else 1 - self.h2
+
+    def mean_f(self, num_variants: int) -> float:
+        """The mean of f that is asked for."""
+        if self.h2 is not None:
+            return self.h2 / num_variants
+        return (0.017 if self.mean_signal is None else self.mean_signal) / self.n
+
+
+@dataclass(frozen=True)
+class TrackTruth:
+    """Tracks that a random truth reads: the store, and the chain file from the panel's build where it is another."""
+
+    path: PathLike
+    chain: PathLike | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Simulation:
+    """What a simulation wrote.
+
+    Attributes:
+        folder: with `truth.parquet` and `replicates.sumstats.parquet`.
+        truth: f of each of the panel's variants.
+        record: how it was made: options, N, sigma2, mean of N f, h2, `linear_r2` of log f.
+    """
+
+    folder: Path
+    truth: pl.DataFrame
+    record: dict[str, Any]
+
+
+def simulate(
+    panel: PathLike,
+    out: PathLike,
+    *,
+    annotations: PathLike | None = None,
+    tracks: TrackTruth | None = None,
+    truth: TruthConfig | PathLike | None = None,
+    config: SimulateConfig | None = None,
+    trait: str = "simulated",
+    write_each: bool = False,
+    progress: Progress = silent,
+) -> Simulation:
+    """Draws summary statistics for a panel's variants, and writes them with the f that they come from.
+
+    Args:
+        panel: an LD panel; its LD is that of the simulated GWAS.
+        out: the folder to write.
+        annotations: the features of a random truth; by default frequency, minor-allele frequency and LD score.
+        tracks: what a random network reads around each variant: base by base by enformer, averages by the others.
+        truth: a random network, or a run whose f (up to the scale) is taken for true.
+        config: signal, noise, replicates, seed.
+        trait: its name.
+        write_each: also write `each/1.tsv.gz, 2.tsv.gz, ...`, one replicate each, for other programs.
+        progress: told about each window.
+
+    Raises:
+        VarfxError: inputs that cannot be read, or options out of range.
+    """
+    config = config or SimulateConfig()
+    reference = open_panel(panel)
+    log_f, features, described = _log_truth(reference, annotations, tracks, truth)
+    share = np.exp(log_f - log_f.max())
+    f = config.mean_f(share.size) * share / share.mean()
+    record = {
+        "panel": sealed.sha256(reference.path / sealed.MANIFEST),
+        "truth": described,
+        "config": asdict(config),
+        "n": config.n,
+        "sigma2": config.noise,
+        "mean_signal": float(config.n * f.mean()),
+        "h2": float(f.sum()),
+        "linear_r2": None
+        if features is None
+        else linear_r2(log_f, features, heterozygosity(panel_variants(reference, []))),
+    }
+    inputs: dict[str, PathLike] = {"panel": panel}
+    inputs |= {} if annotations is None else {"annotations": annotations}
+    inputs |= {} if tracks is None else {"tracks": tracks.path}
+    metadata = {"simulated": record, "provenance": sealed.provenance(described, inputs)}
+    z = draw(reference, config.n * f, config.noise, config.replicates, config.seed, progress=progress)
+    keys = reference.variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
+    table = keys.with_columns(f=pl.Series(f))
+    stats = SumStats(table=_sumstats_table(keys, z, config.n), trait=trait, metadata=metadata)
+    with sealed.atomic_path(out) as partial:
+        partial.mkdir()
+        sealed.write_table(table, partial / TRUTH, kind=PREDICTION_KIND, metadata=metadata)
+        stats.write(partial / REPLICATES)
+        if write_each:
+            _write_each(stats, partial / EACH)
+        sealed.seal_directory(partial)
+    return Simulation(folder=Path(out), truth=table, record=record)
+
+
+def draw(
+    panel: LDPanel,
+    F: Float[ndarray, " variant"],
+    sigma2: float,
+    replicates: int,
+    seed: int,
+    *,
+    progress: Progress = silent,
+) -> Float[ndarray, "variant replicate"]:
+    """Associations of all core variants, float64; a column depends on the seed and its number only.
+
+    Args:
+        panel: whose LD the associations have.
+        F: N f of its variants.
+        sigma2: variance of the noise.
+        replicates: how many columns.
+        seed: of effects and noise.
+        progress: told about each window.
+    """
+    effects = np.empty((F.size, replicates))
+    for number in range(replicates):
+        effects[:, number] = np.sqrt(F) * np.random.default_rng([seed, EFFECTS, number]).standard_normal(F.size)
+    z = np.full((F.size, replicates), np.nan)
+    for index in range(len(panel.cores)):
+        window = panel.window(index)
+        rank = window.factors.lam.size
+        noise = np.empty((rank, replicates))
+        for number in range(replicates):
+            noise[:, number] = np.random.default_rng([seed, NOISE, number, index]).standard_normal(rank)
+        w = window.factors.B.astype(np.float64) @ effects[window.panel_rows] + math.sqrt(sigma2) * noise
+        z[window.core_rows] = (window.factors.V * np.sqrt(window.factors.lam)) @ w
+        progress(index + 1, len(panel.cores), "windows simulated")
+    return z
+
+
+def _log_truth(
+    reference: LDPanel, annotations: PathLike | None, tracks: TrackTruth | None, truth: TruthConfig | PathLike | None
+) -> tuple[Float[ndarray, " variant"], Float[ndarray, "variant feature"] | None, dict[str, Any]]:
+    """Log f up to a constant, the features that a linear model of it would have, and what it is in words of JSON."""
+    if truth is not None and not isinstance(truth, TruthConfig):
+        table = predict(truth, panel=reference.path)
+        if "f" not in table.columns:
+            raise ConfigError(f"`{truth}` is a run of several traits: a simulation needs one of them alone.")
+        f = table["f"].to_numpy()
+        if not (f > 0).all():
+            raise ConfigError(f"`{truth}` gives {int((f <= 0).sum())} of {f.size} variants no variance at all.")
+        return np.log(f), None, {"run": str(truth)}
+    config = truth or TruthConfig()
+    by_base = config.kind in ("enformer", "filter")
+    if by_base and (tracks is None or annotations is not None):
+        raise ConfigError(f"a random {config.kind} reads tracks, and no annotations: give it `tracks` alone.")
+    variants = panel_variants(reference, [])
+    averages = None if tracks is None else tracks_for_fit(tracks.path, tracks.chain, kind="mlp", window=config.window)
+    given = None if annotations is None else read_annotations(annotations)
+    names, values, missing = raw_features(variants, given, averages)
+    features = Standardiser.fit(names, values, missing).apply(names, values, missing)
+    if by_base:
+        assert averages is not None
+        signals = PanelTracks(averages.store, reference.variants, width=config.window, chain=averages.chain)
+        score = track_score(reference, signals, config)
+    else:
+        score = random_score(features, config)
+    log_f = log_variances(score, heterozygosity(variants), config)
+    return log_f, features, {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(names)}
+
+
+def _sumstats_table(keys: pl.DataFrame, z: Float[ndarray, "variant replicate"], n: float) -> pl.DataFrame:
+    columns = [pl.Series(name, z[:, i + 1]) for i, name in enumerate(replicate_names(z.shape[1]))]
+    table = keys.with_columns(
+        z=pl.Series(z[:, 0]), n=pl.lit(n, pl.Float64), info=pl.lit(None, pl.Float64)
+    ).with_columns(columns)
+    return table.select(*SCHEMA, *(column.name for column in columns)).filter(pl.col("z").is_finite())
+
+
+def _write_each(stats: SumStats, folder: Path) -> None:
+    """A text file a replicate, with the columns that LDSC, PolyFun and `varfx sumstats clean` know."""
+    folder.mkdir()
+    names = ["z", *replicate_names(stats.replicates)]
+    keys = [identifier().alias("SNP"), pl.col("chrom").alias("CHR"), pl.col("position").alias("BP")]
+    alleles = [pl.col(old).alias(new) for old, new in (("effect_allele", "A1"), ("other_allele", "A2"), ("eaf", "FRQ"))]
+    for number, name in enumerate(names, start=1):
+        text = stats.table.select(*keys, *alleles, pl.col(name).alias("Z"), pl.col("n").alias("N")).write_csv(
+            separator="\t"
+        )
+        path = folder / f"{number}.tsv.gz"
+        path.write_bytes(gzip.compress(text.encode(), mtime=0))

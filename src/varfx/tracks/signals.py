@@ -1,0 +1,247 @@
+"""Signals along the genome from bigWig, bedGraph and BED files: values of any stretch, base by base.
+
+Positions are 0-based and half-open in all three. A base that a file says nothing about is NaN here; what that means
+is for the caller to decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pybigtools
+from jaxtyping import Float32
+from numpy import ndarray
+
+from varfx.errors import ConfigError, FormatError
+from varfx.genome.builds import LENGTHS, chromosome_name, wrong_length
+from varfx.genome.intervals import Intervals, read_bed
+
+Kind = Literal["bigwig", "bedgraph", "bed"]
+KINDS: tuple[Kind, ...] = ("bigwig", "bedgraph", "bed")
+_BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")  # 888FFC26 in either byte order
+_BIGBED = (b"\xeb\xf2\x89\x87", b"\x87\x89\xf2\xeb")
+COMPRESSED = (".gz", ".bgz", ".zst")
+EXTENSIONS: dict[str, Kind] = {
+    ".bigwig": "bigwig",
+    ".bw": "bigwig",
+    ".bedgraph": "bedgraph",
+    ".bdg": "bedgraph",
+    ".bg": "bedgraph",
+    ".bed": "bed",
+    ".narrowpeak": "bed",
+    ".broadpeak": "bed",
+}
+
+
+class Signal(ABC):
+    """An opened file of one signal.
+
+    Attributes:
+        path: the file.
+        chroms: the nuclear chromosomes (our names) that it may have values on, in genome order.
+    """
+
+    path: Path
+    chroms: tuple[str, ...]
+
+    @abstractmethod
+    def values(self, chrom: str, start: int, end: int) -> Float32[ndarray, " base"]:
+        """The value of each base of `[start, end)`; NaN where the file has none, or a NaN.
+
+        Args:
+            chrom: one of `chroms`.
+            start: 0-based, at least 0.
+            end: 0-based, at most the chromosome's length.
+
+        Raises:
+            FormatError: the file is damaged, or holds an infinite value there.
+        """
+
+    @abstractmethod
+    def contradiction(self, build: str) -> str | None:
+        """What shows that the file is of another build than `hg19` or `hg38`, as a half sentence; else None."""
+
+
+class BigWigSignal(Signal):
+    """A bigWig file, read piece by piece."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens the file and reads its header.
+
+        Raises:
+            FormatError: no such file, no bigWig, truncated, or without a chromosome of the human genome.
+        """
+        self.path = Path(path)
+        head = _head(self.path)
+        if head in _BIGBED:
+            raise FormatError(f"`{path}` is a bigBed file. Convert it with bigBedToBed and give it as BED.")
+        if head not in _BIGWIG:
+            raise FormatError(f"`{path}` is no bigWig file: it does not begin like one. Check its kind.")
+        if EXTENSIONS.get(self.path.suffix.lower()) != "bigwig":
+            raise FormatError(
+                f"`{path}` is a bigWig file without its ending: pybigtools needs .bw or .bigWig. Rename it."
+            )
+        with _reading(self.path):
+            self._reader = pybigtools.open(str(self.path))
+            header: dict[str, int] = self._reader.chroms()
+        self._names, self.lengths = _nuclear(header, self.path)
+        self.chroms = tuple(self.lengths)
+
+    def values(self, chrom: str, start: int, end: int) -> Float32[ndarray, " base"]:
+        """See `Signal.values`."""
+        with _reading(self.path):
+            values = self._reader.values(self._names[chrom], start, end, fillna=None).astype(np.float32)
+        return _require_finite(values, self.path, chrom, start)
+
+    def contradiction(self, build: str) -> str | None:
+        """See `Signal.contradiction`: the header's chromosome lengths."""
+        return wrong_length(self.lengths, build)
+
+
+class IntervalSignal(Signal):
+    """A bedGraph or BED file, held in memory: the score of the interval that covers a base, the largest of several."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], kind: Literal["bedgraph", "bed"], column: int | None = None
+    ) -> None:
+        """Reads the file.
+
+        Args:
+            path: plain, gzip or zstd.
+            kind: a bedGraph's values are in column 4, and its intervals may not overlap.
+            column: 1-based number of a BED file's score column; None for 1 in every interval.
+
+        Raises:
+            FormatError: no such file, empty, lines that are no intervals, overlapping bedGraph intervals, or no
+                chromosome of the human genome.
+            ConfigError: there is no such column.
+        """
+        self.path = Path(path)
+        column = 4 if kind == "bedgraph" else column
+        read = read_bed(self.path, score_column=column)
+        names, _ = _nuclear(dict.fromkeys(read, 0), self.path)
+        self._intervals = {chrom: _scored(read[name], column) for chrom, name in names.items()}
+        self.chroms = tuple(self._intervals)
+        if kind == "bedgraph":
+            for chrom, intervals in self._intervals.items():
+                _require_apart(intervals, self.path, chrom)
+        self._longest = {chrom: int((part.end - part.start).max(initial=0)) for chrom, part in self._intervals.items()}
+
+    def values(self, chrom: str, start: int, end: int) -> Float32[ndarray, " base"]:
+        """See `Signal.values`."""
+        intervals = self._intervals[chrom]
+        assert intervals.score is not None
+        values = np.full(end - start, np.nan, dtype=np.float32)
+        low = int(np.searchsorted(intervals.start, start - self._longest[chrom], side="left"))
+        high = int(np.searchsorted(intervals.start, end, side="left"))
+        starts = np.maximum(intervals.start[low:high] - start, 0)
+        ends = np.minimum(intervals.end[low:high] - start, end - start)
+        scores = intervals.score[low:high].astype(np.float32)
+        for number in np.argsort(scores, kind="stable"):  # the largest is written last; NaN sorts behind
+            if ends[number] > starts[number] and not np.isnan(scores[number]):
+                values[starts[number] : ends[number]] = scores[number]
+        return _require_finite(values, self.path, chrom, start)
+
+    def contradiction(self, build: str) -> str | None:
+        """See `Signal.contradiction`: intervals that end behind the end of their chromosome."""
+        for chrom, intervals in self._intervals.items():
+            beyond = intervals.end > LENGTHS[build][chrom]
+            if beyond.any():
+                return (
+                    f"{beyond.sum()} of {beyond.size} intervals of chromosome {chrom} end behind its last base in "
+                    f"{build} ({LENGTHS[build][chrom]}), first at {intervals.end[beyond.argmax()]}"
+                )
+        return None
+
+
+def kind_of(path: str | os.PathLike[str]) -> Kind:
+    """The kind of a file by its first bytes and its extension.
+
+    Raises:
+        FormatError: no such file.
+        ConfigError: neither says what it is.
+    """
+    path = Path(path)
+    head = _head(path)
+    if head in _BIGWIG or head in _BIGBED:
+        return "bigwig"
+    extensions = [extension.lower() for extension in path.suffixes if extension.lower() not in COMPRESSED]
+    kind = EXTENSIONS.get(extensions[-1]) if extensions else None
+    if kind is None:
+        raise ConfigError(f"`{path}`: its name does not say what kind of file it is. Add `kind`: {', '.join(KINDS)}.")
+    return kind
+
+
+def open_signal(path: str | os.PathLike[str], kind: Kind, column: int | None = None) -> Signal:
+    """Opens a file of the given kind; errors as for the classes above."""
+    if kind == "bigwig":
+        return BigWigSignal(path)
+    return IntervalSignal(path, kind, column)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4)
+    except OSError as error:
+        raise FormatError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns pybigtools' errors, and the panics of its Rust code on damaged blocks, into ours."""
+    damaged = f"`{path}` is damaged or truncated: the bigWig cannot be read"
+    try:
+        yield
+    except (pybigtools.BBIReadError, OSError, KeyError) as error:
+        raise FormatError(f"{damaged} ({' '.join(str(error).split())}). Fetch it again.") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise FormatError(f"{damaged} (a block is not what its compression says). Fetch it again.") from error
+
+
+def _nuclear(lengths: Mapping[str, int], path: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """The file's names and lengths of nuclear chromosomes by our names, in genome order."""
+    names: dict[str, str] = {}
+    for name in lengths:
+        chrom = chromosome_name(name)
+        if chrom in names:
+            raise FormatError(f"`{path}` names chromosome {chrom} twice ({names[chrom]} and {name}). Correct the file.")
+        if chrom is not None:
+            names[chrom] = name
+    if not names:
+        listed = ", ".join(list(lengths)[:5]) or "none"
+        raise FormatError(f"`{path}` has no human chromosome 1 to 22, X or Y (it has {listed}). Check the file.")
+    names = {chrom: names[chrom] for chrom in LENGTHS["hg19"] if chrom in names}
+    return names, {chrom: lengths[name] for chrom, name in names.items()}
+
+
+def _scored(intervals: Intervals, column: int | None) -> Intervals:
+    return Intervals(intervals.start, intervals.end, np.ones(intervals.start.size)) if column is None else intervals
+
+
+def _require_apart(intervals: Intervals, path: Path, chrom: str) -> None:
+    overlap = intervals.start[1:] < intervals.end[:-1]
+    if overlap.any():
+        first = int(intervals.start[1:][overlap.argmax()])
+        raise FormatError(
+            f"`{path}`: {overlap.sum()} bedGraph intervals of chromosome {chrom} overlap the one before, first at "
+            f"{first}. Merge them, or give the file as BED with `column: 4` to take the largest."
+        )
+
+
+def _require_finite(values: ndarray[Any, Any], path: Path, chrom: str, start: int) -> Float32[ndarray, " base"]:
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise FormatError(
+            f"`{path}`: {infinite.sum()} bases have an infinite value, first {chrom}:{start + int(infinite.argmax()) + 1}."
+            " Correct the file."
+        )
+    return values

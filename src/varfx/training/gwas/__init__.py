@@ -1,0 +1,4 @@
+"""Training of priors on summary statistics: windows, objective, loop.
+
+Start with `fit`.
+"""

@@ -1,0 +1,98 @@
+"""How a prior is trained: one configuration, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from varfx.errors import ConfigError
+from varfx.likelihood import Engine
+from varfx.likelihood.auto import check_engine
+from varfx.training.gwas.objective import Objective, check_objective
+
+Precision = Literal["float32", "float64"]
+Decay = Literal["none", "cosine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a prior is trained. Learning rates and warm-up are those of the paper's appendix B.5."""
+
+    objective: Objective = "likelihood"
+    """What is climbed: likelihood; for comparison ldsr (LD score regression, paper B.6) or composite (windows of size 1)."""
+    engine: Engine = "auto"
+    """How the likelihood of a training window is computed: auto takes the fastest; exact, or stochastic (random probes).
+    Validation windows are always computed exactly."""
+    gradient_error: float = 0.1
+    """Relative error of a window's gradient that stochastic may have."""
+    precision: Precision = "float32"
+    """Of the likelihood."""
+    max_steps: int = 5000
+    """Optimiser steps at most; early stopping usually ends before."""
+    learning_rate: float | None = None
+    """Of the network's weights: by default 0.002 for constant and linear, 0.001 for mlp, 0.0001 for enformer. Except for
+    enformer, also of scale."""
+    learning_rate_scalars: float = 2e-4
+    """Of alpha and sigma2, and for enformer of scale."""
+    weight_decay: float = 0.01
+    """AdamW's decay of the network's weights; scale, alpha and sigma2 are not decayed."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+    learning_rate_decay: Decay = "none"
+    """How learning rates fall after it: none, or cosine, to 0 at `max_steps`."""
+    start_windows: int = 64
+    """At most so many training windows, evenly spaced, on which the constant model's optimum is found to start from."""
+    windows_per_step: int = 1
+    """Windows whose gradients make one step, over all devices; one is in memory at a time."""
+    devices: int = 1
+    """Processes that train together, each on its share of a step's windows: GPUs where there are any, else on the CPU."""
+    compile: bool = False
+    """Whether an enformer is compiled (`torch.compile`): slower to start, then faster. Results differ by rounding."""
+    patience: int = 10
+    """Checks of the validation windows without improvement before training stops."""
+    min_improvement: float = 0.1
+    """Nats on the validation windows, summed, that count as an improvement (under ldsr: quarter weighted squares)."""
+    check_every: int = 50
+    """Steps between checkpoints, and between checks of the validation windows where a pass over the training windows
+    takes no longer; else there is one check a pass."""
+    max_gradient_norm: float = 1.0
+    """Gradients (of the mean log p per association) above this norm are shortened to it."""
+    seed: int = 0
+    """Of the first weights and of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective)
+        check_engine(self.engine)
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
+        if self.learning_rate_decay not in get_args(Decay):
+            raise ConfigError(f"`learning-rate-decay` must be none or cosine, got {self.learning_rate_decay!r}.")
+        for name in ("max_steps", "windows_per_step", "devices", "patience", "check_every", "start_windows"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        if self.windows_per_step % self.devices:
+            raise ConfigError(
+                f"`windows-per-step` must be a multiple of `devices` = {self.devices}, got {self.windows_per_step}: each "
+                "takes the same number."
+            )
+        for name in ("gradient_error", "learning_rate", "learning_rate_scalars", "max_gradient_norm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
+        if self.warmup_steps < 0 or self.weight_decay < 0:
+            raise ConfigError("`warmup-steps` and `weight-decay` must not be negative.")
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What learning rates are multiplied by after `step` steps: warm-up times decay."""
+        warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
+        if self.learning_rate_decay == "none":
+            return warm
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.max_steps)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The likelihood's precision."""
+        return torch.float64 if self.precision == "float64" else torch.float32

@@ -1,0 +1,103 @@
+"""Where training starts: the constant model's optimum, found from the mean chi-square and then by quasi-Newton steps.
+
+The constant model has three numbers per trait (scale, alpha, log sigma2). Its optimum costs some twenty passes over the
+training windows, and saves the many more that stochastic steps at the paper's small learning rates would take for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy import ndarray
+from scipy.optimize import minimize
+
+from varfx.likelihood import exact
+from varfx.models import VariancePrior
+from varfx.models.prior import MIN_HETEROZYGOSITY
+from varfx.training.gwas.objective import Objective, chi2_score
+from varfx.training.gwas.windows import PriorWindow, WindowData
+
+logger = logging.getLogger(__name__)
+BOUNDS = ((-30.0, 10.0), (-2.0, 3.0), (math.log(0.05), math.log(20.0)))  # of scale, alpha, log sigma2
+
+
+def scale_from_chi2(mean_chi2: float, mean_ld_score: float) -> float:
+    """Log of N f of a constant prior, from `E chi2 = 1 + N f l` (LD score regression with intercept 1)."""
+    return math.log(max(mean_chi2 - 1.0, 1e-3) / max(mean_ld_score, 1.0))
+
+
+def start_at_constant(
+    model: VariancePrior,
+    data: WindowData,
+    windows: Sequence[int],
+    *,
+    mean_ld_score: float,
+    objective: Objective = "likelihood",
+    max_windows: int = 64,
+    steps: int = 30,
+) -> None:
+    """Sets scale, alpha and sigma2 of each trait near the constant model's optimum on (some of) the windows.
+
+    Args:
+        model: changed in place; its network should still score 0 everywhere.
+        data: windows and traits.
+        windows: training windows.
+        mean_ld_score: of the panel, for the first guess.
+        objective: whose optimum is sought; `prepare_objective` must have been called.
+        max_windows: at most so many windows, evenly spaced, are used.
+        steps: of L-BFGS-B.
+    """
+    chosen = [windows[i] for i in np.unique(np.linspace(0, len(windows) - 1, max_windows).astype(int))]
+    rows = np.concatenate([data.panel.rows(index)[0] for index in chosen])
+    for number, trait in enumerate(data.traits):
+        z = trait.z[rows][np.isfinite(trait.z[rows])]  # of the training windows alone: nothing held out may leak in
+        if not z.size:
+            logger.warning("%s has no association in the training windows", trait.name)
+            continue
+        guess = np.array([scale_from_chi2(float(np.mean(z**2)), mean_ld_score), 0.0, 0.0])
+        fit = minimize(
+            _objective,
+            guess,
+            args=(data, chosen, number, objective),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=BOUNDS,
+            options={"maxiter": steps},
+        )
+        logger.info(
+            "%s: constant start scale %.3f alpha %.3f sigma2 %.3f", trait.name, fit.x[0], fit.x[1], math.exp(fit.x[2])
+        )
+        with torch.no_grad():
+            for parameter, value in zip((model.scale, model.alpha, model.log_sigma2), fit.x, strict=True):
+                parameter[number] = float(value)
+
+
+def _objective(
+    values: ndarray, data: WindowData, windows: Sequence[int], trait: int, objective: Objective
+) -> tuple[float, ndarray]:
+    """Minus the mean score (log p) per association that it counts, and its gradient."""
+    scale, alpha, log_sigma2 = (torch.tensor(float(value), dtype=torch.float64, requires_grad=True) for value in values)
+    total = torch.zeros((), dtype=torch.float64)
+    count = 0
+    for index in windows:
+        window: PriorWindow = data.plain(index)
+        whitened = window.traits[trait]
+        if whitened is None:
+            continue
+        log_heterozygosity = (4 * window.heterozygosity.double().clamp_min(MIN_HETEROZYGOSITY)).log()
+        F = (scale + alpha * log_heterozygosity).exp()
+        chi2 = window.chi2[trait] if window.chi2 else None
+        if objective == "likelihood":
+            dtype = torch.promote_types(whitened.w.dtype, torch.float32)
+            total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double()
+            count += whitened.num_terms
+        elif chi2 is not None:
+            total = total + chi2_score(chi2, F, log_sigma2.exp(), objective).double()
+            count += chi2.num_observed
+    loss = -total / max(count, 1)
+    gradient = torch.autograd.grad(loss, (scale, alpha, log_sigma2))
+    return float(loss.detach()), np.array([float(part) for part in gradient])

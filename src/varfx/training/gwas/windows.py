@@ -1,0 +1,304 @@
+"""The data of a training step: a window's whitened associations of every trait, and its variants' features.
+
+What depends on data only (re-whitening for the associations that a GWAS has) is computed once and kept: in memory while it
+fits, else in a scratch folder. `B` itself is read from the panel when it does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.errors import DataError
+from varfx.io.sealed import atomic_path
+from varfx.ld import LDPanel, PanelWindow, WhitenedWindow
+from varfx.ld.squares import squared_correlations
+from varfx.ld.whiten import rewhiten
+from varfx.likelihood.chi2 import Chi2Window
+from varfx.likelihood.ldsr import paper_weights
+from varfx.tracks.gather import TrackWindow
+from varfx.tracks.panel import PanelTracks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TraitData:
+    """One trait's associations on the panel's variants.
+
+    Attributes:
+        name: of the trait.
+        z: associations with the panel's effect alleles; NaN where the GWAS has none. With a second axis for independent
+            replicates (new effects and noise, the same variants), whose scores are added.
+        n: sample size of each association; NaN where there is none.
+        n_ref: the sample size that `F = n_ref f` refers to: the median of `n`.
+    """
+
+    name: str
+    z: Float[ndarray, "variant ..."]
+    n: Float[ndarray, " variant"]
+    n_ref: float
+
+    def __post_init__(self) -> None:
+        torn = np.isfinite(self.z).reshape(len(self.z), self.replicates)
+        uneven = np.flatnonzero(torn.any(1) != torn.all(1))
+        if uneven.size:
+            raise DataError(
+                f"`{self.name}`: {uneven.size} variants have an association in some replicates only, first row {uneven[0]}. "
+                "Replicates must have the same variants."
+            )
+
+    @property
+    def observed(self) -> Bool[ndarray, " variant"]:
+        """Which variants have an association."""
+        return np.asarray(np.isfinite(self.z).reshape(len(self.z), self.replicates)[:, 0])
+
+    @property
+    def replicates(self) -> int:
+        """How many independent replicates there are; usually 1."""
+        return 1 if self.z.ndim == 1 else self.z.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PriorWindow:
+    """A window as the model and the likelihood take it.
+
+    Attributes:
+        index: of the window in the panel.
+        features: of its panel variants; where there are tracks, these with the features as their predictors.
+        heterozygosity: `p (1 - p)` of its panel variants.
+        traits: the whitened associations of each trait; None where the GWAS has none in the core.
+        num_observed: how many associations there are in the core, per trait.
+        chi2: for objectives that look at chi2 alone; empty unless `WindowData.carry_chi2` asked for it.
+    """
+
+    index: int
+    features: Float[Tensor, "variant feature"] | TrackWindow
+    heterozygosity: Float[Tensor, " variant"]
+    traits: tuple[WhitenedWindow | None, ...]
+    num_observed: tuple[int, ...]
+    chi2: tuple[Chi2Window | None, ...] = ()
+
+    def to(self, device: torch.device | str) -> PriorWindow:
+        """The same window on another device; a `B` shared by the traits is moved once."""
+        moved: dict[int, Tensor] = {}
+        traits: list[WhitenedWindow | None] = []
+        for trait in self.traits:
+            if trait is None:
+                traits.append(None)
+                continue
+            B = moved.setdefault(id(trait.B), trait.B.to(device, non_blocking=True))
+            traits.append(WhitenedWindow(B=B, w=trait.w.to(device), T=None if trait.T is None else trait.T.to(device)))
+        return PriorWindow(
+            index=self.index,
+            features=self.features.to(device),
+            heterozygosity=self.heterozygosity.to(device),
+            traits=tuple(traits),
+            num_observed=self.num_observed,
+            chi2=tuple(None if trait is None else trait.to(device) for trait in self.chi2),
+        )
+
+    @property
+    def rank(self) -> int:
+        """Independent associations over all traits and replicates."""
+        return sum(trait.num_terms for trait in self.traits if trait is not None)
+
+
+class WindowData:
+    """Windows of a panel with the traits and features of one analysis; `data[i]` is the window number i of the panel."""
+
+    def __init__(
+        self,
+        panel: LDPanel,
+        traits: Sequence[TraitData],
+        features: Float[ndarray, "variant feature"],
+        heterozygosity: Float[ndarray, " variant"],
+        *,
+        dtype: torch.dtype = torch.float32,
+        cache_bytes: int = 4 * 2**30,
+        scratch: Path | None = None,
+        exact_ld: bool = False,
+        tracks: PanelTracks | None = None,
+    ) -> None:
+        """Sets up; nothing is read yet.
+
+        Args:
+            panel: the LD panel.
+            traits: associations on the panel's rows.
+            features: standardised features of the panel's rows.
+            heterozygosity: `p (1 - p)` of the panel's rows.
+            dtype: precision of the window's tensors; half-precision `B` stays half where it is not kept in memory.
+            cache_bytes: windows are kept in memory up to this size.
+            scratch: a folder for what is computed once and does not fit into memory, made when needed; None computes it anew.
+            exact_ld: the panel's LD is that of the traits' own people, or what they were simulated from, so that its squared
+                correlations are not corrected for sampling.
+            tracks: signals base by base around the panel's variants.
+        """
+        for name, rows in (("features", features.shape[0]), ("heterozygosity", heterozygosity.shape[0])):
+            if rows != panel.variants.height:
+                raise DataError(f"`{name}` has {rows} rows, but the panel has {panel.variants.height} variants.")
+        self.panel = panel
+        self.traits = tuple(traits)
+        self._features = torch.from_numpy(np.ascontiguousarray(features)).to(dtype)
+        self._heterozygosity = torch.from_numpy(np.ascontiguousarray(heterozygosity)).to(dtype)
+        self._dtype = dtype
+        self._cache_bytes = cache_bytes
+        self._scratch = scratch
+        self._exact_ld = exact_ld
+        self.tracks = tracks
+        self._cache: dict[int, PriorWindow] = {}
+        self._cached_bytes = 0
+        self._ballpark_h2: tuple[float, ...] | None = None
+
+    @cached_property
+    def ld_scores(self) -> Float[ndarray, " variant"]:
+        """LD scores of the panel's rows; 1, a variant's own, where the panel has none."""
+        return self.panel.variants["ld_score"].cast(pl.Float64).fill_null(1.0).to_numpy()
+
+    def carry_chi2(self, ballpark_h2: Sequence[float]) -> None:
+        """Makes the windows carry `chi2`: squared correlations, and weights from a guess of each trait's heritability."""
+        self._ballpark_h2 = tuple(ballpark_h2)
+        self._cache.clear()
+        self._cached_bytes = 0
+
+    def __getitem__(self, index: int) -> PriorWindow:
+        plain = self.plain(index)
+        if self.tracks is None:
+            return plain
+        assert isinstance(plain.features, Tensor)
+        rows = self.panel.rows(index)[1]
+        return replace(plain, features=self.tracks.window(index, rows, plain.features, most_bases=self._most_bases))
+
+    def plain(self, index: int) -> PriorWindow:
+        """The window without its tracks, for who needs the associations alone."""
+        if index in self._cache:
+            return self._cache[index]
+        window, size = self._load(index)
+        if self._cached_bytes + size <= self._cache_bytes:
+            self._cache[index] = window
+            self._cached_bytes += size
+        return window
+
+    @cached_property
+    def _most_bases(self) -> int:
+        """Length of the longest window, flanks included."""
+        return max(core.end - core.start for core in self.panel.cores) + 2 * self.panel.flank
+
+    def __getstate__(self) -> dict[str, object]:
+        """For other processes: without what is kept in memory."""
+        return {**self.__dict__, "_cache": {}, "_cached_bytes": 0}
+
+    def _load(self, index: int) -> tuple[PriorWindow, int]:
+        stored = self.panel.window(index)
+        B = torch.from_numpy(stored.factors.B)
+        if B.dtype != torch.float16 or self._cached_bytes + 2 * B.nbytes <= self._cache_bytes:
+            B = B.to(self._dtype)
+        whitened: list[WhitenedWindow | None] = []
+        num_observed = []
+        for number, trait in enumerate(self.traits):
+            z = trait.z[stored.core_rows]
+            observed = np.flatnonzero(trait.observed[stored.core_rows])
+            num_observed.append(observed.size * trait.replicates)
+            if observed.size == 0:
+                whitened.append(None)
+                continue
+            scale = np.sqrt(trait.n[stored.core_rows][observed] / trait.n_ref)
+            in_memory = self._cached_bytes + 2 * B.nbytes <= self._cache_bytes
+            w, left = self._associations(
+                None if in_memory or self._scratch is None else self._scratch / f"{index}.{number}.npz",
+                stored,
+                z[observed],
+                observed,
+                None if (scale == 1).all() else scale,
+            )
+            window = WhitenedWindow(B=B, w=w, T=left)
+            # One trait alone may as well keep T B in the place of B: it saves the products with T in every step.
+            merge = left is not None and len(self.traits) == 1 and B.dtype == self._dtype
+            whitened.append(window.merged(self._dtype) if merge else window)
+        rows = torch.from_numpy(stored.panel_rows)
+        features = self._features[rows]
+        loaded = PriorWindow(
+            index=index,
+            features=features,
+            heterozygosity=self._heterozygosity[rows],
+            traits=tuple(whitened),
+            num_observed=tuple(num_observed),
+            chi2=self._chi2(stored),
+        )
+        tensors = {
+            id(tensor): tensor.nbytes
+            for trait in whitened
+            if trait
+            for tensor in (trait.B, trait.T)
+            if tensor is not None
+        }
+        squares = next((trait.squares.nbytes for trait in loaded.chi2 if trait is not None), 0)
+        return loaded, sum(tensors.values()) + features.nbytes + squares
+
+    def _chi2(self, stored: PanelWindow) -> tuple[Chi2Window | None, ...]:
+        """One entry a trait, all with the same squares; nothing unless `carry_chi2` asked for it."""
+        if self._ballpark_h2 is None:
+            return ()
+        people = 0 if self._exact_ld else self.panel.num_people
+        squares = torch.from_numpy(squared_correlations(stored.factors, people))
+        windows: list[Chi2Window | None] = []
+        for trait, h2 in zip(self.traits, self._ballpark_h2, strict=True):
+            observed = np.flatnonzero(trait.observed[stored.core_rows])
+            rows = stored.core_rows[observed]
+            chi2 = trait.z[rows].reshape(rows.size, trait.replicates) ** 2
+            weights = paper_weights(self.ld_scores[rows], trait.n[rows], h2=h2, num_variants=self.panel.variants.height)
+            window = Chi2Window(
+                squares=squares,
+                rows=torch.from_numpy(observed),
+                chi2=torch.from_numpy(chi2.mean(1)).to(self._dtype),
+                scale=torch.from_numpy(trait.n[rows] / trait.n_ref).to(self._dtype),
+                weights=torch.from_numpy(weights).to(self._dtype),
+                replicates=trait.replicates,
+                scatter=None if trait.z.ndim == 1 else torch.from_numpy(chi2.var(1) * trait.replicates).to(self._dtype),
+            )
+            windows.append(window if observed.size else None)
+        return tuple(windows)
+
+    def _associations(
+        self, path: Path | None, stored: PanelWindow, z: ndarray, observed: ndarray, scale: ndarray | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """`w` and `T` of one trait in one window, in the working precision; kept in the file `path`, if there is one."""
+        complete = scale is None and observed.size == stored.core_rows.size
+        if path is not None and path.is_file():
+            with np.load(path) as kept:
+                return torch.from_numpy(kept["w"]), torch.from_numpy(kept["T"])
+        fresh = rewhiten(stored.factors, observed, scale)
+        w = torch.from_numpy(fresh.P @ z).to(self._dtype)
+        left = None if fresh.T is None else torch.from_numpy(fresh.T).to(self._dtype)
+        if path is not None and not complete:
+            assert left is not None
+            path.parent.mkdir(exist_ok=True)
+            with atomic_path(path) as partial, open(partial, "wb") as file:
+                np.savez(file, w=w.numpy(), T=left.numpy())
+        return w, left
+
+
+def in_background(data: WindowData, order: Sequence[int], *, tracks: bool = True) -> Iterator[PriorWindow]:
+    """The windows in the given order; the next one is read while the caller works on this one.
+
+    Args:
+        data: the windows.
+        order: their numbers.
+        tracks: whether their tracks are needed.
+    """
+    load = data.__getitem__ if tracks else data.plain
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(load, index) for index in order[:1]]
+        for position in range(len(order)):
+            window = coming.pop().result()
+            if position + 1 < len(order):
+                coming.append(pool.submit(load, order[position + 1]))
+            yield window

@@ -1,0 +1,4 @@
+"""Training of expression networks on individuals: batches, pairwise loss, loop.
+
+Start with `fit`.
+"""

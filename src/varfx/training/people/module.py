@@ -1,0 +1,178 @@
+"""The training loop's view of a network that predicts expression, as Lightning wants it: step, optimiser, tuning people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import torch.distributed
+from jaxtyping import Float, Int64
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.errors import DataError
+from varfx.models.channel_norm import fold_statistics
+from varfx.models.expression import ExpressionNetwork
+from varfx.training.people.batches import Batch, BatchOrder, GeneBatches
+from varfx.training.people.config import ExpressionTrainConfig
+from varfx.training.people.pairwise import AllReduce, Dropout, backward, sum_gradients
+
+WATCH = "watch"  # the callback's part of a checkpoint
+DIVERGED = "the fit diverged: its predictions are not finite any more. Lower --learning-rate."
+
+
+def mean_r2(pairs: Sequence[tuple[Float[ndarray, " person"], Float[ndarray, " person"]]]) -> float:
+    """Mean over genes of R2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, always a number.
+
+    A constant prediction has an R2 as any other (0 at the mean of y). Genes whose y is constant, or known of one person only, have
+    none and are left out. Where that is all of them, 1 - mean (y - p)^2, the R2 about a mean of 0 and a variance of 1.
+
+    Args:
+        pairs: prediction p and truth y of each gene.
+    """
+    values, errors = [], []
+    for prediction, truth in pairs:
+        error = np.square(truth.astype(np.float64) - prediction)
+        spread = np.square(truth - truth.mean(dtype=np.float64)).sum() if truth.size else 0.0
+        errors.append(error)
+        if spread > 0:
+            values.append(1 - error.sum() / spread)
+    if values:
+        return float(np.mean(values))
+    return 1.0 - float(np.concatenate(errors).mean()) if sum(map(len, errors)) else 0.0
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """The steps that are left: what Lightning takes for one epoch."""
+
+    order: BatchOrder
+    first: int
+    epochs: int
+
+    def __len__(self) -> int:
+        return self.epochs * self.order.steps_per_epoch - self.first
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.order.from_step(self.first, self.epochs)
+
+
+class ExpressionModule(lightning.LightningModule):
+    """The training loop's view of a network: the step, the optimiser, and the tuning people."""
+
+    def __init__(
+        self,
+        network: ExpressionNetwork,
+        data: GeneBatches,
+        config: ExpressionTrainConfig,
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # a step goes backward several times, and sums over processes by itself
+        self.network = network
+        self.data = data
+        self.config = config
+        self.order = BatchOrder(data, config.batch, config.seed, config.reverse_complement, config.max_shift)
+        self.first_step = 0 if checkpoint is None else int(checkpoint["callbacks"][WATCH]["step"])
+        self.losses: list[float] = []  # of the steps since the last check
+        self._checkpoint = checkpoint
+
+    @property
+    def all_reduce(self) -> AllReduce | None:
+        """Sums a tensor over the processes; None where there is one."""
+        return torch.distributed.all_reduce if self._size > 1 else None
+
+    @property
+    def _size(self) -> int:
+        return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+    @property
+    def _rank(self) -> int:
+        return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step: gradients of the whole batch, clipped, AdamW, and the norms' statistics."""
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.losses.append(self.gradients(batch))
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_gradient_norm)
+        optimizer.step()
+        fold_statistics(self.network, self.all_reduce)
+
+    def gradients(self, batch: Batch) -> float:
+        """Puts dL/dtheta of a batch into `.grad`, the same in every process, and returns its loss.
+
+        Raises:
+            DataError: the loss is not finite.
+        """
+        rows = batch.rows[self._rank :: self._size]
+        size = self.config.micro_batch
+        cuts = [rows[first : first + size] for first in range(0, len(rows), size)]
+
+        def prediction(some: Int64[ndarray, " person"]) -> Callable[[], Tensor]:
+            def compute() -> Tensor:
+                x = self.data.encode(
+                    batch.gene, some, self.device, reverse_complement=batch.reverse_complement, shift=batch.shift
+                )
+                return self.network(x)  # type: ignore[no-any-return]
+
+            return compute
+
+        sums = backward(
+            self.network,
+            [prediction(some) for some in cuts],
+            [self.data.targets(batch.gene, some) for some in cuts],
+            Dropout((self.config.seed * 1_000_003 + batch.step) * self._size + self._rank, self.device),
+            all_reduce=self.all_reduce,
+            keep_graphs=self.config.keep_graphs,
+        )
+        if not math.isfinite(sums.loss):
+            raise DataError(DIVERGED)
+        if self.all_reduce is not None:
+            sum_gradients(self.network, self.all_reduce)
+        return sums.loss
+
+    @torch.no_grad()
+    def tune_r2(self) -> float:
+        """Mean R2 over genes in the tuning people; each process predicts its share of them.
+
+        Raises:
+            DataError: a prediction is not finite.
+        """
+        self.network.eval()
+        pairs = []
+        for gene in range(self.data.num_genes):
+            rows = self.data.people(gene, "tune")
+            predicted = torch.zeros(len(rows), device=self.device)
+            for first in range(self._rank, len(rows), self._size * self.config.micro_batch):
+                here = slice(first, first + self._size * self.config.micro_batch, self._size)
+                predicted[here] = self.network(self.data.encode(gene, rows[here], self.device))
+            if self.all_reduce is not None:
+                self.all_reduce(predicted)
+            pairs.append((predicted.cpu().numpy(), self.data.targets(gene, rows).numpy()))
+        self.network.train()
+        value = mean_r2(pairs)
+        if not math.isfinite(value):
+            raise DataError(DIVERGED)
+        return value
+
+    def train_dataloader(self) -> _Batches:
+        """The steps that are left."""
+        return _Batches(self.order, self.first_step, self.config.epochs)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Nothing to move: sequences are made on the device."""
+        return batch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW of what learns, as at the checkpoint where there is one."""
+        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        if self._checkpoint is not None:
+            optimizer.load_state_dict(self._checkpoint["optimizer_states"][0])
+        return optimizer

@@ -1,0 +1,208 @@
+"""Expression files: sample columns among others, ids, gaps, and one-line errors for what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from varfx.errors import FormatError
+from varfx.expression.cohort.tables import (
+    as_participants,
+    read_covariates,
+    read_expression_bed,
+    read_gct,
+    read_mapping,
+    read_names,
+    read_pairs,
+)
+
+PLACE = ["chr1", "999", "1000"]
+
+
+def write(folder: Path, rows: list[list[str]], *, name: str = "file.txt", separator: str = "\t") -> Path:
+    path = folder / name
+    path.write_text("\n".join(separator.join(row) for row in rows) + "\n")
+    return path
+
+
+HEADERS = {
+    "gtex": (["#chr", "start", "end", "gene_id"], []),
+    "tensorqtl": (["#chr", "start", "end", "phenotype_id"], []),
+    "geuvadis": (["#chr", "start", "end", "gene", "length", "strand"], ["1049", "+"]),
+    "qtltools": (["#Chr", "start", "end", "pid", "gid", "strand"], ["ENSG00000000009", "-"]),
+    "unknown text": (["#chr", "start", "end", "gene_id", "remark"], ["nothing"]),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_sample_columns_are_found(tmp_path: Path, kind: str, compressed: bool) -> None:
+    header, about = HEADERS[kind]
+    rows = [
+        [*header, "S1", "S2"],
+        [*PLACE, "ENSG00000000001.4", *about, "1.5", "-2"],
+        [*PLACE, "ENSG2.1", *about, "1e-3", "NA"],
+    ]
+    path = write(tmp_path, rows)
+    if compressed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    read = read_expression_bed(path)
+    assert read.people == ("S1", "S2")
+    assert read.genes.rows() == [("ENSG00000000001", "1", 999, 1000), ("ENSG2", "1", 999, 1000)]
+    np.testing.assert_array_equal(read.values, [[1.5, -2], [0.001, np.nan]])
+
+
+@settings(max_examples=25)
+@given(values=st.lists(st.lists(st.floats(-1e9, 1e9), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_numbers_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, values: list[list[float]]) -> None:
+    rows = [["#chr", "start", "end", "gene_id", "A", "B", "C"]]
+    rows += [[*PLACE, f"G{k}", *map(repr, line)] for k, line in enumerate(values)]
+    read = read_expression_bed(write(tmp_path_factory.mktemp("bed"), rows))
+    np.testing.assert_array_equal(read.values, values)
+
+
+def test_second_copies_on_y_are_left_out(tmp_path: Path) -> None:
+    rows = [
+        ["#chr", "start", "end", "gene_id", "S1"],
+        [*PLACE, "ENSG00000000002.3", "1"],
+        [*PLACE, "ENSG00000000002.3_PAR_Y", "2"],
+    ]
+    read = read_expression_bed(write(tmp_path, rows))
+    assert (read.second_copies, read.values.tolist()) == (1, [[1.0]])
+
+
+HEAD = ["#chr", "start", "end", "gene_id", "S1", "S2"]
+GENE = [*PLACE, "ENSG1.1", "1", "2"]
+BAD_BED: dict[str, tuple[list[list[str]], str]] = {
+    "empty": ([[""]], "is empty"),
+    "no rows": ([HEAD], "lists no genes"),
+    "another header": (
+        [["gene", "S1", "S2", "S3", "S4"], ["G", "1", "2", "3", "4"]],
+        "no expression BED.*begins with gene, S1",
+    ),
+    "gene twice by version": (
+        [HEAD, GENE, [*PLACE, "ENSG1.2", "1", "2"]],
+        r"1 genes \(by id without version\).*'ENSG1'",
+    ),
+    "person twice": ([[*HEAD, "S1"], [*GENE, "3"]], "1 columns of the header are there twice, first 'S1'"),
+    "text": (
+        [HEAD, GENE, [*PLACE, "ENSG2", "1", "high"]],
+        r"1 cells are no finite numbers, first of gene ENSG2 in S2 \('high'\)",
+    ),
+    "infinite": ([HEAD, [*PLACE, "ENSG1", "inf", "2"]], "1 cells are no finite numbers"),
+    "short row": ([HEAD, GENE, GENE[:-1]], "6 columns are expected.*1 of 2 rows have another number, first row 2"),
+    "long row": ([HEAD, GENE, [*GENE, "7"]], "another number, first row 2"),
+    "no people": ([HEAD[:4] + ["strand"], [*PLACE, "ENSG1", "+"]], "no columns of people behind its 5 columns"),
+    "start": ([HEAD, ["chr1", "x", "9", "ENSG1", "1", "2"]], "1 of 1 genes have no whole numbers as start and end"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BED)
+def test_bad_expression_is_one_line(tmp_path: Path, case: str) -> None:
+    rows, message = BAD_BED[case]
+    with pytest.raises(FormatError, match=message) as raised:
+        read_expression_bed(write(tmp_path, rows))
+    assert "\n" not in str(raised.value)
+
+
+def gct(folder: Path, rows: list[list[str]], shape: str = "2\t2", version: str = "#1.2") -> Path:
+    return write(folder, [[version], [shape], ["Name", "Description", "A-1", "A-2"], *rows], name="x.gct")
+
+
+ROWS = [["ENSG1.5", "one", "0", "7"], ["ENSG2.5", "a gene", "3.25", "1"]]
+
+
+def test_gct(tmp_path: Path) -> None:
+    read = read_gct(gct(tmp_path, ROWS))
+    assert read.genes["gene_id"].to_list() == ["ENSG1", "ENSG2"]
+    assert read.people == ("A-1", "A-2")
+    np.testing.assert_array_equal(read.values, [[0, 7], [3.25, 1]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "version", "message"),
+    [
+        (ROWS, "2\t2", "Name", "must begin with #1.2"),
+        (ROWS, "two", "#1.2", "a line of two numbers"),
+        (ROWS, "3\t2", "#1.2", "says that it has 3 genes and 2 samples, but has 2 and 2"),
+        ([ROWS[0], ["ENSG2.5", "x", "-1", "2"]], "2\t2", "#1.2", "1 values are negative, first of ENSG2 in A-1"),
+        ([ROWS[0], ["ENSG1.6", "x", "1", "2"]], "2\t2", "#1.2", "1 genes .* are there twice"),
+    ],
+)
+def test_bad_gct(tmp_path: Path, rows: list[list[str]], shape: str, version: str, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read_gct(gct(tmp_path, rows, shape, version))
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "   "])
+def test_covariates_by_tabs_or_blanks(tmp_path: Path, separator: str) -> None:
+    rows = [["SampleID", "S1", "S2"], ["/a/path_PC1", "-1.5", "2"], ["sex", "1", "2"]]
+    read = read_covariates(write(tmp_path, rows, separator=separator))
+    assert (read.names, read.people) == (("/a/path_PC1", "sex"), ("S1", "S2"))
+    np.testing.assert_array_equal(read.values, [[-1.5, 2], [1, 2]])
+
+
+def test_covariate_lines_may_end_in_blanks(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_bytes(b"ID S1 S2 \r\nPC1 1 2 \r\n")
+    assert read_covariates(tmp_path / "c.txt").values.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["ID", "S1"], ["PC1", "NA"]], "1 values are missing, first of PC1 in S1"),
+        ([["ID", "S1"], ["sex", "M"]], r"first of covariate sex in S1 \('M'\)"),
+        ([["ID", "S1"], ["PC1", "1"], ["PC1", "2"]], "1 covariates are there twice, first 'PC1'"),
+        ([["ID"], ["PC1"]], "no columns of people"),
+        ([["ID", "S1", "S2"], ["PC1", "1"]], "3 columns are expected"),
+    ],
+)
+def test_bad_covariates(tmp_path: Path, rows: list[list[str]], message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read_covariates(write(tmp_path, rows, separator=" "))
+
+
+def test_lists(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text("#sample person\nA 1 more\n\nB\t2\n")
+    assert read_pairs(path, "pairs") == [("A", "1"), ("B", "2")]
+    assert read_names(path, "people") == ("A", "B")
+    assert read_mapping(path, "samples") == {"A": "1", "B": "2"}
+    path.write_text("A 1\nB\n")
+    with pytest.raises(FormatError, match="1 of 2 lines have fewer than two columns, first line 2"):
+        read_pairs(path, "pairs")
+    path.write_text("A 1\nA 2\n")
+    with pytest.raises(FormatError, match="A stands there twice, with 1 and 2"):
+        read_mapping(path, "samples")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(FormatError, match="is no text"):
+        read_names(path, "people")
+    path.write_text("\n# nothing\n")
+    with pytest.raises(FormatError, match="is empty: it should list people"):
+        read_names(path, "people")
+
+
+def test_samples_become_participants(tmp_path: Path) -> None:
+    read = read_gct(gct(tmp_path, ROWS))
+    renamed = as_participants(read, {"A-2": "B", "other": "C"})
+    assert (renamed.people, renamed.values.tolist()) == (("B",), [[7.0], [1.0]])
+    with pytest.raises(FormatError, match=r"none of its 2 samples \(first A-1\) is in the map of samples \(first x\)"):
+        as_participants(read, {"x": "y"})
+    with pytest.raises(FormatError, match=r"several samples of one person.*'B'"):
+        as_participants(read, {"A-1": "B", "A-2": "B"})
+
+
+@pytest.mark.shared_data
+def test_geuvadis(shared_data: Path) -> None:
+    read = read_expression_bed(shared_data / "expression/genes.50percent.chr22.bed.gz")
+    covariates = read_covariates(shared_data / "expression/genes.covariates.pc50.txt.gz")
+    assert read.values.shape == (608, 358)
+    assert np.isfinite(read.values).all()
+    assert covariates.values.shape == (53, 358)
+    assert covariates.people == read.people
+    assert read.values[0, 0] == 0.7878783927

@@ -1,0 +1,168 @@
+"""Several processes: the same windows give the same weights as one process, checkpoints resume, and errors come back."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cases.simulated_panel import Simulated, window_data
+from cases.simulated_tracks import SimulatedTracks, data_with_tracks, enformer, simulate_tracks
+from varfx.errors import ConfigError, DataError
+from varfx.gwas.sumstats import read_sumstats
+from varfx.models import ModelConfig, VariancePrior
+from varfx.models.channel_norm import ChannelNorm
+from varfx.prior.inputs import align_trait
+from varfx.tracks.store import open_tracks
+from varfx.training import TrainConfig, WindowData, ranks, train
+
+TRAIN, VALIDATION = [0, 1, 2, 4, 5], [7, 8, 9]
+
+
+@pytest.fixture(scope="module")
+def z(simulated: Simulated) -> np.ndarray:
+    panel = simulated.open()
+    return np.stack([align_trait(read_sumstats(path), panel).data.z for path in (simulated.height, simulated.weight)])
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedTracks]:
+    yield from simulate_tracks(tmp_path_factory.mktemp("tracks"))
+
+
+def config(devices: int, **options: object) -> TrainConfig:
+    settings = {"max_steps": 4, "check_every": 2, "windows_per_step": 2, "learning_rate": 1e-2, "warmup_steps": 0}
+    return TrainConfig(devices=devices, **settings | options)  # type: ignore[arg-type]
+
+
+def assert_same(one: VariancePrior, two: VariancePrior) -> None:
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], value, rtol=1e-6, atol=1e-7, msg=name)
+
+
+def data_of(simulated: Simulated, z: np.ndarray) -> WindowData:
+    features = np.random.default_rng(5).standard_normal((simulated.active.size, 2))
+    return window_data(simulated.open(), z, features, dtype=torch.float64)
+
+
+def mlp() -> VariancePrior:
+    return VariancePrior(ModelConfig(kind="mlp", hidden=(6,)), 2, 2, seed=3).double()
+
+
+def test_two_processes_are_one(simulated: Simulated, z: np.ndarray, tmp_path: Path) -> None:
+    """By the stochastic engine: the probes of a window are the same in whatever process it is met; then resumed."""
+    data = data_of(simulated, z)
+    options = {"engine": "stochastic", "precision": "float64", "max_steps": 5}
+    models, outcomes, said = [], [], []
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        folder.mkdir()
+        models.append(mlp())
+        done: list[int] = []
+        outcomes.append(
+            train(
+                models[-1],
+                data,
+                TRAIN,
+                VALIDATION,
+                config(devices, **options),
+                folder,
+                progress=lambda step, *rest, done=done: done.append(step),
+            )
+        )
+        said.append(done)
+    assert_same(*models)
+    assert said[0] == said[1] == [1, 2, 3, 4, 5]  # the first process alone reports
+    assert not torch.distributed.is_initialized()
+    assert outcomes[0].best_step == outcomes[1].best_step > 0
+    for first, second in zip(outcomes[0].history, outcomes[1].history, strict=True):
+        assert second.step == first.step
+        assert second.validation == pytest.approx(first.validation, rel=1e-9)
+        assert second.train == pytest.approx(first.train, rel=1e-9, nan_ok=True)
+
+    again, folder = mlp(), tmp_path / "stopped"
+    folder.mkdir()
+
+    class Stop(Exception):
+        pass
+
+    def stop(step: int, total: int, what: str) -> None:
+        if step == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(again, data, TRAIN, VALIDATION, config(2, **options), folder, progress=stop)
+    assert [path.name for path in folder.iterdir()] == ["last"]
+    again = mlp()
+    train(again, data, TRAIN, VALIDATION, config(2, **options), folder, resume=True)
+    for name, value in models[1].state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    assert (folder / "history.csv").read_bytes() == (tmp_path / "2" / "history.csv").read_bytes()
+
+
+def test_statistics_of_an_enformer_are_those_of_all_processes(
+    simulated: Simulated, z: np.ndarray, tracks: SimulatedTracks, tmp_path: Path
+) -> None:
+    data = data_with_tracks(simulated, open_tracks(tracks.store), z, dtype=torch.float64)
+    models = []
+    for devices in (1, 2):
+        (tmp_path / str(devices)).mkdir()
+        models.append(enformer(data, moved=True).double())
+        options = {"max_steps": 2, "check_every": 1, "engine": "exact", "precision": "float64", "learning_rate": 1e-3}
+        train(models[-1], data, TRAIN, TRAIN, config(devices, **options), tmp_path / str(devices))
+    assert_same(*models)
+    moved = {int(module.num_batches_tracked) for module in models[1].modules() if isinstance(module, ChannelNorm)}
+    assert moved == {3}  # the calibration, and two steps
+
+
+def test_what_a_worker_says_comes_back(simulated: Simulated, z: np.ndarray, tmp_path: Path) -> None:
+    """The second process gets the window that diverges; the first would wait for it for ever."""
+    data = data_of(simulated, z)
+    features = data._features
+    lost = data.panel.rows(11)[1]
+    features[lost] = torch.nan
+    order = [0, 11]
+    with pytest.raises(DataError, match="the fit diverged"):
+        train(mlp(), data, order, [4, 5], config(2, engine="auto", max_steps=40), tmp_path)
+    assert not torch.distributed.is_initialized()
+
+
+CALLER = """
+import os, pickle, subprocess, sys
+command = [sys.executable, "-c", sys.argv[1], "1", "2", sys.argv[2], "cpu", "1"]
+worker = subprocess.Popen(command, stdin=subprocess.PIPE)
+worker.stdin.write(pickle.dumps((print, ())))
+worker.stdin.flush()
+os._exit(0)
+"""
+
+
+def test_a_worker_ends_with_its_caller() -> None:
+    """The caller is gone while the worker still waits for it; `run` returns when the worker, which shares its output, ends."""
+    with socket.socket() as deaf:  # a port that takes calls and never answers
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        words = [sys.executable, "-c", CALLER, ranks._WORKER, str(deaf.getsockname()[1])]
+        assert subprocess.run(words, capture_output=True, timeout=300, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("devices", [0, 3])
+def test_devices_share_a_step_evenly(devices: int) -> None:
+    message = (
+        "`devices` must be at least 1" if devices == 0 else "`windows-per-step` must be a multiple of `devices` = 3"
+    )
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(devices=devices, windows_per_step=4)
+
+
+def test_one_process_needs_no_others() -> None:
+    assert (ranks.rank(), ranks.world()) == (0, 1)
+    assert ranks.gathered([1.5, 2.0]) == [[1.5, 2.0]]
+    if not torch.cuda.is_available():
+        assert ranks.accelerator(64) == "cpu"
