@@ -13,8 +13,11 @@ import zarr
 
 from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError, DataError, HarmonisationError, StoreError
-from varfx.prior import evaluate, evaluate_variances, predict, write_prediction
+from varfx.gwas.sumstats import SumStats
+from varfx.models import ModelConfig
+from varfx.prior import SplitConfig, evaluate, evaluate_variances, fit, predict, write_prediction
 from varfx.prior.run import open_run
+from varfx.training import TrainConfig
 
 KEYS = {
     "name",
@@ -203,8 +206,6 @@ def test_windows_that_were_fitted_on_are_noted(linear_run: Path, constant_run: P
 def test_other_summary_statistics_keep_f_not_F(constant_run: Path, simulated: Simulated, tmp_path: Path) -> None:
     """With all N four times as large, z twice as large has the same likelihood under the same f but for 4 F and sigma2."""
     table = pl.read_parquet(simulated.height)
-    from varfx.gwas.sumstats import SumStats
-
     SumStats(table=table.with_columns(pl.col("n") * 4), trait="other").write(tmp_path / "S.parquet")
     result = evaluate(constant_run, sumstats=[tmp_path / "S.parquet"])
     f = predict(constant_run)["f"].to_numpy()
@@ -290,3 +291,23 @@ def test_wrong_variances(simulated: Simulated, tmp_path: Path, text: str, error:
 def test_wrong_sigma2(simulated: Simulated, tmp_path: Path, sigma2: float) -> None:
     with pytest.raises(ConfigError, match="`sigma2` must be positive"):
         evaluate_variances(tmp_path, panel=simulated.panel, sumstats=simulated.height, sigma2=sigma2)
+
+
+def test_validation_windows_hold_associations_where_a_gwas_lacks_chromosomes(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    """Case gwas/18: the default validation stretch used to fall into a chromosome without data, and validated nothing."""
+    table = pl.read_parquet(simulated.height).filter(pl.col("chrom") != "3")
+    SumStats(table=table, trait="part").write(tmp_path / "part.sumstats.parquet")
+    for seed in range(3):
+        run = fit(
+            simulated.panel,
+            [tmp_path / "part.sumstats.parquet"],
+            tmp_path / f"RUN{seed}",
+            model=ModelConfig(kind="constant"),
+            training=TrainConfig(max_steps=2, check_every=1, seed=seed),
+            split=SplitConfig(seed=seed),
+        )
+        split = run.record["split"]
+        assert len(split["validation"]) == 1
+        assert not any(name.startswith("chr3_") for part in split.values() for name in part)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, DataError
 from varfx.prior.split import SplitConfig, split_windows
 
 MEGABASE = 1_000_000
@@ -138,5 +139,40 @@ def test_unknown_chromosomes(name: str) -> None:
 
 
 def test_nothing_left_to_train_on() -> None:
-    with pytest.raises(ConfigError, match="no training windows are left: of 18 windows 18 are held out, 0 validate"):
+    with pytest.raises(ConfigError, match="no training windows are left: of 18 windows with data 18 are held out, 0 validate"):
         split_windows(THREE, SplitConfig(holdout_chrom=("1", "2", "X")), flank=0)
+
+
+HALF = np.arange(18) < 10  # chromosome 1 has data, 2 and X have none
+
+
+def test_every_part_is_chosen_among_windows_with_data() -> None:
+    for seed in range(20):
+        split = split_windows(
+            THREE, SplitConfig(holdout_fraction=0.2, validation_fraction=0.15, seed=seed), flank=0, has_data=HALF
+        )
+        assert len(split.holdout) == 2
+        assert len(split.validation) == 1
+        assert sorted(split.train + split.validation + split.holdout) == list(range(10))
+        assert split.gap == ()
+
+
+@pytest.mark.parametrize("name", ["holdout", "validation"])
+def test_a_named_part_without_data_is_refused(name: str) -> None:
+    config = SplitConfig(**{f"{name}_chrom": ("X", "2")})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=rf"`{name}-chrom`: none of the 8 windows on X, 2 holds an association"):
+        split_windows(THREE, config, flank=0, has_data=HALF)
+
+
+def test_no_data_where_training_is_allowed() -> None:
+    with pytest.raises(DataError, match="none of the 8 possible training windows holds an association"):
+        split_windows(THREE, SplitConfig(holdout_chrom=("1",)), flank=0, has_data=HALF)
+
+
+def test_a_missing_validation_part_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    one = np.arange(18) == 4
+    assert split_windows(THREE, SplitConfig(), flank=0, has_data=one).train == (4,)
+    assert caplog.messages == ["no validation window is left: the score of the training windows decides when to stop"]
+    caplog.clear()
+    split_windows(THREE, SplitConfig(validation_fraction=0), flank=0, has_data=one)
+    assert caplog.messages == []

@@ -9,8 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
 from varfx.annotations import read_annotations
-from varfx.errors import ConfigError, DataError, StoreError
+from varfx.errors import ConfigError, StoreError
 from varfx.gwas.sumstats import read_sumstats
 from varfx.io import sealed
 from varfx.io.run_folder import check_run_folder
@@ -19,7 +23,7 @@ from varfx.models import ModelConfig, VariancePrior
 from varfx.prior.inputs import assemble
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
 from varfx.prior.score import null_sigma2
-from varfx.prior.split import Split, SplitConfig, split_windows
+from varfx.prior.split import SplitConfig, split_windows
 from varfx.progress import Progress, silent
 from varfx.tracks.inputs import tracks_for_fit
 from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, train
@@ -98,8 +102,7 @@ def fit(
         tracks=signals,
         processes=training.devices,
     )
-    parts = split_windows(reference.windows, split, flank=reference.flank)
-    parts = _with_data(parts, reference, data)
+    parts = split_windows(reference.windows, split, flank=reference.flank, has_data=_has_data(reference, data))
     if data.tracks is not None:
         used = sorted(parts.train + parts.validation + parts.holdout)
         data.tracks.require([reference.rows(i)[1] for i in used], [reference.cores[i].name for i in used])
@@ -165,26 +168,13 @@ def fit(
     return write_run(folder, prior, standardiser, record)
 
 
-def _with_data(parts: Split, panel: LDPanel, data: WindowData) -> Split:
-    """The split without the windows in which no trait has an association.
-
-    Raises:
-        DataError: none is left to learn from.
-    """
-    empty = {
-        index
-        for index in range(len(panel.cores))
-        if not any(trait.observed[panel.rows(index)[0]].any() for trait in data.traits)
-    }
-    if empty:
-        logger.warning("%d of %d windows hold no association and are left out", len(empty), len(panel.cores))
-    left = Split(*(tuple(index for index in part if index not in empty) for part in asdict(parts).values()))
-    if not left.train:
-        raise DataError(
-            f"none of the {len(parts.train)} training windows holds an association. Check which chromosomes the "
-            "summary statistics cover, and hold out others."
-        )
-    return left
+def _has_data(panel: LDPanel, data: WindowData) -> Bool[ndarray, " window"]:
+    """Windows in which a trait has an association; the number of the others is logged."""
+    observed = np.any([trait.observed for trait in data.traits], axis=0)
+    has_data = np.array([observed[panel.rows(index)[0]].any() for index in range(len(panel.cores))])
+    if not has_data.all():
+        logger.warning("%d of %d windows hold no association and are left out", (~has_data).sum(), has_data.size)
+    return has_data
 
 
 def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:

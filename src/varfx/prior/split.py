@@ -1,8 +1,9 @@
-"""Which windows are learned from, which decide when to stop, and which are held out."""
+"""Training, validation and held-out windows."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,10 @@ import polars as pl
 from jaxtyping import Bool
 from numpy import ndarray
 
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, DataError
 from varfx.genome.variants import chrom_names
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +62,27 @@ class Split:
     gap: tuple[int, ...]
 
 
-def split_windows(windows: pl.DataFrame, config: SplitConfig, *, flank: int) -> Split:
-    """The split of a panel's windows.
+def split_windows(
+    windows: pl.DataFrame, config: SplitConfig, *, flank: int, has_data: Bool[ndarray, " window"] | None = None
+) -> Split:
+    """The split of a panel's windows. Windows without data belong to no part.
 
     Args:
         windows: the panel's windows: `chrom, start, end`, in genome order.
         config: what is held out.
         flank: bases that stay free between two parts on the same chromosome.
+        has_data: windows with an association; by default all. Parts are chosen among these.
 
     Raises:
-        ConfigError: a chromosome that the panel does not have, or a part without windows.
+        ConfigError: a chromosome that the panel does not have, or no training windows.
+        DataError: no window has data, or none of the chromosomes named for a part.
     """
     chroms = windows["chrom"].to_list()
     for name in ("holdout_chrom", "validation_chrom", "exclude_chrom"):
         check_chroms(getattr(config, name), chroms, option=name.replace("_", "-"))
-    free = [index for index, chrom in enumerate(chroms) if chrom not in config.exclude_chrom]
+    usable = np.ones(windows.height, dtype=bool) if has_data is None else has_data
+    _check_data(chroms, usable, config)
+    free = [index for index, chrom in enumerate(chroms) if usable[index] and chrom not in config.exclude_chrom]
     rng = np.random.default_rng(config.seed)
     holdout = _part(free, chroms, config.holdout_chrom, config.holdout_fraction, rng)
     taken = _near(holdout, windows, flank)
@@ -83,16 +92,40 @@ def split_windows(windows: pl.DataFrame, config: SplitConfig, *, flank: int) -> 
     train = [index for index in rest if not taken[index]]
     if not train:
         raise ConfigError(
-            f"no training windows are left: of {len(chroms)} windows {len(holdout)} are held out, {len(validation)} validate, and "
-            "the others lie within a flank of those. Hold out less, or build the panel with a smaller --core."
+            f"no training windows are left: of {len(free)} windows with data {len(holdout)} are held out, {len(validation)} "
+            "validate, and the others lie within a flank of those. Hold out less, or build the panel with a smaller --core."
         )
+    if not validation and (config.validation_chrom or config.validation_fraction > 0):
+        logger.warning("no validation window is left: the score of the training windows decides when to stop")
     used = {*holdout, *validation, *train}
     return Split(tuple(train), tuple(validation), tuple(holdout), tuple(index for index in free if index not in used))
+
+
+def _check_data(chroms: Sequence[str], has_data: Bool[ndarray, " window"], config: SplitConfig) -> None:
+    """Raises unless every part that is named by chromosomes has a window with data."""
+    for name in ("holdout_chrom", "validation_chrom"):
+        named = [index for index, chrom in enumerate(chroms) if chrom in getattr(config, name)]
+        if named and not has_data[named].any():
+            raise DataError(
+                f"`{name.replace('_', '-')}`: none of the {len(named)} windows on {', '.join(getattr(config, name))} holds an "
+                "association. Check which chromosomes the summary statistics cover, and name others."
+            )
+    open_to_training = [
+        index
+        for index, chrom in enumerate(chroms)
+        if chrom not in (*config.holdout_chrom, *config.validation_chrom, *config.exclude_chrom)
+    ]
+    if open_to_training and not has_data[open_to_training].any():
+        raise DataError(
+            f"none of the {len(open_to_training)} possible training windows holds an association. Check which "
+            "chromosomes the summary statistics cover, and hold out others."
+        )
 
 
 def _part(
     free: Sequence[int], chroms: Sequence[str], named: Sequence[str], fraction: float, rng: np.random.Generator
 ) -> list[int]:
+    """The windows of the named chromosomes, or one contiguous stretch of about the given share."""
     if named:
         return [index for index in free if chroms[index] in named]
     size = min(len(free) - 1, max(1, round(fraction * len(free)))) if fraction > 0 else 0
