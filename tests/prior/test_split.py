@@ -139,7 +139,9 @@ def test_unknown_chromosomes(name: str) -> None:
 
 
 def test_nothing_left_to_train_on() -> None:
-    with pytest.raises(ConfigError, match="no training windows are left: of 18 windows with data 18 are held out, 0 validate"):
+    with pytest.raises(
+        ConfigError, match="no training windows are left: of 18 windows with data 18 are held out, 0 validate"
+    ):
         split_windows(THREE, SplitConfig(holdout_chrom=("1", "2", "X")), flank=0)
 
 
