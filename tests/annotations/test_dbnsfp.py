@@ -189,3 +189,35 @@ def test_mistakes(path: Path, tmp_path: Path) -> None:
     table.write_text("CHR\tBP\tEVE_score\n1\t201\t5\n")
     with pytest.raises(ConfigError, match=r"The channel name `EVE_score` of `.*` is taken by"):
         build_annotations(HG38, tables=[TableSpec(table)], dbnsfp=DbnsfpSpec(path, ("EVE_score",)))
+
+
+@pytest.mark.parametrize(
+    ("field", "marks", "canonical"),
+    [
+        ("0.2;", "YES", -0.2),
+        ("0.2; ", "YES", -0.2),
+        ("0.2", "YES;", -0.2),
+        ("0.2;", "YES;", -0.2),
+        ("0.2;0.4;", "NO;YES", -0.4),
+        ("0.2;0.4", "NO;YES;", -0.4),
+        (".;0.4;", "NO;YES;", -0.4),
+        ("0.2;.", "NO;YES", None),
+        ("0.2;0.4;0.6", "NO;YES", None),  # cannot be assigned
+    ],
+)
+def test_an_empty_last_field_is_no_transcript(
+    tmp_path: Path, field: str, marks: str, canonical: float | None
+) -> None:
+    path = tmp_path / "d.tsv"
+    path.write_text(f"#chr\tpos(1-based)\tref\talt\tVEP_canonical\tSIFT_score\n22\t100\tA\tC\t{marks}\t{field}\n")
+    panel = pl.DataFrame({"chrom": ["22"], "position": [100]})
+    found = read_dbnsfp(DbnsfpSpec(path, ("SIFT_score",), "canonical", "hg38"), panel).values["SIFT_score"]
+    assert found.to_list() == ([None] if canonical is None else [pytest.approx(canonical)])
+
+
+def test_published_case_of_a_trailing_separator() -> None:
+    path = Path(__file__).parents[1] / "golden" / "cases" / "F22_dbnsfp_trailing_semicolon" / "d.tsv"
+    panel = pl.DataFrame({"chrom": ["22"] * 3, "position": [100, 200, 300]})
+    for reduce, expected in (("canonical", [-0.2, -0.3, -0.3]), ("damaging", [-0.2, -0.1, -0.1])):
+        table = read_dbnsfp(DbnsfpSpec(path, ("SIFT_score",), reduce, "hg38"), panel)  # type: ignore[arg-type]
+        assert table.values["SIFT_score"].to_list() == pytest.approx(expected)

@@ -11,6 +11,7 @@ import pytest
 
 from varfx.genome import builds
 from varfx.tracks import build as track_build
+from varfx.tracks import signals
 
 SMALL = {"hg19": {"1": 2_011, "2": 700, "X": 301}, "hg38": {"1": 2_100, "2": 705, "X": 333}}
 Interval = tuple[str, int, int, float]
@@ -29,6 +30,7 @@ def use_small_genome(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chromosomes 1, 2 and X, and chunks to match; in this process only."""
     for build, lengths in SMALL.items():
         monkeypatch.setitem(builds.LENGTHS, build, lengths)  # type: ignore[arg-type]
+    monkeypatch.setattr(signals, "OVERHANG", 20)
     monkeypatch.setattr(track_build, "CHUNK", 64)
     monkeypatch.setattr(track_build, "SHARD", 256)
 

@@ -124,7 +124,49 @@ def test_truncated_file(tmp_path: Path, tensors: dict[str, Tensor], name: str, k
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [{}, [1, 2], {"state_dict": {"a": torch.zeros(1)}}, {"a": 3}])
+@pytest.mark.parametrize(
+    "prefix", ["module.", "model.", "enformer.", "_orig_mod.", "module._orig_mod.", "model.enformer._orig_mod."]
+)
+@pytest.mark.parametrize("trunk_only", [False, True])
+def test_names_under_the_prefix_of_a_wrapper(
+    tmp_path: Path, tensors: dict[str, Tensor], prefix: str, trunk_only: bool
+) -> None:
+    names = {name: each for name, each in doubled(tensors).items() if name.startswith("_") or not trunk_only}
+    wrapped = {prefix + name: each for name, each in names.items()}
+    loaded = load_enformer(write({**wrapped, "to_tracks.weight": torch.ones(2)}, tmp_path / "w.pt"), CONFIG)
+    assert loaded.unused_tensors == ("to_tracks.weight",)
+    state = loaded.model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("entry", ["state_dict", "model_state_dict", "model"])
+def test_state_dict_inside_a_training_checkpoint(tmp_path: Path, tensors: dict[str, Tensor], entry: str) -> None:
+    content = {"epoch": 3, "optimizer_states": [{"lr": 0.1}], entry: {f"model.{n}": each for n, each in tensors.items()}}
+    torch.save(content, tmp_path / "epoch3.ckpt")
+    state = load_enformer(tmp_path / "epoch3.ckpt", CONFIG).model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
+
+
+def test_batch_norm_counters_may_be_missing(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    kept = {name: each for name, each in tensors.items() if not name.endswith("num_batches_tracked")}
+    assert len(kept) < len(tensors)
+    state = load_enformer(write(kept, tmp_path / "w.safetensors"), CONFIG).model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in kept.items())
+
+
+def test_two_wrapped_networks_are_ambiguous(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    both = {f"{role}.{name}": each for role in ("student", "teacher") for name, each in tensors.items()}
+    with pytest.raises(FormatError, match="holds 2 networks, under `student.`, `teacher.`"):
+        load_enformer(write(both, tmp_path / "w.pt"), CONFIG)
+
+
+def test_names_of_another_network_are_shown(tmp_path: Path) -> None:
+    path = write({"conv1.weight": torch.zeros(3), "scale": torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(FormatError, match=r"lacks \d+ of \d+ tensors, first .*Its first name is `conv1.weight`"):
+        load_enformer(path, CONFIG)
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], {"state_dict": {"a": 1}}, {"a": 3}, {1: torch.zeros(1)}])
 def test_not_a_state_dict(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(FormatError, match="is no plain state dict"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pybigtools
@@ -100,15 +101,61 @@ def test_files_that_are_not_what_they_should_be(tmp_path: Path) -> None:
 def test_contradictions_of_the_build(tmp_path: Path) -> None:
     bigwig = BigWigSignal(write_bigwig(tmp_path / "a.bw", RUNS, lengths=SMALL["hg38"]))
     assert bigwig.contradiction("hg38") is None
-    assert "chromosome 1 has 2100 bases, which is its length in hg38, where hg19 has 2011" in str(
-        bigwig.contradiction("hg19")
-    )
+    found = bigwig.contradiction("hg19")
+    assert found is not None
+    assert found.decisive
+    assert "chromosome 1 has 2100 bases, which is its length in hg38, where hg19 has 2011" in found.text
+    assert bigwig.overhang("hg19") is None
     bed = tmp_path / "a.bed"
-    bed.write_text("chr1\t5\t9\nchr1\t2000\t2012\n")
+    bed.write_text("chr1\t5\t9\nchr1\t2000\t2032\n")
     assert IntervalSignal(bed, "bed").contradiction("hg38") is None
-    assert IntervalSignal(bed, "bed").contradiction("hg19") == (
-        "1 of 2 intervals of chromosome 1 end behind its last base in hg19 (2011), first at 2012"
-    )
+    found = IntervalSignal(bed, "bed").contradiction("hg19")
+    assert found is not None
+    assert not found.decisive  # one interval shows no build
+    assert found.text == "1 of 2 intervals of chromosome 1 end behind its last base in hg19 (2011), first at 2032"
+    bed.write_text("".join(f"chr1\t{start}\t{start + 1}\n" for start in range(2040, 2050)))
+    found = IntervalSignal(bed, "bed").contradiction("hg19")
+    assert found is not None
+    assert found.decisive
+
+
+def test_a_short_overhang_is_clipped_and_said(tmp_path: Path) -> None:
+    bed = tmp_path / "a.bed"
+    bed.write_text("chr1\t1990\t2031\nchr1\t2011\t2013\nchr2\t0\t9\n")
+    signal = IntervalSignal(bed, "bed")
+    assert signal.contradiction("hg19") is None
+    assert signal.overhang("hg19") == "2 of chromosome 1 by up to 20 bases"
+    assert signal.overhang("hg38") is None
+    np.testing.assert_array_equal(signal.values("1", 1989, 2011), [np.nan, *[1.0] * 21])
+    many = "".join(f"chr1\t{start}\t{start + size}\n" for start in range(1985, 2012) for size in (8, 18))
+    bed.write_text(many)
+    found = IntervalSignal(bed, "bed").contradiction("hg19")
+    assert found is not None
+    assert "26 of 54 intervals of chromosome 1 end behind its last base in hg19 (2011), first at 2012" in found.text
+
+
+def test_bedgraph_intervals_that_do_not_contradict_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.bedgraph"
+    path.write_text("chr1\t10\t20\t1\nchr1\t10\t20\t1\nchr1\t15\t15\t9\nchr1\t18\t22\t1\nchr1\t22\t30\t2\n")
+    values = IntervalSignal(path, "bedgraph").values("1", 9, 31)
+    np.testing.assert_array_equal(values, [np.nan, *[1.0] * 12, *[2.0] * 8, np.nan])
+    path.write_text("chr1\t10\t20\t1\nchr1\t10\t20\t2\n")
+    with pytest.raises(FormatError, match="1 bedGraph intervals of chromosome 1 overlap the one before, first at 10, with"):
+        IntervalSignal(path, "bedgraph")
+    path.write_text("chr1\t10\t90\t1\nchr1\t20\t30\t1\nchr1\t40\t50\t2\n")  # the third lies inside the first
+    with pytest.raises(FormatError, match="2 bedGraph intervals of chromosome 1 overlap the one before, first at 20"):
+        IntervalSignal(path, "bedgraph")
+
+
+@pytest.mark.parametrize("kind", ["bedgraph", "bed"])
+@pytest.mark.parametrize("text", ["track type=wiggle_0\nfixedStep chrom=chr1 start=11 step=1\n1\n2\n", "variableStep chrom=chr1\n5 1.5\n"])
+def test_wiggle_text_is_named(tmp_path: Path, kind: Any, text: str) -> None:
+    path = tmp_path / "a.wig"
+    path.write_text(text)
+    with pytest.raises(FormatError, match=r"a.wig` is wiggle text .* Convert it with UCSC's wigToBigWig"):
+        open_signal(path, kind)
+    with pytest.raises(ConfigError, match=r"is named as wiggle text. Convert it with UCSC's wigToBigWig"):
+        kind_of(path)
 
 
 def test_kinds_by_content_and_name(tmp_path: Path) -> None:

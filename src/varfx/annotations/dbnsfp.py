@@ -239,9 +239,24 @@ def _reduced(frame: pl.DataFrame, columns: dict[str, Direction], reduce: Reduce,
 def _canonical(frame: pl.DataFrame, numbers: pl.Series, name: str) -> pl.Series:
     """The values of canonical transcripts; a field with one value has it for all transcripts.
 
-    A field with neither one value nor one per transcript cannot be assigned: it becomes missing, and is logged.
+    Where the two lists differ in length, separators at the end of either are taken off: an empty last field is no
+    transcript. A field with neither one value nor one per transcript cannot be assigned: it becomes missing, and is
+    logged.
     """
-    rows = pl.DataFrame({"row": range(frame.height), "numbers": numbers, "marks": frame[_CANONICAL].str.split(";")})
+    rows = pl.DataFrame(
+        {
+            "row": range(frame.height),
+            "numbers": numbers,
+            "values": frame[name].str.strip_chars_end("; ").str.count_matches(";", literal=True) + 1,
+            "marks": frame[_CANONICAL].str.split(";"),
+            "bare_marks": frame[_CANONICAL].str.strip_chars_end("; ").str.split(";"),
+        }
+    )
+    differ = pl.col("numbers").list.len() != pl.col("marks").list.len()
+    rows = rows.with_columns(
+        numbers=pl.when(differ).then(pl.col("numbers").list.head("values")).otherwise("numbers"),
+        marks=pl.when(differ).then("bare_marks").otherwise("marks"),
+    )
     fits = (pl.col("numbers").list.len() == pl.col("marks").list.len()) & (pl.col("numbers").list.len() > 1)
     single = pl.col("numbers").list.len() == 1
     lost = int(rows.select((~fits & ~single).sum()).item())

@@ -7,6 +7,7 @@ base of an indel counts.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -121,6 +122,10 @@ def read_bed(path: str | os.PathLike[str], *, score_column: int | None = None) -
     }
 
 
+WIGGLE_REMEDY = "Convert it with UCSC's wigToBigWig and give the bigWig."
+_WIGGLE = re.compile(rb"(?m)^[ \t]*(fixedStep|variableStep)\b")
+
+
 def _lines(path: Path, content: bytes) -> pl.DataFrame:
     """The data lines with their 1-based numbers in the file."""
     remedy = "Give a BED file: chrom, start, end, split by tabs."
@@ -128,6 +133,8 @@ def _lines(path: Path, content: bytes) -> pl.DataFrame:
         raise FormatError(f"`{path}` is empty. {remedy}")
     if b"\0" in content[:4096] or b"\x01" in content:
         raise FormatError(f"`{path}` is a binary file, not text. {remedy}")
+    if _WIGGLE.search(content):
+        raise FormatError(f"`{path}` is wiggle text (fixedStep or variableStep lines), not intervals. {WIGGLE_REMEDY}")
     # Line ends only: the separator is a byte that no text holds.
     lines = pl.read_csv(
         content,

@@ -32,7 +32,7 @@ from varfx.io import sealed
 from varfx.progress import Progress, silent
 from varfx.tracks.manifest import TrackSpec, require_distinct
 from varfx.tracks.quantise import AT_ONCE, Transform, choose_code
-from varfx.tracks.signals import Signal, open_signal
+from varfx.tracks.signals import Contradiction, Signal, open_signal
 from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, finish_store, open_tracks
 
 logger = logging.getLogger(__name__)
@@ -110,23 +110,34 @@ def build_tracks(
 def _units(tracks: Sequence[TrackSpec], build: str) -> list[Unit]:
     """The tasks, after every file was opened and its build checked: a bigWig's chromosomes are tasks of their own."""
     units: list[Unit] = []
-    wrong: list[tuple[TrackSpec, str, bool]] = []
+    wrong: list[tuple[TrackSpec, Contradiction, bool]] = []
     other = next(name for name in LENGTHS if name != build)
     for number, track in enumerate(tracks):
         signal = open_signal(track.file, track.kind, track.column)
         contradiction = signal.contradiction(build)
         if contradiction is not None:
-            wrong.append((track, contradiction, signal.contradiction(other) is None))
+            fits_other = contradiction.decisive and signal.contradiction(other) is None
+            wrong.append((track, contradiction, fits_other))
+        elif (over := signal.overhang(build)) is not None:
+            logger.warning(
+                "track `%s`: intervals end behind the last base of their chromosome and are clipped there: %s",
+                *(track.name, over),
+            )
         placed = replace(track, file=track.file.absolute())  # a cluster's workers run in other folders
         units.append(Unit(number, placed, ()))
         chroms = [(chrom,) for chrom in signal.chroms] if track.kind == "bigwig" else [signal.chroms]
         units += [Unit(number, placed, part) for part in chroms]
     if wrong:
         first, contradiction, _ = wrong[0]
-        where = f"`{first.file}` (track {first.name}): {contradiction}"
+        where = f"`{first.file}` (track {first.name}): {contradiction.text}"
         if len(wrong) == len(tracks) and all(fits for _, _, fits in wrong):
             raise DataError(
                 f"All tracks ({len(tracks)}) are of {other}, not {build}. First {where}. Give --build {other}."
+            )
+        if not any(found.decisive for _, found, _ in wrong):
+            raise DataError(
+                f"{where}: too far behind it for an extended read. {len(wrong)} of {len(tracks)} tracks contradict "
+                f"{build}. Check their genome build; if it is {build}, remove these intervals (UCSC bedClip)."
             )
         raise DataError(
             f"{where}: wrong genome build. {len(wrong)} of {len(tracks)} tracks contradict {build}. Leave them out, or "

@@ -10,17 +10,19 @@ import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import pybigtools
 from jaxtyping import Float32
 from numpy import ndarray
 
 from varfx.errors import ConfigError, FormatError
 from varfx.genome.builds import LENGTHS, chromosome_name, wrong_length
-from varfx.genome.intervals import Intervals, read_bed
+from varfx.genome.intervals import WIGGLE_REMEDY, Intervals, read_bed
 
 Kind = Literal["bigwig", "bedgraph", "bed"]
 KINDS: tuple[Kind, ...] = ("bigwig", "bedgraph", "bed")
@@ -37,6 +39,23 @@ EXTENSIONS: dict[str, Kind] = {
     ".narrowpeak": "bed",
     ".broadpeak": "bed",
 }
+WIGGLE_EXTENSIONS = (".wig", ".wiggle")
+OVERHANG = 1000  # bases: a read or fragment that a peak caller extended over the end of its chromosome
+FEW_OVERHANGS, SHARE_OVERHANGS = 20, 0.01  # per chromosome; more of them are another genome build
+DECISIVE = 10  # intervals beyond the chromosomes' ends before the other build is suggested
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Evidence that a file is of another genome build than the one stated.
+
+    Attributes:
+        text: the evidence as a half sentence.
+        decisive: whether it suffices to name the other build.
+    """
+
+    text: str
+    decisive: bool
 
 
 class Signal(ABC):
@@ -64,8 +83,12 @@ class Signal(ABC):
         """
 
     @abstractmethod
-    def contradiction(self, build: str) -> str | None:
-        """What shows that the file is of another build than `hg19` or `hg38`, as a half sentence; else None."""
+    def contradiction(self, build: str) -> Contradiction | None:
+        """Evidence that the file is of another build than `build` (`hg19` or `hg38`); None without any."""
+
+    def overhang(self, build: str) -> str | None:
+        """Intervals clipped at the end of their chromosome in `build`, as a half sentence; None without any."""
+        return None
 
 
 class BigWigSignal(Signal):
@@ -99,9 +122,10 @@ class BigWigSignal(Signal):
             values = self._reader.values(self._names[chrom], start, end, fillna=None).astype(np.float32)
         return _require_finite(values, self.path, chrom, start)
 
-    def contradiction(self, build: str) -> str | None:
+    def contradiction(self, build: str) -> Contradiction | None:
         """See `Signal.contradiction`: the header's chromosome lengths."""
-        return wrong_length(self.lengths, build)
+        text = wrong_length(self.lengths, build)
+        return None if text is None else Contradiction(text, decisive=True)
 
 
 class IntervalSignal(Signal):
@@ -114,7 +138,7 @@ class IntervalSignal(Signal):
 
         Args:
             path: plain, gzip or zstd.
-            kind: a bedGraph's values are in column 4, and its intervals may not overlap.
+            kind: a bedGraph's values are in column 4; intervals of different values may not overlap.
             column: 1-based number of a BED file's score column; None for 1 in every interval.
 
         Raises:
@@ -129,8 +153,9 @@ class IntervalSignal(Signal):
         self._intervals = {chrom: _scored(read[name], column) for chrom, name in names.items()}
         self.chroms = tuple(self._intervals)
         if kind == "bedgraph":
+            self._intervals = {chrom: _distinct(intervals) for chrom, intervals in self._intervals.items()}
             for chrom, intervals in self._intervals.items():
-                _require_apart(intervals, self.path, chrom)
+                _require_consistent(intervals, self.path, chrom)
         self._longest = {chrom: int((part.end - part.start).max(initial=0)) for chrom, part in self._intervals.items()}
 
     def values(self, chrom: str, start: int, end: int) -> Float32[ndarray, " base"]:
@@ -148,16 +173,29 @@ class IntervalSignal(Signal):
                 values[starts[number] : ends[number]] = scores[number]
         return _require_finite(values, self.path, chrom, start)
 
-    def contradiction(self, build: str) -> str | None:
-        """See `Signal.contradiction`: intervals that end behind the end of their chromosome."""
+    def contradiction(self, build: str) -> Contradiction | None:
+        """See `Signal.contradiction`: intervals far behind the end of their chromosome, or many a little behind it."""
+        texts, count = [], 0
         for chrom, intervals in self._intervals.items():
-            beyond = intervals.end > LENGTHS[build][chrom]
-            if beyond.any():
-                return (
-                    f"{beyond.sum()} of {beyond.size} intervals of chromosome {chrom} end behind its last base in "
-                    f"{build} ({LENGTHS[build][chrom]}), first at {intervals.end[beyond.argmax()]}"
+            length = LENGTHS[build][chrom]
+            beyond, far = intervals.end > length, intervals.end > length + OVERHANG
+            if far.any() or beyond.sum() > max(FEW_OVERHANGS, SHARE_OVERHANGS * beyond.size):
+                shown = far if far.any() else beyond
+                count += int(shown.sum())
+                texts.append(
+                    f"{shown.sum()} of {shown.size} intervals of chromosome {chrom} end behind its last base in "
+                    f"{build} ({length}), first at {intervals.end[shown.argmax()]}"
                 )
-        return None
+        return Contradiction(texts[0], decisive=count >= DECISIVE) if texts else None
+
+    def overhang(self, build: str) -> str | None:
+        """See `Signal.overhang`."""
+        texts = []
+        for chrom, intervals in self._intervals.items():
+            over = intervals.end - LENGTHS[build][chrom]
+            if (over > 0).any():
+                texts.append(f"{(over > 0).sum()} of chromosome {chrom} by up to {over.max()} bases")
+        return "; ".join(texts) or None
 
 
 def kind_of(path: str | os.PathLike[str]) -> Kind:
@@ -172,6 +210,8 @@ def kind_of(path: str | os.PathLike[str]) -> Kind:
     if head in _BIGWIG or head in _BIGBED:
         return "bigwig"
     extensions = [extension.lower() for extension in path.suffixes if extension.lower() not in COMPRESSED]
+    if extensions and extensions[-1] in WIGGLE_EXTENSIONS:
+        raise ConfigError(f"`{path}` is named as wiggle text. {WIGGLE_REMEDY}")
     kind = EXTENSIONS.get(extensions[-1]) if extensions else None
     if kind is None:
         raise ConfigError(f"`{path}`: its name does not say what kind of file it is. Add `kind`: {', '.join(KINDS)}.")
@@ -227,13 +267,30 @@ def _scored(intervals: Intervals, column: int | None) -> Intervals:
     return Intervals(intervals.start, intervals.end, np.ones(intervals.start.size)) if column is None else intervals
 
 
-def _require_apart(intervals: Intervals, path: Path, chrom: str) -> None:
-    overlap = intervals.start[1:] < intervals.end[:-1]
-    if overlap.any():
-        first = int(intervals.start[1:][overlap.argmax()])
+def _distinct(intervals: Intervals) -> Intervals:
+    """The intervals that cover a base, each (start, end, value) once, by start and end."""
+    table = pl.DataFrame({"start": intervals.start, "end": intervals.end, "score": intervals.score})
+    table = table.filter(pl.col("end") > pl.col("start")).unique(maintain_order=True)
+    return Intervals(*(table[name].to_numpy() for name in table.columns))
+
+
+def _require_consistent(intervals: Intervals, path: Path, chrom: str) -> None:
+    """Refuses overlapping intervals of different values; equal values do not contradict each other."""
+    assert intervals.score is not None
+    reach = np.maximum.accumulate(intervals.end)
+    overlap = intervals.start[1:] < reach[:-1]
+    if not overlap.any():
+        return
+    starts = np.flatnonzero(np.append(True, ~overlap))  # the first interval of each group that hangs together
+    group = np.cumsum(np.append(True, ~overlap)) - 1
+    score = np.where(np.isnan(intervals.score), -np.inf, intervals.score)
+    mixed = np.minimum.reduceat(score, starts) != np.maximum.reduceat(score, starts)
+    bad = overlap & mixed[group[1:]]
+    if bad.any():
         raise FormatError(
-            f"`{path}`: {overlap.sum()} bedGraph intervals of chromosome {chrom} overlap the one before, first at "
-            f"{first}. Merge them, or give the file as BED with `column: 4` to take the largest."
+            f"`{path}`: {bad.sum()} bedGraph intervals of chromosome {chrom} overlap the one before, first at "
+            f"{int(intervals.start[1:][bad.argmax()])}, with different values. Merge them, or give the file as BED with "
+            "`column: 4` to take the largest."
         )
 
 
