@@ -205,9 +205,7 @@ def test_mistakes(path: Path, tmp_path: Path) -> None:
         ("0.2;0.4;0.6", "NO;YES", None),  # cannot be assigned
     ],
 )
-def test_an_empty_last_field_is_no_transcript(
-    tmp_path: Path, field: str, marks: str, canonical: float | None
-) -> None:
+def test_an_empty_last_field_is_no_transcript(tmp_path: Path, field: str, marks: str, canonical: float | None) -> None:
     path = tmp_path / "d.tsv"
     path.write_text(f"#chr\tpos(1-based)\tref\talt\tVEP_canonical\tSIFT_score\n22\t100\tA\tC\t{marks}\t{field}\n")
     panel = pl.DataFrame({"chrom": ["22"], "position": [100]})

@@ -71,4 +71,3 @@ def cohort_dosages(cohort: Cohort) -> dict[tuple[str, int, str], np.ndarray]:
         for row, values in zip(variants.iter_rows(named=True), cohort.dosages(gene), strict=True):
             found[row["chrom"], row["position"], row["effect_allele"]] = values
     return found
-

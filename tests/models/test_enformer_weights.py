@@ -141,7 +141,11 @@ def test_names_under_the_prefix_of_a_wrapper(
 
 @pytest.mark.parametrize("entry", ["state_dict", "model_state_dict", "model"])
 def test_state_dict_inside_a_training_checkpoint(tmp_path: Path, tensors: dict[str, Tensor], entry: str) -> None:
-    content = {"epoch": 3, "optimizer_states": [{"lr": 0.1}], entry: {f"model.{n}": each for n, each in tensors.items()}}
+    content = {
+        "epoch": 3,
+        "optimizer_states": [{"lr": 0.1}],
+        entry: {f"model.{n}": each for n, each in tensors.items()},
+    }
     torch.save(content, tmp_path / "epoch3.ckpt")
     state = load_enformer(tmp_path / "epoch3.ckpt", CONFIG).model.state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())

@@ -140,7 +140,9 @@ def test_bedgraph_intervals_that_do_not_contradict_each_other(tmp_path: Path) ->
     values = IntervalSignal(path, "bedgraph").values("1", 9, 31)
     np.testing.assert_array_equal(values, [np.nan, *[1.0] * 12, *[2.0] * 8, np.nan])
     path.write_text("chr1\t10\t20\t1\nchr1\t10\t20\t2\n")
-    with pytest.raises(FormatError, match="1 bedGraph intervals of chromosome 1 overlap the one before, first at 10, with"):
+    with pytest.raises(
+        FormatError, match="1 bedGraph intervals of chromosome 1 overlap the one before, first at 10, with"
+    ):
         IntervalSignal(path, "bedgraph")
     path.write_text("chr1\t10\t90\t1\nchr1\t20\t30\t1\nchr1\t40\t50\t2\n")  # the third lies inside the first
     with pytest.raises(FormatError, match="2 bedGraph intervals of chromosome 1 overlap the one before, first at 20"):
@@ -148,7 +150,9 @@ def test_bedgraph_intervals_that_do_not_contradict_each_other(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["bedgraph", "bed"])
-@pytest.mark.parametrize("text", ["track type=wiggle_0\nfixedStep chrom=chr1 start=11 step=1\n1\n2\n", "variableStep chrom=chr1\n5 1.5\n"])
+@pytest.mark.parametrize(
+    "text", ["track type=wiggle_0\nfixedStep chrom=chr1 start=11 step=1\n1\n2\n", "variableStep chrom=chr1\n5 1.5\n"]
+)
 def test_wiggle_text_is_named(tmp_path: Path, kind: Any, text: str) -> None:
     path = tmp_path / "a.wig"
     path.write_text(text)

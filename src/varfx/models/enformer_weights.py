@@ -60,12 +60,14 @@ def load_enformer(path: str | os.PathLike[str], config: EnformerConfig | None = 
     inside, outside = _unwrapped(_read_tensors(path), path)
     tensors = _plain_names(inside, path)
     heads = sorted({name.split(".")[1] for name in tensors if name.startswith("_heads.")} - set(config.output_heads))
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(f"_heads.{head}." for head in heads))}
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(tuple(f"_heads.{head}." for head in heads))
+    }
     model = Enformer(config)
     wanted = model.state_dict()
-    tensors |= {
-        name: tensor for name, tensor in wanted.items() if name.endswith(_COUNTER) and name not in tensors
-    }
+    tensors |= {name: tensor for name, tensor in wanted.items() if name.endswith(_COUNTER) and name not in tensors}
     _check_names(tensors, wanted, path)
     model.load_state_dict(tensors)
     return LoadedEnformer(model.eval(), sealed.sha256(path), tuple(heads), outside)
@@ -109,10 +111,7 @@ def _unwrapped(tensors: Mapping[str, Tensor], path: Path) -> tuple[dict[str, Ten
         FormatError: the file holds several wrapped networks.
     """
     prefixes = {
-        name.removesuffix(first)
-        for first in _FIRST
-        for name in tensors
-        if name == first or name.endswith(f".{first}")
+        name.removesuffix(first) for first in _FIRST for name in tensors if name == first or name.endswith(f".{first}")
     }
     if not prefixes or "" in prefixes:
         return dict(tensors), ()
