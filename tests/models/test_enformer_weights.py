@@ -160,7 +160,7 @@ def test_batch_norm_counters_may_be_missing(tmp_path: Path, tensors: dict[str, T
 
 def test_two_wrapped_networks_are_ambiguous(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
     both = {f"{role}.{name}": each for role in ("student", "teacher") for name, each in tensors.items()}
-    with pytest.raises(FormatError, match="holds 2 networks, under `student.`, `teacher.`"):
+    with pytest.raises(FormatError, match=r"holds 2 networks, under `student\.`, `teacher\.`"):
         load_enformer(write(both, tmp_path / "w.pt"), CONFIG)
 
 
