@@ -8,14 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cyclopts
 import pytest
 
 import varfx
+from varfx.cli.app import build_app
 
 ROOT = Path(varfx.__file__).parent
 # A folder imports only from floors above it in this list, and from its own.
 FLOORS = (
-    ("_version", "errors", "progress", "bootstrap"),
+    ("_version", "_lazy", "errors", "progress", "bootstrap"),
     ("io",),
     ("genome", "linalg"),
     ("gwas", "genotypes", "models"),
@@ -113,7 +115,27 @@ def test_nothing_below_the_command_line_prints(path: Path) -> None:
 def modules_after(code: str) -> set[str]:
     """The modules that a fresh interpreter has loaded after some code."""
     code += "\nimport sys\nprint('\\n'.join(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_a_room_keeps_its_function_of_a_submodules_name() -> None:
+    code = """
+from varfx.prior.fit import check_out
+import varfx.prior, varfx.gwas.clean
+from varfx.prior import fit
+assert callable(fit) and fit.__module__ == "varfx.prior.fit"
+assert callable(varfx.gwas.clean)
+assert set(varfx.prior.__all__) <= set(dir(varfx.prior))
+try:
+    varfx.prior.nothing
+except AttributeError as error:
+    assert str(error) == "module 'varfx.prior' has no attribute 'nothing'", error
+else:
+    raise SystemExit("no error")
+"""
+    modules_after(code)
 
 
 SLOW = {"torch", "lightning", "polars", "numpy", "scipy", "zarr", "pyarrow", "matplotlib", "cyclopts", "rich"}
@@ -123,8 +145,50 @@ def test_importing_varfx_loads_nothing_slow() -> None:
     assert not modules_after("import varfx; varfx.__version__; varfx.VarfxError; dir(varfx)") & SLOW
 
 
-def test_the_command_line_starts_without_torch() -> None:
-    assert not modules_after("from varfx.cli.app import build_app; build_app()") & {"torch", "lightning", "matplotlib"}
+# What makes a help page slow: 0.25 processor seconds (polars) to 4 (Lightning).
+NOT_FOR_HELP = SLOW - {"numpy", "cyclopts", "rich"} | {"jaxtyping", "sklearn", "distributed"}
+
+
+def commands(app: cyclopts.App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command of the tree, groups too."""
+    yield words
+    for name in app:
+        if not name.startswith("-"):
+            yield from commands(app[name], (*words, name))
+
+
+def test_no_help_page_loads_a_slow_library() -> None:
+    code = f"""
+import contextlib, io, sys
+from varfx.cli.app import run
+for words in {sorted(commands(build_app()))}:
+    with contextlib.redirect_stdout(io.StringIO()) as page:
+        assert run([*words, "--help"]) == 0
+    assert "Usage" in page.getvalue(), words
+    slow = {NOT_FOR_HELP} & set(sys.modules)
+    assert not slow, (words, slow)
+"""
+    modules_after(code)
+
+
+# Rooms and modules of everything but training itself.
+WITHOUT_LIGHTNING = (
+    "prior", "prior.evaluate", "prior.fit", "prior.predict", "prior.weights", "prior.explain.explain", "prior.plan.plan",
+    "prior.simulation.simulate", "expression.evaluate", "expression.linear.run", "expression.network.fit",
+    "expression.variants.score", "training", "training.gwas.windows", "training.people.predict",
+)  # fmt: skip
+
+
+def test_only_training_loads_lightning() -> None:
+    code = "import varfx.prior as p; [getattr(p, name) for name in p.__all__]\nimport varfx.training.gwas.config\n"
+    code += "\n".join(f"import varfx.{name}" for name in WITHOUT_LIGHTNING)
+    assert not modules_after(code) & {"lightning", "pytorch_lightning"}
+
+
+def test_configurations_need_no_torch() -> None:
+    names = ("models.config", "training.gwas.config", "training.people.config", "expression.network.config")
+    code = "\n".join(f"import varfx.{name}" for name in names) + "\nfrom varfx.models import ModelConfig; ModelConfig()"
+    assert not modules_after(code) & SLOW
 
 
 def test_importing_does_nothing_to_the_process() -> None:

@@ -1,9 +1,17 @@
-"""Annotations of variants: the table and its file, how it is built, and how it becomes features."""
+"""Annotations of variants: the table and its file, how it is built, and how it becomes features.
 
-from varfx.annotations.build import BedSpec, TableSpec, build_annotations, parse_named_path, with_frequencies
-from varfx.annotations.dbnsfp import DbnsfpSpec
-from varfx.annotations.standardise import Standardiser
-from varfx.annotations.store import Annotations, read_annotations
+Start with `store` (the table), then `build`. Names load when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.annotations.build import BedSpec, TableSpec, build_annotations, parse_named_path, with_frequencies
+    from varfx.annotations.dbnsfp import DbnsfpSpec
+    from varfx.annotations.standardise import Standardiser
+    from varfx.annotations.store import Annotations, read_annotations
 
 __all__ = [
     "Annotations",
@@ -16,3 +24,13 @@ __all__ = [
     "read_annotations",
     "with_frequencies",
 ]
+
+export(
+    __name__,
+    {
+        "build": "BedSpec TableSpec build_annotations parse_named_path with_frequencies",
+        "dbnsfp": "DbnsfpSpec",
+        "standardise": "Standardiser",
+        "store": "Annotations read_annotations",
+    },
+)

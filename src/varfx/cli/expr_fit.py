@@ -95,8 +95,9 @@ def fit(
     import torch
 
     from varfx.expression.cohort.store import open_cohort
-    from varfx.expression.network.fit import FitConfig, fit_network, fold_numbers, read_genes
-    from varfx.models.expression import ExpressionNetworkConfig
+    from varfx.expression.network.config import FitConfig
+    from varfx.expression.network.fit import fit_network, fold_numbers, read_genes
+    from varfx.models.config import ExpressionNetworkConfig
     from varfx.training.people.config import ExpressionTrainConfig
 
     random, gpu = checkpoint is None, torch.cuda.is_available()

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import polars as pl
 from cyclopts import Parameter
-
-from varfx.annotations.ld_scores import read_ld_scores
-from varfx.annotations.ldsc_overlap import read_overlap
-from varfx.gwas.sumstats import SumStats, read_sumstats
-from varfx.io import sealed
 
 if TYPE_CHECKING:
     from varfx.prior.ldsc import LDSCResult
@@ -66,6 +59,13 @@ def ldsc(
         frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
         options: How the regression is done.
     """
+    import numpy as np
+    import polars as pl
+
+    from varfx.annotations.ld_scores import read_ld_scores
+    from varfx.annotations.ldsc_overlap import read_overlap
+    from varfx.gwas.sumstats import SumStats, read_sumstats
+    from varfx.io import sealed
     from varfx.prior.ldsc import ld_score_regression
 
     reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)

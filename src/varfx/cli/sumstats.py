@@ -9,7 +9,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from varfx.errors import ConfigError
-from varfx.gwas.clean import CleanOptions
+from varfx.gwas.options import CleanOptions
 
 if TYPE_CHECKING:
     from varfx.gwas.sumstats import SumStats

@@ -22,13 +22,14 @@ from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import ExpressionEvaluation, evaluate, mean_interval
 from varfx.expression.linear.run import BaselineConfig, fit_baselines
-from varfx.expression.network.fit import FitConfig, fit_network
+from varfx.expression.network.config import FitConfig
+from varfx.expression.network.fit import fit_network
 from varfx.expression.run import ExpressionRun
 from varfx.expression.variants.drivers import Rule
 from varfx.expression.variants.score import VariantConfig, VariantScores, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.io import sealed
-from varfx.models.expression import ExpressionNetworkConfig
+from varfx.models.config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
 from varfx.training.people.config import ExpressionTrainConfig
 

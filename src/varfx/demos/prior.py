@@ -22,7 +22,7 @@ from varfx.io import sealed
 from varfx.ld import Core, LDPanel, PanelConfig, build_panel
 from varfx.ld.rank_rule import default_rank_variance
 from varfx.models import ModelConfig
-from varfx.models.prior import Kind
+from varfx.models.config import Kind
 from varfx.prior.evaluate import Evaluation, evaluate
 from varfx.prior.fit import fit
 from varfx.prior.predict import predict, write_prediction

@@ -1,8 +1,28 @@
-"""Files of GWAS summary statistics, of every common format: recognised by header, read, checked, cleaned."""
+"""Files of GWAS summary statistics, of every common format: recognised by header, read, checked, cleaned.
 
-from varfx.gwas.clean import CleanOptions, clean
-from varfx.gwas.formats import FORMATS, ROLES, GwasFormat
-from varfx.gwas.read import RawGwas, read_gwas
-from varfx.io.ledger import Ledger
+Start with `clean` (the whole way), then `formats` (headers) and `read`. Names load when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.gwas.clean import clean
+    from varfx.gwas.formats import FORMATS, ROLES, GwasFormat
+    from varfx.gwas.options import CleanOptions
+    from varfx.gwas.read import RawGwas, read_gwas
+    from varfx.io.ledger import Ledger
 
 __all__ = ["FORMATS", "ROLES", "CleanOptions", "GwasFormat", "Ledger", "RawGwas", "clean", "read_gwas"]
+
+export(
+    __name__,
+    {
+        "clean": "clean",
+        "formats": "FORMATS ROLES GwasFormat",
+        "options": "CleanOptions",
+        "read": "RawGwas read_gwas",
+        "varfx.io.ledger": "Ledger",
+    },
+)

@@ -18,14 +18,16 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from varfx._version import __version__
 from varfx.errors import StoreError
 from varfx.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import polars as pl  # loaded when a table is: help pages and the numerical core run without it
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -148,7 +150,7 @@ def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike
     return {
         "varfx": __version__,
         "python": platform.python_version(),
-        "polars": pl.__version__,
+        "polars": package_version("polars"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": dict(config),
         "inputs": checksums,
@@ -186,6 +188,8 @@ def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame
     Raises:
         StoreError: no such file, not a varfx table, another kind or version, or any byte of it changed.
     """
+    import polars as pl
+
     path = Path(path)
     if not path.is_file():
         raise StoreError(f"`{path}` does not exist or is no file. Give a {kind} file written by varfx.")

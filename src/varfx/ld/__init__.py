@@ -1,9 +1,18 @@
-"""Linkage disequilibrium: windows, whitening, and the panel on disk."""
+"""Linkage disequilibrium: windows, whitening, and the panel on disk.
 
-from varfx.ld.build import PanelConfig, build_panel
-from varfx.ld.store import LDPanel, PanelWindow, open_panel
-from varfx.ld.whiten import Factors, WhitenedWindow, whiten
-from varfx.ld.windows import Core
+Start with `whiten` (one window), then `build` (all of them) and `store` (the panel). Names load when first used: whitening without
+polars and zarr.
+"""
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.ld.build import PanelConfig, build_panel
+    from varfx.ld.store import LDPanel, PanelWindow, open_panel
+    from varfx.ld.whiten import Factors, WhitenedWindow, whiten
+    from varfx.ld.windows import Core
 
 __all__ = [
     "Core",
@@ -16,3 +25,13 @@ __all__ = [
     "open_panel",
     "whiten",
 ]
+
+export(
+    __name__,
+    {
+        "build": "PanelConfig build_panel",
+        "store": "LDPanel PanelWindow open_panel",
+        "whiten": "Factors WhitenedWindow whiten",
+        "windows": "Core",
+    },
+)

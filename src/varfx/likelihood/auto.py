@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from varfx.errors import ConfigError
 from varfx.ld.whiten import WhitenedWindow
+from varfx.likelihood.config import Engine, check_engine
 from varfx.likelihood.cost_model import CostModel, Variety, calibrated
 from varfx.likelihood.exact import exact
 from varfx.likelihood.result import LikelihoodResult, working_dtype
 from varfx.likelihood.stochastic import stochastic
-
-Engine = Literal["auto", "exact", "stochastic"]
 
 
 def evaluate(
@@ -73,13 +70,3 @@ def choose(
     )
     possible: list[Variety] = [each for each in seconds if window.w.ndim == 1 or each != "stochastic"]
     return min(possible, key=lambda variety: seconds[variety])
-
-
-def check_engine(name: str) -> None:
-    """Checks a name that a user gave.
-
-    Raises:
-        ConfigError: there is no such engine.
-    """
-    if name not in get_args(Engine):
-        raise ConfigError(f"`engine` must be {', '.join(get_args(Engine))}, got {name!r}.")

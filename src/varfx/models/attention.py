@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-BASIS_FAMILIES = 6  # exponential, central mask and gamma; each symmetric and with the distance's sign
-GammaScale = Literal["distance", "function"]
+from varfx.models.config import BASIS_FAMILIES, GammaScale
 
 
 class RelativeAttention(nn.Module):

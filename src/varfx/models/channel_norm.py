@@ -16,16 +16,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from varfx.errors import DataError
-
-NormPolicy = Literal["batch", "running", "frozen", "layer"]
-NORM_POLICIES = ("batch", "running", "frozen", "layer")
+from varfx.models.config import NormPolicy
 
 
 class ChannelNorm(nn.Module):

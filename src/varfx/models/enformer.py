@@ -11,129 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, cast
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from varfx.errors import ConfigError, DataError
-from varfx.models.attention import BASIS_FAMILIES, GammaScale, RelativeAttention, position_basis
-from varfx.models.channel_norm import NORM_POLICIES, ChannelNorm, NormPolicy, observed, unobserved
-
-Precision = Literal["float32", "bfloat16"]
-STEM_KERNEL = 15  # input positions
-TOWER_KERNEL = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnformerConfig:
-    """The sizes of an Enformer; the defaults are the published model."""
-
-    channels: int = 4
-    """Input channels: 4 bases, or any number of tracks."""
-    width: int = 1536
-    """Channels of the transformer; the stem has half as many, the output twice as many."""
-    depth: int = 11
-    """Transformer layers."""
-    heads: int = 8
-    """Attention heads; `width / heads` must be a multiple of 6 (the kinds of position functions)."""
-    key_width: int = 64
-    """Channels of the queries and keys of each head."""
-    num_downsamples: int = 7
-    """Stages of stem and tower; each halves the length. 7 give bins of 128 positions."""
-    width_multiple: int | None = None
-    """Channels between stem and transformer are rounded to multiples of this; by default the largest power of two, up to the
-    published 128, that divides `width / 2`."""
-    output_heads: Mapping[str, int] = field(default_factory=lambda: {"human": 5313, "mouse": 1643})
-    """Output tracks of each head, by name; may be empty where only `embed` is used."""
-    target_length: int | None = 896
-    """Bins in the centre of the window that are put out; all if None."""
-    dropout: float = 0.4
-    """In the transformer's residual branches; an eighth of it before the heads."""
-    attention_dropout: float = 0.05
-    """Of attention weights."""
-    position_dropout: float = 0.01
-    """Of the position functions."""
-    gamma_scale: GammaScale = "distance"
-    """How the gamma position functions are scaled: as enformer-pytorch does by default (distance), or as the TensorFlow
-    original, with which the published weights were trained (function)."""
-    norm: NormPolicy = "batch"
-    """Statistics of the normalisation: batch (published), running, frozen, or layer (see `models/channel_norm.py`)."""
-    norm_momentum: float = 0.1
-    """Weight of the newest statistics in the running averages."""
-    precision: Precision = "float32"
-    """Of the convolutions and matrix products; with bfloat16 too, the heads and all outputs are float32."""
-    checkpointing: bool = False
-    """Keep only each stage's input for the backward pass and compute the stage again: less memory, a third more time."""
-
-    def __post_init__(self) -> None:
-        for name in ("channels", "width", "heads", "key_width"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        if self.depth < 0:
-            raise ConfigError(f"`depth` must not be negative, got {self.depth}.")
-        if self.num_downsamples < 2:
-            raise ConfigError(f"`num_downsamples` must be at least 2 (stem and one stage), got {self.num_downsamples}.")
-        if self.width % (self.heads * BASIS_FAMILIES):
-            raise ConfigError(
-                f"`width` must be a multiple of 6 x heads = {self.heads * BASIS_FAMILIES}, got {self.width}. "
-                f"Take width {self._near_width()}, or other `heads`."
-            )
-        if self.width % 2 or (self.width_multiple is not None and not self._divides(self.width_multiple)):
-            raise ConfigError(
-                f"`width_multiple` must be positive and divide width = {self.width}, and `width` be even; got "
-                f"{self.width_multiple}. Leave it unset for the largest power of two that fits."
-            )
-        if self.target_length is not None and self.target_length < 1:
-            raise ConfigError(f"`target_length` must be at least 1, or unset for all bins, got {self.target_length}.")
-        for name in ("dropout", "attention_dropout", "position_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be in [0, 1), got {getattr(self, name)}.")
-        if not 0 < self.norm_momentum <= 1:
-            raise ConfigError(f"`norm_momentum` must be in (0, 1], got {self.norm_momentum}.")
-        if self.norm not in NORM_POLICIES:
-            raise ConfigError(f"`norm` must be one of {', '.join(NORM_POLICIES)}, got {self.norm!r}.")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ConfigError(f"`precision` must be float32 or bfloat16, got {self.precision!r}.")
-        if self.gamma_scale not in ("distance", "function"):
-            raise ConfigError(f"`gamma_scale` must be distance or function, got {self.gamma_scale!r}.")
-        for name, size in self.output_heads.items():
-            if not name.isidentifier() or size < 1:
-                raise ConfigError(f"`output_heads` must map names to positive sizes, got {name!r}: {size}.")
-
-    def _divides(self, multiple: int) -> bool:
-        return multiple > 0 and self.width % multiple == 0
-
-    def _near_width(self) -> int:
-        step = math.lcm(2, self.heads * BASIS_FAMILIES)
-        return int(max(1, round(self.width / step)) * step)
-
-    @property
-    def bin_size(self) -> int:
-        """Input positions per bin."""
-        return int(2**self.num_downsamples)
-
-    @property
-    def reach(self) -> int:
-        """Input positions beside a bin, on either side, on which its value after the tower depends."""
-        return STEM_KERNEL // 2 + TOWER_KERNEL // 2 * (self.bin_size - 2)
-
-    def num_bins(self, length: int) -> int:
-        """Bins of the transformer for `length` input positions; an unpaired last position makes a bin of its own."""
-        return -(-length // self.bin_size)
-
-    def tower_widths(self) -> list[int]:
-        """Channels after the stem and after each stage of the tower: a geometric row from half the width to the width."""
-        half = self.width // 2
-        multiple = self.width_multiple or math.gcd(half, 128)
-        steps = self.num_downsamples - 2
-        row = [half * 2 ** (step / steps) for step in range(steps + 1)] if steps else [self.width]
-        return [half, *(round(size / multiple) * multiple for size in row)]
+from varfx.errors import DataError
+from varfx.models.attention import RelativeAttention, position_basis
+from varfx.models.channel_norm import ChannelNorm, observed, unobserved
+from varfx.models.config import STEM_KERNEL, TOWER_KERNEL, EnformerConfig
 
 
 class Enformer(nn.Module):

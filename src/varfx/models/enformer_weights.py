@@ -19,7 +19,8 @@ from torch import Tensor
 
 from varfx.errors import FormatError
 from varfx.io import sealed
-from varfx.models.enformer import Enformer, EnformerConfig
+from varfx.models.config import EnformerConfig
+from varfx.models.enformer import Enformer
 
 # Places of the parts in enformer-pytorch's `_trunk`, under which files hold every tensor a second time, or only there.
 TRUNK_PLACES = {"1": "stem", "2": "conv_tower", "4": "transformer", "6": "final_pointwise"}

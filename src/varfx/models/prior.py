@@ -9,46 +9,20 @@ number per trait; N is the trait's reference sample size.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from varfx.errors import ConfigError
+from varfx.models.config import Link, ModelConfig
 from varfx.models.constant import Constant
 from varfx.models.linear import Linear
 from varfx.models.mlp import MLP
-from varfx.models.track_enformer import TrackEnformer, TrackEnformerConfig, TrackFeatures
+from varfx.models.track_enformer import TrackEnformer, TrackFeatures
 
-Kind = Literal["constant", "linear", "mlp", "enformer"]
-Link = Literal["softplus", "exp"]
 MIN_HETEROZYGOSITY = 1e-7  # of p (1 - p), so that alpha cannot send a wrong frequency of 0 to infinity
 MAX_LOG_VARIANCE = 60.0  # of log F: far above any effect, and B F B' still fits into float32
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Which network scores the variants."""
-
-    kind: Kind = "mlp"
-    """constant: no features; linear: the paper's generalised linear model; mlp: a multi-layer perceptron; enformer: an
-    Enformer over base-resolution tracks."""
-    link: Link = "softplus"
-    """How a score becomes a factor of the variance: softplus (grows linearly; robust) or exp (log-linear)."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the perceptron's hidden layers."""
-    enformer: TrackEnformerConfig = field(default_factory=lambda: TrackEnformerConfig(width=384))
-    """The network over tracks; its `window` is also the stretch that linear and mlp see averages of."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ConfigError(f"`model` must be constant, linear, mlp or enformer, got {self.kind!r}.")
-        if self.link not in ("softplus", "exp"):
-            raise ConfigError(f"`link` must be softplus or exp, got {self.link!r}.")
-        if self.kind == "mlp" and not (self.hidden and all(size > 0 for size in self.hidden)):
-            raise ConfigError(f"`hidden` must be one or more positive widths, got {self.hidden}.")
 
 
 class VariancePrior(nn.Module):

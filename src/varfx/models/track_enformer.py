@@ -11,15 +11,16 @@ of them is a special case. With W_out = 0 training starts exactly at the constan
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from varfx.errors import ConfigError, DataError
-from varfx.models.channel_norm import NormPolicy, calibration
-from varfx.models.enformer import Enformer, EnformerConfig, Precision, checkpointed
+from varfx.models.channel_norm import calibration
+from varfx.models.config import TrackEnformerConfig
+from varfx.models.enformer import Enformer, checkpointed
 
 
 class TrackFeatures(Protocol):
@@ -43,66 +44,6 @@ class DenseTracks:
     def gather(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "row track position"]:
         """The tracks of some variants."""
         return self.tracks[rows]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackEnformerConfig:
-    """The network over tracks; with 165 tracks, width 768 has 16 million weights and width 384 4.4 million."""
-
-    window: int = 256
-    """Positions around each variant (w)."""
-    width: int = 768
-    """Channels of the transformer."""
-    depth: int = 2
-    """Transformer layers."""
-    heads: int = 4
-    """Attention heads; `width / heads` must be a multiple of 6."""
-    key_width: int = 64
-    """Channels of the queries and keys of each head."""
-    num_downsamples: int = 4
-    """Stages that halve the window: 256 positions become 16 bins."""
-    dropout: float = 0.0
-    """In the transformer. Which values are dropped depends on `variants_per_pass`, unlike all else."""
-    norm: NormPolicy = "running"
-    """Statistics of the normalisation; `batch` would make a variant's score depend on the others in its pass."""
-    norm_momentum: float = 0.1
-    """Weight of the newest statistics in the running averages."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the network; scores are float32."""
-    variants_per_pass: int = 512
-    """Variants that go through the network together; bounds the memory, does not change the result."""
-    checkpointing: bool = False
-    """Keep only each stage's input within a pass too."""
-    zero_output: bool = True
-    """Start at score 0. False gives a random function of the features, for simulations (appendix B.7)."""
-
-    def __post_init__(self) -> None:
-        for name in ("window", "variants_per_pass"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        self.trunk(1)
-
-    def trunk(self, num_tracks: int) -> EnformerConfig:
-        """The configuration of the Enformer inside."""
-        precision: Precision = self.precision
-        return EnformerConfig(
-            channels=num_tracks,
-            width=self.width,
-            depth=self.depth,
-            heads=self.heads,
-            key_width=self.key_width,
-            num_downsamples=self.num_downsamples,
-            output_heads={},
-            target_length=None,
-            dropout=self.dropout,
-            attention_dropout=self.dropout,
-            position_dropout=self.dropout,
-            gamma_scale="function",
-            norm=self.norm,
-            norm_momentum=self.norm_momentum,
-            precision=precision,
-            checkpointing=self.checkpointing,
-        )
 
 
 class TrackEnformer(nn.Module):

@@ -26,8 +26,8 @@ from varfx.prior.score import null_sigma2
 from varfx.prior.split import SplitConfig, split_windows
 from varfx.progress import Progress, silent
 from varfx.tracks.inputs import tracks_for_fit
-from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, train
-from varfx.training.gwas.fit import check_compile
+from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant
+from varfx.training.gwas.config import check_compile
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
@@ -68,6 +68,8 @@ def fit(
     Raises:
         VarfxError: files that are not what they should be, too little overlap, a split without windows.
     """
+    from varfx.training import train  # loads Lightning
+
     model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
     check_compile(model, training)
     if not sumstats:

@@ -12,7 +12,7 @@ import polars as pl
 
 from varfx.errors import ConfigError, DataError
 from varfx.genome.liftover import ChainFile, read_chain
-from varfx.models.prior import Kind
+from varfx.models.config import Kind
 from varfx.tracks.gather import TrackGather
 from varfx.tracks.store import TrackStore, open_tracks
 

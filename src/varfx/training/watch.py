@@ -16,9 +16,8 @@ from varfx.errors import DataError
 from varfx.io import sealed
 from varfx.progress import Progress
 from varfx.training import ranks
-from varfx.training.gwas.config import TrainConfig
+from varfx.training.gwas.config import UNITS, Objective, TrainConfig
 from varfx.training.gwas.module import COSTS, WATCH, PriorModule
-from varfx.training.gwas.objective import UNITS, Objective
 from varfx.training.gwas.score import DIVERGED
 
 LAST = "last"  # the checkpoint's name

@@ -19,9 +19,10 @@ from varfx.errors import ConfigError, DataError
 from varfx.models.expression import ExpressionNetwork
 from varfx.training.people.batches import BatchOrder
 from varfx.training.people.config import ExpressionTrainConfig
-from varfx.training.people.fit import calibrate, predict, train_expression
+from varfx.training.people.fit import train_expression
 from varfx.training.people.module import ExpressionModule, mean_r2
 from varfx.training.people.pairwise import pairwise_loss
+from varfx.training.people.predict import calibrate, predict
 from varfx.training.people.watch import LAST
 
 FAST: dict[str, Any] = {"learning_rate": 3e-3, "checkpoint_minutes": 0, "max_gradient_norm": 1.0}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ from torch import Tensor
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network.batches import CohortBatches, check_window
+from varfx.expression.network.config import FitConfig
 from varfx.expression.run import (
     MODELS,
     NETWORK,
@@ -32,42 +33,18 @@ from varfx.expression.run import (
     write_run,
 )
 from varfx.io import sealed
-from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig, LoadedNetwork, load_network
+from varfx.models.config import ExpressionNetworkConfig
+from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
 from varfx.progress import Progress, silent
-from varfx.training.people.config import ExpressionTrainConfig
-from varfx.training.people.fit import ExpressionOutcome, calibrate, predict, train_expression
+from varfx.training.people.predict import calibrate, predict
+
+if TYPE_CHECKING:
+    from varfx.training.people.fit import ExpressionOutcome
 
 HISTORY = "history.csv"
 PARTS = "parts"  # of an unfinished run: what each finished network left
 CHECKPOINTS = "checkpoints"  # of the network that is being trained
 PREDICTIONS_KIND = "expression predictions"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Which networks are trained, on whom."""
-
-    name: str = "enformer"
-    """The model's name in tables."""
-    folds: tuple[int, ...] = (0,)
-    """Numbers of the folds; all if empty."""
-    genes: tuple[str, ...] = ()
-    """Ensembl ids to train on and to predict; all genes of the cohort if empty. Held-out ones among them (all, if there are none
-    among them) are predicted, not trained on."""
-    single_gene: bool = False
-    """A network for each gene, in place of one for all; any gene of `genes` is then trained on."""
-    phased: bool = False
-    """Predict from both haplotypes and average, in place of one averaged sequence."""
-    checkpoint: Path | None = None
-    """Published weights to start from; random ones if not given."""
-    network: ExpressionNetworkConfig = field(default_factory=ExpressionNetworkConfig)
-    """Its sizes, and which part of it learns."""
-    training: ExpressionTrainConfig = field(default_factory=ExpressionTrainConfig)
-    """How it is trained."""
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise ConfigError("`name` must not be empty.")
 
 
 @dataclass(frozen=True)
@@ -235,6 +212,8 @@ def _fit_one(
     progress: Progress,
 ) -> None:
     """Trains one network, and writes its weights, predictions and history; the last file marks it as finished."""
+    from varfx.training.people.fit import train_expression  # loads Lightning
+
     data = CohortBatches(cohort, task.genes, task.fold, window=config.network.window, phased=config.phased)
     checkpoints = folder / CHECKPOINTS / task.stem
     resumed = (checkpoints / "last").is_dir()

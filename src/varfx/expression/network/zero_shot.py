@@ -20,7 +20,8 @@ from numpy import ndarray
 from varfx.errors import ConfigError
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.network.sequences import WindowSequences
-from varfx.models.enformer import Enformer, EnformerConfig
+from varfx.models.config import EnformerConfig
+from varfx.models.enformer import Enformer
 from varfx.models.enformer_weights import load_enformer
 
 HEAD = "human"

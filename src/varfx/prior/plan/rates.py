@@ -33,7 +33,7 @@ from varfx.prior.plan.plan import Job, Machine, Rates
 from varfx.progress import Progress, silent
 from varfx.tracks.gather import TrackGather, TrackWindow
 from varfx.tracks.store import TrackStore
-from varfx.training import TrainConfig, TraitData, WindowData, train
+from varfx.training import TrainConfig, TraitData, WindowData
 
 Clock = Callable[[], float]
 SMALL_PASS = {"cpu": 16, "cuda": 256}  # variants of a timed pass
@@ -217,6 +217,8 @@ def _gather_rate(job: Job, device: torch.device, clock: Clock) -> float:
 
 def _overhead(folder: Path | None, clock: Clock) -> float:
     """Seconds of a step beside its computing: a fit of windows with next to nothing in them, start and end left out."""
+    from varfx.training import train  # loads Lightning
+
     with tempfile.TemporaryDirectory(dir=folder) as name:
         data = _tiny_data(Path(name) / "P.ld.zarr")
         seconds = []

@@ -19,7 +19,8 @@ from numpy import ndarray
 from varfx.errors import ConfigError
 from varfx.ld import LDPanel
 from varfx.models import TrackEnformer, TrackEnformerConfig
-from varfx.models.prior import MIN_HETEROZYGOSITY, Link, log_link
+from varfx.models.config import Link
+from varfx.models.prior import MIN_HETEROZYGOSITY, log_link
 from varfx.tracks.panel import PanelTracks
 
 TruthKind = Literal["mlp", "linear", "enformer", "filter"]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, get_args
 
 from varfx.errors import ConfigError
-from varfx.likelihood import Engine
-from varfx.likelihood.auto import check_engine
-from varfx.training.gwas.objective import Objective, check_objective
+from varfx.likelihood.config import Engine, check_engine
+from varfx.models.config import ModelConfig
 
+if TYPE_CHECKING:
+    import torch
+
+Objective = Literal["likelihood", "ldsr", "composite"]
+UNITS: dict[Objective, str] = {"likelihood": "log_p", "ldsr": "quasi_nats", "composite": "composite_log_p"}
 Precision = Literal["float32", "float64"]
 Decay = Literal["none", "cosine"]
 
@@ -64,7 +66,8 @@ class TrainConfig:
     """Of the first weights and of the order of the windows."""
 
     def __post_init__(self) -> None:
-        check_objective(self.objective)
+        if self.objective not in get_args(Objective):
+            raise ConfigError(f"`objective` must be {', '.join(get_args(Objective))}, got {self.objective!r}.")
         check_engine(self.engine)
         if self.precision not in get_args(Precision):
             raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
@@ -95,4 +98,16 @@ class TrainConfig:
     @property
     def dtype(self) -> torch.dtype:
         """The likelihood's precision."""
+        import torch
+
         return torch.float64 if self.precision == "float64" else torch.float32
+
+
+def check_compile(model: ModelConfig, config: TrainConfig) -> None:
+    """Refuses to compile what would gain nothing.
+
+    Raises:
+        ConfigError: the model is no enformer.
+    """
+    if config.compile and model.kind != "enformer":
+        raise ConfigError(f"`compile` is for enformer; {model.kind} would gain nothing.")

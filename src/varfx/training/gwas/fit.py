@@ -16,11 +16,11 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from varfx.errors import ConfigError
-from varfx.models import ModelConfig, TrackEnformer, VariancePrior
+from varfx.models import TrackEnformer, VariancePrior
 from varfx.progress import Progress, silent
 from varfx.training import ranks
 from varfx.training.checkpoint import SafetensorsCheckpointIO
-from varfx.training.gwas.config import TrainConfig
+from varfx.training.gwas.config import TrainConfig, check_compile
 from varfx.training.gwas.module import WATCH, PriorModule
 from varfx.training.gwas.windows import WindowData
 from varfx.training.session import honest_interrupt, quiet_lightning
@@ -134,16 +134,6 @@ def _calibrate(model: VariancePrior, data: WindowData, windows: Sequence[int]) -
         model.network.eval()
         model.network.calibrate(features)
         model.network.train()
-
-
-def check_compile(model: ModelConfig, config: TrainConfig) -> None:
-    """Refuses to compile what would gain nothing.
-
-    Raises:
-        ConfigError: the model is no enformer.
-    """
-    if config.compile and model.kind != "enformer":
-        raise ConfigError(f"`compile` is for enformer; {model.kind} would gain nothing.")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from varfx.likelihood import Engine, evaluate
 from varfx.likelihood.cost_model import CostModel, calibrated
 from varfx.models import VariancePrior
 from varfx.models.channel_norm import fold_statistics
-from varfx.models.prior import Kind
+from varfx.models.config import Kind
 from varfx.training import ranks
 from varfx.training.gwas.config import TrainConfig
 from varfx.training.gwas.order import Batches, probe_generator, window_order

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from varfx.errors import ConfigError
 from varfx.likelihood.chi2 import Chi2Window
 from varfx.likelihood.composite import composite
 from varfx.likelihood.ldsr import ballpark_h2, ldsr
+from varfx.training.gwas.config import Objective
 from varfx.training.gwas.windows import WindowData
-
-Objective = Literal["likelihood", "ldsr", "composite"]
-UNITS: dict[Objective, str] = {"likelihood": "log_p", "ldsr": "quasi_nats", "composite": "composite_log_p"}
-
-
-def check_objective(name: str) -> None:
-    """Checks a name that a user gave.
-
-    Raises:
-        ConfigError: there is no such objective.
-    """
-    if name not in get_args(Objective):
-        raise ConfigError(f"`objective` must be {', '.join(get_args(Objective))}, got {name!r}.")
 
 
 def chi2_score(

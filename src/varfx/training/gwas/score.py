@@ -11,7 +11,8 @@ from varfx.errors import DataError
 from varfx.ld.whiten import WhitenedWindow
 from varfx.likelihood import exact
 from varfx.models import VariancePrior
-from varfx.training.gwas.objective import Objective, chi2_score
+from varfx.training.gwas.config import Objective
+from varfx.training.gwas.objective import chi2_score
 from varfx.training.gwas.windows import PriorWindow
 
 Likelihood = Callable[[WhitenedWindow, Tensor, Tensor], Tensor]  # (window, F, sigma2) -> log p

@@ -18,7 +18,8 @@ from scipy.optimize import minimize
 from varfx.likelihood import exact
 from varfx.models import VariancePrior
 from varfx.models.prior import MIN_HETEROZYGOSITY
-from varfx.training.gwas.objective import Objective, chi2_score
+from varfx.training.gwas.config import Objective
+from varfx.training.gwas.objective import chi2_score
 from varfx.training.gwas.windows import PriorWindow, WindowData
 
 logger = logging.getLogger(__name__)

@@ -21,9 +21,9 @@ from varfx.models.expression import ExpressionNetwork
 from varfx.training.people.batches import Batch, BatchOrder, GeneBatches
 from varfx.training.people.config import ExpressionTrainConfig
 from varfx.training.people.pairwise import AllReduce, Dropout, backward, sum_gradients
+from varfx.training.people.predict import DIVERGED
 
 WATCH = "watch"  # the callback's part of a checkpoint
-DIVERGED = "the fit diverged: its predictions are not finite any more. Lower --learning-rate."
 
 
 def mean_r2(pairs: Sequence[tuple[Float[ndarray, " person"], Float[ndarray, " person"]]]) -> float:

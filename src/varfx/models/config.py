@@ -1,0 +1,304 @@
+"""Configurations of all networks: frozen dataclasses, checked on construction, importable without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from varfx.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16"]
+GammaScale = Literal["distance", "function"]
+NormPolicy = Literal["batch", "running", "frozen", "layer"]
+NORM_POLICIES = ("batch", "running", "frozen", "layer")
+STEM_KERNEL = 15  # input positions
+TOWER_KERNEL = 5
+BASIS_FAMILIES = 6  # exponential, central mask and gamma; each symmetric and with the sign of the distance
+Kind = Literal["constant", "linear", "mlp", "enformer"]
+Link = Literal["softplus", "exp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnformerConfig:
+    """The sizes of an Enformer; the defaults are the published model."""
+
+    channels: int = 4
+    """Input channels: 4 bases, or any number of tracks."""
+    width: int = 1536
+    """Channels of the transformer; the stem has half as many, the output twice as many."""
+    depth: int = 11
+    """Transformer layers."""
+    heads: int = 8
+    """Attention heads; `width / heads` must be a multiple of 6 (the kinds of position functions)."""
+    key_width: int = 64
+    """Channels of the queries and keys of each head."""
+    num_downsamples: int = 7
+    """Stages of stem and tower; each halves the length. 7 give bins of 128 positions."""
+    width_multiple: int | None = None
+    """Channels between stem and transformer are rounded to multiples of this; by default the largest power of two, up to the
+    published 128, that divides `width / 2`."""
+    output_heads: Mapping[str, int] = field(default_factory=lambda: {"human": 5313, "mouse": 1643})
+    """Output tracks of each head, by name; may be empty where only `embed` is used."""
+    target_length: int | None = 896
+    """Bins in the centre of the window that are put out; all if None."""
+    dropout: float = 0.4
+    """In the transformer's residual branches; an eighth of it before the heads."""
+    attention_dropout: float = 0.05
+    """Of attention weights."""
+    position_dropout: float = 0.01
+    """Of the position functions."""
+    gamma_scale: GammaScale = "distance"
+    """How the gamma position functions are scaled: as enformer-pytorch does by default (distance), or as the TensorFlow
+    original, with which the published weights were trained (function)."""
+    norm: NormPolicy = "batch"
+    """Statistics of the normalisation: batch (published), running, frozen, or layer (see `models/channel_norm.py`)."""
+    norm_momentum: float = 0.1
+    """Weight of the newest statistics in the running averages."""
+    precision: Precision = "float32"
+    """Of the convolutions and matrix products; with bfloat16 too, the heads and all outputs are float32."""
+    checkpointing: bool = False
+    """Keep only each stage's input for the backward pass and compute the stage again: less memory, a third more time."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "width", "heads", "key_width"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.depth < 0:
+            raise ConfigError(f"`depth` must not be negative, got {self.depth}.")
+        if self.num_downsamples < 2:
+            raise ConfigError(f"`num_downsamples` must be at least 2 (stem and one stage), got {self.num_downsamples}.")
+        if self.width % (self.heads * BASIS_FAMILIES):
+            raise ConfigError(
+                f"`width` must be a multiple of 6 x heads = {self.heads * BASIS_FAMILIES}, got {self.width}. "
+                f"Take width {self._near_width()}, or other `heads`."
+            )
+        if self.width % 2 or (self.width_multiple is not None and not self._divides(self.width_multiple)):
+            raise ConfigError(
+                f"`width_multiple` must be positive and divide width = {self.width}, and `width` be even; got "
+                f"{self.width_multiple}. Leave it unset for the largest power of two that fits."
+            )
+        if self.target_length is not None and self.target_length < 1:
+            raise ConfigError(f"`target_length` must be at least 1, or unset for all bins, got {self.target_length}.")
+        for name in ("dropout", "attention_dropout", "position_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be in [0, 1), got {getattr(self, name)}.")
+        if not 0 < self.norm_momentum <= 1:
+            raise ConfigError(f"`norm_momentum` must be in (0, 1], got {self.norm_momentum}.")
+        if self.norm not in NORM_POLICIES:
+            raise ConfigError(f"`norm` must be one of {', '.join(NORM_POLICIES)}, got {self.norm!r}.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ConfigError(f"`precision` must be float32 or bfloat16, got {self.precision!r}.")
+        if self.gamma_scale not in ("distance", "function"):
+            raise ConfigError(f"`gamma_scale` must be distance or function, got {self.gamma_scale!r}.")
+        for name, size in self.output_heads.items():
+            if not name.isidentifier() or size < 1:
+                raise ConfigError(f"`output_heads` must map names to positive sizes, got {name!r}: {size}.")
+
+    def _divides(self, multiple: int) -> bool:
+        return multiple > 0 and self.width % multiple == 0
+
+    def _near_width(self) -> int:
+        step = math.lcm(2, self.heads * BASIS_FAMILIES)
+        return int(max(1, round(self.width / step)) * step)
+
+    @property
+    def bin_size(self) -> int:
+        """Input positions per bin."""
+        return int(2**self.num_downsamples)
+
+    @property
+    def reach(self) -> int:
+        """Input positions beside a bin, on either side, on which its value after the tower depends."""
+        return STEM_KERNEL // 2 + TOWER_KERNEL // 2 * (self.bin_size - 2)
+
+    def num_bins(self, length: int) -> int:
+        """Bins of the transformer for `length` input positions; an unpaired last position makes a bin of its own."""
+        return -(-length // self.bin_size)
+
+    def tower_widths(self) -> list[int]:
+        """Channels after the stem and after each stage of the tower: a geometric row from half the width to the width."""
+        half = self.width // 2
+        multiple = self.width_multiple or math.gcd(half, 128)
+        steps = self.num_downsamples - 2
+        row = [half * 2 ** (step / steps) for step in range(steps + 1)] if steps else [self.width]
+        return [half, *(round(size / multiple) * multiple for size in row)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackEnformerConfig:
+    """The network over tracks; with 165 tracks, width 768 has 16 million weights and width 384 4.4 million."""
+
+    window: int = 256
+    """Positions around each variant (w)."""
+    width: int = 768
+    """Channels of the transformer."""
+    depth: int = 2
+    """Transformer layers."""
+    heads: int = 4
+    """Attention heads; `width / heads` must be a multiple of 6."""
+    key_width: int = 64
+    """Channels of the queries and keys of each head."""
+    num_downsamples: int = 4
+    """Stages that halve the window: 256 positions become 16 bins."""
+    dropout: float = 0.0
+    """In the transformer. Which values are dropped depends on `variants_per_pass`, unlike all else."""
+    norm: NormPolicy = "running"
+    """Statistics of the normalisation; `batch` would make a variant's score depend on the others in its pass."""
+    norm_momentum: float = 0.1
+    """Weight of the newest statistics in the running averages."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network; scores are float32."""
+    variants_per_pass: int = 512
+    """Variants that go through the network together; bounds the memory, does not change the result."""
+    checkpointing: bool = False
+    """Keep only each stage's input within a pass too."""
+    zero_output: bool = True
+    """Start at score 0. False gives a random function of the features, for simulations (appendix B.7)."""
+
+    def __post_init__(self) -> None:
+        for name in ("window", "variants_per_pass"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        self.trunk(1)
+
+    def trunk(self, num_tracks: int) -> EnformerConfig:
+        """The configuration of the Enformer inside."""
+        precision: Precision = self.precision
+        return EnformerConfig(
+            channels=num_tracks,
+            width=self.width,
+            depth=self.depth,
+            heads=self.heads,
+            key_width=self.key_width,
+            num_downsamples=self.num_downsamples,
+            output_heads={},
+            target_length=None,
+            dropout=self.dropout,
+            attention_dropout=self.dropout,
+            position_dropout=self.dropout,
+            gamma_scale="function",
+            norm=self.norm,
+            norm_momentum=self.norm_momentum,
+            precision=precision,
+            checkpointing=self.checkpointing,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which network scores the variants."""
+
+    kind: Kind = "mlp"
+    """constant: no features; linear: the paper's generalised linear model; mlp: a multi-layer perceptron; enformer: an
+    Enformer over base-resolution tracks."""
+    link: Link = "softplus"
+    """How a score becomes a factor of the variance: softplus (grows linearly; robust) or exp (log-linear)."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the perceptron's hidden layers."""
+    enformer: TrackEnformerConfig = field(default_factory=lambda: TrackEnformerConfig(width=384))
+    """The network over tracks; its `window` is also the stretch that linear and mlp see averages of."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"`model` must be constant, linear, mlp or enformer, got {self.kind!r}.")
+        if self.link not in ("softplus", "exp"):
+            raise ConfigError(f"`link` must be softplus or exp, got {self.link!r}.")
+        if self.kind == "mlp" and not (self.hidden and all(size > 0 for size in self.hidden)):
+            raise ConfigError(f"`hidden` must be one or more positive widths, got {self.hidden}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionNetworkConfig:
+    """The network's sizes (the defaults are the published Enformer's), and which part of it learns."""
+
+    window: int = 49_152
+    """Bases of the window; the TSS stands at base window // 2 of the strand-oriented sequence."""
+    channels: int = 4
+    """A, C, G, T."""
+    width: int = 1536
+    """Channels of the transformer."""
+    depth: int = 11
+    """Transformer layers."""
+    heads: int | None = None
+    """Attention heads; by default the most, up to the published 8, for which `width / heads` is a multiple of 6."""
+    key_width: int | None = None
+    """Channels of the queries and keys of each head; by default width / 24 (the published 64), and at least 16."""
+    num_downsamples: int = 7
+    """Halvings of the length; 7 give bins of 128 bases."""
+    dropout: float = 0.4
+    """In the transformer's residual branches, as published; an eighth of it before the head."""
+    attention_dropout: float = 0.05
+    """Of attention weights."""
+    position_dropout: float = 0.01
+    """Of the position functions."""
+    gamma_scale: GammaScale = "function"
+    """How the gamma position functions are scaled: function (as the published weights were trained) or distance (as
+    enformer-pytorch, and so Variformer, computes them at other lengths than 196,608 bp)."""
+    norm: NormPolicy = "frozen"
+    """Batch norms: frozen (statistics, scales and shifts stay; as the paper for the published weights); running
+    (statistics constant within a step and moved after it: for random weights); batch (of the micro-batch); layer."""
+    norm_momentum: float = 0.1
+    """Weight of the newest statistics in the running averages."""
+    freeze_trunk: bool = False
+    """Train the head only; the trunk then computes as in evaluation, without dropout."""
+    lora_rank: int = 0
+    """Train low-rank adapters of this rank on the attention's q, k, v and out, and the head; 0 trains all weights."""
+    precision: Precision = "float32"
+    """Of the trunk's convolutions and matrix products; head and predictions are float32 with bfloat16 too."""
+    checkpointing: bool = False
+    """Keep only each stage's input for the backward pass and compute the stage again."""
+
+    def __post_init__(self) -> None:
+        if self.width < 12 or self.width % 12:
+            raise ConfigError(
+                f"`width` must be a multiple of 12, got {self.width}. Take {max(12, self.width // 12 * 12)}."
+            )
+        for name in ("window", "channels", "num_downsamples"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        if self.window < 2**self.num_downsamples:
+            raise ConfigError(
+                f"`window` must be at least one bin of {2**self.num_downsamples} bases, got {self.window}."
+            )
+        if self.lora_rank < 0:
+            raise ConfigError(f"`lora-rank` must not be negative, got {self.lora_rank}.")
+        if self.lora_rank and self.freeze_trunk:
+            raise ConfigError("`freeze-trunk` and `lora-rank` exclude each other. Take one of them.")
+        if self.lora_rank and not self.depth:
+            raise ConfigError("`lora-rank` adapts attention, and `depth` = 0 has none. Take a depth of at least 1.")
+        self.trunk()  # checks the rest
+
+    @property
+    def readout(self) -> int:
+        """The bin that holds base window // 2."""
+        return int((self.window // 2) // 2**self.num_downsamples)
+
+    def trunk(self) -> EnformerConfig:
+        """The Enformer without heads, of all bins."""
+        heads = self.heads
+        if heads is None:
+            heads = max(count for count in range(1, 9) if self.width % (BASIS_FAMILIES * count) == 0)
+        return EnformerConfig(
+            channels=self.channels,
+            width=self.width,
+            depth=self.depth,
+            heads=heads,
+            key_width=self.key_width if self.key_width is not None else max(16, self.width // 24),
+            num_downsamples=self.num_downsamples,
+            output_heads={},
+            target_length=None,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            position_dropout=self.position_dropout,
+            gamma_scale=self.gamma_scale,
+            norm=self.norm,
+            norm_momentum=self.norm_momentum,
+            precision=self.precision,
+            checkpointing=self.checkpointing,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields by name; `ExpressionNetworkConfig(**it)` is this configuration."""
+        return asdict(self)
