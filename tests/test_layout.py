@@ -187,6 +187,7 @@ def test_only_training_loads_lightning() -> None:
 
 def test_configurations_need_no_torch() -> None:
     names = ("models.config", "training.gwas.config", "training.people.config", "expression.network.config")
+    names += ("prior.config", "prior.explain.config", "prior.simulation.config")
     code = "\n".join(f"import varfx.{name}" for name in names) + "\nfrom varfx.models import ModelConfig; ModelConfig()"
     assert not modules_after(code) & SLOW
 

@@ -12,13 +12,8 @@ from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
 from varfx.models import ModelConfig, VariancePrior
-from varfx.models.attribution import (
-    AttributionConfig,
-    attribute,
-    attribute_features,
-    attribute_tracks,
-    integrated_gradients,
-)
+from varfx.models.attribution import attribute, attribute_features, attribute_tracks, integrated_gradients
+from varfx.models.config import AttributionConfig
 from varfx.models.prior import log_link
 from varfx.models.track_enformer import DenseTracks, TrackEnformer, TrackEnformerConfig
 

@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from varfx.errors import ConfigError, DataError
-from varfx.prior.split import SplitConfig, split_windows
+from varfx.prior.config import SplitConfig
+from varfx.prior.split import split_windows
 
 MEGABASE = 1_000_000
 

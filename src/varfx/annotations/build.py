@@ -19,8 +19,8 @@ from varfx.annotations.foreign import AnnotationTable, read_annotation_table
 from varfx.annotations.store import KEY_SCHEMA, Annotations
 from varfx.errors import ConfigError, FormatError
 from varfx.genome import intervals
+from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.genome.harmonise import Ledger, harmonise
-from varfx.genome.variants import CHROMOSOMES
 
 _EXTENSIONS = (".gz", ".bgz", ".zst", ".bed", ".tsv", ".csv", ".txt", ".parquet", ".annot")
 _log = logging.getLogger(__name__)

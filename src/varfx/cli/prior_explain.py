@@ -77,9 +77,10 @@ def explain(
         seed: Of sample, permutations and intervals.
     """
     from varfx.io import sealed
-    from varfx.models.attribution import AttributionConfig
-    from varfx.prior.explain.explain import ExplainConfig, write_explanation
+    from varfx.models.config import AttributionConfig
+    from varfx.prior.explain.config import ExplainConfig
     from varfx.prior.explain.explain import explain as explain_run
+    from varfx.prior.explain.explain import write_explanation
 
     if variants is not None and top is not None:
         raise ConfigError("give either --variants or --top, one of the two.")

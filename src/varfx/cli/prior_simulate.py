@@ -73,9 +73,9 @@ def simulate(
         trait: Its name.
         write_each: Also write each/1.tsv.gz, ...: one replicate each, for other programs.
     """
-    from varfx.prior.simulation.simulate import SimulateConfig, TrackTruth
+    from varfx.prior.simulation.config import SimulateConfig, TruthConfig
+    from varfx.prior.simulation.simulate import TrackTruth
     from varfx.prior.simulation.simulate import simulate as simulate_prior
-    from varfx.prior.simulation.truth_network import TruthConfig
 
     if truth_run is not None and (truth is not None or annot is not None or tracks is not None):
         raise ConfigError("`truth-run` brings its own network and inputs: leave out --truth, --annot and --tracks.")

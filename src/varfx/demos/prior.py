@@ -23,11 +23,11 @@ from varfx.ld import Core, LDPanel, PanelConfig, build_panel
 from varfx.ld.rank_rule import default_rank_variance
 from varfx.models import ModelConfig
 from varfx.models.config import Kind
+from varfx.prior.config import SplitConfig
 from varfx.prior.evaluate import Evaluation, evaluate
 from varfx.prior.fit import fit
 from varfx.prior.predict import predict, write_prediction
 from varfx.prior.run import Run
-from varfx.prior.split import SplitConfig
 from varfx.progress import Progress, silent
 from varfx.training import TrainConfig
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from varfx.errors import ConfigError
-from varfx.genome.variants import CHROMOSOMES
+from varfx.genome.chromosomes import CHROMOSOMES
 
 # chromosomes 1 to 22, X, Y (UCSC chrom.sizes, GRCh37.p13 and GRCh38)
 _HG19 = (

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from varfx.errors import DataError, FormatError
 from varfx.genome.builds import NUCLEAR, builds_of
-from varfx.genome.variants import chrom_names
+from varfx.genome.chromosomes import chrom_names
 from varfx.io.bgzf import check_bgzf, is_gzip
 
 BASES = "ACGT"  # the base of each code

@@ -6,11 +6,10 @@ A variant's key is `chrom, position, effect_allele, other_allele`: `chrom` witho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import polars as pl
 
 from varfx.errors import DataError
+from varfx.genome.chromosomes import CHROMOSOMES, PLINK_CODES
 
 KEY = ("chrom", "position", "effect_allele", "other_allele")
 SCHEMA: dict[str, pl.DataType] = {
@@ -21,8 +20,6 @@ SCHEMA: dict[str, pl.DataType] = {
     "other_allele": pl.String(),
     "eaf": pl.Float64(),
 }
-CHROMOSOMES = (*map(str, range(1, 23)), "X", "Y", "MT")
-_CODES = {"23": "X", "24": "Y", "25": "X", "26": "MT", "M": "MT", "XY": "X"}
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
@@ -35,13 +32,7 @@ def chrom_expr(column: str, *, codes: dict[str, str] | None = None) -> pl.Expr:
     """
     bare = pl.col(column).cast(pl.String).str.strip_chars().str.to_uppercase()
     bare = bare.str.replace(r"^CHR", "").str.replace(r"^0+(\d)", "${1}")
-    return bare.replace(_CODES if codes is None else {**_CODES, **codes}).alias("chrom")
-
-
-def chrom_names(names: Iterable[object]) -> tuple[str, ...]:
-    """Chromosome names in our spelling, as `chrom_expr` has them: `chr20`, `20` and 20 are the same."""
-    column = pl.DataFrame({"name": [str(name) for name in names]}, schema={"name": pl.String()})
-    return tuple(column.select(chrom_expr("name"))["chrom"].to_list())
+    return bare.replace(PLINK_CODES if codes is None else {**PLINK_CODES, **codes}).alias("chrom")
 
 
 def chrom_rank(column: str = "chrom") -> pl.Expr:

@@ -17,8 +17,8 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import LENGTHS, NUCLEAR, builds_of
+from varfx.genome.chromosomes import chrom_names
 from varfx.genome.fasta import Fasta
-from varfx.genome.variants import chrom_names
 from varfx.genotypes.plink1 import BedFile
 from varfx.genotypes.plink2 import PgenFile
 from varfx.genotypes.plink_donors import PlinkDonors

@@ -13,7 +13,7 @@ import numpy as np
 import pysam
 
 from varfx.errors import FormatError
-from varfx.genome.variants import chrom_names
+from varfx.genome.chromosomes import chrom_names
 from varfx.genotypes.records import Record
 from varfx.io.bgzf import check_bgzf
 

@@ -19,35 +19,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from varfx.errors import ConfigError, DataError
+from varfx.errors import DataError
+from varfx.models.config import AttributionConfig
 from varfx.models.full_precision import full_precision
 from varfx.models.prior import VariancePrior, log_link
 from varfx.models.track_enformer import TrackEnformer, TrackFeatures
 
 Function = Callable[..., Tensor]  # tensors (variant, ...) -> (variant,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttributionConfig:
-    """How exactly integrals are computed."""
-
-    steps: int = 16
-    """Gauss-Legendre points of the first attempt."""
-    max_steps: int = 256
-    """Points at most; an attempt that misses `tolerance` is repeated with twice as many up to here."""
-    tolerance: float = 0.01
-    """Largest error of completeness, in log f. What is still above it after `max_steps` is reported, not hidden."""
-    variants_per_pass: int = 64
-    """Variants whose gradients are computed together; bounds the memory."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "variants_per_pass"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        if self.max_steps < self.steps:
-            raise ConfigError(f"`max_steps` must be at least `steps` = {self.steps}, got {self.max_steps}.")
-        if not self.tolerance > 0:
-            raise ConfigError(f"`tolerance` must be positive, got {self.tolerance}.")
 
 
 @dataclass(frozen=True, eq=False)

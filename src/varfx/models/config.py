@@ -302,3 +302,26 @@ class ExpressionNetworkConfig:
     def to_json(self) -> dict[str, Any]:
         """All fields by name; `ExpressionNetworkConfig(**it)` is this configuration."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionConfig:
+    """How exactly integrals are computed."""
+
+    steps: int = 16
+    """Gauss-Legendre points of the first attempt."""
+    max_steps: int = 256
+    """Points at most; an attempt that misses `tolerance` is repeated with twice as many up to here."""
+    tolerance: float = 0.01
+    """Largest error of completeness, in log f. What is still above it after `max_steps` is reported, not hidden."""
+    variants_per_pass: int = 64
+    """Variants whose gradients are computed together; bounds the memory."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "variants_per_pass"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.max_steps < self.steps:
+            raise ConfigError(f"`max_steps` must be at least `steps` = {self.steps}, got {self.max_steps}.")
+        if not self.tolerance > 0:
+            raise ConfigError(f"`tolerance` must be positive, got {self.tolerance}.")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
+    from varfx.prior.config import SplitConfig
     from varfx.prior.evaluate import Evaluation, evaluate, evaluate_variances
     from varfx.prior.fit import fit
     from varfx.prior.predict import predict, write_prediction
     from varfx.prior.run import Run, open_run
-    from varfx.prior.simulation.simulate import SimulateConfig, Simulation, simulate
-    from varfx.prior.simulation.truth_network import TruthConfig
-    from varfx.prior.split import SplitConfig
+    from varfx.prior.simulation.config import SimulateConfig, TruthConfig
+    from varfx.prior.simulation.simulate import Simulation, simulate
     from varfx.prior.weights import weights, write_weights
 
 __all__ = [
@@ -38,13 +38,13 @@ __all__ = [
 export(
     __name__,
     {
+        "config": "SplitConfig",
         "evaluate": "Evaluation evaluate evaluate_variances",
         "fit": "fit",
         "predict": "predict write_prediction",
         "run": "Run open_run",
-        "simulation.simulate": "SimulateConfig Simulation simulate",
-        "simulation.truth_network": "TruthConfig",
-        "split": "SplitConfig",
+        "simulation.config": "SimulateConfig TruthConfig",
+        "simulation.simulate": "Simulation simulate",
         "weights": "weights write_weights",
     },
 )

@@ -15,7 +15,7 @@ from torch import Tensor
 from varfx.annotations import read_annotations
 from varfx.annotations.snpvar import read_variances
 from varfx.errors import ConfigError, DataError
-from varfx.genome.variants import chrom_names
+from varfx.genome.chromosomes import chrom_list
 from varfx.gwas.sumstats import read_sumstats
 from varfx.ld import LDPanel, open_panel
 from varfx.ld.windows import core_of_name
@@ -86,7 +86,7 @@ def evaluate(
         ConfigError: nothing is held out, or the runs do not have the same traits.
         VarfxError: inputs that cannot be read.
     """
-    chrom, exclude_chrom = chrom_names(chrom), chrom_names(exclude_chrom)
+    chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
     first = open_run(run)
     reference = open_panel(panel or first.record["panel"])
     check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
@@ -172,7 +172,7 @@ def evaluate_variances(
     """
     if not (np.isfinite(sigma2) and sigma2 > 0):
         raise ConfigError(f"`sigma2` must be positive, got {sigma2}.")
-    chrom, exclude_chrom = chrom_names(chrom), chrom_names(exclude_chrom)
+    chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
     reference = open_panel(panel)
     check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
     data, _, _ = assemble(reference, [read_sumstats(sumstats)], None, kind="constant", dtype=torch.float64)

@@ -20,10 +20,11 @@ from varfx.io import sealed
 from varfx.io.run_folder import check_run_folder
 from varfx.ld import LDPanel, open_panel
 from varfx.models import ModelConfig, VariancePrior
+from varfx.prior.config import SplitConfig
 from varfx.prior.inputs import assemble
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
 from varfx.prior.score import null_sigma2
-from varfx.prior.split import SplitConfig, split_windows
+from varfx.prior.split import split_windows
 from varfx.progress import Progress, silent
 from varfx.tracks.inputs import tracks_for_fit
 from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from varfx.errors import DataError
-from varfx.genome.variants import CHROMOSOMES
+from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.ld.windows import Core
 from varfx.report.style import BLUE, GREY, ORANGE, PALE, panels, styled
 

@@ -13,7 +13,7 @@ from cases.simulated_panel import Simulated, window_data
 from varfx.errors import DataError
 from varfx.gwas.sumstats import read_sumstats
 from varfx.models import ModelConfig, VariancePrior
-from varfx.models.attribution import AttributionConfig
+from varfx.models.config import AttributionConfig
 from varfx.models.track_enformer import DenseTracks, TrackEnformer, TrackEnformerConfig
 from varfx.prior.explain.attribution import Attributions, attribute_variants, windows_of
 from varfx.prior.explain.channels import Channels

@@ -17,8 +17,9 @@ from varfx.io import sealed
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, evaluate, fit, predict, weights
 from varfx.prior.inputs import align_trait, assemble
-from varfx.prior.simulation.simulate import SimulateConfig, draw, simulate
-from varfx.prior.simulation.truth_network import TruthConfig, linear_r2, random_score
+from varfx.prior.simulation.config import SimulateConfig, TruthConfig
+from varfx.prior.simulation.simulate import draw, simulate
+from varfx.prior.simulation.truth_network import linear_r2, random_score
 from varfx.training import TrainConfig, TraitData
 
 CONFIG = SimulateConfig(replicates=3, seed=4)

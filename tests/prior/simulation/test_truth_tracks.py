@@ -11,8 +11,9 @@ import torch
 from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError
 from varfx.prior.experiment.materials import simulated_signal
+from varfx.prior.simulation.config import TruthConfig
 from varfx.prior.simulation.simulate import TrackTruth, simulate
-from varfx.prior.simulation.truth_network import BIN, TruthConfig, random_filter
+from varfx.prior.simulation.truth_network import BIN, random_filter
 from varfx.tracks.build import build_tracks
 from varfx.tracks.manifest import TrackSpec
 from varfx.tracks.panel import PanelTracks

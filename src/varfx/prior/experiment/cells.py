@@ -10,11 +10,11 @@ from typing import Any
 from varfx.errors import ConfigError
 from varfx.io import sealed
 from varfx.models import ModelConfig, TrackEnformerConfig
+from varfx.prior.config import SplitConfig
 from varfx.prior.evaluate import evaluate
 from varfx.prior.experiment.config import Entry, Experiment
 from varfx.prior.experiment.materials import Materials, Trait
 from varfx.prior.fit import fit
-from varfx.prior.split import SplitConfig
 from varfx.training import Objective, TrainConfig
 
 RESULT = "result.json"

@@ -12,10 +12,9 @@ import yaml
 
 from varfx.errors import ConfigError
 from varfx.ld import PanelConfig
+from varfx.prior.config import SplitConfig
 from varfx.prior.experiment.typed import from_mapping, locate_from
-from varfx.prior.simulation.simulate import SimulateConfig
-from varfx.prior.simulation.truth_network import TruthConfig
-from varfx.prior.split import SplitConfig
+from varfx.prior.simulation.config import SimulateConfig, TruthConfig
 from varfx.training import Objective
 
 Kind = Literal["fig3", "table1", "table2", "ablation"]

@@ -22,7 +22,8 @@ from torch import Tensor
 from varfx.errors import DataError
 from varfx.ld import LDPanel
 from varfx.models import VariancePrior
-from varfx.models.attribution import Attribution, AttributionConfig, attribute
+from varfx.models.attribution import Attribution, attribute
+from varfx.models.config import AttributionConfig
 from varfx.prior.explain.channels import Channels
 from varfx.progress import Progress, silent
 from varfx.training.gwas.windows import WindowData

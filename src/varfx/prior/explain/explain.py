@@ -16,15 +16,16 @@ from torch import Tensor
 
 from varfx.annotations import read_annotations
 from varfx.errors import ConfigError
-from varfx.genome.variants import chrom_names
+from varfx.genome.chromosomes import chrom_list
 from varfx.gwas.sumstats import read_sumstats
 from varfx.io import sealed
 from varfx.ld import open_panel
-from varfx.models.attribution import AttributionConfig
+from varfx.models.config import AttributionConfig
 from varfx.prior.evaluate import windows_to_score
 from varfx.prior.explain.attribution import Attributions, attribute_variants
 from varfx.prior.explain.channels import EACH, Channels, channel_groups
-from varfx.prior.explain.importance import Features, Scope, permutation_importance
+from varfx.prior.explain.config import ExplainConfig
+from varfx.prior.explain.importance import Features, permutation_importance
 from varfx.prior.explain.selection import highest_variants, named_variants, sampled_variants
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
@@ -37,31 +38,6 @@ logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 KIND = "attribution"
 TABLES = ("attribution", "channels", "profile", "bases")  # .parquet each, in the order of `Attributions`
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExplainConfig:
-    """Which variants are explained, and how channels are permuted."""
-
-    top: int | None = None
-    """Explain the variants of highest f on the windows, so many."""
-    sample: int = 1000
-    """Otherwise explain a random sample of the windows' variants."""
-    detail: int = 6
-    """Variants of highest f among them for which every base's contribution is kept."""
-    repeats: int = 5
-    """Permutations of each group; 0 leaves importance out."""
-    scope: Scope = "window"
-    """Where permuted channels come from: variants of the same window, or of all windows that are scored."""
-    seed: int = 0
-    """Of the sample, the permutations and the intervals."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("sample", 1), ("detail", 0), ("repeats", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
-        if self.top is not None and self.top < 1:
-            raise ConfigError(f"`top` must be at least 1, got {self.top}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +104,9 @@ def explain(
     if fitted.standardiser is None and not fitted.model.num_tracks:
         raise ConfigError(f"`{run}` is a constant model: it looks at nothing but frequency. Fit another with --model.")
     reference = open_panel(panel or fitted.record["panel"])
-    exclude = chrom_names(exclude_chrom)
+    exclude = chrom_list(exclude_chrom)
     check_chroms(exclude, [core.chrom for core in reference.cores], option="exclude-chrom")
-    windows, notes = windows_to_score(fitted, reference, chrom_names(chrom), exclude)
+    windows, notes = windows_to_score(fitted, reference, chrom_list(chrom), exclude)
     table = annotations or fitted.record["annotations"]
     signals = tracks_of_run(fitted.record.get("tracks"), tracks, chain)
     data, _, _ = assemble(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from varfx.errors import ConfigError
 from varfx.likelihood import exact
 from varfx.models.track_enformer import TrackFeatures
 from varfx.prior.explain.channels import ChannelGroup
+from varfx.prior.explain.config import Scope
 from varfx.progress import Progress, silent
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 
-Scope = Literal["window", "all"]
 Features = Tensor | TrackFeatures
 VarianceOf = Callable[[Features, Tensor], Float[Tensor, "variant trait"]]  # features, heterozygosity -> F
 

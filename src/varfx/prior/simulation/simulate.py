@@ -30,7 +30,8 @@ from varfx.io import sealed
 from varfx.ld import LDPanel, open_panel
 from varfx.prior.inputs import heterozygosity, panel_variants, raw_features
 from varfx.prior.predict import predict
-from varfx.prior.simulation.truth_network import TruthConfig, linear_r2, log_variances, random_score, track_score
+from varfx.prior.simulation.config import SimulateConfig, TruthConfig
+from varfx.prior.simulation.truth_network import linear_r2, log_variances, random_score, track_score
 from varfx.progress import Progress, silent
 from varfx.tracks.inputs import tracks_for_fit
 from varfx.tracks.panel import PanelTracks
@@ -38,47 +39,6 @@ from varfx.tracks.panel import PanelTracks
 PathLike = str | os.PathLike[str]
 TRUTH, REPLICATES, EACH = "truth.parquet", "replicates.sumstats.parquet", "each"
 EFFECTS, NOISE = 1, 2  # which stream of random numbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulateConfig:
-    """How much signal and noise there is. The defaults are those of the paper's B.7."""
-
-    mean_signal: float | None = None
-    """Mean of N f over the panel's variants; 0.017 where no h2 is given: half the heritability, over 11.9 million variants."""
-    h2: float | None = None
-    """Instead: the sum of f over the panel's variants."""
-    n: float = 407_527
-    """N, the sample size."""
-    sigma2: float | None = None
-    """Variance of the noise of z: by default 1 - h2 where h2 is given, else 0.5."""
-    replicates: int = 1
-    """Independent draws of effects and noise; they become one trait with so many replicates."""
-    seed: int = 0
-    """Of effects and noise. A replicate depends on the seed and its number only."""
-
-    def __post_init__(self) -> None:
-        if self.mean_signal is not None and self.h2 is not None:
-            raise ConfigError("give `mean-signal` or `h2`, not both: each says how large the effects are.")
-        for name in ("mean_signal", "n", "sigma2"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
-        if self.h2 is not None and not 0 < self.h2 < 1:
-            raise ConfigError(f"`h2` must be between 0 and 1, got {self.h2}.")
-        if self.replicates < 1:
-            raise ConfigError(f"`replicates` must be at least 1, got {self.replicates}.")
-
-    @property
-    def noise(self) -> float:
-        """The variance of the noise of z."""
-        return self.sigma2 if self.sigma2 is not None else 0.5 if self.h2 is None else 1 - self.h2
-
-    def mean_f(self, num_variants: int) -> float:
-        """The mean of f that is asked for."""
-        if self.h2 is not None:
-            return self.h2 / num_variants
-        return (0.017 if self.mean_signal is None else self.mean_signal) / self.n
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,6 @@ of N f the one asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -19,52 +16,11 @@ from numpy import ndarray
 from varfx.errors import ConfigError
 from varfx.ld import LDPanel
 from varfx.models import TrackEnformer, TrackEnformerConfig
-from varfx.models.config import Link
 from varfx.models.prior import MIN_HETEROZYGOSITY, log_link
+from varfx.prior.simulation.config import TruthConfig
 from varfx.tracks.panel import PanelTracks
 
-TruthKind = Literal["mlp", "linear", "enformer", "filter"]
 BIN = 16  # bases of one weight of a filter
-
-
-@dataclass(frozen=True, kw_only=True)
-class TruthConfig:
-    """A random network that says how large effects are."""
-
-    kind: TruthKind = "mlp"
-    """mlp: a perceptron with tanh between its layers, so that no variant is far out; linear: a weighted sum of the features;
-    enformer: an Enformer over tracks, base by base; filter: a weighted sum of the bases of the tracks, whose weights (random,
-    one per 16 bases) have mean 0 in each track, so that window averages tell nothing."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the perceptron's hidden layers."""
-    gain: float = 1.0
-    """Factor of the perceptron's random weights (normal, variance 1 / inputs): the larger, the more the function bends."""
-    link: Link = "exp"
-    """From score to variance: exp (the paper's) or softplus."""
-    spread: float = 1.0
-    """Standard deviation of the score, with exp of log f, over the panel's variants."""
-    alpha: float = 0.0
-    """Exponent of p (1 - p)."""
-    seed: int = 0
-    """Of the weights."""
-    window: int = 256
-    """Bases around each variant that are read from tracks."""
-    width: int = 384
-    """Channels of an enformer."""
-    depth: int = 2
-    """Its transformer layers."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.kind not in get_args(TruthKind):
-            raise ConfigError(f"`kind` of the truth must be {', '.join(get_args(TruthKind))}, got {self.kind!r}.")
-        if self.link not in get_args(Link):
-            raise ConfigError(f"`link` must be {' or '.join(get_args(Link))}, got {self.link!r}.")
-        if self.kind == "mlp" and not (self.hidden and all(size > 0 for size in self.hidden)):
-            raise ConfigError(f"`hidden` must be one or more positive widths, got {self.hidden}.")
-        for name in ("gain", "spread"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"`{name}` must be positive, got {getattr(self, name)}.")
 
 
 def random_score(features: Float[ndarray, "variant feature"], config: TruthConfig) -> Float[ndarray, " variant"]:
