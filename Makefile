@@ -1,5 +1,6 @@
 # Each target does all of its own set-up: Python 3.11 or later is all that a machine needs.
 #
+#   make docs    the documentation as a site, in build/site; fails on any broken link
 #   make demo    priors of height, and models of expression, on chromosome 22, from download to pictures, in demo-output/
 #   make test    all tests                 make lint    format, lint and types
 #   make bench   time and memory as JSON, in benchmarks/output/      make bench-linalg    the linear algebra alone, with a picture
@@ -17,12 +18,16 @@ endif
 
 BENCHMARKS := $(filter-out rank_rule prior_height linalg engines,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
-.PHONY: demo test lint format bench bench-linalg clean
+# NO_MKDOCS_2_WARNING: no advertisement in the output.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+.PHONY: demo docs test lint format bench bench-linalg clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint,docs]'
 	touch $@
 
 demo: $(INSTALLED)

@@ -143,6 +143,28 @@ def test_quoted_scores_of_the_demo_of_expression_are_those_measured() -> None:
     assert f"{measured['real']['demo']['seconds']:.0f} s and {measured['simulated']['demo']['seconds']:.0f} s" in text
 
 
+def test_the_tour_of_the_source_names_files_and_rooms_that_exist() -> None:
+    text = (ROOT / "docs" / "code.md").read_text()
+    for path in re.findall(r"`((?:src|tests)/[^`]+)`", text):
+        assert (ROOT / path).exists(), path
+    rooms = {path.parent.name for path in (ROOT / "src" / "varfx").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == rooms
+
+
+def test_troubleshooting_quotes_messages_that_exist() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "docs" / "troubleshooting.md").read_text(), flags=re.MULTILINE)
+    source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    quoted = [fragment for heading in headings for fragment in re.findall(r'"([^"]+)"', heading)]
+    assert len(quoted) > 8
+    assert [fragment for fragment in quoted if fragment.lower() not in source.lower()] == []
+
+
+def test_every_page_is_in_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f": {page}\n" not in navigation] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_files_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
