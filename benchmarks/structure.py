@@ -25,7 +25,13 @@ from _measure import machine
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-IMPORTS = ("import varfx", "import varfx.ld", "import varfx.likelihood", "import varfx.prior", "import varfx.expression")
+IMPORTS = (
+    "import varfx",
+    "import varfx.ld",
+    "import varfx.likelihood",
+    "import varfx.prior",
+    "import varfx.expression",
+)
 HELP = ((), ("prior", "fit"), ("prior", "evaluate"), ("ld", "build"), ("sumstats", "clean"), ("expr", "fit"))
 
 
