@@ -31,3 +31,7 @@ class StoreError(VarfxError, OSError):
 
 class DownloadError(VarfxError, OSError):
     """A public file that could not be fetched, or whose checksum differs."""
+
+
+class WorkerError(VarfxError, RuntimeError):
+    """Worker processes, or the scheduler of a cluster, that were lost; finished pieces are kept where they are files."""

@@ -18,9 +18,10 @@ import pytest
 import torch
 
 from cases.ld import CONFIG, CORE, haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
-from varfx.errors import ConfigError, DataError, StoreError
+from varfx.errors import ConfigError, DataError, StoreError, WorkerError
 from varfx.genotypes.ld_source import LDSource, MissingRegion
 from varfx.genotypes.open_ld import open_source
+from varfx.io import local_workers
 from varfx.ld import LDPanel, PanelConfig, WhitenedWindow, build_panel, open_panel
 from varfx.ld.build import factors_of, ld_scores
 from varfx.ld.windows import tile
@@ -396,9 +397,11 @@ class Dying:
         os._exit(9)
 
 
-def test_a_worker_that_dies_is_told(bed: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_told(bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_workers, "ALLOWED_FAILURES", 0)
     with pytest.raises(
-        StoreError, match=r"a worker process ended by itself, with 0 of 8 windows done. If memory ran short"
+        WorkerError,
+        match=r"a worker process ended by itself, 1 times at the same piece, with 0 of 8 windows done\. If memory",
     ):
         build_panel(Dying(open_source(bed)), tmp_path / "P.ld.zarr", CONFIG, workers=2)
 

@@ -12,9 +12,9 @@ import pytest
 from cases.tracks import RUNS, SMALL, raster, use_small_genome, write_bedgraph, write_bigwig
 from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.genome.builds import LENGTHS
-from varfx.io import sealed
+from varfx.io import sealed, workers
 from varfx.tracks import build as track_build
-from varfx.tracks.build import Job, Unit, build_tracks, build_unit
+from varfx.tracks.build import Place, Unit, build_tracks, build_unit
 from varfx.tracks.manifest import TrackSpec
 from varfx.tracks.signals import Kind
 
@@ -138,11 +138,11 @@ def test_resumes_after_a_kill(tmp_path: Path, bigwig: Path, monkeypatch: pytest.
     whole = build_tracks(tracks, tmp_path / "whole", build="hg19", workers=1)
     done: list[Unit] = []
 
-    def killed(job: Job, unit: Unit) -> Unit:
+    def killed(place: Place, unit: Unit) -> Unit:
         if len(done) == 4:
             raise KeyboardInterrupt
         done.append(unit)
-        return build_unit(job, unit)
+        return build_unit(place, unit)
 
     monkeypatch.setattr(track_build, "build_unit", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -156,9 +156,9 @@ def test_resumes_after_a_kill(tmp_path: Path, bigwig: Path, monkeypatch: pytest.
 
     later: list[Unit] = []
 
-    def counted(job: Job, unit: Unit) -> Unit:
+    def counted(place: Place, unit: Unit) -> Unit:
         later.append(unit)
-        return build_unit(job, unit)
+        return build_unit(place, unit)
 
     monkeypatch.setattr(track_build, "build_unit", counted)
     resumed = build_tracks(tracks, tmp_path / "T", build="hg19", workers=1)
@@ -197,7 +197,7 @@ def test_a_dask_scheduler_gives_the_same(tmp_path: Path, bigwig: Path) -> None:
 
 
 def test_no_scheduler_at_the_address(tmp_path: Path, bigwig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(track_build, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.2)
     with pytest.raises(ConfigError, match=r"`scheduler`: no dask scheduler answers at tcp://127.0.0.1:9"):
         build_tracks([spec(bigwig, "a")], tmp_path / "T", build="hg19", scheduler="tcp://127.0.0.1:9")
 

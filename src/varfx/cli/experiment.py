@@ -20,6 +20,7 @@ def experiment(
     *,
     out: Annotated[Path, Parameter(alias="-o")],
     workers: int | None = None,
+    scheduler: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run an experiment: prepare its data, fit every model, and write a figure, a table and all numbers.
@@ -33,6 +34,7 @@ def experiment(
         file: The experiment; see docs/experiments.md and examples/.
         out: The folder to write: figure.png, table.tsv, results.json, and every fit below cells/.
         workers: Fits at the same time; by default one per processor.
+        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
         resume: Keep the fits that an earlier run has finished.
     """
     from varfx.prior.experiment import read_experiment, run_experiment
@@ -41,7 +43,7 @@ def experiment(
 
     described = read_experiment(file)
     with progress_bar() as progress:
-        outcome = run_experiment(described, out, workers=workers, resume=resume, progress=progress)
+        outcome = run_experiment(described, out, workers=workers, scheduler=scheduler, resume=resume, progress=progress)
     picture = figure(outcome.results, outcome.summary, title=described.title, error=described.kind == "fig3")
     save(picture, out / "figure.png")
     _show(outcome)

@@ -28,6 +28,7 @@ def baseline(
     device: str = "cpu",
     weights: bool = True,
     workers: int | None = None,
+    scheduler: str | None = None,
     seed: int = 0,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
@@ -55,7 +56,8 @@ def baseline(
         track: Its output track that zero-shot reads; 4950 is 'CAGE:blood, adult, pool1'.
         device: Where zero-shot computes: cpu or cuda.
         weights: Keep the weights of all variants.
-        workers: Processes; by default one a core.
+        workers: Processes; by default one per core.
+        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
         seed: Of all that is random.
         resume: Go on with an interrupted run.
         overwrite: Replace a finished run.
@@ -82,6 +84,7 @@ def baseline(
             annot=annot,
             beds=bed,
             workers=workers,
+            scheduler=scheduler,
             resume=resume,
             overwrite=overwrite,
             progress=progress,

@@ -29,6 +29,7 @@ def build(
     population: str | None = None,
     num_people: int | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
 ) -> None:
     """Build an LD panel from a reference.
 
@@ -51,6 +52,7 @@ def build(
         population: Which population of LDGM metadata.
         num_people: Sample size behind correlations that do not say (UKBB_LD, LDGM).
         workers: Processes; by default one per processor.
+        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
     """
     from varfx.genotypes.open_ld import input_files, open_source
     from varfx.ld import PanelConfig, build_panel
@@ -61,7 +63,7 @@ def build(
     config = PanelConfig(core=core, flank=flank, rank_variance=share, dtype=dtype)
     inputs = input_files(sources) + ([] if keep is None else [keep])
     with progress_bar() as progress:
-        panel = build_panel(source, out, config, workers=workers, inputs=inputs, progress=progress)
+        panel = build_panel(source, out, config, workers=workers, scheduler=scheduler, inputs=inputs, progress=progress)
     table = Table("step", "variants", title="ledger")
     for entry in panel.metadata["ledger"]:
         table.add_row(str(entry["step"]), f"{entry['variants']:,}")

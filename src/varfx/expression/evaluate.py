@@ -23,7 +23,7 @@ from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
 from varfx.expression.metrics import Scores, percentiles, resampling, score
 from varfx.expression.run import ExpressionRun, open_run
-from varfx.io.workers import map_tasks, num_workers
+from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
 
 METRICS = ("pcc", "r2")
@@ -307,8 +307,10 @@ def _heritability(
 ) -> list[dict[str, Any]]:
     """Each gene's cis-heritability, in the order of `genes`."""
     records = {}
-    processes = num_workers(workers, len(genes) // GENES_PER_WORKER)
-    for record in map_tasks(gene_heritability, genes, open_cohort, (cohort.path,), processes):
+    where = Workers(workers=workers)
+    where = Workers(workers=where.count(max(1, len(genes) // GENES_PER_WORKER)))
+    job = Job(function=gene_heritability, start=open_cohort, arguments=(cohort.path,), what="heritabilities")
+    for record in map_pieces(job, genes, where):
         records[record["gene"]] = record
         progress(len(records), len(genes), "heritabilities")
     return [records[gene] for gene in genes]

@@ -6,28 +6,22 @@ import glob
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 import zarr
 from jaxtyping import Float, Int
 from numpy import ndarray
-from threadpoolctl import threadpool_limits
 
 from varfx.errors import ConfigError, DataError, StoreError, VarfxError
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.io import sealed
+from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
 from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
 from varfx.ld.windows import Core, tile
@@ -66,6 +60,7 @@ def build_panel(
     config: PanelConfig | None = None,
     *,
     workers: int | None = None,
+    scheduler: str | None = None,
     inputs: Sequence[str | os.PathLike[str]] = (),
     progress: Progress = silent,
 ) -> LDPanel:
@@ -78,21 +73,21 @@ def build_panel(
         source: the reference.
         out: the folder to make, by convention `*.ld.zarr`.
         config: windows, rank rule and storage.
-        workers: processes; by default one per core of the machine, at most one per window. They import the main
-            module: a script that calls this stands under `if __name__ == "__main__":`.
+        workers: processes; by default one per core of the machine, at most one per window.
+        scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
+            `workers`.
         inputs: files whose checksums go into the provenance; an interrupted build goes on with the same ones only.
         progress: told about each finished window.
 
     Raises:
-        ConfigError: `workers` is not positive.
+        ConfigError: `workers` is not positive, or no scheduler answers.
+        WorkerError: workers or the scheduler were lost; finished windows are kept.
         DataError: the source has no usable variants, or its values are wrong.
         StoreError: the disk is full, `out` is a file or a folder with other files, or `OUT.building` was begun with
             other options.
     """
-    config = config or PanelConfig()
+    config, where = config or PanelConfig(), Workers(workers=workers, scheduler=scheduler)
     target = Path(out)
-    if workers is not None and workers < 1:
-        raise ConfigError(f"`workers` must be at least 1, got {workers}. Leave it out for one per processor.")
     _check_target(target)
     cores = [
         core
@@ -108,8 +103,19 @@ def build_panel(
     todo = [core for core in cores if core.name not in done]
     if done:
         logger.info("resuming: %d of %d windows are done", len(cores) - len(todo), len(cores))
+    finished = len(cores) - len(todo)
+    job = Job(
+        function=_build_window,
+        start=_Build,
+        arguments=(source, config, dtype, building.absolute()),
+        what="windows",
+        finished=finished,
+        again="Give the same command again: finished windows are kept.",
+        folder=building,
+    )
     try:
-        _run(source, todo, config, dtype, building, workers, progress, finished=len(cores) - len(todo))
+        for _ in map_pieces(job, todo, where):
+            progress(finished := finished + 1, len(cores), "windows")
     except VarfxError:
         if not _finished(building):
             sealed.remove(building)
@@ -234,78 +240,23 @@ def _finished(building: Path) -> set[str]:
     return {path.name for path in (building / "windows").iterdir() if not path.name.startswith(".") and path.is_dir()}
 
 
-def _run(
-    source: LDSource,
-    todo: list[Core],
-    config: PanelConfig,
-    dtype: np.dtype[Any],
-    building: Path,
-    workers: int | None,
-    progress: Progress,
-    finished: int,
-) -> None:
-    total = finished + len(todo)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = max(1, min(workers or cpus, len(todo)))
-    if workers == 1:
-        for core in todo:
-            _build_window(source, core, config, dtype, building)
-            progress(finished := finished + 1, total, "windows")
+@dataclass(frozen=True)
+class _Build:
+    """What every window needs."""
+
+    source: LDSource
+    config: PanelConfig
+    dtype: np.dtype[Any]
+    building: Path
+
+
+def _build_window(build: _Build, core: Core) -> None:
+    """Writes one window, unless it is whole already."""
+    if (build.building / "windows" / core.name).is_dir():
         return
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, cpus // workers)
-    arguments = (source, config, dtype, building, threads)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=arguments) as pool:
-        try:
-            # Workers inherit the block, so that Ctrl-C waits until they can end without a traceback.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                futures = [pool.submit(_work, core) for core in todo]
-            finally:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-            for future in as_completed(futures):
-                future.result()
-                progress(finished := finished + 1, total, "windows")
-        except BrokenProcessPool as error:
-            raise StoreError(
-                f"a worker process ended by itself, with {finished} of {total} windows done. If memory ran short, use "
-                'fewer --workers; a script that builds a panel must do so under `if __name__ == "__main__":`.'
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-_JOB: tuple[LDSource, PanelConfig, np.dtype[Any], Path] | None = None  # of this worker process
-
-
-def _start_worker(source: LDSource, config: PanelConfig, dtype: np.dtype[Any], building: Path, threads: int) -> None:
-    global _JOB
-    _JOB = (source, config, dtype, building)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word: the parent tells
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    threadpool_limits(threads)
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its parent is gone, killed or not: nobody else would, and it holds a window in memory."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _work(core: Core) -> None:
-    assert _JOB is not None
-    source, config, dtype, building = _JOB
-    _build_window(source, core, config, dtype, building)
-
-
-def _build_window(source: LDSource, core: Core, config: PanelConfig, dtype: np.dtype[Any], building: Path) -> None:
-    core_rows, panel_rows = source.select(core.chrom, core.start, core.end, config.flank)
-    factors, scores, kept = factors_of(source, core_rows, panel_rows, config.rank_variance)
-    write_window(building, core, factors, core_rows, panel_rows, scores, kept, dtype=dtype)
+    core_rows, panel_rows = build.source.select(core.chrom, core.start, core.end, build.config.flank)
+    factors, scores, kept = factors_of(build.source, core_rows, panel_rows, build.config.rank_variance)
+    write_window(build.building, core, factors, core_rows, panel_rows, scores, kept, dtype=build.dtype)
 
 
 def _note(building: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core"], Float[ndarray, " core"]]:

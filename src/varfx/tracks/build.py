@@ -9,13 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import math
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +22,10 @@ from jaxtyping import Float32
 from numpy import ndarray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from varfx.errors import ConfigError, DataError, StoreError
+from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS, build_name
 from varfx.io import sealed
+from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
 from varfx.tracks.manifest import TrackSpec, require_distinct
 from varfx.tracks.quantise import AT_ONCE, Transform, choose_code
@@ -37,7 +34,6 @@ from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, finish_stor
 
 logger = logging.getLogger(__name__)
 COARSE = 0.1  # an error above this share of a track's sd is worth a warning
-_CONNECT_SECONDS = 20
 _ARRAY_KEYS = ("chrom", "offset", "scale", "max_error", "covered")
 
 
@@ -51,8 +47,8 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Job:
-    """Where and of which genome; it is sent to the tasks' processes."""
+class Place:
+    """Folder and genome build of a store in the making."""
 
     building: Path
     build: str
@@ -79,10 +75,12 @@ def build_tracks(
 
     Raises:
         ConfigError: no tracks, a name twice, an unknown build, or no scheduler at the address.
+        WorkerError: workers or the scheduler were lost; finished tasks are kept.
         FormatError: a file that cannot be read, or is of another build.
         DataError: a transform or storage that does not fit the values.
         StoreError: the disk is full, or `OUT.building` was begun with other inputs.
     """
+    where = Workers(workers=workers, scheduler=scheduler)
     build = build_name(build)
     require_distinct(tracks)
     target = Path(out)
@@ -90,17 +88,26 @@ def build_tracks(
         raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
     units = _units(tracks, build)
     building = _begin(target, tracks, build)
-    job = Job(building.absolute(), build)
+    place = Place(building.absolute(), build)
     todo = [unit for unit in units if not all(note.is_file() for note in _notes(building, unit))]
     finished = len(units) - len(todo)
     if finished:
         logger.info("resuming: %d of %d tasks are done", finished, len(units))
-    for unit in _completed(job, todo, workers, scheduler):
+    job = Job(
+        function=build_unit,
+        start=Place,
+        arguments=(place.building, place.build),
+        what="tracks x chromosomes",
+        finished=finished,
+        again="Give the same command again: what is finished is kept.",
+        folder=building,
+    )
+    for unit in map_pieces(job, todo, where):
         finished += 1
         progress(finished, len(units), "tracks x chromosomes")
         logger.debug("%s, %s: done", unit.track.name, ", ".join(unit.chroms) or "checksum")
     try:
-        _finish(job, tracks, units)
+        _finish(place, tracks, units)
         sealed.replace(building, target)
     except OSError as error:
         raise error if isinstance(error, StoreError) else sealed.write_error(target, error) from error
@@ -177,50 +184,7 @@ def _begin(target: Path, tracks: Sequence[TrackSpec], build: str) -> Path:
     return building
 
 
-def _completed(job: Job, todo: Sequence[Unit], workers: int | None, scheduler: str | None) -> Iterator[Unit]:
-    """Does the tasks, and gives each when it is done."""
-    if scheduler is not None:
-        yield from _on_scheduler(job, todo, scheduler)
-        return
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = max(1, min(workers or cpus, len(todo)))
-    if workers == 1:
-        for unit in todo:
-            yield build_unit(job, unit)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(build_unit, job, unit) for unit in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise StoreError(
-                "a worker process ended by itself, most likely for lack of memory: use fewer --workers."
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _on_scheduler(job: Job, todo: Sequence[Unit], address: str) -> Iterator[Unit]:
-    """The tasks on a cluster's workers; what is not begun is cancelled when one fails."""
-    import distributed
-
-    try:
-        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise ConfigError(
-            f"`scheduler`: no dask scheduler answers at {address} ({' '.join(str(error).split())}). Check the address."
-        ) from error
-    with client:
-        futures = client.map(partial(build_unit, job), todo, pure=False)
-        try:
-            for future in distributed.as_completed(futures, loop=client.loop):
-                yield future.result()
-        finally:
-            client.cancel(futures)
-
-
-def build_unit(job: Job, unit: Unit) -> Unit:
+def build_unit(place: Place, unit: Unit) -> Unit:
     """Does one task in whatever process it is called; returns the task.
 
     Raises:
@@ -231,23 +195,23 @@ def build_unit(job: Job, unit: Unit) -> Unit:
     track = unit.track
     try:
         if not unit.chroms:
-            (note,) = _notes(job.building, unit)
+            (note,) = _notes(place.building, unit)
             sealed.write_json(note, {"path": str(track.file), "sha256": sealed.sha256(track.file)})
             return unit
         signal = open_signal(track.file, track.kind, track.column)
-        for chrom, note in zip(unit.chroms, _notes(job.building, unit), strict=True):
+        for chrom, note in zip(unit.chroms, _notes(place.building, unit), strict=True):
             if not note.is_file():
-                sealed.write_json(note, _write_array(job, unit, signal, chrom))
+                sealed.write_json(note, _write_array(place, unit, signal, chrom))
     except DataError as error:
         raise type(error)(f"track `{track.name}`: {error}") from error
     except OSError as error:
-        raise error if isinstance(error, StoreError) else sealed.write_error(job.building, error) from error
+        raise error if isinstance(error, StoreError) else sealed.write_error(place.building, error) from error
     return unit
 
 
-def _write_array(job: Job, unit: Unit, signal: Signal, chrom: str) -> dict[str, Any]:
+def _write_array(place: Place, unit: Unit, signal: Signal, chrom: str) -> dict[str, Any]:
     """Writes one track's array of one chromosome, unless the file says nothing there; returns its note."""
-    track, length = unit.track, LENGTHS[job.build][chrom]
+    track, length = unit.track, LENGTHS[place.build][chrom]
     transform = Transform(track.transform)
     fill = np.float32(0) if track.missing == "zero" else np.float32(np.nan)
 
@@ -266,7 +230,7 @@ def _write_array(job: Job, unit: Unit, signal: Signal, chrom: str) -> dict[str, 
         return {"chrom": chrom, "covered": 0}
     code = choose_code(track.store, moments.low, moments.high, whole=moments.whole)
     empty = code.encode(transform(np.full(1, fill)))[0]
-    with sealed.atomic_path(_folder(job.building / array_name(unit.number, chrom))) as partial:
+    with sealed.atomic_path(_folder(place.building / array_name(unit.number, chrom))) as partial:
         array = zarr.create_array(
             partial,
             shape=(length,),
@@ -330,7 +294,7 @@ def _notes(building: Path, unit: Unit) -> list[Path]:
     return [building / "notes" / name for name in names]
 
 
-def _finish(job: Job, tracks: Sequence[TrackSpec], units: Sequence[Unit]) -> None:
+def _finish(place: Place, tracks: Sequence[TrackSpec], units: Sequence[Unit]) -> None:
     """Makes the tables from the notes, and seals."""
     rows: list[dict[str, Any]] = []
     arrays: list[dict[str, Any]] = []
@@ -340,7 +304,7 @@ def _finish(job: Job, tracks: Sequence[TrackSpec], units: Sequence[Unit]) -> Non
             sealed.read_json(note)
             for unit in units
             if unit.number == number and unit.chroms
-            for note in _notes(job.building, unit)
+            for note in _notes(place.building, unit)
         ]
         held = [note for note in notes if note["covered"]]
         if not held:
@@ -353,10 +317,12 @@ def _finish(job: Job, tracks: Sequence[TrackSpec], units: Sequence[Unit]) -> Non
                 *(track.name, row["max_error"], 100 * row["max_error"] / row["sd"] if row["sd"] else math.inf),
             )
         rows.append(row)
-        inputs[track.name] = sealed.read_json(_notes(job.building, Unit(number, track, ()))[0])
-    config = {"build": job.build, "tracks": [{**asdict(track), "file": str(track.file)} for track in tracks]}
+        inputs[track.name] = sealed.read_json(_notes(place.building, Unit(number, track, ()))[0])
+    config = {"build": place.build, "tracks": [{**asdict(track), "file": str(track.file)} for track in tracks]}
     provenance = {**sealed.provenance(config), "inputs": inputs}
-    finish_store(job.building, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": job.build, "provenance": provenance})
+    finish_store(
+        place.building, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": place.build, "provenance": provenance}
+    )
 
 
 def _row(track: TrackSpec, notes: Sequence[dict[str, Any]]) -> dict[str, Any]:

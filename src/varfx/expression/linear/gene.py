@@ -229,8 +229,10 @@ def start_worker(job: FitJob) -> tuple[FitJob, Cohort]:
 
 
 def fit_and_write(state: tuple[FitJob, Cohort], gene_id: str) -> str:
-    """Fits one gene and writes its tables; returns its id."""
+    """Id of the gene, after its tables are written, unless they are there."""
     job, cohort = state
+    if job.folder(gene_id).is_dir():
+        return gene_id
     fits = fit_gene(
         cohort,
         gene_id,

@@ -35,7 +35,7 @@ from varfx.expression.linear.informed import InformedConfig, LearnedPrior, gene_
 from varfx.expression.network.zero_shot import ZeroShotConfig, load_zero_shot, predict_zero_shot
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
 from varfx.io import sealed
-from varfx.io.workers import map_tasks, num_workers
+from varfx.io.workers import Job, Workers, map_pieces, num_cores
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def fit_baselines(
     annot: Sequence[Path] = (),
     beds: Sequence[str] = (),
     workers: int | None = None,
+    scheduler: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -103,15 +104,17 @@ def fit_baselines(
         config: which models.
         annot: `*.annot.parquet` files whose channels the shared prior of informed-blup may use.
         beds: BED files for the same, `PATH` or `NAME=PATH`.
-        workers: processes; by default one a core.
+        workers: processes; by default one per core.
+        scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
+            `workers`.
         resume: go on with an interrupted run in `out`; finished genes are kept.
         overwrite: replace a finished run in `out`.
         progress: told about each gene.
 
     Raises:
-        VarfxError: files that are not what they should be, genes or folds that the cohort does not have.
+        VarfxError: files that are not what they should be, genes or folds that the cohort does not have, a lost scheduler.
     """
-    config = config or BaselineConfig()
+    config, where = config or BaselineConfig(), Workers(workers=workers, scheduler=scheduler)
     opened = open_cohort(cohort)
     genes, folds = chosen_genes(opened, config.genes), chosen_folds(opened, config.folds)
     annotations = read_window_annotations(opened.variants, annot, beds) if INFORMED in config.models else []
@@ -123,7 +126,7 @@ def fit_baselines(
         inputs["checkpoint"] = config.zero_shot.checkpoint
     provenance = sealed.provenance(_jsonable(config), inputs)
     begin_run(out, provenance, resume=resume, overwrite=overwrite)
-    job = _Job(opened, Path(out) / PARTS, genes, folds, config, annotations, num_workers(workers, len(genes)), progress)
+    job = _Job(opened, Path(out) / PARTS, genes, folds, config, annotations, where, progress)
     job.parts.mkdir(exist_ok=True)
 
     plain = [name for name in config.models if name in LINEAR and name != INFORMED]
@@ -172,7 +175,7 @@ class _Job:
     folds: tuple[int, ...]
     config: BaselineConfig
     annotations: Sequence[Annotations]
-    workers: int
+    where: Workers
     progress: Progress
 
 
@@ -235,10 +238,20 @@ def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, 
     done = len(job.genes) - len(todo)
     if done:
         logger.info("resuming: %s models of %d of %d genes are done", stage, done, len(job.genes))
-    slow = bool(SLOW & set(models))
-    processes = num_workers(job.workers, len(todo) if slow else len(todo) // GENES_PER_WORKER)
     what = f"genes, {stage}" if stage == INFORMED else "genes, linear models"
-    for _ in map_tasks(fit_and_write, todo, start_worker, (fitting,), processes):
+    work = Job(
+        function=fit_and_write,
+        start=start_worker,
+        arguments=(fitting,),
+        what=what,
+        finished=done,
+        again="Give the same command again with --resume: finished genes are kept.",
+        folder=job.parts,
+    )
+    where = job.where
+    if where.scheduler is None and not SLOW & set(models):
+        where = Workers(workers=where.count(max(1, len(todo) // GENES_PER_WORKER)))
+    for _ in map_pieces(work, todo, where):
         job.progress(done := done + 1, len(job.genes), what)
 
 
@@ -264,7 +277,7 @@ def _learn(job: _Job, number: int) -> LearnedPrior:
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        with threadpool_limits(1), ThreadPoolExecutor(job.workers) as pool:
+        with threadpool_limits(1), ThreadPoolExecutor(job.where.workers or num_cores()) as pool:
             return learn_prior(data, config, executor=pool, progress=job.progress)
     finally:
         torch.set_num_threads(threads)

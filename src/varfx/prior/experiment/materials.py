@@ -17,6 +17,7 @@ from varfx.genome.builds import LENGTHS
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import KIND as SUMSTATS
 from varfx.io import sealed
+from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel, open_panel
 from varfx.ld.rank_rule import default_rank_variance
 from varfx.prior.experiment.config import AnnotationSource, Entry, Experiment, PanelSource, TrackSource, expanded
@@ -69,25 +70,28 @@ class Materials:
     traits: tuple[Trait, ...]
 
 
-def prepare(experiment: Experiment, out: Path, *, workers: int | None = None, progress: Progress = silent) -> Materials:
+def prepare(
+    experiment: Experiment, out: Path, where: Workers | None = None, *, progress: Progress = silent
+) -> Materials:
     """Makes what is not there yet.
 
     Args:
         experiment: what is needed.
         out: the experiment's folder; what is made stands in `data`.
-        workers: processes.
+        where: processes of this machine (by default one per core), or a scheduler.
         progress: told about windows.
 
     Raises:
         VarfxError: inputs that cannot be read.
     """
+    where = where or Workers()
     folder = out / "data"
     folder.mkdir(exist_ok=True)
     flanks = dict.fromkeys([None, *(each.flank for each in experiment.models)])
-    panels = {flank: _panel(experiment.panel, flank, folder, workers, progress) for flank in flanks}
+    panels = {flank: _panel(experiment.panel, flank, folder, where, progress) for flank in flanks}
     panel = open_panel(panels[None])
     annotations = _annotations(experiment, panel, folder)
-    tracks, chain = _tracks(experiment.tracks, panel, folder, workers, progress)
+    tracks, chain = _tracks(experiment.tracks, panel, folder, where, progress)
     if experiment.truth is None:
         traits = tuple(_real(path, experiment.sumstats_n, folder) for path in experiment.sumstats)
     else:
@@ -105,7 +109,7 @@ def _made(path: Path, make: Callable[[], object]) -> Path:
     return path
 
 
-def _panel(source: PanelSource, flank: int | None, folder: Path, workers: int | None, progress: Progress) -> Path:
+def _panel(source: PanelSource, flank: int | None, folder: Path, where: Workers, progress: Progress) -> Path:
     if source.path is not None:
         return source.path
     references = expanded(source.reference)
@@ -116,7 +120,7 @@ def _panel(source: PanelSource, flank: int | None, folder: Path, workers: int | 
         rank = default_rank_variance(opened.num_people) if source.rank_variance is None else source.rank_variance
         config = PanelConfig(core=source.core, flank=source.flank if flank is None else flank, rank_variance=rank)
         inputs = [path for path in references if path.is_file()]
-        build_panel(opened, target, config, workers=workers, inputs=inputs, progress=progress)
+        build_panel(opened, target, config, **vars(where), inputs=inputs, progress=progress)
 
     return _made(target, make)
 
@@ -166,7 +170,7 @@ def _write_without(full: Annotations, entry: Entry, out: Path) -> None:
 
 
 def _tracks(
-    source: TrackSource | None, panel: LDPanel, folder: Path, workers: int | None, progress: Progress
+    source: TrackSource | None, panel: LDPanel, folder: Path, where: Workers, progress: Progress
 ) -> tuple[Path | None, Path | None]:
     if source is None:
         return None, None
@@ -180,7 +184,7 @@ def _tracks(
             path = folder / f"simulated{number + 1}.bedgraph"
             sealed.write_text(path, simulated_signal(panel, source.build, source.seed + number))
             specs.append(TrackSpec(name=f"simulated{number + 1}", file=path, kind="bedgraph", store="float16"))
-        build_tracks(specs, target, build=source.build, workers=workers, progress=progress)
+        build_tracks(specs, target, build=source.build, **vars(where), progress=progress)
 
     return _made(target, make), source.chain
 

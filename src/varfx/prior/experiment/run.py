@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from varfx.bootstrap import sum_interval
-from varfx.errors import ConfigError, StoreError
+from varfx.errors import StoreError
 from varfx.io import sealed
+from varfx.io.workers import Job, Workers, map_pieces
 from varfx.prior.experiment.cells import Cell, cells_of, finished, run_cell
 from varfx.prior.experiment.config import Experiment
 from varfx.prior.experiment.materials import prepare
@@ -48,6 +45,7 @@ def run_experiment(
     out: str | os.PathLike[str],
     *,
     workers: int | None = None,
+    scheduler: str | None = None,
     resume: bool = False,
     progress: Progress = silent,
 ) -> Outcome:
@@ -56,22 +54,22 @@ def run_experiment(
     Args:
         experiment: from `read_experiment`.
         out: the folder: `data`, `cells`, `results.json`, `table.tsv`.
-        workers: cells at the same time, each with its share of the processors; by default one per processor. Their
-            processes import the main module: a script that calls this stands under `if __name__ == "__main__":`.
+        workers: cells at the same time, each with its share of the processors; by default one per processor.
+        scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
+            `workers`.
         resume: keep what an earlier run has finished.
         progress: told about windows, then cells.
 
     Raises:
-        ConfigError: `workers` is not positive.
+        ConfigError: `workers` is not positive, or no scheduler answers.
+        WorkerError: workers or the scheduler were lost; finished cells are kept.
         StoreError: `out` holds an experiment that is not to be resumed, or on other data, or something else.
         VarfxError: inputs that cannot be read; a fit that fails.
     """
-    if workers is not None and workers < 1:
-        raise ConfigError(f"`workers` must be at least 1, got {workers}. Leave it out for one per processor.")
+    where = Workers(workers=workers, scheduler=scheduler)
     folder = Path(out)
     _begin(folder, experiment, resume=resume)
-    count = workers or os.cpu_count() or 1
-    materials = prepare(experiment, folder, workers=count, progress=progress)
+    materials = prepare(experiment, folder, where, progress=progress)
     cells = cells_of(experiment, materials)
     place = folder / "cells"
     done = {cell.name: kept for cell in cells if (kept := finished(cell, place)) is not None}
@@ -81,11 +79,19 @@ def run_experiment(
     # Longest first, so that no process is left alone with a long cell at the end.
     todo.sort(key=lambda cell: ("constant", "linear", "mlp", "enformer").index(cell.entry.kind), reverse=True)
 
-    def take(name: str, result: dict[str, Any]) -> None:
+    job = Job(
+        function=_run_cell,
+        start=Path,
+        arguments=(place.absolute(),),
+        what="cells",
+        finished=len(done),
+        again="Give the same command again with --resume: finished cells are kept.",
+        folder=folder / "data",
+        threads=None,
+    )
+    for name, result in map_pieces(job, todo, where):
         done[name] = result
         progress(len(done), len(cells), "cells")
-
-    _run(todo, place, min(count, len(todo)), take)
     results = [done[cell.name] for cell in cells]
     summary = summarise(experiment, results)
     sealed.write_json(folder / RESULTS, [{k: v for k, v in each.items() if k != "windows"} for each in results])
@@ -210,24 +216,6 @@ def _data_options(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _run(todo: Sequence[Cell], place: Path, workers: int, take: Callable[[str, dict[str, Any]], None]) -> None:
-    """Runs cells, in this process or in several."""
-    if workers <= 1:
-        for cell in todo:
-            take(cell.name, run_cell(cell, place))
-        return
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=partial(_start, threads)) as pool:
-        waiting = {pool.submit(run_cell, cell, place): cell for cell in todo}
-        try:
-            for future in as_completed(waiting):
-                take(waiting[future].name, future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start(threads: int) -> None:
-    """Gives a process its share of the processors."""
-    torch.set_num_threads(threads)
+def _run_cell(place: Path, cell: Cell) -> tuple[str, dict[str, Any]]:
+    """Name and result of one cell, from its folder if it is finished there."""
+    return cell.name, finished(cell, place) or run_cell(cell, place)
