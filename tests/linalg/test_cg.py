@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cases.operators import Dense, Diagonal
 from varfx.errors import ConfigError, DataError
 from varfx.linalg import (
-    Dense,
-    Diagonal,
     DiagonalPreconditioner,
     EigenPreconditioner,
     LinearOperator,
@@ -29,9 +28,7 @@ class Counting(LinearOperator):
     def __init__(self, inner: LinearOperator) -> None:
         self.inner, self.widths = inner, []
 
-    size = property(lambda self: self.inner.size)
-    dtype = property(lambda self: self.inner.dtype)
-    device = property(lambda self: self.inner.device)
+    like = property(lambda self: self.inner.like)
 
     def matmul(self, X: Tensor) -> Tensor:
         self.widths.append(X.shape[1])

@@ -2,8 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.lanczos import lanczos
+from cases.operators import Dense
 from varfx.errors import DataError
-from varfx.linalg import CholeskyPreconditioner, Dense, LowRankPreconditioner, Preconditioner, Probe, cg, lanczos
+from varfx.linalg import CholeskyPreconditioner, LowRankPreconditioner, Preconditioner, Probe, cg
 
 KINDS = ["no column", "one column", "equal columns", "dominant", "cholesky"]
 

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from cases.lanczos import lanczos
+from cases.operators import Dense, Diagonal
 from varfx.errors import ConfigError, DataError
-from varfx.linalg import Dense, Diagonal, DiagonalPreconditioner, Outcome, cg, lanczos, symmetric_eigen
+from varfx.linalg import DiagonalPreconditioner, Outcome, cg, symmetric_eigen
 
 
 def test_basis_is_orthonormal_and_carries_the_matrix_over(matrix_of, generator: torch.Generator) -> None:

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from varfx.linalg import Dense, DiagonalPreconditioner, Outcome, Tridiagonals, cg
+from cases.operators import Dense
+from varfx.linalg import DiagonalPreconditioner, Outcome, Tridiagonals, cg
 
 
 def test_padding_carries_no_weight() -> None:

@@ -13,10 +13,9 @@ from varfx.linalg.cg import Solution, cg
 from varfx.linalg.control import control_variate
 from varfx.linalg.eigen import SymmetricEigen, symmetric_eigen
 from varfx.linalg.factored import CholeskyPreconditioner, LowRankPreconditioner
-from varfx.linalg.hutchinson import hutchinson_diagonal, hutchinson_trace, inverse_quadratic_diagonal, inverse_trace
-from varfx.linalg.lanczos import Lanczos, lanczos
-from varfx.linalg.logdet import quadrature_logdet, stochastic_logdet
-from varfx.linalg.operators import Dense, Diagonal, LinearOperator, Sum
+from varfx.linalg.hutchinson import inverse_quadratic_diagonal, inverse_trace
+from varfx.linalg.logdet import quadrature_logdet
+from varfx.linalg.operators import LinearOperator
 from varfx.linalg.outcome import Estimate, Outcome
 from varfx.linalg.preconditioners import DiagonalPreconditioner, EigenPreconditioner, Identity, Preconditioner
 from varfx.linalg.probes import Probe, draw_probes
@@ -25,13 +24,10 @@ from varfx.linalg.tridiagonal import Tridiagonals
 
 __all__ = [
     "CholeskyPreconditioner",
-    "Dense",
-    "Diagonal",
     "DiagonalPreconditioner",
     "EigenPreconditioner",
     "Estimate",
     "Identity",
-    "Lanczos",
     "LinearOperator",
     "LowRankPreconditioner",
     "Outcome",
@@ -39,18 +35,13 @@ __all__ = [
     "Probe",
     "ScaledGram",
     "Solution",
-    "Sum",
     "SymmetricEigen",
     "Tridiagonals",
     "cg",
     "control_variate",
     "draw_probes",
-    "hutchinson_diagonal",
-    "hutchinson_trace",
     "inverse_quadratic_diagonal",
     "inverse_trace",
-    "lanczos",
     "quadrature_logdet",
-    "stochastic_logdet",
     "symmetric_eigen",
 ]

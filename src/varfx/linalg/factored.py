@@ -49,18 +49,8 @@ class LowRankPreconditioner(Preconditioner):
 
     @property
     @override
-    def size(self) -> int:
-        return self.values.shape[0]
-
-    @property
-    @override
-    def dtype(self) -> torch.dtype:
-        return self.values.dtype
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.values.device
+    def like(self) -> Tensor:
+        return self.values
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -110,18 +100,8 @@ class CholeskyPreconditioner(Preconditioner):
 
     @property
     @override
-    def size(self) -> int:
-        return self.L.shape[0]
-
-    @property
-    @override
-    def dtype(self) -> torch.dtype:
-        return self.L.dtype
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.L.device
+    def like(self) -> Tensor:
+        return self.L
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

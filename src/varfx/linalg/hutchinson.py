@@ -8,48 +8,7 @@ from torch import Tensor
 
 from varfx.errors import DataError
 from varfx.linalg.control import control_variate
-from varfx.linalg.operators import LinearOperator
 from varfx.linalg.outcome import Estimate
-from varfx.linalg.probes import Probe, draw_probes
-
-
-@torch.no_grad()
-def hutchinson_trace(
-    operator: LinearOperator,
-    num_probes: int,
-    *,
-    generator: torch.Generator,
-    probe: Probe = Probe.RADEMACHER,
-    control: LinearOperator | None = None,
-) -> Estimate:
-    """`tr A = tr A0 + E[u' (A - A0) u]`.
-
-    Args:
-        operator: A.
-        num_probes: at least 2 for an error estimate.
-        control: A0, whose diagonal is known: the more it is like A, the smaller the error. None means 0.
-
-    Raises:
-        ConfigError: `num_probes` is not positive.
-    """
-    probes, image = _images(operator, num_probes, generator, probe, control)
-    exact = 0.0 if control is None else control.diagonal().double().sum()
-    return Estimate.from_samples(torch.linalg.vecdot(probes, image, dim=0), exact=exact)
-
-
-@torch.no_grad()
-def hutchinson_diagonal(
-    operator: LinearOperator,
-    num_probes: int,
-    *,
-    generator: torch.Generator,
-    probe: Probe = Probe.RADEMACHER,
-    control: LinearOperator | None = None,
-) -> Estimate:
-    """`diag A = diag A0 + E[u * (A - A0) u]`, elementwise; arguments and errors as for `hutchinson_trace`."""
-    probes, image = _images(operator, num_probes, generator, probe, control)
-    exact = 0.0 if control is None else control.diagonal().double()
-    return Estimate.from_samples(probes * image, exact=exact)
 
 
 @torch.no_grad()
@@ -105,21 +64,6 @@ def inverse_quadratic_diagonal(
     control = squares - exact.to(squares)[:, None]
     samples = control_variate(solved * preconditioned, control, slope=1.0, variance=2 * exact.to(squares).square())
     return Estimate.from_samples(samples)
-
-
-def _images(
-    operator: LinearOperator,
-    num_probes: int,
-    generator: torch.Generator,
-    probe: Probe,
-    control: LinearOperator | None,
-) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]:
-    """Probes, and the operator (less its control) applied to them."""
-    probes = draw_probes(
-        operator.size, num_probes, generator=generator, probe=probe, dtype=operator.dtype, device=operator.device
-    )
-    image = operator.matmul(probes)
-    return probes, image if control is None else image - control.matmul(probes)
 
 
 def _require_same_shape(solved: Tensor, preconditioned: Tensor) -> None:

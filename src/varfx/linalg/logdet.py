@@ -8,12 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from varfx.errors import ConfigError
-from varfx.linalg.lanczos import lanczos
-from varfx.linalg.operators import LinearOperator
 from varfx.linalg.outcome import Estimate, Outcome
-from varfx.linalg.preconditioners import Identity, Preconditioner
-from varfx.linalg.probes import Probe, draw_probes
+from varfx.linalg.preconditioners import Preconditioner
 from varfx.linalg.tridiagonal import Tridiagonals
 
 
@@ -74,45 +70,3 @@ def _slopes(
     covariance = mean_of_others(nodes * logs) - x * y
     flat = variance <= 1e-12 * x.square()  # all eigenvalues alike: the tangent
     return torch.where(flat, 1 / x, covariance / torch.where(flat, 1, variance))
-
-
-def stochastic_logdet(
-    operator: LinearOperator,
-    num_probes: int,
-    *,
-    generator: torch.Generator,
-    preconditioner: Preconditioner | None = None,
-    max_steps: int = 32,
-    atol: float = 1e-4,
-    probe: Probe = Probe.RADEMACHER,
-    mean_eigenvalue: float | None = None,
-) -> Estimate:
-    """`log|C|` by Lanczos with full reorthogonalisation.
-
-    If `C x = z` must be solved for probes anyway, `quadrature_logdet(solution.tridiagonals(), P)` is free.
-
-    Args:
-        operator: C, symmetric positive definite.
-        num_probes: at least 2 for an error estimate.
-        preconditioner: P; None means the identity.
-        max_steps: of Lanczos.
-        atol: the outcome is CONVERGED if the last step changed the mean of log over the spectrum, `log|C| / n`, by at most
-            `atol`; else MAX_STEPS.
-        probe: the distribution of the white probes.
-        mean_eigenvalue: see `quadrature_logdet`.
-
-    Raises:
-        ConfigError: `num_probes`, `max_steps` or `atol` is not positive.
-    """
-    if num_probes < 1:
-        raise ConfigError(f"`num_probes` must be at least 1, got {num_probes}.")
-    if not atol > 0:
-        raise ConfigError(f"`atol` must be positive, got {atol}.")
-    P = Identity(operator.size, operator.dtype, operator.device) if preconditioner is None else preconditioner
-    start = draw_probes(
-        operator.size, num_probes, generator=generator, probe=probe, dtype=operator.dtype, device=operator.device
-    )
-    tridiagonals = lanczos(operator, start, max_steps=max_steps, preconditioner=preconditioner).tridiagonals
-    if tridiagonals.outcome is Outcome.MAX_STEPS and bool(_last_change(tridiagonals) <= atol):
-        tridiagonals = replace(tridiagonals, outcome=Outcome.CONVERGED)
-    return quadrature_logdet(tridiagonals, P, mean_eigenvalue=mean_eigenvalue)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -13,28 +13,14 @@ from typing_extensions import override  # comes with torch; in `typing` from Pyt
 
 from varfx.errors import DataError
 from varfx.linalg.probes import Probe, draw_probes
+from varfx.linalg.square import SquareMatrix
 
 
-class Preconditioner(ABC):
+class Preconditioner(SquareMatrix):
     """A symmetric positive definite n x n matrix P.
 
     `logdet` and `solve` make it the deterministic part of an estimate (a control variate); `sample` the probes of the rest.
     """
-
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """n, the number of rows and of columns."""
-
-    @property
-    @abstractmethod
-    def dtype(self) -> torch.dtype:
-        """The precision of the products."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the products happen."""
 
     @abstractmethod
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -84,8 +70,8 @@ class Identity(Preconditioner):
 
     @property
     @override
-    def size(self) -> int:
-        return self.num_rows
+    def like(self) -> Tensor:
+        return torch.empty((self.num_rows, 0), dtype=self.dtype, device=self.device)
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -118,18 +104,8 @@ class DiagonalPreconditioner(Preconditioner):
 
     @property
     @override
-    def size(self) -> int:
-        return self.values.shape[0]
-
-    @property
-    @override
-    def dtype(self) -> torch.dtype:
-        return self.values.dtype
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.values.device
+    def like(self) -> Tensor:
+        return self.values
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -176,18 +152,8 @@ class EigenPreconditioner(Preconditioner):
 
     @property
     @override
-    def size(self) -> int:
-        return self.V.shape[0]
-
-    @property
-    @override
-    def dtype(self) -> torch.dtype:
-        return self.V.dtype
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.V.device
+    def like(self) -> Tensor:
+        return self.V
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

@@ -70,13 +70,8 @@ class ScaledGram(LinearOperator):
 
     @property
     @override
-    def dtype(self) -> torch.dtype:
-        return self.F.dtype
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.F.device
+    def like(self) -> Tensor:
+        return self.F
 
     @property
     def num_columns(self) -> int:

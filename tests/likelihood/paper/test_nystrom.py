@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.operators import Dense, Diagonal
 from varfx.errors import ConfigError
 from varfx.likelihood.paper.nystrom import nystrom
-from varfx.linalg import Dense, Diagonal, Outcome, Preconditioner, ScaledGram, cg
+from varfx.linalg import Outcome, Preconditioner, ScaledGram, cg
 
 
 def preconditioned_condition(P: Preconditioner, dense: Tensor) -> float:

@@ -107,18 +107,8 @@ class RidgedCovariance(LinearOperator):
 
     @property
     @override
-    def size(self) -> int:
-        return self.window.z.shape[0]
-
-    @property
-    @override
-    def dtype(self) -> torch.dtype:
-        return self.window.R_core.dtype
-
-    @property
-    @override
-    def device(self) -> torch.device:
-        return self.window.R_core.device
+    def like(self) -> Tensor:
+        return self.window.R_core
 
     @override
     def matmul(self, X: Float[Tensor, "core k"]) -> Float[Tensor, "core k"]:

@@ -1,4 +1,4 @@
-"""Lanczos tridiagonalisation with full reorthogonalisation, of many starting vectors at once."""
+"""Lanczos with full reorthogonalisation: the oracle of the matrices that CG leaves, and of their quadrature."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
+from varfx.linalg.logdet import quadrature_logdet
 from varfx.linalg.operators import LinearOperator
-from varfx.linalg.outcome import Outcome
-from varfx.linalg.preconditioners import Preconditioner
+from varfx.linalg.outcome import Estimate, Outcome
+from varfx.linalg.preconditioners import Identity, Preconditioner
+from varfx.linalg.probes import Probe, draw_probes
 from varfx.linalg.tridiagonal import Tridiagonals
 
 
@@ -101,3 +103,22 @@ def lanczos(
         tridiagonals=Tridiagonals.padded(diagonal[:, :taken], off_diagonal[:, : taken - 1], steps, outcome),
         basis=basis[:, :taken],
     )
+
+
+def lanczos_logdet(
+    operator: LinearOperator,
+    num_probes: int,
+    *,
+    generator: torch.Generator,
+    preconditioner: Preconditioner | None = None,
+    max_steps: int = 32,
+    probe: Probe = Probe.RADEMACHER,
+    mean_eigenvalue: float | None = None,
+) -> Estimate:
+    """`log|C|` by quadrature from these matrices in place of those of CG."""
+    P = Identity(operator.size, operator.dtype, operator.device) if preconditioner is None else preconditioner
+    start = draw_probes(
+        operator.size, num_probes, generator=generator, probe=probe, dtype=operator.dtype, device=operator.device
+    )
+    run = lanczos(operator, start, max_steps=max_steps, preconditioner=preconditioner)
+    return quadrature_logdet(run.tridiagonals, P, mean_eigenvalue=mean_eigenvalue)
