@@ -15,19 +15,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 import torch
 from jaxtyping import Bool, Float, Float16, Int, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.annotations.store import INDICATOR
 from varfx.errors import ConfigError, DataError
 from varfx.tracks.quantise import MISSING_CODE
-from varfx.tracks.store import TrackStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from varfx.tracks.store import TrackStore
 
 logger = logging.getLogger(__name__)
 MAX_BASES = 6_000_000  # of a block: 165 8-bit tracks take 990 MB
@@ -190,6 +192,8 @@ class TrackGather:
         Raises:
             ConfigError: `width` is not positive.
         """
+        from varfx.annotations.store import INDICATOR  # loads polars, which `TrackWindow` does not need
+
         if width < 1:
             raise ConfigError(f"`width` must be at least 1 base, got {width}.")
         self.store, self.width, self.device, self.dtype = store, width, torch.device(device), dtype

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,12 +20,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
-from varfx.expression.network.sequences import WindowSequences
 from varfx.models.enformer import Enformer
 from varfx.models.expression import ExpressionNetwork
 from varfx.models.full_precision import full_precision
 from varfx.models.local_attention import LocalTransformer
 from varfx.models.local_tower import LocalTower
+
+if TYPE_CHECKING:
+    from varfx.expression.network.sequences import WindowSequences
 
 VARIANTS_PER_PASS = 16
 Read = Callable[[Float[Tensor, "variant row channel"]], Float[Tensor, " variant"]]
