@@ -1,0 +1,372 @@
+"""Parts `prior network`, `expression network` and `tracks`: training steps at the published sizes, and what feeds them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from _gpu_equality import made_up_tracks
+from _gpu_measure import (
+    SIGMA2,
+    Record,
+    Setting,
+    kernels,
+    matrix_rate,
+    relative_error,
+    seconds_of,
+    synchronise,
+    tf32,
+    timed,
+)
+
+GENOME = 12_000_000  # variants
+WITH_FLANKS = 3  # a core of 1 Mb and as much on each side: every variant goes through the network three times
+TRACKS = 165
+PEOPLE_PER_GENE = 671  # training people of GTEx
+
+
+def flops(task: Callable[[], object]) -> float:
+    """Floating-point operations as torch counts them (two each multiply-add)."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        task()
+    return float(counter.get_total_flops())
+
+
+def prior_network(record: Record, setting: Setting) -> None:
+    """Steps of a prior over 165 tracks, base by base: network, exact likelihood, AdamW."""
+    from varfx.ld.whiten import WhitenedWindow
+    from varfx.likelihood import exact
+    from varfx.models.channel_norm import fold_statistics
+    from varfx.models.prior import ModelConfig, VariancePrior
+    from varfx.models.track_enformer import DenseTracks, TrackEnformerConfig
+
+    device, dtype = setting.device, torch.bfloat16
+    variants, rank = setting.size(10_240, 24), setting.size(2000, 10)
+    tracks, width, window_width = setting.size(TRACKS, 6), setting.size(768, 24), setting.size(256, 32)
+    passes = (512, 2048) if not setting.dry_run else (8, 12)
+    rates: dict[str, float] = {}
+    with record.measurement("matrix rate") as values:
+        rates["bfloat16"] = values["bfloat16"] = matrix_rate(dtype, setting)
+    rate = rates.get("bfloat16", float("nan"))
+    made: list[Any] = []
+    with record.measurement("data and network") as values:
+        features = made_up_tracks(tracks, setting.size(3_000_000, 4_000), variants, window_width, 9).to(device)
+        generator = torch.Generator(device).manual_seed(0)
+        B = torch.randn(rank, variants, device=device, generator=generator) / variants**0.5
+        data = WhitenedWindow(B=B, w=torch.randn(rank, device=device, generator=generator))
+        heterozygosity = torch.full((variants,), 0.2, device=device)
+
+        def build(size: int, precision: str = "bfloat16") -> VariancePrior:
+            options = {"zero_output": False, "precision": precision, "variants_per_pass": size, "width": width}
+            if setting.dry_run:
+                options |= {"heads": 2, "key_width": 16}
+            enformer = TrackEnformerConfig(**options, window=window_width)
+            model = VariancePrior(ModelConfig(kind="enformer", enformer=enformer), 9, 1, num_tracks=tracks)
+            model.to(device).network.calibrate(features)
+            return model
+
+        network = build(8).network
+        few = DenseTracks(features.gather(torch.arange(8)), features.predictors[:8])
+        forward = flops(lambda: network(few)) / 8
+        whole = flops(lambda: network(few).sum().backward()) / 8
+        values |= {
+            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "variants": variants,
+            "tracks": tracks,
+            "operations_per_variant": {
+                "forward": forward,
+                "forward_and_backward": whole,
+                "with_recomputing": forward + whole,
+            },
+        }
+        made += [build, forward, whole]
+    if not made:
+        return
+    build, forward, whole = made
+
+    def rated(values: dict[str, Any], count: float, operations: float) -> None:
+        per_second = count / values["seconds"]
+        values["variants_per_second"] = per_second
+        values["share_of_matrix_rate"] = operations * per_second / rate
+        values["hours_per_12_million_variants"] = GENOME / per_second / 3600
+        values["hours_with_flanks"] = WITH_FLANKS * GENOME / per_second / 3600
+
+    def step_of(model: VariancePrior) -> Callable[[], None]:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+        def step() -> None:
+            F = model(features, heterozygosity)[:, 0]
+            (-exact(data, F, SIGMA2, dtype=torch.float32).log_p / rank).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            fold_statistics(model.network)
+
+        return step
+
+    for size in passes:
+        name = f"step, {size} variants a pass"
+        if not record.enough(name, 12):
+            continue
+        with record.measurement(name) as values:
+            values |= timed(step_of(build(size)), device, warm_up=1, runs=5, budget=8.0)
+            rated(values, variants, forward + whole)
+    likelihood = torch.full((variants,), 0.05, device=device)
+    with record.measurement("likelihood of the step alone") as values:
+        values |= timed(lambda: exact(data, likelihood, SIGMA2, dtype=torch.float32), device, budget=2.0)
+    if record.enough("forward", 8):
+        with record.measurement("forward") as values:
+            model = build(passes[-1])
+            with torch.no_grad():
+                values |= timed(lambda: model(features, heterozygosity), device, warm_up=1, runs=5, budget=4.0)
+            rated(values, variants, forward)
+    rows = torch.arange(min(passes[0], variants), device=device)
+    if record.enough("kernels of a pass", 8):
+        with record.measurement("kernels of a pass") as values:
+            network = build(passes[0]).network
+            values |= kernels(
+                lambda: network.score(features.gather(rows), features.predictors[rows]).sum().backward(), device
+            )
+            values["variants"] = len(rows)
+            del network
+    if record.enough("step, float32 with TF32", 12):
+        with record.measurement("step, float32 with TF32") as values, tf32(True):
+            values |= timed(step_of(build(passes[0], "float32")), device, warm_up=1, runs=3, budget=6.0)
+            rated(values, variants, forward + whole)
+    for size in passes:
+        name = f"compiled step, {size} variants a pass"
+        if not record.enough(name, 50 if not setting.dry_run else 1e9):
+            continue
+        with record.measurement(name) as values, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch._dynamo.reset()
+            model = build(size)
+            with torch.no_grad():
+                before = model.network.score(features.gather(rows), features.predictors[rows])
+            model.network.score = torch.compile(model.network.score, dynamic=False)
+            step = step_of(model)
+            values["seconds_of_first_step"] = seconds_of(step, device)
+            fresh = build(size)
+            fresh.network.score = torch.compile(fresh.network.score, dynamic=False)
+            with torch.no_grad():
+                after = fresh.network.score(features.gather(rows), features.predictors[rows])
+            values["difference_to_not_compiled"] = relative_error(after, before)
+            values |= timed(step, device, warm_up=1, runs=5, budget=8.0)
+            rated(values, variants, forward + whole)
+
+
+def expression_network(record: Record, setting: Setting) -> None:
+    """Steps of the published Enformer on 49,152 bp: batch 32, pairwise loss, bfloat16; predictions and mutagenesis."""
+    from varfx.expression.ism import mutagenesis
+    from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
+    from varfx.models.full_precision import full_precision
+    from varfx.training.pairwise import Dropout, backward
+
+    device = setting.device
+    length, batch = setting.size(49_152, 512), setting.size(32, 4)
+    sizes: dict[str, Any] = {"window": length, "precision": "bfloat16"}
+    if setting.dry_run:
+        sizes |= {"width": 24, "depth": 1, "num_downsamples": 4}
+    generator = torch.Generator().manual_seed(0)
+    x = nn.functional.one_hot(torch.randint(4, (1, length), generator=generator), 4).float().repeat(batch, 1, 1)
+    sites = torch.randperm(length, generator=generator)[: length // 100]
+    x[:, sites] = 0.25  # people differ here and there; how they are encoded costs little
+    x = (x + 0.1 * torch.rand(batch, length, 1, generator=generator)).to(device)
+    target = torch.randn(batch, generator=generator)
+    rate, counted = float("nan"), {"forward": float("nan"), "both": float("nan")}
+    with record.measurement("network") as values:
+        rate = matrix_rate(torch.bfloat16, setting)
+        network = ExpressionNetwork(ExpressionNetworkConfig(**sizes)).to(device).train()
+        counted["forward"] = flops(lambda: network(x[:1]))
+        counted["both"] = flops(lambda: network(x[:1]).sum().backward())
+        values |= {
+            "matrix_rate_bfloat16": rate,
+            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "window": length,
+            "operations_per_person": dict(counted),
+        }
+        del network
+
+    def step_of(micro: int, checkpointing: bool, keep: bool, compiled: bool = False) -> Callable[[], None]:
+        network = ExpressionNetwork(ExpressionNetworkConfig(**sizes, checkpointing=checkpointing)).to(device).train()
+        optimizer = torch.optim.AdamW([each for each in network.parameters() if each.requires_grad], lr=5e-6)
+        run = torch.compile(network, dynamic=False) if compiled else network
+
+        def step() -> None:
+            parts = [lambda part=part: run(part) for part in x.split(micro)]
+            backward(network, parts, target.split(micro), Dropout(0, device), keep_graphs=keep)
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return step
+
+    def rated(values: dict[str, Any], operations: float) -> None:
+        people = batch / values["seconds"]
+        values |= {"people_per_second": people, "share_of_matrix_rate": operations * people / rate}
+        values["minutes_per_pass_over_a_gene"] = PEOPLE_PER_GENE / people / 60
+        values["passes_in_ten_minutes"] = 600 * people / PEOPLE_PER_GENE
+
+    twice = counted["forward"] + counted["both"]
+    ways = [
+        (batch, False, counted["both"]),
+        (batch, True, twice),
+        (batch // 2, False, twice),
+        (batch // 4, False, twice),
+    ]
+    for micro, checkpointing, operations in ways:
+        name = f"step of {batch}, micro-batches of {micro}{', checkpointing' if checkpointing else ''}"
+        if not record.enough(name, 15):
+            continue
+        with record.measurement(name) as values:
+            values |= timed(step_of(micro, checkpointing, False), device, warm_up=1, runs=3, budget=10.0)
+            rated(values, operations)
+    if record.enough("kernels of a micro-batch", 10):
+        with record.measurement("kernels of a micro-batch") as values:
+            network = ExpressionNetwork(ExpressionNetworkConfig(**sizes)).to(device).train()
+            some = x[: batch // 4]
+            values |= kernels(lambda: network(some).sum().backward(), device)
+            values["people"] = len(some)
+            del network
+    if record.enough("predictions", 15):
+        with record.measurement("predictions") as values:
+            network = ExpressionNetwork(ExpressionNetworkConfig(**sizes)).to(device).eval()
+            some = x[: batch // 4]
+            with torch.no_grad():
+                values["bfloat16"] = timed(lambda: network(some), device, runs=3, budget=3.0)
+                with full_precision(network):
+                    values["float32"] = timed(lambda: network(some), device, warm_up=1, runs=3, budget=5.0)
+                    with tf32(True):
+                        values["float32 with TF32 (not what varfx does)"] = timed(lambda: network(some), device, runs=3)
+            values["people"] = len(some)
+            del network
+    if record.enough("mutagenesis", 20):
+        with record.measurement("mutagenesis") as values:
+            network = ExpressionNetwork(ExpressionNetworkConfig(**sizes)).to(device)
+            places = torch.arange(0, length, length // setting.size(128, 8), device=device)
+            readout = network.config.readout
+            for size in (16, 64):
+                with full_precision(network):
+                    values[f"{size} a pass"] = timed(
+                        lambda size=size: mutagenesis(
+                            network.trunk,
+                            lambda embedding: network.read(embedding[:, 0]),
+                            x[0],
+                            places,
+                            torch.eye(4, device=device)[places % 4],
+                            rows=slice(readout, readout + 1),
+                            variants_per_pass=size,
+                        ),
+                        device,
+                        warm_up=1,
+                        runs=2,
+                        budget=6.0,
+                    )
+            values["variants"] = len(places)
+            del network
+    name = f"compiled step of {batch}, micro-batches of {batch // 4}"
+    if record.enough(name, 60 if not setting.dry_run else 1e9):
+        with record.measurement(name) as values, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch._dynamo.reset()
+            step = step_of(batch // 4, False, False, compiled=True)
+            values["seconds_of_first_step"] = seconds_of(step, device)
+            values |= timed(step, device, warm_up=1, runs=3, budget=10.0)
+            rated(values, twice)
+
+
+def track_reading(record: Record, setting: Setting) -> None:
+    """Cutting tracks on the device, moving them there, and whether moving hides behind computing."""
+    device = setting.device
+    tracks, bases, width = setting.size(TRACKS, 6), setting.size(3_000_000, 4_000), setting.size(256, 32)
+    variants = setting.size(10_240, 24)
+    bandwidth: list[float] = []
+    with record.measurement("copy on the device") as values:
+        size = setting.size(2**30, 2**16)
+        values |= copy_time(size, device)
+        bandwidth.append(2 * size / values["seconds"])
+        values["bytes_per_second"] = bandwidth[0]
+    host = made_up_tracks(tracks, bases, variants, width, 9)
+    features = host.to(device)
+    for dtype in (torch.bfloat16, torch.float32):
+        for complete in (True, False):
+            for size in (512, 2048) if not setting.dry_run else (8,):
+                some = f", {size} at a time, {'nothing' if complete else 'something'} missing"
+                with record.measurement(f"gather, {str(dtype)[6:]}{some}") as values:
+                    window = _with(features, dtype=dtype, complete=complete)
+
+                    def cut(window: Any = window, size: int = size) -> None:
+                        for _, batch in window.batches(size):
+                            del batch
+
+                    values |= timed(cut, device, runs=5, budget=2.0)
+                    numbers = variants * tracks * width
+                    values["variants_per_second"] = variants / values["seconds"]
+                    least = numbers * (1 + dtype.itemsize)  # codes read once, values written once
+                    values["share_of_bandwidth"] = least / values["seconds"] / bandwidth[0] if bandwidth else None
+    if record.enough("average", 5):
+        with record.measurement("average") as values:
+            values |= timed(features.average, device, warm_up=1, runs=3, budget=3.0)
+    B = torch.zeros(setting.size(2000, 10), setting.size(13_000, 40), dtype=torch.float16).normal_()
+    moved = {"tracks of a window": host.codes, "B of r 2000, M 13000 in float16": B}
+    for name, tensor in moved.items():
+        with record.measurement(f"to the device: {name}") as values:
+            values["bytes"] = tensor.nbytes
+            values["pageable"] = timed(lambda tensor=tensor: tensor.to(device), device, runs=5, budget=2.0)
+            if device.type == "cuda":
+                pinned = tensor.pin_memory()
+                target = torch.empty_like(tensor, device=device)
+                copy = timed(lambda: target.copy_(pinned, non_blocking=True), device, runs=5, budget=2.0)  # noqa: B023
+                values["pinned"] = {**copy, "bytes_per_second": tensor.nbytes / copy["seconds"]}
+                values["to a number of float32"] = timed(lambda: target.float(), device, runs=5, budget=1.0)  # noqa: B023
+    if device.type == "cuda" and record.enough("overlap", 5):
+        with record.measurement("overlap") as values:
+            values |= overlap(host.codes.pin_memory(), device)
+
+
+def copy_time(size: int, device: torch.device) -> dict[str, Any]:
+    """Times of a copy of so many bytes."""
+    a = torch.empty(size, dtype=torch.uint8, device=device).random_(0, 255)
+    b = torch.empty_like(a)
+    return timed(lambda: b.copy_(a), device, budget=1.0)
+
+
+def _with(window: Any, **changes: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(window, **changes)
+
+
+def overlap(pinned: Tensor, device: torch.device) -> dict[str, float]:
+    """Seconds of products, of a copy, and of both at once on two streams; `hidden` is the share of the copy that is free."""
+    target = torch.empty_like(pinned, device=device)
+    A = torch.randn(4096, 4096, device=device, dtype=torch.bfloat16)
+    side = torch.cuda.Stream(device)
+
+    def products() -> None:
+        for _ in range(200):
+            A @ A
+
+    def copy() -> None:
+        target.copy_(pinned, non_blocking=True)
+
+    def at_once() -> None:
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):
+            copy()
+        products()
+        torch.cuda.current_stream(device).wait_stream(side)
+
+    seconds = {}
+    for name, task in (("products", products), ("copy", copy), ("both", at_once)):
+        task()
+        synchronise(device)
+        seconds[name] = timed(task, device, runs=5, budget=2.0)["seconds"]
+    hidden = (seconds["products"] + seconds["copy"] - seconds["both"]) / min(seconds["products"], seconds["copy"])
+    return {**seconds, "hidden": hidden}
