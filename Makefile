@@ -16,7 +16,7 @@ ifneq ($(VARFX_DATA),)
 export VARFX_DATA
 endif
 
-BENCHMARKS := $(filter-out rank_rule prior_height linalg engines,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
+BENCHMARKS := $(filter-out rank_rule prior_height linalg engines gpu,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
 # NO_MKDOCS_2_WARNING: no advertisement in the output.
 docs: $(INSTALLED)

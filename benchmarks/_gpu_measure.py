@@ -75,7 +75,7 @@ class Record:
             where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
             self._content["failures"][name] = {"error": f"{type(error).__name__}: {str(error)[:400]}", "where": where}
             traceback.clear_frames(error.__traceback__)  # they hold tensors of the device
-            if is_poisoned(error):
+            if is_poisoned():
                 raise Poisoned(name) from error
         finally:
             values["wall_seconds"] = round(time.monotonic() - started, 3)
@@ -98,11 +98,16 @@ class Record:
         update(self._path, {self._part: self._content})
 
 
-def is_poisoned(error: BaseException) -> bool:
-    """Whether a CUDA error other than a lack of memory has happened: all later calls in this process would fail too."""
-    if isinstance(error, torch.cuda.OutOfMemoryError):
+def is_poisoned() -> bool:
+    """Whether the device takes no more work from this process, as after an illegal access."""
+    if not torch.cuda.is_initialized():
         return False
-    return "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError"
+    try:
+        return float(torch.ones(1, device="cuda").add(1)) != 2
+    except torch.cuda.OutOfMemoryError:
+        return False
+    except RuntimeError:
+        return True
 
 
 def update(path: Path, entries: dict[str, Any]) -> None:

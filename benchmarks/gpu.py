@@ -55,7 +55,7 @@ PARTS = (
     Part("engines", "_gpu_likelihood:engines", 110),
     Part("prior network", "_gpu_networks:prior_network", 190),
     Part("expression network", "_gpu_networks:expression_network", 180),
-    Part("whitening", "_gpu_likelihood:whitening", 80),
+    Part("whitening", "_gpu_likelihood:whitening", 100),
     Part("tracks", "_gpu_networks:track_reading", 40),
     Part("choice", "_gpu_likelihood:choice", 50),
 )

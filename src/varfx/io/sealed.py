@@ -204,7 +204,7 @@ def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame
     content[offset : offset + 64] = _EMPTY_DIGEST
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise StoreError(f"`{path}` is damaged: its checksum is not the one it was written with. Make it anew.")
-    header = pl.read_parquet_metadata(bytes(content))
+    header = pl.read_parquet_metadata(io.BytesIO(content))
     if header["varfx.kind"] != kind:
         raise StoreError(f"`{path}` holds {header['varfx.kind']}, where {kind} is needed.")
     if int(header["varfx.format_version"]) > FORMAT_VERSION:

@@ -1,0 +1,75 @@
+"""The dry run of `benchmarks/gpu.py`: every part runs, on the CPU, without the packages that a bare machine lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("equality", "engines", "prior network", "expression network", "whitening", "tracks", "choice")
+# What makes a module of this name impossible to import, in every Python process that starts with it on its path.
+LACKING = ("bed_reader", "beartype", "cyclopts", "cyvcf2", "dask", "pgenlib", "polars", "pybigtools", "pysam", "zarr")
+BLOCKER = f"import sys\nsys.modules.update(dict.fromkeys({LACKING!r}))\n"
+
+
+@pytest.fixture(scope="module")
+def dry_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder that a dry run leaves, and what it prints."""
+    folder = tmp_path_factory.mktemp("gpu")
+    (folder / "blocked").mkdir()
+    (folder / "blocked" / "sitecustomize.py").write_text(BLOCKER)
+    environment = {**os.environ, "PYTHONPATH": str(folder / "blocked"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--dry-run", "--out", str(folder / "out")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder / "out", done.stdout
+
+
+def read(folder: Path, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / name).read_text())
+    return content
+
+
+def test_one_line_and_one_entry_a_part(dry_run: tuple[Path, str]) -> None:
+    folder, printed = dry_run
+    assert [line.split(":")[0] for line in printed.splitlines()] == list(PARTS)
+    summary = read(folder, "gpu.json")
+    assert summary["dry_run"] is True
+    assert summary["machine"]["device"] == "cpu"
+    assert tuple(summary["parts"]) == PARTS
+    assert "Borzoi forward and backward at 196 kb" in summary["absent"]
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == ["gpu.json", "parts.json"]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2**20
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_ends_with_measurements_and_without_failures(dry_run: tuple[Path, str], part: str) -> None:
+    content = read(dry_run[0], "parts.json")[part]
+    assert content["status"] == "done"
+    assert content["failures"] == {}
+    assert all("compiled" in skipped for skipped in content["skipped"])
+    assert len(content["measurements"]) >= 5
+    for name, values in content["measurements"].items():
+        assert values["wall_seconds"] >= 0, name
+        assert all(value > 0 for key, value in values.items() if key == "least"), name
+
+
+def test_what_is_equal_on_the_cpu(dry_run: tuple[Path, str]) -> None:
+    measurements = read(dry_run[0], "parts.json")["equality"]["measurements"]
+    wrong = [row for values in measurements.values() for row in values.get("checks", []) if not row["passed"]]
+    assert wrong == []
+    engines = {"exact", "stochastic", "composite and ldsr", "Enformer", "track Enformer", "gather", "pairwise loss"}
+    assert engines | {"mutagenesis", "TF32", "gpu-marked tests"} == set(measurements)
+
+
+def test_auto_is_judged_on_twelve_windows(dry_run: tuple[Path, str]) -> None:
+    summary = read(dry_run[0], "parts.json")["choice"]["measurements"]["summary"]
+    assert summary["windows"] == 12
+    assert summary["worst_regret"] >= 1
