@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -25,8 +27,16 @@ def dry_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (folder / "blocked").mkdir()
     (folder / "blocked" / "sitecustomize.py").write_text(BLOCKER)
     environment = {**os.environ, "PYTHONPATH": str(folder / "blocked"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--dry-run", "--out", str(folder / "out")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "gpu.py"),
+        "--dry-run",
+        "--minutes",
+        "30",
+        "--out",
+        str(folder / "out"),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder / "out", done.stdout
 
@@ -73,3 +83,59 @@ def test_auto_is_judged_on_twelve_windows(dry_run: tuple[Path, str]) -> None:
     summary = read(dry_run[0], "parts.json")["choice"]["measurements"]["summary"]
     assert summary["windows"] == 12
     assert summary["worst_regret"] >= 1
+
+
+MISHAPS = """
+import os, time
+
+def good(record, setting):
+    with record.measurement("one") as values:
+        values["seconds"] = 1.0
+
+def half(record, setting):
+    with record.measurement("bad") as values:
+        raise ValueError("no such number")
+    good(record, setting)
+
+def broken(record, setting):
+    good(record, setting)
+    raise KeyError("gone")
+
+def hangs(record, setting):
+    good(record, setting)
+    time.sleep(600)
+
+def dies(record, setting):
+    good(record, setting)
+    os._exit(3)
+"""
+
+
+def test_mishaps_are_named_and_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mishaps.py").write_text(MISHAPS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    spec = importlib.util.spec_from_file_location("gpu_benchmark", ROOT / "benchmarks" / "gpu.py")
+    assert spec is not None
+    assert spec.loader is not None
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    gpu = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "gpu_benchmark", gpu)  # its dataclasses look themselves up
+    spec.loader.exec_module(gpu)
+    names = ("half", "broken", "hangs", "dies", "good")
+    parts = tuple(gpu.Part(name, f"mishaps:{name}", 20.0) for name in names)
+    monkeypatch.setattr(gpu, "PARTS", parts)
+    monkeypatch.setattr(gpu, "GRACE", 1.0)
+    gpu.supervise(argparse.Namespace(out=tmp_path, minutes=10.0, parts=None, device="cpu", dry_run=False))
+    found = read(tmp_path, "parts.json")
+    assert {name: found[name]["status"] for name in names} == {
+        "half": "done",
+        "broken": "failed: KeyError: 'gone'",
+        "hangs": "ended after 21 s",
+        "dies": "the process died with code 3",
+        "good": "done",
+    }
+    assert found["half"]["failures"]["bad"]["error"] == "ValueError: no such number"
+    assert all(found[name]["measurements"]["one"]["seconds"] == 1.0 for name in names)
+    assert "half: done" in capsys.readouterr().out
