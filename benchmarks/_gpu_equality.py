@@ -250,7 +250,7 @@ def track_enformer(setting: Setting) -> list[dict[str, Any]]:
 
 def made_up_tracks(tracks: int, bases: int, variants: int, width: int, predictors: int, seed: int = 0) -> Any:
     """A window's stretch of 8-bit tracks on the CPU: runs of 16 bases, as signals have them."""
-    from varfx.training.gather import TrackWindow
+    from varfx.tracks.gather import TrackWindow
 
     generator = torch.Generator().manual_seed(seed)
     runs = torch.rand(tracks, -(-bases // 16), generator=generator).pow_(8).mul_(254).to(torch.uint8)
@@ -291,7 +291,7 @@ def gathering(setting: Setting) -> list[dict[str, Any]]:
 def pairwise(setting: Setting) -> list[dict[str, Any]]:
     """Value and gradient of a batch, whole and cut, against the CPU; with dropout the cut must not matter on the device."""
     from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
-    from varfx.training.pairwise import Dropout, backward
+    from varfx.training.people.pairwise import Dropout, backward
 
     length, people = setting.size(2048, 256), 8
     sizes = {"window": length, "width": 96, "depth": 2, "num_downsamples": 5, "norm": "frozen"}
@@ -324,7 +324,7 @@ def pairwise(setting: Setting) -> list[dict[str, Any]]:
 
 def mutagenesis(setting: Setting) -> list[dict[str, Any]]:
     """Effects by local recomputation against two whole passes on the CPU in float64, with TF32 switched on around them."""
-    from varfx.expression.ism import mutagenesis as local
+    from varfx.expression.variants.ism import mutagenesis as local
     from varfx.models.enformer import Enformer
     from varfx.models.full_precision import full_precision
 

@@ -57,7 +57,7 @@ def shape(record: Record, setting: Setting, name: str, case: Panel, rates: dict[
     from varfx.ld.whiten import WhitenedWindow
     from varfx.likelihood import exact, stochastic
     from varfx.likelihood.exact import operations
-    from varfx.likelihood.paper import PaperWindow, cholesky, iterative
+    from varfx.likelihood.paper.ridged import PaperWindow, cholesky, iterative
 
     F32, F64 = case.F.float(), case.F
     single = WhitenedWindow(B=case.B, w=case.w)

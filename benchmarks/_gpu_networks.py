@@ -164,10 +164,10 @@ def prior_network(record: Record, setting: Setting) -> None:
 
 def expression_network(record: Record, setting: Setting) -> None:
     """Steps of the published Enformer on 49,152 bp: batch 32, pairwise loss, bfloat16; predictions and mutagenesis."""
-    from varfx.expression.ism import mutagenesis
+    from varfx.expression.variants.ism import mutagenesis
     from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
     from varfx.models.full_precision import full_precision
-    from varfx.training.pairwise import Dropout, backward
+    from varfx.training.people.pairwise import Dropout, backward
 
     device = setting.device
     length, batch = setting.size(49_152, 512), setting.size(32, 4)
