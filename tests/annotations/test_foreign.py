@@ -178,12 +178,12 @@ def test_many_matches_on_the_other_strand_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("", FormatError, r"scores.tsv` is empty: it should name its columns"),
+        ("", FormatError, r"scores.tsv` is empty\. Check"),
         ("CHR\tBP\tscore\n", FormatError, "has a header and no rows"),
         (
             "CHR\tBP\tscore\n1\t5\n1\t6\t2\n",
             FormatError,
-            r"1 of 2 rows do not have the header's 3 columns, first row 1 with 2",
+            r"3 columns are expected, but 1 of 2 rows have another number, first row 1 with 2",
         ),
         ("CHR\tBP\tscore\n1\t5\t1\n\n1\t6\t2\t3\n", FormatError, r"2 of 3 rows .*first row 2 with 1"),
         ("CHR\tBP\tBP\n1\t5\t1\n", FormatError, "a repeated name"),
@@ -216,7 +216,7 @@ def test_many_matches_on_the_other_strand_are_noted(tmp_path: Path) -> None:
             r"shares a position with `panel` \(first here 1:7, there 1:100\)",
         ),
         ("CHR\tBP\tA1\tA2\ts\n1\t7\tA\tC\t1\n", HarmonisationError, "No position is shared"),
-        (b"\x89PNG\n\0\0", FormatError, "is a binary file, neither text nor Parquet"),
+        (b"\x89PNG\n\0\0", FormatError, "is a binary file, not text"),
         (b"CHR\tBP\ts\n1\t5\t\xff\xfe\n", FormatError, "UTF-8 text"),
         (b"\x1f\x8b\x08\0\0", FormatError, "damaged or truncated"),
     ],

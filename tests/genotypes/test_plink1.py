@@ -73,11 +73,11 @@ def test_blanks_windows_line_ends_and_no_last_line_end_are_read(prefix: Path, se
         ("fam", FAM.replace(" -9", "").encode(), r"6 columns are expected, but 4 of 5 rows"),
         (
             "bim",
-            BIM.replace("200", "2e2").encode(),
-            r"`position` is not a whole number in 1 of 3 rows, first row 2 \('2e2'\)",
+            BIM.replace("200", "2e-2").encode(),
+            r"`position` is not a whole number in 1 of 3 rows, first row 2 \('2e-2'\)",
         ),
         ("bim", BIM.replace("rs2", "").encode(), r"`variant_id` is empty in 1 of 3 rows, first row 2\."),
-        ("bim", b"1\trs\xff\t0\t5\tA\tC\n", r"not a table of UTF-8 text\."),
+        ("bim", b"1\trs\xff\t0\t5\tA\tC\n", r"row 1 is not UTF-8 text\. Convert the file"),
         ("bim", BIM.encode() * 2, r"has 9 bytes, but 6 variants of 5 people make 15\."),
     ],
 )

@@ -151,19 +151,26 @@ def test_unreadable_files(tmp_path: Path) -> None:
     whole = ("\n".join([HEADER, *ROWS * 50]) + "\n").encode()
     cases: list[tuple[bytes, str]] = [
         (b"", "is empty"),
-        (b"\n\n", "starts with an empty line where a header belongs"),
+        (b"\n\n", "is empty"),
         (HEADER.encode(), "has a header but no rows"),
         (HEADER.encode() + b"\n\n", "has a header but no rows"),
-        (b"##only\n", "no header line after its 1 `##` lines"),
+        (b"##only\n", "is empty below its 1 comment lines"),
         (b"\0\1\2" * 40, "is a binary file"),
-        (b"\xff\xfe" * 40, "header is not UTF-8"),
+        (b"\xff\xfe" * 40, "text in UTF-16"),
+        (b"\x80\xfe" * 40, "control characters"),
         (gzip.compress(whole)[:-20], "is damaged or truncated"),
         (zstandard.compress(whole)[:-5], "is damaged or truncated"),
         (gzip.compress(whole) + b"garbage", "is damaged or truncated: it cannot be decompressed"),
         (b"\x1f\x8bgarbage", "is damaged"),
         (b"PAR1garbage", "is not a whole Parquet file"),
-        (whole + b"rs9\t1\t5\n", "1 rows do not have the header's 12 fields, first row 151 with 3"),
-        (whole + ROWS[0].encode() + b"\t7\n", "do not have the header's 12 fields, first row 151 with 13"),
+        (
+            whole + b"rs9\t1\t5\n",
+            "12 columns are expected, but 1 of 151 rows have another number, first row 151 with 3",
+        ),
+        (
+            whole + ROWS[0].encode() + b"\t7\n",
+            "12 columns are expected, but 1 of 151 rows have another number, first row 151 with 13",
+        ),
         (HEADER.encode() + b"\n\n" + ROWS[0].encode(), "first row 1 with 1"),
         (whole + ROWS[0].replace("rs1", "rs\xff").encode("latin1"), "row 151 is not UTF-8"),
         (b"A,B,C\n1,2,3\n", "the header fits no known format. Its 3 columns are A, B, C; nearest is "),
@@ -177,7 +184,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         assert not out.exists()
     with pytest.raises(FormatError, match=r"is a directory"):
         clean(tmp_path)
-    with pytest.raises(FormatError, match=r"does not exist"):
+    with pytest.raises(FormatError, match=r"absent` cannot be read: No such file"):
         clean(tmp_path / "absent")
     path.write_bytes(whole[: whole.index(b"\n", 1) + 1] + "\n".join(ROWS).encode())
     with pytest.raises(StoreError, match=r"folder .* does not exist"):

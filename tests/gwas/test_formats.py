@@ -105,12 +105,12 @@ def test_containers_and_line_ends_do_not_matter(kind: str, tmp_path: Path) -> No
 
 def test_small_blocks_do_not_change_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {name: clean(write(tmp_path, text), n=n).table for name, (text, n) in CASES.items()}
-    monkeypatch.setattr("varfx.io.text_table.BLOCK_BYTES", 64)
+    monkeypatch.setattr("varfx.io.text_lines.BLOCK_BYTES", 64)
     monkeypatch.setattr("varfx.io.stream._READ_BYTES", 50)
     for name, (text, n) in CASES.items():
         text = text.replace(BOLT.splitlines()[0], BOLT.splitlines()[0])
         if max(map(len, text.splitlines())) >= 64:
-            monkeypatch.setattr("varfx.io.text_table.BLOCK_BYTES", max(map(len, text.splitlines())) + 1)
+            monkeypatch.setattr("varfx.io.text_lines.BLOCK_BYTES", max(map(len, text.splitlines())) + 1)
         assert clean(write(tmp_path, text), n=n).table.equals(whole[name]), name
 
 
@@ -284,7 +284,7 @@ def test_positions_for_files_without(tmp_path: Path) -> None:
     assert clean(path, positions_from=tmp_path / "ref.parquet").table["position"].to_list() == [2000]
     with pytest.raises(FormatError, match=r"None of the 4 rsIDs stands, with its alleles"):
         clean(path, positions_from=write(tmp_path, "1\trs9\t0\t1000\tT\tC\n", "other.bim"))
-    with pytest.raises(FormatError, match=r"has 2 columns, where a .bim has 6"):
+    with pytest.raises(FormatError, match=r"6 columns are expected, but 1 of 1 rows have another number"):
         clean(path, positions_from=write(tmp_path, "1\t2\n", "bad.bim"))
     with pytest.raises(FormatError, match=r"1 positions are not numbers, first row 1 \('x'\)"):
         clean(path, positions_from=write(tmp_path, "1\trs9\t0\tx\tT\tC\n", "bad.bim"))

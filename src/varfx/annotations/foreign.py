@@ -5,9 +5,7 @@ A table is read into its key columns and its numeric channels; `varfx.annotation
 
 from __future__ import annotations
 
-import io
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ import polars as pl
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.variant_codes import encode, in_several_rows
-from varfx.io.stream import read_bytes
+from varfx.io.text_numbers import MISSING, column_of, missing_as_null, whole
+from varfx.io.text_table import open_table
 
 KeyKind = Literal["alleles", "position", "rsid", "rows"]
 _SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -36,8 +35,6 @@ _ALLELES = (
     ("ea", "oa"),
 )
 _NO_CHANNEL = ("cm", "genpos", "row")  # numeric columns that describe no function
-_NO_VALUE = ("", ".", "NA", "N/A", "NaN", "nan", "NULL", "null")
-_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +70,8 @@ def read_annotation_table(path: str | os.PathLike[str], *, columns: Sequence[str
         DataError: the key cannot be made, or stands in several rows.
     """
     path = Path(path)
-    content = read_bytes(path)
-    frame = _parquet(path, content) if content.startswith(_PARQUET) else _text(path, content)
+    opened = open_table(path)
+    frame = opened.read(opened.readable(columns or ()), MISSING)
     if not frame.height:
         raise FormatError(f"`{path}` has a header and no rows. Check that it was written whole.")
     roles = _roles(frame.columns)
@@ -84,63 +81,6 @@ def read_annotation_table(path: str | os.PathLike[str], *, columns: Sequence[str
     table = AnnotationTable(str(path), kind, _keys(path, frame, roles), values, num_not_finite)
     _require_unique(table)
     return table
-
-
-def _parquet(path: Path, content: bytes) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(content)
-    except pl.exceptions.PolarsError as error:
-        raise FormatError(f"`{path}` is not a whole Parquet file. Fetch or make it again.") from error
-
-
-def _text(path: Path, content: bytes) -> pl.DataFrame:
-    """A text table as columns of strings; lines that begin with "##" are passed over."""
-    content = re.sub(rb"\A(##[^\n]*\n)+", b"", content.removeprefix(b"\xef\xbb\xbf")).lstrip(b"\r\n")
-    header = content.partition(b"\n")[0].rstrip(b"\r")
-    if not header.strip():
-        raise FormatError(f"`{path}` is empty: it should name its columns in the first line. Check the file.")
-    if b"\0" in content[:4096]:
-        raise FormatError(f"`{path}` is a binary file, neither text nor Parquet. Give a table.")
-    separator = "\t" if b"\t" in header else "," if b"," in header else " "
-    if separator == " ":
-        content = re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content)
-        content = re.sub(rb"[ \t]+", b"\t", content)
-        separator = "\t"
-    first_line = content.partition(b"\n")[0].decode(errors="replace")
-    names = [name.strip('"\r ') for name in first_line.removeprefix("#").split(separator)]
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated or "" in names:
-        raise FormatError(f"`{path}`: the header has a column without or with a repeated name ({repeated or names}).")
-    body = content[len(content.partition(b"\n")[0]) + 1 :].strip(b"\r\n")
-    if not body:
-        return pl.DataFrame(schema=dict.fromkeys(names, pl.String()))
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(body + b"\n"),
-            has_header=False,
-            schema=dict.fromkeys(names, pl.String()),
-            separator=separator,
-            quote_char='"' if separator == "," else None,
-            null_values=list(_NO_VALUE),
-        )
-    except pl.exceptions.PolarsError as error:
-        raise _ragged(path, body, separator, len(names)) from error
-    # Rows that are too short are filled up with nulls: they show in the number of separators.
-    if separator == "\t" and body.count(b"\t") != frame.height * (len(names) - 1):
-        raise _ragged(path, body, separator, len(names))
-    return frame
-
-
-def _ragged(path: Path, body: bytes, separator: str, expected: int) -> FormatError:
-    lines = body.split(b"\n")
-    fields = [line.count(separator.encode()) + 1 for line in lines]
-    bad = [number for number, count in enumerate(fields) if count != expected]
-    if bad:
-        return FormatError(
-            f"`{path}`: {len(bad)} of {len(lines)} rows do not have the header's {expected} columns, first row "
-            f"{bad[0] + 1} with {fields[bad[0]]}. Check that the file is whole and has one separator."
-        )
-    return FormatError(f"`{path}` cannot be read as a table of UTF-8 text. Check the file.")
 
 
 def _roles(names: Sequence[str]) -> dict[str, str]:
@@ -184,7 +124,7 @@ def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Se
         for name in frame.columns
         if name not in spent and name.lower() not in alleles and name.lower() not in _NO_CHANNEL
     ]
-    numeric = [name for name in channels if _looks_numeric(frame[name])]
+    numeric = [name for name in channels if _looks_numeric(column_of(frame, name))]
     if not numeric:
         raise DataError(
             f"`{path}` has no numeric column besides its key ({', '.join(frame.columns[:10])}). Check the file."
@@ -206,11 +146,7 @@ def _numbers(path: Path, frame: pl.DataFrame, channels: Sequence[str]) -> tuple[
     """The channels as Float32, null where missing or not finite, and how many were not finite."""
     columns, num_not_finite = [], 0
     for name in channels:
-        column = frame[name]
-        if column.dtype == pl.String:
-            column = column.str.strip_chars().replace(list(_NO_VALUE), None)
-        elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-            raise ConfigError(f"`{path}`: column `{name}` is of type {column.dtype}; numbers are needed.")
+        column = missing_as_null(column_of(frame, name))
         number = column.cast(pl.Float64, strict=False)
         bad = number.is_null() & column.is_not_null()
         if bad.any():
@@ -222,7 +158,7 @@ def _numbers(path: Path, frame: pl.DataFrame, channels: Sequence[str]) -> tuple[
         single = number.cast(pl.Float32)
         finite = single.is_finite()
         num_not_finite += int((~finite).sum())
-        columns.append(pl.select(pl.when(finite).then(single).alias(name))[name])
+        columns.append(single.set(~finite.fill_null(True), None).alias(name))
     return pl.DataFrame(columns), num_not_finite
 
 
@@ -232,9 +168,7 @@ def _keys(path: Path, frame: pl.DataFrame, roles: dict[str, str]) -> pl.DataFram
     if "chrom" in roles:
         columns.append(variants.chrom_expr(roles["chrom"]).alias("chrom"))
     if "position" in roles:
-        position = pl.col(roles["position"])
-        position = position.str.strip_chars() if frame[roles["position"]].dtype == pl.String else position
-        columns.append(position.cast(pl.Int64, strict=False).alias("position"))
+        columns.append(pl.lit(whole(frame[roles["position"]])).alias("position"))
     columns += [
         pl.col(roles[role]).cast(pl.String).str.to_uppercase().alias(role)
         for role in ("effect_allele", "other_allele")

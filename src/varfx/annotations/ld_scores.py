@@ -22,7 +22,8 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome.variants import chrom_expr, in_genome_order
 from varfx.gwas.sumstats import SumStats
-from varfx.io.stream import read_bytes
+from varfx.io.text_numbers import MISSING, whole
+from varfx.io.text_table import open_table
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def _read_scores(file: Path) -> pl.DataFrame:
     """`chrom, position, variant_id` and the scores as Float64, checked."""
     raw = read_columns(file)
     missing = [name for name in PLACE if name not in raw.columns]
-    scores = [name for name in raw.columns if name not in NOT_SCORES and not name.startswith("__index_level_")]
+    scores = [name for name in raw.columns if name not in NOT_SCORES]
     if missing or not scores or raw.height == 0:
         raise FormatError(
             f"`{file}` is no file of LD scores: {'it lacks the column ' + missing[0] if missing else 'it holds none'} "
@@ -193,7 +194,7 @@ def _read_scores(file: Path) -> pl.DataFrame:
         )
     table = raw.select(
         chrom_expr("CHR"),
-        pl.col("BP").cast(pl.Int64, strict=False).alias("position"),
+        whole(raw["BP"]).alias("position"),
         pl.col("SNP").cast(pl.String).alias("variant_id"),
         *(pl.col(name).cast(pl.Float64, strict=False) for name in scores),
     )
@@ -215,16 +216,9 @@ def read_columns(file: Path) -> pl.DataFrame:
     Raises:
         FormatError: the file is damaged, or no such table.
     """
-    try:
-        if file.name.endswith(".parquet"):
-            return pl.read_parquet(file)
-        content = read_bytes(file)
-        if b"\t" not in content.split(b"\n", 1)[0]:  # any white space separates
-            content = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content))
-        return pl.read_csv(content, separator="\t", null_values=[".", "NA", "nan", "NaN"], infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise FormatError(f"`{file}` is no whole table: {reason}. Fetch or make it anew.") from error
+    table = open_table(file)
+    wanted = [number for number, name in enumerate(table.names) if not name.startswith("__index_level_")]
+    return table.read(wanted, MISSING)
 
 
 def _read_counts(files: list[Path], num_annotations: int, suffix: str) -> Float[ndarray, " annotation"] | None:

@@ -14,16 +14,24 @@ from varfx.errors import DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.harmonise import harmonise
 from varfx.io import sealed
-from varfx.io.stream import read_bytes
+from varfx.io.text_numbers import MISSING, whole
+from varfx.io.text_table import open_table
 
 PREDICTION_KIND = "prior"
-_KEY_NAMES = {
+_ROLES = {
     "CHR": "chrom",
+    "CHROM": "chrom",
     "SNP": "variant_id",
+    "VARIANT_ID": "variant_id",
     "BP": "position",
+    "POSITION": "position",
     "A1": "effect_allele",
+    "EFFECT_ALLELE": "effect_allele",
     "A2": "other_allele",
+    "OTHER_ALLELE": "other_allele",
     "SNPVAR": "f",
+    "F": "f",
+    "VARIANT": "variant",
 }
 
 
@@ -63,76 +71,48 @@ def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Flo
 
 
 def _read(path: str | os.PathLike[str]) -> pl.DataFrame:
-    if Path(path).suffix != ".parquet":
-        return _read_text(path)
-    if sealed.table_kind(path) == PREDICTION_KIND:
+    """The columns that have a role, under its name."""
+    if Path(path).suffix == ".parquet" and sealed.table_kind(path) == PREDICTION_KIND:
         return sealed.read_table(path, kind=PREDICTION_KIND)[0]
-    try:
-        return pl.read_parquet(Path(path))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FormatError(f"`{path}` cannot be read as parquet: {error}.") from error
-
-
-def _read_text(path: str | os.PathLike[str]) -> pl.DataFrame:
-    content = read_bytes(path)
-    separator = "\t" if b"\t" in content.partition(b"\n")[0] else " "
-    if not content.strip():
-        raise FormatError(f"`{path}` is empty: it should hold a header and one variant per row.")
-    try:
-        return pl.read_csv(content, separator=separator, infer_schema=False, comment_prefix="##")
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).split("\n")[0]
-        raise FormatError(
-            f"`{path}` cannot be read as a table: {reason}. Check that each row has as many fields as the header."
-        ) from error
+    table = open_table(path)
+    roles: dict[str, int] = {}
+    for number, name in enumerate(table.names):
+        role = _ROLES.get(name.upper())
+        if role in roles:
+            raise FormatError(
+                f"`{path}`: the columns `{table.names[roles[role]]}` and `{name}` may both be the {role}. Keep one."
+            )
+        if role is not None:
+            roles[role] = number
+    parts = [frame.drop("row") for frame in table.frames(list(roles.values()), MISSING)]
+    if not parts:
+        raise FormatError(f"`{path}` is empty below its header: it should hold one variant per row.")
+    return pl.concat(parts).rename({str(number): role for role, number in roles.items()})
 
 
 def _canonical(table: pl.DataFrame, source: str) -> pl.DataFrame:
     """Columns `f` and either the variant key or `variant_id` alone."""
-    table = table.rename(
-        {
-            name: _KEY_NAMES[name.upper()]
-            for name in table.columns
-            if name.upper() in _KEY_NAMES and _KEY_NAMES[name.upper()] not in table.columns
-        }
-    )
     columns = set(table.columns)
-    if "variant" in columns and "f" in columns:
-        parts = (
-            table["variant"]
-            .cast(pl.String)
-            .str.extract_groups(r"^(?:chr)?(\w+)[:_](\d+)[:_]([ACGTacgt]+)[:_]([ACGTacgt]+)")
-        )
-        if parts.struct[0].null_count() < table.height:
-            keys = parts.struct.unnest()
-            keys.columns = ["chrom", "position", "effect_allele", "other_allele"]
-            table = pl.concat([table.select("variant", "f"), keys], how="horizontal").rename({"variant": "variant_id"})
-        else:
-            table = table.select(pl.col("variant").cast(pl.String).alias("variant_id"), "f")
+    if {"variant", "f"} <= columns:
+        keys = variants.unpack_key(table["variant"])
+        if keys["effect_allele"].null_count() == table.height:
+            return table.select(
+                pl.col("variant").cast(pl.String).alias("variant_id"), pl.col("f").cast(pl.Float64, strict=False)
+            )
+        table = keys.with_columns(table["variant"].cast(pl.String).alias("variant_id"), table["f"])
     elif not {"chrom", "position", "effect_allele", "other_allele", "f"} <= columns:
         raise FormatError(
-            f"`{source}` needs the columns CHR SNP BP A1 A2 SNPVAR (PolyFun), or `variant, f`; it has {', '.join(sorted(columns))}."
+            f"`{source}` needs the columns CHR SNP BP A1 A2 SNPVAR (PolyFun), or `variant, f`; of these it has "
+            f"{', '.join(sorted(columns)) or 'none'}."
         )
-    number = pl.col("f").cast(pl.Float64, strict=False)
-    if "position" not in table.columns:
-        return table.select(
-            "variant_id",
-            number,
-            chrom=pl.lit(None, pl.String),
-            effect_allele=pl.lit(None, pl.String),
-            other_allele=pl.lit(None, pl.String),
-        )
-    name = (
-        pl.col("variant_id").cast(pl.String)
-        if "variant_id" in table.columns
-        else pl.lit(None, pl.String).alias("variant_id")
-    )
+    if "variant_id" not in table.columns:
+        table = table.with_columns(variant_id=pl.lit(None, pl.String))
     return table.select(
         variants.chrom_expr("chrom"),
-        pl.col("position").cast(pl.Int64, strict=False),
-        name,
+        whole(table["position"]).alias("position"),
+        pl.col("variant_id").cast(pl.String),
         pl.col("effect_allele").str.to_uppercase(),
         pl.col("other_allele").str.to_uppercase(),
         pl.lit(None, pl.Float64).alias("eaf"),
-        number,
+        pl.col("f").cast(pl.Float64, strict=False),
     )

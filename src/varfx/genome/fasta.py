@@ -16,7 +16,7 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome.builds import NUCLEAR, builds_of
 from varfx.genome.chromosomes import chrom_names
-from varfx.io.bgzf import check_bgzf, is_gzip
+from varfx.io.stream import check_bgzf, is_gzip
 
 BASES = "ACGT"  # the base of each code
 UNKNOWN = 4  # the code of N and of every other letter

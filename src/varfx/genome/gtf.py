@@ -11,7 +11,7 @@ import polars as pl
 
 from varfx.errors import FormatError
 from varfx.genome.variants import chrom_expr
-from varfx.io.stream import stream_bytes
+from varfx.io.text_lines import as_text, numbered_lines
 
 SCHEMA: dict[str, pl.DataType] = {
     "gene_id": pl.String(),  # without version
@@ -63,31 +63,29 @@ def read_gtf(path: str | os.PathLike[str]) -> pl.DataFrame:
 
 
 def _genes(path: Path) -> Iterator[tuple[str, str, str, str, str, int]]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if b"\tgene\t" not in line or line.startswith(b"#"):
             continue
-        fields = line.decode("utf-8", errors="replace").rstrip("\r\n").split("\t")
-        if len(fields) < 9 or not (fields[3].isdigit() and fields[4].isdigit()) or fields[6] not in ("+", "-"):
-            raise FormatError(f"`{path}`: line {number} is no GTF row with start, end and strand. Check the file.")
-        if fields[2] != "gene":
+        fields = [field.strip() for field in as_text(line).split("\t")]
+        if len(fields) > 2 and fields[2] != "gene":
             continue
+        ends = [_position(field) for field in fields[3:5]]
+        if len(fields) < 9 or None in ends or fields[6] not in ("+", "-"):
+            raise FormatError(f"`{path}`: line {number} is no GTF row with start, end and strand. Check the file.")
         found: dict[str, str] = {}
         for key, value in _ATTRIBUTE.findall(fields[8]):
             found.setdefault(key, value)
         if "gene_id" not in found:
             continue
         kind = found.get("gene_type", found.get("gene_biotype", ""))
-        tss = int(fields[3] if fields[6] == "+" else fields[4])
+        tss = ends[0 if fields[6] == "+" else 1] or 0
         yield found["gene_id"], found.get("gene_name", found["gene_id"]), kind, fields[0], fields[6], tss
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines, from 1."""
-    rest, number = b"", 0
-    for piece in stream_bytes(path):
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            number += 1
-            yield number, line
-    if rest:
-        yield number + 1, rest
+def _position(text: str) -> int | None:
+    """A 1-based position, also as R writes it (1e+05); None if the text is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if 1 <= number < 2**31 and number.is_integer() else None

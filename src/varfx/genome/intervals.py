@@ -7,7 +7,6 @@ base of an indel counts.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,11 +20,13 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, FormatError
 from varfx.genome.variants import chrom_expr
-from varfx.io.stream import read_bytes
+from varfx.io.stream import stream_bytes
+from varfx.io.text_lines import as_text, numbered_lines
+from varfx.io.text_numbers import missing_as_null, whole
 
 Combine = Literal["max", "mean"]
 _PLINK_BED = b"\x6c\x1b"
-_NO_VALUE = ("", ".", "NA", "NaN", "nan")
+_HEADERS = (b"#", b"track ", b"track\t", b"browser ", b"browser\t")
 _PAIRS_AT_ONCE = 5_000_000
 
 
@@ -94,21 +95,13 @@ def read_bed(path: str | os.PathLike[str], *, score_column: int | None = None) -
     """
     if score_column is not None and score_column < 4:
         raise ConfigError(f"`{path}`: score column {score_column} is no score: columns 1 to 3 hold the interval.")
-    content = read_bytes(path)
-    if content.startswith(_PLINK_BED):
+    if next(stream_bytes(path), b"").startswith(_PLINK_BED):
         raise FormatError(f"`{path}` is a PLINK genotype file, not a BED file of intervals. Give intervals here.")
-    lines = _lines(Path(path), content)
-    fields = _fields(lines, score_column or 3)
+    fields = _fields(_lines(Path(path)), score_column or 3)
+    value = missing_as_null(fields["value"])
     numbers = fields.select(
-        "number",
-        "line",
-        "fields",
-        "value",
-        chrom_expr("chrom"),
-        _whole_number("start"),
-        _whole_number("end"),
-        score=pl.col("value").replace(_NO_VALUE, None).cast(pl.Float64, strict=False),
-    )
+        "number", "line", "fields", chrom_expr("chrom"), value=value, score=value.cast(pl.Float64, strict=False)
+    ).with_columns(whole(fields["start"]), whole(fields["end"]))
     _check(numbers, Path(path), score_column)
     numbers = numbers.sort("start", "end")
     groups = numbers.partition_by("chrom", as_dict=True, maintain_order=True)
@@ -123,59 +116,43 @@ def read_bed(path: str | os.PathLike[str], *, score_column: int | None = None) -
 
 
 WIGGLE_REMEDY = "Convert it with UCSC's wigToBigWig and give the bigWig."
-_WIGGLE = re.compile(rb"(?m)^[ \t]*(fixedStep|variableStep)\b")
+_WIGGLE = (b"fixedStep", b"variableStep")
 
 
-def _lines(path: Path, content: bytes) -> pl.DataFrame:
+def _lines(path: Path) -> pl.DataFrame:
     """The data lines with their 1-based numbers in the file."""
     remedy = "Give a BED file: chrom, start, end, split by tabs."
-    if not content.strip():
-        raise FormatError(f"`{path}` is empty. {remedy}")
-    if b"\0" in content[:4096] or b"\x01" in content:
-        raise FormatError(f"`{path}` is a binary file, not text. {remedy}")
-    if _WIGGLE.search(content):
-        raise FormatError(f"`{path}` is wiggle text (fixedStep or variableStep lines), not intervals. {WIGGLE_REMEDY}")
-    # Line ends only: the separator is a byte that no text holds.
-    lines = pl.read_csv(
-        content,
-        has_header=False,
-        new_columns=["line"],
-        schema={"line": pl.String()},
-        separator="\x01",
-        quote_char=None,
-        encoding="utf8-lossy",
-        truncate_ragged_lines=True,
-    ).with_row_index("number", offset=1)
-    line = pl.col("line").fill_null("").str.strip_chars_start().str.strip_chars_end(" \r")  # an empty score stays
-    header = line.str.contains(r"^(#|track\b|browser\b)") | (line == "")
-    lines = lines.with_columns(line).filter(~header)
-    if not lines.height:
-        raise FormatError(f"`{path}` holds no interval, only header lines. {remedy}")
-    return lines
+    numbers, lines = [], []
+    for number, line in numbered_lines(path):
+        bare = line.lstrip().rstrip(b" ")  # an empty score at the end stays
+        if bare.startswith(_WIGGLE):
+            raise FormatError(
+                f"`{path}` is wiggle text (fixedStep or variableStep lines), not intervals. {WIGGLE_REMEDY}"
+            )
+        if bare.strip() and not bare.startswith(_HEADERS):
+            numbers.append(number)
+            lines.append(as_text(bare))
+    if not lines:
+        nothing = "is empty" if not next(stream_bytes(path), b"").strip() else "holds no interval, only header lines"
+        raise FormatError(f"`{path}` {nothing}. {remedy}")
+    return pl.DataFrame({"number": numbers, "line": lines}, schema={"number": pl.UInt32(), "line": pl.String()})
 
 
 def _fields(lines: pl.DataFrame, last: int) -> pl.DataFrame:
-    """Fields 1 to 3 and the last one wanted, as text; `fields` counts all fields of a line."""
-    line = pl.col("line")
-    if not lines["line"].str.contains("\t", literal=True).all():
-        line = line.str.replace_all(r"[ \t]+", "\t")
+    """Fields 1 to 3 and the last one wanted, as text; `fields` counts all fields of a line.
+
+    A line is split at tabs if it has them between its first three fields, else at any run of blanks.
+    """
+    tabs = pl.col("line").str.contains(r"^[^\t]*\t[^\t]*\t")
+    line = pl.when(tabs).then("line").otherwise(pl.col("line").str.replace_all(r"[ \t]+", "\t"))
     parts = line.str.split_exact("\t", last - 1)
+
+    def field(number: int) -> pl.Expr:
+        return pl.col("parts").struct.field(f"field_{number}").str.strip_chars().str.strip_chars('"')
+
     return lines.with_columns(parts=parts, fields=line.str.count_matches("\t", literal=True) + 1).select(
-        "number",
-        "line",
-        "fields",
-        chrom=pl.col("parts").struct.field("field_0"),
-        start=pl.col("parts").struct.field("field_1").str.strip_chars(),
-        end=pl.col("parts").struct.field("field_2").str.strip_chars(),
-        value=pl.col("parts").struct.field(f"field_{last - 1}").str.strip_chars(),
+        "number", "line", "fields", chrom=field(0), start=field(1), end=field(2), value=field(last - 1)
     )
-
-
-def _whole_number(column: str) -> pl.Expr:
-    """Text as integers; R writes 84000000 as 8.4e+07, which is accepted. Null where it is no whole number."""
-    decimal = pl.col(column).cast(pl.Float64, strict=False)
-    whole = pl.when((decimal == decimal.floor()) & (decimal.abs() < 2**53)).then(decimal)
-    return pl.coalesce(pl.col(column).cast(pl.Int64, strict=False), whole.cast(pl.Int64, strict=False)).alias(column)
 
 
 def _check(lines: pl.DataFrame, path: Path, score_column: int | None) -> None:
@@ -194,7 +171,7 @@ def _check(lines: pl.DataFrame, path: Path, score_column: int | None) -> None:
         if lines.select((pl.col("fields") < score_column).all()).item():
             most = int(lines["fields"].to_numpy().max())
             raise ConfigError(f"`{path}`: there is no column {score_column}, lines have {most}. Columns count from 1.")
-        text = pl.col("score").is_null() & ~pl.col("value").is_in(_NO_VALUE)
+        text = pl.col("score").is_null() & pl.col("value").is_not_null()
         faults += [
             (pl.col("fields") < score_column, f"no column {score_column}", "Give every interval a score, or a dot."),
             (text, f"column {score_column} is not a number", "Choose a numeric column, counted from 1."),

@@ -20,6 +20,10 @@ SCHEMA: dict[str, pl.DataType] = {
     "other_allele": pl.String(),
     "eaf": pl.Float64(),
 }
+_PACKED = (
+    r"^(?:[Cc][Hh][Rr])?0?(\d{1,2}|[XxYy]|[Xx][Yy]|[Mm][Tt]?)[:_-](\d+)"
+    r"(?:[:_-]([ACGTacgt]+)[:_/-]([ACGTacgt]+)(?:[:_-](?:b|hg|GRCh)\d+)?)?$"
+)
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
@@ -62,6 +66,22 @@ def allele_pair_expr(first: str = "effect_allele", second: str = "other_allele")
     low = pl.when(pl.col(first) <= pl.col(second)).then(pl.col(first)).otherwise(pl.col(second))
     high = pl.when(pl.col(first) <= pl.col(second)).then(pl.col(second)).otherwise(pl.col(first))
     return pl.concat_str(low, pl.lit("/"), high)
+
+
+def unpack_key(names: pl.Series) -> pl.DataFrame:
+    """Keys packed into one column, unpacked: `chrom, position, other_allele, effect_allele`, null where it is no key.
+
+    The parts are split by `:`, `_` or `-`, with or without "chr": `1:1000:G:A`, `chr1_1000_G_A_b38`, `1-1000-G-A`,
+    `1:1000_G/A`. Alleles are null where there are none (`1:1000`). By the field's habit the first allele is the
+    reference; which one an effect refers to is for the caller to know.
+    """
+    parts = names.cast(pl.String).str.strip_chars().str.extract_groups(_PACKED).struct.unnest()
+    parts.columns = ["chrom", "position", "other_allele", "effect_allele"]
+    return parts.with_columns(
+        chrom_expr("chrom"),
+        pl.col("position").cast(pl.Int64, strict=False),
+        pl.col("other_allele", "effect_allele").str.to_uppercase(),
+    )
 
 
 def identifier() -> pl.Expr:

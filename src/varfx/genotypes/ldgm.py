@@ -37,7 +37,8 @@ from varfx.genotypes.ld_source import (
     genome_ordered,
     without_duplicates,
 )
-from varfx.io.text_columns import decimals, read_headerless, read_with_header, whole_numbers
+from varfx.io.text_numbers import decimals, whole_numbers
+from varfx.io.text_table import read_headerless, read_with_header
 
 logger = logging.getLogger(__name__)
 # People of the 1000 Genomes Project behind each published population. The frequencies in the published lists are
@@ -187,7 +188,7 @@ def precision_matrix(path: Path) -> tuple[Int[ndarray, " node"], sparse.csc_matr
         FormatError: not three columns of numbers, an index below 0, a pair given twice, or an entry of an index
             without a diagonal.
     """
-    table = read_headerless(path, ("i", "j", "value"), "entries", separator=",")
+    table = read_headerless(path, ("i", "j", "value"), "entries")
     i, j = (whole_numbers(table, column, path).to_numpy() for column in ("i", "j"))
     value = decimals(table, "value", path).to_numpy()
     present = np.unique(i[i == j])
@@ -241,7 +242,7 @@ def correlation_of(P: sparse.csc_matrix, path: Path) -> Float32[ndarray, "node n
 
 
 def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tuple[MissingRegion, ...], str]:
-    table = read_with_header(path, METADATA_COLUMNS, "blocks", separator=",")
+    table = read_with_header(path, METADATA_COLUMNS, "blocks")
     populations = table["population"].unique().sort().to_list()
     if population is None and len(populations) > 1:
         raise ConfigError(f"`population` must be chosen: `{path}` holds {', '.join(populations)}.")
@@ -275,7 +276,7 @@ def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tu
 def _read_sites(block: _Block, population: str) -> pl.DataFrame:
     """All variants of a block: `SCHEMA` and `index`."""
     columns = ("index", "anc_alleles", "deriv_alleles", "site_ids", "position", population)
-    table = read_with_header(block.sites, columns, "variants", separator=",", may_be_empty="site_ids")
+    table = read_with_header(block.sites, columns, "variants", may_be_empty="site_ids")
     return table.select(
         pl.lit(block.chrom).alias("chrom"),
         whole_numbers(table, "position", block.sites).alias("position"),

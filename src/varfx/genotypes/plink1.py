@@ -17,10 +17,12 @@ from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.variants import chrom_expr
-from varfx.io.text_columns import read_headerless, whole_numbers
+from varfx.io.text_numbers import whole_numbers
+from varfx.io.text_table import read_headerless
 
 _MAGIC = b"\x6c\x1b"
 _VARIANT_MAJOR = 1
+BIM_COLUMNS = ("chrom", "variant_id", "cm", "position", "effect_allele", "other_allele")
 
 
 class BedFile:
@@ -81,10 +83,12 @@ class BedFile:
 def read_bim(path: Path) -> pl.DataFrame:
     """The variants of a .bim file (chromosome, ID, cM, position, A1, A2), as `GenotypeFile.sites`: A1 is counted.
 
+    A .pvar without header has these columns too, where cM may be absent.
+
     Raises:
-        FormatError: missing, empty, not six columns, or positions that are no whole numbers.
+        FormatError: missing, empty, not five or six columns, or positions that are no whole numbers.
     """
-    bim = read_headerless(path, ("chrom", "variant_id", "cm", "position", "effect_allele", "other_allele"), "variants")
+    bim = read_headerless(path, BIM_COLUMNS, "variants", optional="cm")
     return sites_of(bim, path)
 
 
@@ -102,8 +106,11 @@ def sites_of(table: pl.DataFrame, path: Path) -> pl.DataFrame:
 def read_fam(path: Path) -> pl.DataFrame:
     """The people of a .fam file (FID, IID, father, mother, sex, phenotype): columns `fid, iid`.
 
+    The phenotype may be absent.
+
     Raises:
-        FormatError: missing, empty, or not six columns.
+        FormatError: missing, empty, or not five or six columns.
     """
-    fam = read_headerless(path, ("fid", "iid", "father", "mother", "sex", "phenotype"), "people")
+    columns = ("fid", "iid", "father", "mother", "sex", "phenotype")
+    fam = read_headerless(path, columns, "people", optional="phenotype")
     return fam.select("fid", "iid")

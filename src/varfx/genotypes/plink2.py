@@ -20,7 +20,8 @@ from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genotypes.plink1 import read_bim, read_fam, sites_of
-from varfx.io.text_columns import read_with_header
+from varfx.io.text_lines import numbered_lines
+from varfx.io.text_table import open_table, read_with_header
 
 _MAGIC = b"\x6c\x1b"
 _PLINK1_MODE = 1
@@ -129,7 +130,7 @@ def _read_sites(prefix: str) -> tuple[pl.DataFrame, bool]:
     """The variants, and whether their `other_allele` is the reference's."""
     for path in (Path(f"{prefix}.pvar"), Path(f"{prefix}.pvar.zst")):
         if path.is_file():
-            return _read_pvar(path), path.suffix == ".zst" or _has_header(path)
+            return _read_pvar(path), _has_header(path)
     if Path(f"{prefix}.bim").is_file():
         return read_bim(Path(f"{prefix}.bim")), False
     raise FormatError(f"`{prefix}.pgen` has no variants beside it: `{prefix}.pvar` (or .pvar.zst, .bim) is missing.")
@@ -137,7 +138,7 @@ def _read_sites(prefix: str) -> tuple[pl.DataFrame, bool]:
 
 def _read_pvar(path: Path) -> pl.DataFrame:
     """The variants of a .pvar file: a VCF-like header, or none and the columns of a .bim."""
-    if path.suffix != ".zst" and not _has_header(path):
+    if not _has_header(path):
         return read_bim(path)
     columns = {"CHROM": "chrom", "POS": "position", "ID": "variant_id", "REF": "other_allele", "ALT": "effect_allele"}
     return sites_of(read_with_header(path, list(columns), "variants").rename(columns), path)
@@ -151,20 +152,12 @@ def _read_people(prefix: str) -> pl.DataFrame:
         raise FormatError(f"`{prefix}.pgen` has no people beside it: `{path}` (or .fam) is missing.")
     if not _has_header(path):
         return read_fam(path)
-    header = _first_line(path).lstrip("#").split()
-    if header[0] == "IID":
+    if "FID" not in open_table(path).names:
         return read_with_header(path, ["IID"], "people").select(pl.lit("0").alias("fid"), pl.col("IID").alias("iid"))
     return read_with_header(path, ["FID", "IID"], "people").rename({"FID": "fid", "IID": "iid"})
 
 
 def _has_header(path: Path) -> bool:
-    return _first_line(path).startswith("#")
-
-
-def _first_line(path: Path) -> str:
-    """The first line that is no "##" comment."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if not line.startswith("##"):
-                return line
-    return ""
+    """Whether the first line that is neither blank nor a "##" comment begins with #."""
+    lines = (line for _, line in numbered_lines(path) if line.strip() and not line.startswith(b"##"))
+    return next(lines, b"#").startswith(b"#")

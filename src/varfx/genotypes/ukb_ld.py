@@ -25,7 +25,8 @@ from varfx.genome import variants
 from varfx.genotypes.ld_source import LedgerStep, MissingRegion, genome_ordered, without_duplicates
 from varfx.genotypes.ukb_npz import read_npz, write_npz
 from varfx.io import sealed
-from varfx.io.text_columns import read_with_header, whole_numbers
+from varfx.io.text_numbers import whole_numbers
+from varfx.io.text_table import read_with_header
 
 logger = logging.getLogger(__name__)
 UKB_NUM_PEOPLE = 337_545

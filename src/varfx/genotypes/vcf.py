@@ -15,7 +15,7 @@ import pysam
 from varfx.errors import FormatError
 from varfx.genome.chromosomes import chrom_names
 from varfx.genotypes.records import Record
-from varfx.io.bgzf import check_bgzf
+from varfx.io.stream import check_bgzf
 
 INDICES = (".tbi", ".csi")
 

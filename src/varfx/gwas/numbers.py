@@ -9,6 +9,7 @@ import polars as pl
 from varfx.errors import DataError
 from varfx.gwas.formats import NUMBER_ROLES, TEXT_ROLES
 from varfx.io.ledger import Ledger
+from varfx.io.text_numbers import whole
 
 _LOG10_SMALLEST = 300.0  # below 1e-300 a p-value is taken from its text, before a float64 loses digits
 
@@ -53,7 +54,7 @@ def to_numbers(block: pl.DataFrame, offences: Offences) -> pl.DataFrame:
         text = block[role]
         if text.dtype == pl.String:
             text = text.str.strip_chars()
-        values = _integers(text) if role == "position" else text.cast(pl.Float64, strict=False)
+        values = whole(text) if role == "position" else text.cast(pl.Float64, strict=False)
         wrong = values.is_null() & text.is_not_null()
         if wrong.any():
             offences.note(role, block["row"].filter(wrong), text.filter(wrong))
@@ -69,17 +70,6 @@ def drop_bad_text(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     kept = block.filter(~pl.col("bad_text"))
     ledger.drop(block.height - kept.height, "invalid: text where a number belongs")
     return kept
-
-
-def _integers(text: pl.Series) -> pl.Series:
-    """Whole numbers, also as R writes them (1e+06)."""
-    values = text.cast(pl.Int64, strict=False) if text.dtype == pl.String or text.dtype.is_integer() else None
-    if values is not None and not (values.is_null() & text.is_not_null()).any():
-        return values
-    numbers = text.cast(pl.Float64, strict=False)
-    whole = numbers.is_finite() & (numbers.floor() == numbers) & (numbers.abs() < 2**53)
-    floats = pl.select(pl.when(whole).then(numbers)).to_series().cast(pl.Int64, strict=False)
-    return floats if values is None else pl.select(pl.coalesce(values, floats)).to_series().alias(text.name)
 
 
 def _neg_log10(values: pl.Series, text: pl.Series) -> pl.Series:

@@ -9,7 +9,7 @@ import polars as pl
 
 from varfx.errors import FormatError
 from varfx.genome.variants import allele_pair_expr, chrom_expr, complement_expr
-from varfx.io import text_table
+from varfx.io import text_numbers, text_table
 from varfx.io.ledger import Ledger
 
 _NAMES = {
@@ -19,7 +19,7 @@ _NAMES = {
     "effect_allele": ("effect_allele", "a1", "alt"),
     "other_allele": ("other_allele", "a2", "ref"),
 }
-_BIM = {"chrom": 0, "variant_id": 1, "position": 3, "effect_allele": 4, "other_allele": 5}
+_BIM = ("chrom", "variant_id", "cm", "position", "effect_allele", "other_allele")
 
 
 def read_positions(path: str | os.PathLike[str]) -> pl.DataFrame:
@@ -29,11 +29,8 @@ def read_positions(path: str | os.PathLike[str]) -> pl.DataFrame:
         FormatError: the file cannot be read, or lacks one of these columns.
     """
     table = text_table.open_table(path)
-    if Path(path).name.endswith(".bim"):
-        if len(table.names) != 6:
-            raise FormatError(f"`{path}` has {len(table.names)} columns, where a .bim has 6.")
-        columns = dict(_BIM)
-        table = text_table.Table(table.path, table.names, (), table.separator, has_header=False)
+    if _without_header(Path(path), table):
+        whole = text_table.read_headerless(Path(path), _BIM, "variants", optional="cm").select(*_NAMES)
     else:
         lower = [name.lower() for name in table.names]
         columns = {
@@ -43,12 +40,12 @@ def read_positions(path: str | os.PathLike[str]) -> pl.DataFrame:
         }
         if lacking := [names[0] for role, names in _NAMES.items() if role not in columns]:
             raise FormatError(f"`{path}` has no column {', '.join(lacking)}. Give a .bim, .pvar or such a table.")
-    chosen = [pl.col(str(number)).cast(pl.String).alias(role) for role, number in columns.items()]
-    parts = [frame.select(chosen) for frame in table.frames(sorted(columns.values()), frozenset())]
-    if not parts:
-        raise FormatError(f"`{path}` has a header but no rows.")
-    whole = pl.concat(parts)
-    position = whole["position"].cast(pl.Int64, strict=False)
+        chosen = [pl.col(str(number)).cast(pl.String).alias(role) for role, number in columns.items()]
+        parts = [frame.select(chosen) for frame in table.frames(sorted(columns.values()), frozenset())]
+        if not parts:
+            raise FormatError(f"`{path}` has a header but no rows.")
+        whole = pl.concat(parts)
+    position = text_numbers.whole(whole["position"])
     if position.null_count():
         row = int(position.is_null().arg_max() or 0)
         raise FormatError(
@@ -61,6 +58,12 @@ def read_positions(path: str | os.PathLike[str]) -> pl.DataFrame:
         pl.col("effect_allele").str.to_uppercase(),
         pl.col("other_allele").str.to_uppercase(),
     )
+
+
+def _without_header(path: Path, table: text_table.Table) -> bool:
+    """Whether a file is a .bim, or a .pvar that PLINK 2 wrote without header (the columns of a .bim)."""
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    return name.endswith(".bim") or (name.endswith(".pvar") and "POS" not in table.names)
 
 
 def add_positions(raw: pl.DataFrame, reference: pl.DataFrame, ledger: Ledger, *, source: str) -> pl.DataFrame:

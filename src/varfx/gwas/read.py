@@ -73,7 +73,7 @@ def read_gwas(
     for frame in table.frames(numbers, missing):
         ledger.add("read", frame.height, f"rows of {form.name}")
         block = frame.select("row", *roles)
-        if table.separator is None:
+        if table.layout is None:
             block = _as_prepared(block, form, missing)
         block = to_numbers(form.prepare(block, ledger), offences)
         parts.append(drop_bad_text(block, ledger) if drop_invalid else block)

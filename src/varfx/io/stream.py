@@ -1,4 +1,7 @@
-"""The bytes of a file that may be compressed (gzip, bgzip or zstd, recognised by its first bytes)."""
+"""The bytes of a file that may be compressed (gzip, bgzip or zstd, recognised by its first bytes).
+
+BGZF, the blocked gzip of bgzip, tabix and BCF, is checked here too: only its parts can be read alone.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from varfx.errors import FormatError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _READ_BYTES = 1 << 20
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # the empty last block
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -51,10 +55,55 @@ def stream_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
             raise FormatError(f"{damaged}. Fetch it again.")
     except (zlib.error, zstandard.ZstdError) as error:
         raise FormatError(f"{damaged}. Fetch it again.") from error
-    except OSError as error:
-        raise FormatError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise FormatError(f"`{path}` cannot be read: {reason}. Check the path.") from error
 
 
 def _decompressor(gzip: bool) -> Any:
     """Unlike a stream reader, these notice that the last member or frame is cut."""
     return zlib.decompressobj(wbits=31) if gzip else zstandard.ZstdDecompressor().decompressobj()
+
+
+def is_gzip(path: str | os.PathLike[str]) -> bool:
+    """True where a file begins as gzip does.
+
+    Raises:
+        FormatError: the file cannot be read.
+    """
+    return _ends(Path(path))[0].startswith(GZIP)
+
+
+def check_bgzf(path: str | os.PathLike[str], what: str) -> None:
+    """Checks that a file is BGZF and has its last block.
+
+    Args:
+        path: the file.
+        what: its content in words, for the message.
+
+    Raises:
+        FormatError: it cannot be read, is not BGZF, or is truncated.
+    """
+    head, tail = _ends(Path(path))
+    if not head.startswith(GZIP):
+        raise FormatError(f"`{path}` is not compressed, so that no part of it can be found. Compress it with `bgzip`.")
+    if not (head[3] & 4 and head[12:14] == b"BC"):
+        raise FormatError(
+            f"`{path}` is compressed with gzip, not bgzip, so that no part of it can be found. Decompress it, and "
+            f"compress the {what} with `bgzip`."
+        )
+    if tail != _BGZF_END:
+        raise FormatError(f"`{path}` is truncated: the block that ends a bgzip file is missing. Fetch it again.")
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """The first 18 and the last 28 bytes."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(18)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_BGZF_END)))
+            tail = file.read()
+    except OSError as error:
+        raise FormatError(f"`{path}` cannot be read: {error.strerror}. Check the path.") from error
+    return head.ljust(18, b"\0"), tail

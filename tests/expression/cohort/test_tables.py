@@ -180,7 +180,7 @@ def test_lists(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="A stands there twice, with 1 and 2"):
         read_mapping(path, "samples")
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(FormatError, match="is no text"):
+    with pytest.raises(FormatError, match="is a binary file"):
         read_names(path, "people")
     path.write_text("\n# nothing\n")
     with pytest.raises(FormatError, match="is empty: it should list people"):

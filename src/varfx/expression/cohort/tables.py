@@ -7,10 +7,9 @@ Covariates: one row a covariate, its name first, one column a person; split by t
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +21,9 @@ from numpy import ndarray
 from varfx.errors import FormatError
 from varfx.genome.gtf import is_second_copy, without_version
 from varfx.genome.variants import chrom_expr
-from varfx.io.stream import read_bytes
+from varfx.io.text_lines import numbered_lines, read_fields
+from varfx.io.text_numbers import column_of, missing_as_null, whole
+from varfx.io.text_table import open_table
 
 PLACE_SCHEMA: dict[str, pl.DataType] = {
     "gene_id": pl.String(),
@@ -35,7 +36,6 @@ _ABOUT_GENES = (
     "length", "strand", "score", "pid", "gid", "group", "group_id", "gene", "gene_id", "gene_name", "gene_type", "name",
     "symbol", "type", "biotype", "info", "description", "id", "tss", "exons",
 )  # fmt: skip
-_GAPS = ("NA", "NaN", "nan", "N/A", "na", ".", "")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +74,7 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
         FormatError: no such file, damaged, another format, genes or people twice, or cells that are no numbers.
     """
     path = Path(path)
-    table = _read_table(path, "genes", separator="\t")
+    table = _read_table(path, "genes")
     names = table.columns
     if len(names) < 5 or names[0].lower() not in ("chr", "chrom", "chromosome", "#chr") or names[1].lower() != "start":
         raise FormatError(
@@ -84,9 +84,7 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
     first = next((place for place in range(4, len(names)) if not _about_genes(table, names[place])), len(names))
     if first == len(names):
         raise FormatError(f"`{path}` has no columns of people behind its {first} columns about genes. Check the file.")
-    places = table.select(
-        chrom_expr(names[0]), start=pl.col(names[1]).cast(pl.Int64, strict=False), end=pl.col(names[2]).cast(pl.Int64, strict=False)
-    )  # fmt: skip
+    places = table.select(chrom_expr(names[0])).with_columns(start=whole(table[names[1]]), end=whole(table[names[2]]))
     _require(path, places["start"].is_null() | places["end"].is_null(), "genes have no whole numbers as start and end")
     return _expression(path, table, gene=names[3], people=names[first:], places=places)
 
@@ -99,13 +97,11 @@ def read_gct(path: str | os.PathLike[str]) -> Expression:
             or cells that are no numbers, or negative.
     """
     path = Path(path)
-    content = read_bytes(path)
-    version, _, rest = content.partition(b"\n")
-    size, _, body = rest.partition(b"\n")
+    version, size, *_ = [*(line for _, line in itertools.islice(numbered_lines(path), 2)), b"", b""]
     shape = size.split()
     if not version.startswith(b"#1.") or len(shape) < 2 or not all(part.isdigit() for part in shape[:2]):
         raise FormatError(f"`{path}` is no GCT file: it must begin with #1.2 and a line of two numbers.")
-    table = _table_of(path, body, "genes", separator="\t")
+    table = _read_table(path, "genes", skip=2)
     if table.columns[:2] != ["Name", "Description"]:
         raise FormatError(f"`{path}` is no GCT file: its third line must begin with Name and Description.")
     found = (table.height, len(table.columns) - 2)
@@ -132,13 +128,13 @@ def read_covariates(path: str | os.PathLike[str]) -> Covariates:
         FormatError: no such file, damaged, covariates or people twice, or cells that are no finite numbers.
     """
     path = Path(path)
-    table = _read_table(path, "covariates", separator=None)
+    table = _read_table(path, "covariates")
     names = table[table.columns[0]].fill_null("").to_list()
     _require_distinct(path, names, "covariates")
     people = tuple(table.columns[1:])
     if not people:
         raise FormatError(f"`{path}` has no columns of people. It needs a row a covariate and a column a person.")
-    values = _numbers(path, table.select(people), names, "covariate")
+    values = _numbers(path, table, people, names, "covariate")
     gaps = np.isnan(values)
     if gaps.any():
         row, column = np.argwhere(gaps)[0]
@@ -157,7 +153,7 @@ def read_pairs(path: str | os.PathLike[str], what: str) -> list[tuple[str, str]]
     Raises:
         FormatError: no such file, no text, empty, or a line with fewer than two fields.
     """
-    lines = _text_lines(Path(path), what)
+    lines = read_fields(path, what)
     bad = [number for number, fields in lines if len(fields) < 2]
     if bad:
         raise FormatError(
@@ -173,7 +169,7 @@ def read_names(path: str | os.PathLike[str], what: str) -> tuple[str, ...]:
     Raises:
         FormatError: no such file, no text, or empty.
     """
-    return tuple(dict.fromkeys(fields[0] for _, fields in _text_lines(Path(path), what)))
+    return tuple(dict.fromkeys(fields[0] for _, fields in read_fields(path, what)))
 
 
 def read_mapping(path: str | os.PathLike[str], what: str) -> dict[str, str]:
@@ -207,7 +203,7 @@ def as_participants(expression: Expression, participant: dict[str, str]) -> Expr
 
 
 def _about_genes(table: pl.DataFrame, name: str) -> bool:
-    return name.lower() in _ABOUT_GENES or bool(table[name].cast(pl.Float64, strict=False).is_null().all())
+    return name.lower() in _ABOUT_GENES or column_of(table, name).cast(pl.Float64, strict=False).is_null().all()
 
 
 def _expression(
@@ -215,7 +211,7 @@ def _expression(
 ) -> Expression:
     ids = table.select(pl.col(gene).fill_null("").str.strip_chars().alias("gene_id"))
     second = ids.select(is_second_copy("gene_id").alias("second"))["second"]
-    values = _numbers(path, table.select(people), ids["gene_id"].to_list(), "gene")
+    values = _numbers(path, table, people, ids["gene_id"].to_list(), "gene")
     genes = ids.with_columns(without_version("gene_id"))
     if places is not None:
         genes = pl.concat([genes, places.cast({"chrom": pl.String})], how="horizontal")
@@ -229,15 +225,16 @@ def _expression(
     )
 
 
-def _numbers(path: Path, cells: pl.DataFrame, rows: list[str], what: str) -> Float64[ndarray, "row person"]:
-    """Cells as finite floats, or NaN where there is a gap (empty, NA, NaN)."""
-    values = np.empty(cells.shape, dtype=np.float64)
+def _numbers(
+    path: Path, table: pl.DataFrame, people: Sequence[str], rows: list[str], what: str
+) -> Float64[ndarray, "row person"]:
+    """The people's cells as finite floats, or NaN where there is a gap (empty, NA, NaN)."""
+    values = np.empty((table.height, len(people)), dtype=np.float64)
     bad, first = 0, ""
-    for column, name in enumerate(cells.columns):
-        text = cells[name].str.strip_chars()
+    for column, name in enumerate(people):
+        text = missing_as_null(column_of(table, name))
         number = text.cast(pl.Float64, strict=False)
-        gap = text.is_null() | text.is_in(_GAPS)
-        wrong = ~gap & ~(number.is_finite().fill_null(False))
+        wrong = text.is_not_null() & ~number.is_finite().fill_null(False)
         if wrong.any():
             row = int(wrong.arg_max() or 0)
             first = first or f"of {what} {rows[row]} in {name} ({text[row]!r})"
@@ -250,74 +247,14 @@ def _numbers(path: Path, cells: pl.DataFrame, rows: list[str], what: str) -> Flo
     return values
 
 
-def _read_table(path: Path, what: str, *, separator: str | None) -> pl.DataFrame:
-    return _table_of(path, read_bytes(path), what, separator=separator)
-
-
-def _table_of(path: Path, content: bytes, what: str, *, separator: str | None) -> pl.DataFrame:
-    """A table of text with a header; columns may not repeat, rows must be as long as the header.
-
-    Args:
-        path: for messages.
-        content: the bytes.
-        what: the rows in words.
-        separator: one character, or None for tabs if the header has one, else runs of blanks.
-    """
-    lines = itertools.dropwhile(lambda line: line.startswith(b"##"), io.BytesIO(content))
-    header = next(lines, b"")
-    if separator is None and b"\t" not in header:
-        content = re.sub(rb"[ ]+", b"\t", re.sub(rb"(?m)^ +| *\r?$", b"", content))
-        header = re.sub(rb"[ ]+", b"\t", header.strip())
-    names = header.decode("utf-8", errors="replace").strip("\r\n").removeprefix("#").split("\t")
-    if not header.strip():
-        raise FormatError(f"`{path}` is empty: it should list {what}, one per row. Check that it was written whole.")
-    _require_distinct(path, names, "columns of the header")
-    try:
-        frame = pl.read_csv(
-            content,
-            has_header=True,
-            new_columns=names,
-            separator="\t",
-            infer_schema=False,
-            quote_char=None,
-            comment_prefix="##",
-        )
-    except pl.exceptions.PolarsError as error:
-        raise _uneven(path, content, len(names)) from error
-    if frame[names[-1]].has_nulls() and any(row.count(b"\t") + 1 != len(names) for row in _rows(content)):
-        raise _uneven(path, content, len(names))
+def _read_table(path: Path, what: str, *, skip: int = 0) -> pl.DataFrame:
+    """A table of text with a header, whose columns may not repeat, below the lines to skip."""
+    table = open_table(path, skip=skip)
+    _require_distinct(path, list(table.names), "columns of the header")
+    frame = table.read()
     if not frame.height:
         raise FormatError(f"`{path}` lists no {what}: there is nothing after its header.")
-    return frame.with_columns(pl.col(names[-1]).str.strip_chars_end("\r"))
-
-
-def _rows(content: bytes) -> list[bytes]:
-    lines = [line for line in content.split(b"\n") if line.strip(b"\r") and not line.startswith(b"##")]
-    return lines[1:]
-
-
-def _uneven(path: Path, content: bytes, expected: int) -> FormatError:
-    rows = _rows(content)
-    bad = [number for number, row in enumerate(rows, start=1) if row.count(b"\t") + 1 != expected]
-    if not bad:
-        return FormatError(f"`{path}` is not a table of UTF-8 text. Check that it was written whole.")
-    return FormatError(
-        f"`{path}`: {expected} columns are expected, as in its header, but {len(bad)} of {len(rows)} rows have another "
-        f"number, first row {bad[0]}. It is truncated, or of another format."
-    )
-
-
-def _text_lines(path: Path, what: str) -> list[tuple[int, list[str]]]:
-    """Numbered lines as their fields, without blank ones and those that begin with "#"."""
-    try:
-        text = read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"`{path}` is no text. It should list {what}.") from error
-    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1)]
-    lines = [(number, fields) for number, fields in lines if fields and not fields[0].startswith("#")]
-    if not lines:
-        raise FormatError(f"`{path}` is empty: it should list {what}.")
-    return lines
+    return frame
 
 
 def _require(path: Path, bad: pl.Series, what: str) -> None:

@@ -1,0 +1,74 @@
+"""Text as numbers, by one rule for every reader: what is missing, what is a whole number, what is neither."""
+
+from __future__ import annotations
+
+import os
+
+import polars as pl
+
+from varfx.errors import FormatError
+
+MISSING = frozenset(
+    {"", ".", "NA", "na", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "NAN", "-nan", "NULL", "null", "None"}
+)
+_LARGEST_WHOLE = 2**53  # beyond it a float64 skips whole numbers
+
+
+def column_of(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column under another name: polars takes names such as `*` or `^x$` for patterns, in methods of series too."""
+    return frame[name].alias("column")
+
+
+def whole(text: pl.Series) -> pl.Series:
+    """Text or numbers as Int64, also as R writes them (1e+05, 100000.0); null where it is no whole number."""
+    name, text = text.name, text.alias("column")
+    if text.dtype == pl.String:
+        text = text.str.strip_chars()
+    values = text.cast(pl.Int64, strict=False) if text.dtype == pl.String or text.dtype.is_integer() else None
+    if values is not None and values.null_count() == text.null_count():
+        return values.alias(name)
+    numbers = text.cast(pl.Float64, strict=False)
+    is_whole = numbers.is_finite() & (numbers.floor() == numbers) & (numbers.abs() < _LARGEST_WHOLE)
+    floats = pl.select(pl.when(is_whole).then(numbers)).to_series().cast(pl.Int64, strict=False)
+    joined = floats if values is None else pl.select(pl.coalesce(values, floats)).to_series()
+    return joined.alias(name)
+
+
+def whole_numbers(frame: pl.DataFrame, column: str, path: str | os.PathLike[str]) -> pl.Series:
+    """A column of text as integers.
+
+    Raises:
+        FormatError: some are no integers; the message has the count and the first.
+    """
+    numbers = whole(column_of(frame, column))
+    _require_no(numbers.is_null(), frame, column, path, "a whole number")
+    return numbers.alias(column)
+
+
+def decimals(frame: pl.DataFrame, column: str, path: str | os.PathLike[str]) -> pl.Series:
+    """A column of text as finite floats.
+
+    Raises:
+        FormatError: some are no finite numbers; the message has the count and the first.
+    """
+    text = column_of(frame, column)
+    numbers = (text.str.strip_chars() if text.dtype == pl.String else text).cast(pl.Float64, strict=False)
+    _require_no(~numbers.is_finite().fill_null(False), frame, column, path, "a number")
+    return numbers.alias(column)
+
+
+def missing_as_null(text: pl.Series) -> pl.Series:
+    """A column of text, stripped, null where a word of `MISSING` stands; other types as they are."""
+    if text.dtype != pl.String:
+        return text
+    bare = text.alias("column").str.strip_chars()
+    return bare.set(bare.is_in(sorted(MISSING)).fill_null(False), None).alias(text.name)
+
+
+def _require_no(bad: pl.Series, frame: pl.DataFrame, column: str, path: str | os.PathLike[str], word: str) -> None:
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise FormatError(
+            f"`{path}`: `{column}` is not {word} in {bad.sum()} of {frame.height} rows, first row {row + 1} "
+            f"({frame[column][row]!r}). Check the file."
+        )
