@@ -106,3 +106,32 @@ def test_the_real_reference(shared_data: Path) -> None:
         assert fasta.lengths["22"] == 22_000_000
         assert (fasta.codes("22", 0, 1000) == 4).all()
         assert bases(fasta.codes("22", 20_000_000, 20_100_000)) == oracle.fetch("22", 20_000_000, 20_100_000).upper()
+
+
+@pytest.mark.parametrize("name", ["r.fa", "r.fa.gz"])
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        {"chr7": "ACGT" * 160, "chr22": "ACGT" * 80, "Un_1": "ACGT"},  # a shorter chromosome
+        {"chr7": "ACGT" * 150, "chr22": "ACGT" * 90, "Un_1": "ACGT"},  # all that follows is moved
+        {"chr7": "ACGT" * 160, "22": "ACGT" * 90, "Un_1": "ACGT"},  # another name
+    ],
+)
+def test_an_index_of_another_version_is_refused(tmp_path: Path, name: str, earlier: dict[str, str]) -> None:
+    later = {"chr7": "ACGT" * 160, "chr22": "ACGT" * 90, "Un_1": "ACGT"}
+    path = write_fasta(tmp_path / name, earlier)
+    open_fasta(path).close()
+    write_fasta(path, later)
+    with pytest.raises(FormatError, match=r"r\.fa(\.gz)?\.fai` does not belong to|index belongs to another file"):
+        open_fasta(path)
+    for ending in (".fai", ".gzi"):
+        Path(f"{path}{ending}").unlink(missing_ok=True)
+    assert open_fasta(path).lengths["22"] == 360
+
+
+def test_ambiguity_codes(tmp_path: Path) -> None:
+    fasta = open_fasta(write_fasta(tmp_path / "r.fa", {"22": "ACGTNMRWSYKVHDBmrn*"}))
+    assert fasta.letters("22", 4, 19) == "NMRWSYKVHDBMRN*"
+    assert fasta.codes("22", 0, 19).tolist() == [0, 1, 2, 3, *[4] * 15]
+    # VCF 4.3: REF is the alphabetically first of the code's bases
+    assert fasta.resolved("22", 0, 19).tolist() == [0, 1, 2, 3, 4, 0, 0, 0, 1, 1, 2, 0, 0, 0, 1, 0, 0, 4, 4]

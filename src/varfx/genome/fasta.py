@@ -1,4 +1,8 @@
-"""The reference genome: bases of a FASTA file (plain or bgzip) by chromosome and place, as small codes."""
+"""The reference genome: bases of a FASTA file (plain or bgzip) by chromosome and place, as small codes.
+
+GRCh38 and hs37d5 hold a few ambiguity codes of IUPAC (R, Y, ...). `Fasta.codes` has them as unknown; `Fasta.resolved` as the
+alphabetically first of their bases, which is what VCF 4.3 requires of REF; `Fasta.letters` as they are.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,21 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome.builds import NUCLEAR, builds_of
 from varfx.genome.chromosomes import chrom_names
+from varfx.genome.fasta_index import check_index
 from varfx.io.stream import check_bgzf, is_gzip
 
 BASES = "ACGT"  # the base of each code
 UNKNOWN = 4  # the code of N and of every other letter
+AMBIGUOUS: Mapping[str, str] = {  # the bases of each IUPAC code, alphabetically; N says nothing
+    **{"M": "AC", "R": "AG", "W": "AT", "S": "CG", "Y": "CT", "K": "GT"},
+    **{"V": "ACG", "H": "ACT", "D": "AGT", "B": "CGT"},
+}
 CODE_OF = np.full(256, UNKNOWN, dtype=np.uint8)  # of each byte; soft-masked (lower-case) bases count as the others
 for _code, _base in enumerate(BASES):
     CODE_OF[ord(_base)] = CODE_OF[ord(_base.lower())] = _code
+_RESOLVED = CODE_OF.copy()
+for _letter, _bases in AMBIGUOUS.items():
+    _RESOLVED[ord(_letter)] = _RESOLVED[ord(_letter.lower())] = BASES.index(_bases[0])
 
 
 class Fasta:
@@ -57,6 +69,7 @@ class Fasta:
             self._contig.setdefault(name, contig)
         self.lengths = {name: self._file.get_reference_length(contig) for name, contig in self._contig.items()}
         self._check_end()
+        check_index(self.path, self._contig)
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -76,6 +89,17 @@ class Fasta:
             DataError: no such contig, or the region is empty or reaches beyond it.
             FormatError: the file ends before its index says.
         """
+        return np.asarray(CODE_OF[np.frombuffer(self._text(chrom, start, end), dtype=np.uint8)])
+
+    def resolved(self, chrom: str, start: int, end: int) -> UInt8[ndarray, " base"]:
+        """`codes` with each ambiguity code as the alphabetically first of its bases, so that only N is unknown."""
+        return np.asarray(_RESOLVED[np.frombuffer(self._text(chrom, start, end), dtype=np.uint8)])
+
+    def letters(self, chrom: str, start: int, end: int) -> str:
+        """The capital letters of [start, end) as the file has them, IUPAC codes too; arguments and errors as `codes`."""
+        return self._text(chrom, start, end).decode("latin-1").upper()
+
+    def _text(self, chrom: str, start: int, end: int) -> bytes:
         (name,) = chrom_names([chrom])
         if name not in self._contig:
             known = ", ".join(list(self.lengths)[:5])
@@ -104,12 +128,15 @@ class Fasta:
     def __reduce__(self) -> tuple[Any, ...]:
         return Fasta, (self.path,)
 
-    def _read(self, contig: str, start: int, end: int) -> UInt8[ndarray, " base"]:
+    def _read(self, contig: str, start: int, end: int) -> bytes:
         before = pysam.set_verbosity(0)  # htslib would print its errors
         try:
-            text = self._file.fetch(contig, start, end).encode("latin-1")
+            text: bytes = self._file.fetch(contig, start, end).encode("latin-1")
         except (OSError, ValueError) as error:
-            raise FormatError(f"`{self.path}` is truncated or damaged. Fetch it again.") from error
+            raise FormatError(
+                f"`{self.path}` is truncated or damaged, or its index belongs to another file. Remove the index to have it "
+                "made anew, or fetch the file again."
+            ) from error
         finally:
             pysam.set_verbosity(before)
         if len(text) != end - start:
@@ -117,7 +144,7 @@ class Fasta:
                 f"`{self.path}` is truncated, or its .fai index belongs to another file: {contig} ends before base {end}. "
                 "Fetch it again, or remove the index."
             )
-        return np.asarray(CODE_OF[np.frombuffer(text, dtype=np.uint8)])
+        return text
 
     def _check_end(self) -> None:
         """The last base of the sequence that the file ends with must be there."""

@@ -10,8 +10,7 @@ from varfx.errors import ConfigError
 from varfx.genotypes.ld_source import LDSource
 from varfx.genotypes.ldgm import METADATA, Ldgm
 from varfx.genotypes.panel import GenotypeFile, GenotypePanel, People
-from varfx.genotypes.plink1 import BedFile
-from varfx.genotypes.plink2 import PgenFile
+from varfx.genotypes.plink_sets import open_plink, plink_parts
 from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, UkbLD
 
 ACCEPTED = "PREFIX.bed, PREFIX.pgen, a bare PREFIX, a folder of UKBB_LD files, or LDGM's metadata.csv or its folder"
@@ -72,10 +71,7 @@ def input_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         if os.path.isdir(path) or path.endswith(".csv"):
             found.append(Path(path))
             continue
-        prefix = path.removesuffix(".bed").removesuffix(".pgen")
-        is_plink1 = path != f"{prefix}.pgen" and os.path.isfile(f"{prefix}.bed")
-        endings = (".bed", ".bim", ".fam") if is_plink1 else (".pgen", ".pvar", ".pvar.zst", ".psam")
-        found += [Path(prefix + ending) for ending in endings if os.path.isfile(prefix + ending)]
+        found += plink_parts(path).values()
     return found
 
 
@@ -88,14 +84,7 @@ def _open_matrices(path: Path, maf: float, population: str | None, num_people: i
 
 
 def _open_genotypes(path: str) -> GenotypeFile:
-    # Prefixes may hold dots (1000G.subset.22), so that endings are cut and added as text.
-    if path.endswith(".bed"):
-        return BedFile(path.removesuffix(".bed"))
-    if path.endswith(".pgen"):
-        return PgenFile(path.removesuffix(".pgen"))
-    found = [ending for ending in (".bed", ".pgen") if os.path.isfile(path + ending)]
-    if len(found) == 2:
-        raise ConfigError(f"`{path}` is the prefix of a .bed and of a .pgen. Give the ending too.")
-    if not found:
+    file = open_plink(path)
+    if file is None:
         raise ConfigError(f"`{path}` is no LD reference that varfx knows, or does not exist. Give {ACCEPTED}.")
-    return BedFile(path) if found[0] == ".bed" else PgenFile(path)
+    return file

@@ -25,21 +25,25 @@ class Record:
     alleles: Int[ndarray, "person ploidy"]  # MISSING and ABSENT are negative; ploidy 0: none are given
     phased: Bool[ndarray, " person"]
     oriented: bool = True  # False: the file does not say which of the two alleles is the reference's
+    passed: bool = True  # False: FILTER names a filter that the site failed
+    rounded: int = 0  # genotypes that are dosages rounded to whole copies, in the absence of a call
 
 
 class DonorFile(Protocol):
-    """A file of people's genotypes that can be read by region.
+    """A file of individuals' genotypes that can be read by region.
 
     Attributes:
         path: the file.
         people: names, in file order.
         chroms: the chromosomes with records, by our names.
+        contigs: the file's own names of them.
         lengths: of chromosomes by our names, as far as the file states them.
     """
 
     path: Path
     people: tuple[str, ...]
     chroms: tuple[str, ...]
+    contigs: tuple[str, ...]
     lengths: dict[str, int]
 
     def records(self, chrom: str, start: int, end: int) -> Iterator[Record]:

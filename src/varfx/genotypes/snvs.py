@@ -1,8 +1,9 @@
 """Single-nucleotide variants from the records of a genotype file: one row per position and ALT base.
 
 A multi-allelic record gives a row per ALT; a multi-nucleotide variant (REF and ALT of equal length) a row per base that
-differs. Indels, `*`, symbolic alleles and others that are no bases are counted and left out, as are further copies of a
-variant. A half-called genotype is missing; a haploid one (X in men) counts as two copies.
+differs. Indels, `*`, symbolic alleles and others that are no bases are counted and left out. Of further copies of a variant
+only those genotypes are taken that the first one lacks. A half-called genotype is missing, unless the other records of the
+site complete it (`half_calls`); a haploid one (X in men) counts as two copies.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from jaxtyping import Bool, Int8
 from numpy import ndarray
 
 from varfx.errors import FormatError
-from varfx.genome.fasta import Fasta, bases
+from varfx.genome.fasta import AMBIGUOUS, Fasta, bases
+from varfx.genotypes.half_calls import SiteRecord, completed
 from varfx.genotypes.records import ABSENT, Record
 
 Mismatch = Literal["fail", "flip", "drop"]
 ON_MISMATCH: tuple[Mismatch, ...] = ("fail", "flip", "drop")
+Filters = Literal["all", "pass"]
+FILTERS: tuple[Filters, ...] = ("all", "pass")
 STEPS = (
     "records",  # read from the file
+    "FILTER is not PASS",  # records that failed a filter; left out only if that is asked for
     "no ALT",  # records that are left out, as the next one
-    "no genotypes",  # without a GT field
+    "no genotypes",  # with neither GT nor a dosage
     "symbolic or *",  # alleles that are left out, as the next three
     "not ACGT",
     "indels",  # unless they are asked for
@@ -35,10 +40,14 @@ STEPS = (
     "oriented",  # of those: PLINK 1 records whose A1 is the reference's base, turned round
     "exchanged",  # of those: ALT is the reference's base; turned round or left out, as `on_mismatch` says
     "mismatches",  # of those: neither REF nor ALT is the reference's base, or that is N; left out
-    "duplicates",  # further rows of the same variant, left out
+    "IUPAC reference",  # of those: REF is one of the bases of an ambiguity code of the reference, and agrees with it
+    "duplicates",  # further rows of the same variant; they only fill gaps of the first
+    "duplicate calls that differ",  # genotypes of the former that contradict the first row, which stays
     "variants",  # rows of the result
+    "rounded dosages",  # genotypes in records that were kept: no call, but a dosage (DS, GP), rounded to whole copies
     "missing calls",  # genotypes in records that were kept
     "half calls",  # genotypes with one of two alleles missing; they count as missing
+    "completed calls",  # genotypes that were missing, but known from other records of the site or of the variant
     "haploid calls",  # they count as two copies
     "unphased calls",  # heterozygous without phase in a phased file: the dosage is kept, the haplotypes are missing
     "conflicting calls",  # more than two ALT alleles at a position in separate records: made missing
@@ -71,6 +80,28 @@ class _Row:
         self.copies[conflict] = -1
         return int(conflict.sum())
 
+    def fill(self, other: _Row) -> tuple[int, int]:
+        """Takes genotypes that are missing here from another row of the variant.
+
+        Returns:
+            How many were taken, and how many known ones the other row contradicts.
+        """
+        gaps = (self.dosage < 0) & (other.dosage >= 0)
+        differ = (self.dosage >= 0) & (other.dosage >= 0) & (self.dosage != other.dosage)
+        if gaps.any():
+            self.dosage = np.where(gaps, other.dosage, self.dosage)
+            self.copies = np.where(gaps[:, None], other.copies, self.copies)
+        return int(gaps.sum()), int(differ.sum())
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A record whose genotypes may be completed by the other records of its site."""
+
+    site: SiteRecord
+    record: Record
+    usable: list[bool]  # per ALT; none: the record is left out, and only completes others
+
 
 class SnvTable:
     """Collects the rows of one region, record by record, and counts what happens to them."""
@@ -87,17 +118,22 @@ class SnvTable:
         reference: Fasta | None,
         on_mismatch: Mismatch,
         indels: bool = False,
+        filters: Filters = "all",
     ) -> None:
         """For [start, end), 0-based; without a reference, REF is taken as the file has it.
 
-        With `indels`, insertions and deletions have rows too, with the base before them as in a VCF.
+        With `indels`, insertions and deletions have rows too, with the base before them as in a VCF. With `filters` = pass,
+        records that failed a filter are left out.
         """
+        self._filters = filters
         self._chrom, self._start, self._end, self._people = chrom, start, end, people
         self._reference, self._on_mismatch, self._indels = reference, on_mismatch, indels
         self._bases = bases(reference.codes(chrom, start, end)) if reference is not None else ""
         self.ledger = dict.fromkeys(STEPS, 0)
         self.first_mismatch = ""  # in words
+        self.heterozygous = 0  # genotypes in records that were kept
         self._rows: list[_Row] = []
+        self._pending: list[_Pending] = []
 
     def add(self, record: Record) -> None:
         """Adds the single-nucleotide variants of a record.
@@ -107,6 +143,11 @@ class SnvTable:
         """
         number, ledger = self.ledger["records"], self.ledger
         ledger["records"] += 1
+        if self._pending and self._pending[0].record.position != record.position:
+            self._finish_site()
+        ledger["FILTER is not PASS"] += not record.passed
+        if not record.passed and self._filters == "pass":
+            return
         if not record.alts or record.alts[0] in _NO_ALT:
             ledger["no ALT"] += 1
         elif not record.alleles.shape[1]:
@@ -115,7 +156,11 @@ class SnvTable:
             usable = [self._usable(record.ref, alt) for alt in record.alts]
             agreed = self._agreed(record) if any(usable) else None
             if agreed is not None:
-                self._split(number, agreed, usable)
+                self._pending.append(_Pending(self._two_copies(number, agreed), agreed, usable))
+                ledger["rounded dosages"] += record.rounded
+            elif record.alleles.shape[1] <= 2:
+                site, _ = _site_record(number, record)
+                self._pending.append(_Pending(site, record, [False] * len(record.alts)))
 
     def variants(self) -> pl.DataFrame:
         """The rows in order of position and ALT base; after `combine`."""
@@ -136,6 +181,7 @@ class SnvTable:
 
     def combine(self, phased: bool) -> None:
         """Brings the rows into order, one per variant; call it once, after the last record."""
+        self._finish_site()
         if not phased:
             self.ledger["unphased calls"] = 0  # nothing is lost
         self._rows.sort(key=lambda row: (row.position, row.alt, row.ref, row.record))
@@ -148,7 +194,11 @@ class SnvTable:
                 # Parts of different multi-nucleotide alleles are different copies of one variant.
                 self.ledger["conflicting calls"] += first.merge(row)
             else:
+                filled, differ = first.fill(row)
                 self.ledger["duplicates"] += 1
+                self.ledger["completed calls"] += filled
+                self.ledger["missing calls"] -= filled
+                self.ledger["duplicate calls that differ"] += differ
         self._rows = kept
         self._resolve_conflicts()
         self.ledger["variants"] = len(kept)
@@ -177,6 +227,13 @@ class SnvTable:
         self.ledger["checked"] += 1
         if expected == record.ref:
             return record
+        if "N" in expected:
+            letters = self._letters(record)
+            if not record.oriented:  # which of the two is REF, VCF 4.3 says: the first base of the code
+                expected = "".join(AMBIGUOUS.get(letter, letter)[0] for letter in letters)
+            if _agrees(record.ref, expected if not record.oriented else letters):
+                self.ledger["IUPAC reference"] += 1
+                return record
         if expected in record.alts:
             self.ledger["exchanged" if record.oriented else "oriented"] += 1
             if not record.oriented or self._on_mismatch == "flip":
@@ -185,7 +242,7 @@ class SnvTable:
             self.ledger["mismatches"] += 1
         if not self.first_mismatch:
             alleles = f"{_short(record.ref)}/{_short(','.join(record.alts))}"
-            has = _short(expected) if expected else "nothing there"
+            has = _short(self._letters(record) if "N" in expected else expected) or "nothing there"
             self.first_mismatch = f"{self._chrom}:{record.position} {alleles} where the reference has {has}"
         return None
 
@@ -199,11 +256,38 @@ class SnvTable:
             return ""
         return bases(self._reference.codes(self._chrom, first, last))
 
-    def _split(self, number: int, record: Record, usable: list[bool]) -> None:
+    def _letters(self, record: Record) -> str:
+        """The reference's letters at REF, IUPAC codes too; empty outside the chromosome."""
+        first, last = record.position - 1, record.position - 1 + len(record.ref)
+        assert self._reference is not None
+        inside = first >= 0 and last <= self._reference.lengths[self._chrom]
+        return self._reference.letters(self._chrom, first, last) if inside else ""
+
+    def _finish_site(self) -> None:
+        """Completes the genotypes of the records at one position by each other, and makes their rows."""
+        pending, self._pending = self._pending, []
+        kept = {each.site.number for each in pending if any(each.usable)}
+        if len(pending) > 1:
+            halves = {each.site.number: (each.site.alleles >= 0).any(axis=1) for each in pending}
+            for site, whole in completed([each.site for each in pending]):
+                if site.number in kept:
+                    self.ledger["completed calls"] += int(whole.sum())
+                    self.ledger["missing calls"] -= int(whole.sum())
+                    self.ledger["half calls"] -= int((whole & halves[site.number]).sum())
+        for each in pending:
+            if any(each.usable):
+                self._split(each)
+
+    def _split(self, pending: _Pending) -> None:
         """A row for each ALT base of a record."""
-        alleles, known = self._two_copies(record)
+        record, number = pending.record, pending.site.number
+        called = np.asarray((pending.site.alleles >= 0).all(axis=1))
+        alleles = np.where(called[:, None], pending.site.alleles, -1)
+        known = called & pending.site.phased
+        self.heterozygous += int((alleles[:, 0] != alleles[:, 1]).sum())
+        self.ledger["unphased calls"] += int((called & ~pending.site.phased).sum())
         for k, alt in enumerate(record.alts, start=1):
-            if not usable[k - 1]:
+            if not pending.usable[k - 1]:
                 continue
             copies = (alleles == k).astype(np.int8)
             dosage = copies.sum(axis=1, dtype=np.int8)
@@ -221,8 +305,12 @@ class SnvTable:
                     row = _Row(position, record.variant_id, old, new, number, len(alt) > 1, dosage, copies)
                     self._rows.append(row)
 
-    def _two_copies(self, record: Record) -> tuple[ndarray, Bool[ndarray, " person"]]:
-        """Two allele numbers per person, both -1 where missing; and where their order is known."""
+    def _two_copies(self, number: int, record: Record) -> SiteRecord:
+        """The record with two alleles per person, after counting.
+
+        Raises:
+            FormatError: a genotype has more than two alleles.
+        """
         alleles = record.alleles
         if alleles.shape[1] > 2:
             polyploid = (alleles[:, 2:] != ABSENT).any(axis=1)
@@ -231,20 +319,13 @@ class SnvTable:
                     f"{self._chrom}:{record.position}: {int(polyploid.sum())} of {polyploid.size} genotypes have more "
                     "than two alleles. varfx reads haploid and diploid calls."
                 )
-        first = alleles[:, 0]
-        second = alleles[:, 1] if alleles.shape[1] > 1 else np.full_like(first, ABSENT)
-        haploid = second == ABSENT
-        second = np.where(haploid, first, second)
-        missing = (first < 0) | (second < 0)
+        site, haploid = _site_record(number, record)
+        missing = (site.alleles < 0).any(axis=1)
         counts = self.ledger
         counts["haploid calls"] += int((haploid & ~missing).sum())
-        counts["half calls"] += int((missing & ((first >= 0) | (second >= 0))).sum())
+        counts["half calls"] += int((missing & (site.alleles >= 0).any(axis=1)).sum())
         counts["missing calls"] += int(missing.sum())
-        two = np.stack([first, second], axis=1)
-        two[missing] = -1
-        ordered = record.phased | (first == second)
-        counts["unphased calls"] += int((~missing & ~ordered).sum())
-        return two, ordered & ~missing
+        return site
 
     def _resolve_conflicts(self) -> None:
         """People with more than two ALT alleles at a position become missing there."""
@@ -262,6 +343,22 @@ class SnvTable:
                     row.dosage = np.where(conflict, np.int8(-1), row.dosage)
                     row.copies = np.where(conflict[:, None], np.int8(-1), row.copies)
             start = stop
+
+
+def _agrees(ref: str, letters: str) -> bool:
+    """Whether each base of REF is the reference's letter, or one of the bases of its ambiguity code."""
+    pairs = zip(ref, letters, strict=True)
+    return all(base == letter or base in AMBIGUOUS.get(letter, "") for base, letter in pairs)
+
+
+def _site_record(number: int, record: Record) -> tuple[SiteRecord, Bool[ndarray, " person"]]:
+    """The record with two alleles per person, a haploid one twice; and who is haploid."""
+    first = record.alleles[:, 0]
+    second = record.alleles[:, 1] if record.alleles.shape[1] > 1 else np.full_like(first, ABSENT)
+    haploid = second == ABSENT
+    second = np.where(haploid, first, second)
+    alleles = np.stack([first, second], axis=1)
+    return SiteRecord(number, record.ref, record.alts, alleles, record.phased | (first == second)), haploid
 
 
 def _exchange(record: Record, k: int) -> Record:

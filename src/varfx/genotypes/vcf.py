@@ -1,9 +1,14 @@
-"""Genotypes of a VCF (bgzip) or BCF file by region, read with cyvcf2."""
+"""Genotypes of a VCF (bgzip) or BCF file by region, read with cyvcf2.
+
+Genotypes are those of the GT field. Where it is absent or missing, the dosage (DS, or the expectation of GP) is rounded to
+whole copies; where both are there, GT counts.
+"""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,21 +16,26 @@ from typing import Any
 import cyvcf2
 import numpy as np
 import pysam
+from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.chromosomes import chrom_names
-from varfx.genotypes.records import Record
-from varfx.io.stream import check_bgzf
+from varfx.genotypes.index import check_index
+from varfx.genotypes.records import ABSENT, Record
+from varfx.genotypes.vcf_dosages import alleles_of, copies_of
+from varfx.io.stream import check_bgzf, stream_bytes
 
 INDICES = (".tbi", ".csi")
+_LONGEST_HEADER = 64 << 20  # bytes
 
 
 class VcfFile:
-    """A VCF or BCF with its index beside it; a `DonorFile`. Genotypes are those of the GT field."""
+    """A VCF or BCF with its index beside it; a `DonorFile`."""
 
     path: Path
     people: tuple[str, ...]
     chroms: tuple[str, ...]
+    contigs: tuple[str, ...]
     lengths: dict[str, int]
     _reader: Any  # a second reader, which notices damage
 
@@ -33,12 +43,13 @@ class VcfFile:
         """Reads the header and checks that the file is whole.
 
         Raises:
-            FormatError: no such file, not bgzip, truncated, no index, no people, or no VCF.
+            FormatError: no such file, not bgzip, truncated, no index or one of another version of the file, no people,
+                names that repeat, or no VCF.
         """
         self.path = Path(path)
         check_bgzf(self.path, "VCF")
-        index = next((end for end in INDICES if os.path.isfile(f"{self.path}{end}")), None)
-        if index is None:
+        indices = [ending for ending in INDICES if os.path.isfile(f"{self.path}{ending}")]
+        if not indices:
             command = "bcftools index" if self.path.suffix == ".bcf" else "tabix -p vcf"
             raise FormatError(
                 f"`{self.path}` has no index (.tbi or .csi) beside it, so that no region can be read. Make one with "
@@ -48,29 +59,54 @@ class VcfFile:
         self.people = tuple(self._file.samples)
         if not self.people:
             raise FormatError(f"`{self.path}` holds no people, only sites. Give the file with genotypes.")
-        contigs = self._contigs(index)
+        contigs = self._contigs(indices[0])
+        self.contigs = tuple(contigs)
         self._contigs_of: dict[str, list[str]] = {}
         for name, contig in zip(chrom_names(contigs), contigs, strict=True):
             self._contigs_of.setdefault(name, []).append(contig)
         self.chroms = tuple(self._contigs_of)
         self.lengths = self._header_lengths()
+        for index in indices:  # htslib may use either
+            check_index(self.path, index)
 
     def records(self, chrom: str, start: int, end: int) -> Iterator[Record]:
-        """See `DonorFile.records`; a record without a GT field has no alleles (ploidy 0)."""
+        """See `DonorFile.records`; a record with neither GT nor a dosage has no alleles (ploidy 0)."""
         for contig in self._contigs_of[chrom]:
             last = start
             for variant in self._variants(f"{contig}:{start + 1}-{end}"):
                 last = max(last, variant.POS)
-                try:
-                    calls = variant.genotype.array()
-                except Exception as error:
-                    if "couldn't get genotypes" not in str(error):
-                        raise self._damaged() from error
-                    calls = np.zeros((len(self.people), 1), dtype=np.int16)
-                alts = tuple(alt.upper() for alt in variant.ALT)
-                phased = calls[:, -1].astype(bool)
-                yield Record(variant.POS, variant.ID, variant.REF.upper(), alts, calls[:, :-1], phased)
+                yield self._record(variant)
             self._check_end(contig, last, end)
+
+    def _record(self, variant: Any) -> Record:
+        try:
+            calls = variant.genotype.array()
+        except Exception as error:
+            if "couldn't get genotypes" not in str(error):
+                raise self._damaged() from error
+            calls = np.zeros((len(self.people), 1), dtype=np.int16)
+        alts = tuple(alt.upper() for alt in variant.ALT)
+        alleles, phased = calls[:, :-1], calls[:, -1].astype(bool)
+        rounded = np.zeros(len(self.people), dtype=bool)
+        uncalled = (alleles < 0).all(axis=1)  # true for everyone if there is no GT
+        copies = copies_of(variant, len(alts), self.path) if alts and uncalled.any() else None
+        if copies is not None:
+            dosed = alleles_of(copies)
+            rounded = uncalled & (dosed[:, 0] >= 0)
+            called = _diploid(alleles)
+            called[rounded, :2] = dosed[rounded]
+            alleles = called
+            phased = phased & ~rounded
+        return Record(
+            variant.POS,
+            variant.ID,
+            variant.REF.upper(),
+            alts,
+            alleles,
+            phased,
+            passed=variant.FILTER is None,
+            rounded=int(rounded.sum()),
+        )
 
     def _variants(self, region: str) -> Iterator[Any]:
         found = self._file(region)
@@ -106,6 +142,12 @@ class VcfFile:
         try:
             self._file = cyvcf2.VCF(os.fspath(self.path))
         except Exception as error:
+            repeated = _repeated_names(self.path)
+            if repeated:
+                raise FormatError(
+                    f"`{self.path}`: {len(repeated)} names of individuals stand there twice, first {repeated[0]!r}. Make "
+                    "the names unique, e.g. with `bcftools reheader -s`."
+                ) from error
             raise FormatError(
                 f"`{self.path}` cannot be read as VCF or BCF with people's genotypes. Check its header."
             ) from error
@@ -137,6 +179,29 @@ class VcfFile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VcfFile, (self.path,)
+
+
+def _diploid(alleles: ndarray) -> ndarray:
+    """Alleles of at least two columns: ABSENT as the second allele of records that are haploid throughout."""
+    width = max(2, alleles.shape[1])
+    padded = np.full((alleles.shape[0], width), ABSENT, dtype=np.int16)
+    padded[:, : alleles.shape[1]] = alleles
+    return padded
+
+
+def _repeated_names(path: Path) -> list[str]:
+    """Names of individuals that stand twice in the header, of VCF or BCF."""
+    text = b""
+    for piece in stream_bytes(path):
+        text += piece
+        start = 0 if text.startswith(b"#CHROM\t") else text.find(b"\n#CHROM\t") + 1
+        end = text.find(b"\n", start)
+        if end > 0 and text.startswith(b"#CHROM\t", start):
+            names = text[start:end].decode("utf-8", errors="replace").rstrip("\r").split("\t")[9:]
+            return list(dict.fromkeys(name for name, count in Counter(names).items() if count > 1))
+        if len(text) > _LONGEST_HEADER:
+            break
+    return []
 
 
 def _position(line: str) -> int:

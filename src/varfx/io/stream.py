@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -94,6 +94,33 @@ def check_bgzf(path: str | os.PathLike[str], what: str) -> None:
         )
     if tail != _BGZF_END:
         raise FormatError(f"`{path}` is truncated: the block that ends a bgzip file is missing. Fetch it again.")
+
+
+def bgzf_text(file: BinaryIO, block: int, within: int, size: int) -> bytes | None:
+    """Up to `size` decompressed bytes of a BGZF file from a place on, fewer at its end; None if there is no such place.
+
+    Args:
+        file: opened for reading.
+        block: first byte of a compressed block in the file.
+        within: bytes of the decompressed block before the place.
+        size: bytes wanted.
+    """
+    found = b""
+    while len(found) < within + size:
+        file.seek(block)
+        head = file.read(18)
+        if not head:
+            break
+        if len(head) < 18 or not head.startswith(GZIP) or head[12:14] != b"BC":
+            return None
+        length = int.from_bytes(head[16:18], "little") + 1
+        file.seek(block)
+        try:
+            found += zlib.decompress(file.read(length), wbits=31)
+        except zlib.error:
+            return None
+        block += length
+    return found[within : within + size] if within <= len(found) else None
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
