@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import scipy.stats
 from bed_reader import to_bed
 
 from cases.simulated_panel import Simulated, simulate
@@ -72,7 +73,8 @@ def small_study(rng: np.random.Generator) -> Callable[..., tuple[Path, Path]]:
         to_bed(folder / "reference.bed", X, properties=properties)
         standard = (X - X.mean(0)) / X.std(0)
         trait = standard @ rng.standard_normal(X.shape[1]) * 2 / people + rng.standard_normal(people) / people**0.5
-        gwas = {**table, "N": 100_000, "AF1": X.mean(0) / 2, "BETA": standard.T @ trait, "SE": 1.0, "P": 0.5}
+        gwas = {**table, "N": 100_000, "AF1": X.mean(0) / 2, "BETA": standard.T @ trait, "SE": 1.0}
+        gwas["P"] = 2 * scipy.stats.norm.sf(np.abs(gwas["BETA"]))
         pl.DataFrame(gwas).write_csv(folder / "height.fastGWA", separator="\t")
         return folder / "reference.bed", folder / "height.fastGWA"
 

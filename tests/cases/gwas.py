@@ -70,6 +70,51 @@ VCF = """##fileformat=VCFv4.2
 1 1000 rs1 G A . PASS AF=0.25 ES:SE:LP:AF:SS:ID -0.02:0.01:1.342:0.25:1000:rs1
 2 2000 . C CT . PASS . AF:ES:SE:SS:LP 0.75:0.03:0.01:900:2.5687""".replace(" ", "\t")
 
+METAL = """MarkerName Allele1 Allele2 Freq1 FreqSE Weight Zscore P-value Direction
+rs1 a g 0.25 0.01 1000 -2 0.0455 --
+rs2 ct c 0.75 0.01 900 3 0.0027 ++""".replace(" ", "\t")
+METAL_STDERR = """MarkerName Allele1 Allele2 Freq1 Effect StdErr P-value Direction TotalSampleSize Chromosome Position
+rs1 a g 0.25 -0.02 0.01 0.0455 -- 1000 1 1000
+rs2 ct c 0.75 0.03 0.01 0.0027 ++ 900 2 2000""".replace(" ", "\t")
+MTAG = """SNP CHR BP A1 A2 Z N FRQ mtag_beta mtag_se mtag_z mtag_pval
+rs1 1 1000 A G -1 1000 0.25 -0.02 0.01 -2 0.0455
+rs2 2 2000 CT C 1 900 0.75 0.03 0.01 3 0.0027""".replace(" ", "\t")
+HARMONISED = """hm_variant_id hm_rsid hm_chrom hm_pos hm_other_allele hm_effect_allele hm_beta hm_odds_ratio hm_effect_allele_frequency hm_code effect_allele other_allele beta standard_error p_value n
+1_1000_G_A rs1 1 1000 G A -0.02 NA 0.25 10 G A 0.02 0.01 0.0455 1000
+2_2000_C_CT rs2 2 2000 C CT 0.03 NA 0.75 10 CT C 0.03 0.01 0.0027 900""".replace(" ", "\t")
+FINNGEN = """#chrom pos ref alt rsids nearest_genes pval mlogp beta sebeta af_alt af_alt_cases af_alt_controls
+1 1000 G A rs1 GENE1 0.0455 1.342 -0.02 0.01 0.25 0.24 0.26
+2 2000 C CT rs2,rs22 GENE2 0.0027 2.5687 0.03 0.01 0.75 0.74 0.76""".replace(" ", "\t")
+GBMI = """#CHR POS REF ALT rsid all_meta_AF inv_var_meta_beta inv_var_meta_sebeta inv_var_meta_p inv_var_het_p direction N_case N_ctrl n_dataset n_bbk is_strand_flip is_diff_AF_gnomAD
+1 1000 G A rs1 0.25 -0.02 0.01 0.0455 0.5 -- 500 500 2 2 no no
+2 2000 C CT rs2 0.75 0.03 0.01 0.0027 0.5 ++ 450 450 2 2 no no""".replace(" ", "\t")
+PAN_UKB = """chr pos ref alt af_EUR beta_EUR se_EUR neglog10_pval_EUR low_confidence_EUR
+1 1000 G A 0.25 -0.02 0.01 1.342 false
+2 2000 C CT 0.75 0.03 0.01 2.5687 true""".replace(" ", "\t")
+PAN_UKB_LN_P = """chr pos ref alt af_EUR beta_EUR se_EUR pval_EUR low_confidence_EUR
+1 1000 G A 0.25 -0.02 0.01 -3.0900 false
+2 2000 C CT 0.75 0.03 0.01 -5.9146 true""".replace(" ", "\t")
+NEALE = """variant minor_allele minor_AF low_confidence_variant n_complete_samples AC ytx beta se tstat pval
+1:1000:G:A A 0.25 false 1000 500 100 -0.02 0.01 -2.0 0.0455
+2:2000:C:CT C 0.25 false 900 1350 120 0.03 0.01 3.0 0.0027
+X:3000:C:T T 0.0001 true 1000 2 0.5 NaN NaN NaN NaN""".replace(" ", "\t")
+PGC = """##fileType=PGCsumstatsV1.0
+#CHROM POS ID A1 A2 BETA SE PVAL NGT FCAS FCON IMPINFO NEFFDIV2 NCAS NCON DIRE
+1 1000 rs1 A G -0.02 0.01 0.0455 0 0.24 0.26 0.9 500 500 500 --
+2 2000 rs2 CT C 0.03 0.01 0.0027 0 0.74 0.76 0.8 450 450 450 ++""".replace(" ", "\t")
+DANER = """CHR SNP BP A1 A2 FRQ_A_500 FRQ_U_500 INFO OR SE P ngt Direction HetISqt HetDf HetPVa Nca Nco Neff_half
+1 rs1 1000 A G 0.24 0.26 0.9 0.98019867 0.01 0.0455 0 -- 0.0 2 0.9 500 500 500
+2 rs2 2000 CT C 0.74 0.76 0.8 1.03045453 0.01 0.0027 0 ++ 0.0 2 0.9 450 450 450"""
+DANER_COUNTS_IN_NAMES = """CHR SNP BP A1 A2 FRQ_A_200 FRQ_U_800 INFO OR SE P
+1 rs1 1000 A G 0.21 0.26 0.9 0.98019867 0.01 0.0455
+2 rs2 2000 CT C 0.71 0.76 0.8 1.03045453 0.01 0.0027"""
+PGC_2014 = """hg19chrc snpid a1 a2 bp info or se p ngt
+chr1 rs1 A G 1000 0.9 0.98019867 0.01 0.0455 0
+chr2 rs2 CT C 2000 0.8 1.03045453 0.01 0.0027 0""".replace(" ", "\t")
+POLYFUN = """SNP CHR BP A1 A2 N Z MAF
+rs1 1 1000 A G 1000 -2 0.25
+rs2 2 2000 CT C 900 3 0.25""".replace(" ", "\t")
+
 CASES = {
     "BOLT-LMM": (BOLT, "1000"),
     "alkesgroup UKBB": (ALKES, None),
@@ -85,4 +130,17 @@ CASES = {
     "GWAS-VCF": (VCF, None),
     "COJO .ma": (COJO, None),
     "LDSC .sumstats": (LDSC, None),
+    "METAL": (METAL, None),
+    "METAL inverse variance": (METAL_STDERR, None),
+    "MTAG": (MTAG, None),
+    "GWAS Catalog, harmonised columns": (HARMONISED, None),
+    "FinnGen": (FINNGEN, "1000"),
+    "GBMI": (GBMI, None),
+    "Pan-UKB": (PAN_UKB, "1000"),
+    "Pan-UKB, ln p": (PAN_UKB_LN_P, "1000"),
+    "Neale lab UKB": (NEALE, None),
+    "PGC vcf-like": (PGC, None),
+    "PGC daner": (DANER, None),
+    "PGC 2014": (PGC_2014, "500,500"),
+    "PolyFun": (POLYFUN, None),
 }

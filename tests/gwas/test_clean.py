@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import zstandard
+from scipy import stats
 
 from varfx.errors import ConfigError, DataError, FormatError, StoreError, VarfxError
 from varfx.gwas import CleanOptions, clean
@@ -39,11 +40,13 @@ BAD_VALUES = {
     "text": ("Beta", "high", r"column Beta holds text where a number belongs in 1 rows, first row 2 \('high'\)"),
     "undeclared NA": ("N", "NA", r"column N holds text .* first row 2 \('NA'\).* name it with --na"),
     "half a position": ("POS", "10.5", r"column POS holds text where a number belongs in 1 rows, first row 2"),
-    "NaN": ("Beta", "nan", r"z is not finite .* in 1 of 3 rows, first row 2 \(rs2 2:2000 C/T, z=nan\)"),
-    "infinite": ("Beta", "inf", r"z is not finite .* first row 2"),
+    "NaN": (
+        "Beta",
+        "nan",
+        r"z cannot be computed in 1 of 3 rows \(the effect is not finite .* in 1\), first row 2 \(rs2 2:2000 C/T\)",
+    ),
+    "infinite": ("Beta", "inf", r"the effect is not finite .* first row 2"),
     "huge": ("Beta", "1e298", r"\|z\| is above 10000 in 1 of 3 rows, first row 2 \(rs2 2:2000 C/T, z=1e\+300\)"),
-    "zero SE": ("se", "0", r"z is not finite .* SE <= 0"),
-    "negative SE": ("se", "-0.01", r"z is not finite .* SE <= 0"),
     "negative N": ("N", "-900", r"n is not positive in 1 of 3 rows, first row 2 \(rs2 2:2000 C/T, n=-900\)"),
     "frequency": ("EAF", "1.5", r"eaf is outside 0 to 1 in 1 of 3 rows, first row 2 .*eaf=1.5"),
     "NaN frequency": ("EAF", "nan", r"eaf is outside 0 to 1"),
@@ -70,6 +73,19 @@ def test_a_bad_value_is_an_error_or_dropped_and_counted(fault: str, tmp_path: Pa
     drops = [entry for entry in kept.metadata["ledger"] if entry["step"] == "dropped"]
     assert [entry["variants"] for entry in drops] == [1]
     assert str(drops[0]["note"]).startswith("invalid: ")
+
+
+@pytest.mark.parametrize("se", ["0", "-0.01", "inf"])
+def test_an_impossible_se_leaves_the_row_to_its_p_value(se: str, tmp_path: Path) -> None:
+    found = clean(write(tmp_path, edited(1, "se", se)))
+    assert found.table["z"].to_list() == pytest.approx([-2, 3, 3], abs=1e-3)
+    served = [entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "z"]
+    assert served == [2, 1]  # effect / SE, and p
+    rows = [line.replace("0.0027", "nan") for line in edited(1, "se", se)]
+    with pytest.raises(
+        DataError, match=r"z cannot be computed in 1 of 3 rows \(SE is 0, negative or not finite in 1\)"
+    ):
+        clean(write(tmp_path, rows))
 
 
 def test_duplicates_are_an_error_or_all_copies_dropped(tmp_path: Path) -> None:
@@ -196,7 +212,7 @@ def test_a_disagreement_of_effect_and_p_is_counted_and_logged(tmp_path: Path, ca
         assert not any(entry["step"] == "warning" for entry in clean(write(tmp_path, ROWS)).metadata["ledger"])
         assert not caplog.records
         found = clean(write(tmp_path, edited(1, "P", "1e-30")))
-    assert "disagrees with p" in caplog.text
+    assert "disagrees with `P`" in caplog.text
     assert [entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "warning"] == [1]
     assert found.table["z"][1] == pytest.approx(3)
 
@@ -211,12 +227,12 @@ def bolt(rows: int, rng: np.random.Generator, gain: float) -> pl.DataFrame:
             "ALLELE1": "A",
             "ALLELE0": "C",
             "A1FREQ": 0.3,
-            "BETA": rng.standard_normal(rows),
+            "BETA": np.sqrt(linreg) * rng.choice([-1, 1], rows),  # of the infinitesimal model, as BOLT writes it
             "SE": 1.0,
             "CHISQ_LINREG": linreg,
             "CHISQ_BOLT_LMM_INF": linreg,
             "CHISQ_BOLT_LMM": linreg * gain * rng.uniform(0.9, 1.1, rows),
-            "P_BOLT_LMM": 0.5,
+            "P_BOLT_LMM": 2 * stats.norm.sf(np.sqrt(linreg)),
         },
         strict=False,
     )
@@ -244,7 +260,9 @@ def test_bolt_gain_scales_n(tmp_path: Path, rng: np.random.Generator) -> None:
 
 
 def test_an_effect_of_zero_has_no_sign_for_a_large_statistic(tmp_path: Path, rng: np.random.Generator) -> None:
-    frame = bolt(3, rng, 1.0).with_columns(BETA=pl.Series([0.0, 1, 1]), CHISQ_BOLT_LMM=pl.Series([0.0, 4, 9]))
+    frame = bolt(3, rng, 1.0).with_columns(BETA=pl.Series([0.0, 2, 3]), CHISQ_BOLT_LMM=pl.Series([0.0, 4, 9]))
+    p = pl.Series(2 * stats.norm.sf([0, 2, 3]))
+    frame = frame.with_columns(CHISQ_BOLT_LMM_INF="CHISQ_BOLT_LMM", P_BOLT_LMM=p)
     frame.write_csv(tmp_path / "b.tsv", separator="\t")
     assert clean(tmp_path / "b.tsv", n=10).table["z"].to_list() == [0, 2, 3]
     frame.with_columns(CHISQ_BOLT_LMM=pl.Series([4.0, 4, 9])).write_csv(tmp_path / "b.tsv", separator="\t")

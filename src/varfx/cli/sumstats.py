@@ -34,8 +34,9 @@ def clean(
     """Checks and converts a GWAS file of any common format into `*.sumstats.parquet`.
 
     The format is recognised by the header: BOLT-LMM, alkesgroup UKBB, fastGWA, REGENIE (also --htp), SAIGE,
-    PLINK2 .glm, GWAS-SSF (with its YAML), GWAS-VCF, COJO .ma, LDSC, PolyFun; plain, gzip, bgzip, zstd or Parquet.
-    Nothing is changed or dropped silently: the table at the end counts every step, and the output keeps it.
+    PLINK2 .glm, METAL, MTAG, COJO .ma, LDSC, PolyFun; GWAS-SSF (with its YAML), GWAS-VCF, FinnGen, GBMI, Pan-UKB,
+    Neale lab, PGC; plain, gzip, bgzip, zstd or Parquet. Nothing is changed or dropped silently: the tables at the end
+    say which columns are used and count every step, and the output keeps them.
 
     ```
     varfx sumstats clean bolt.stats.gz -o height.sumstats.parquet --n 450000 --min-info 0.6
@@ -53,12 +54,14 @@ def clean(
         Sample size N, needed where the file has none; or CASES,CONTROLS of a binary trait, which also scales the N of
         a file to the effective size 4 / (1 / cases + 1 / controls).
     trait
-        Name of the trait; by default the file's own, or its name.
+        Name of the trait; by default the file's own, or its name. Of a file with columns for several traits (BETA.Y1,
+        beta_EUR) or a GWAS-VCF of several studies, the one to take.
     filters
         Which variants to keep.
     columns
-        ROLE=NAME,... for a header that no format fits: roles are chrom, position, variant_id, effect_allele,
-        other_allele, eaf, info, n, n_case, n_control, z, beta, odds_ratio, se, chisq, neg_log10_p, p.
+        ROLE=NAME,... for a header that no format fits, or against the format's own: roles are chrom, position,
+        variant_id, effect_allele, other_allele, eaf, maf, info, n, n_case, n_control, n_eff, n_eff_half, z, beta,
+        odds_ratio, hazard_ratio, se, chisq, neg_log10_p, log10_p, ln_p, p. A named statistic is used alone.
     na
         Words that mark missing values in this file, separated by commas, beside those of its format.
     positions_from
@@ -88,6 +91,11 @@ def _mapping(text: str) -> dict[str, str]:
     return {role.strip(): name.strip() for role, _, name in pairs}
 
 
+def _printable(name: str) -> str:
+    """A column's name without control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 def _show(stats: SumStats, file: Path, out: Path) -> None:
     """Prints the ledger and what the statistics look like."""
     from rich.console import Console
@@ -96,11 +104,17 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
 
     from varfx.gwas.summary import summarise
 
-    ledger = Table("step", "variants", "what", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
+    columns = Table("column", "used as", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
+    for use in stats.metadata["columns"]:
+        note = f"not used{': ' * bool(use['note'])}{use['note']}"
+        columns.add_row(Text(_printable(use["column"])), Text(use["role"] or note))
+    ledger = Table("step", "variants", "what")
     ledger.columns[1].justify = "right"
     for entry in stats.metadata["ledger"]:
-        ledger.add_row(str(entry["step"]), f"{entry['variants']:,}", Text(str(entry["note"])))
+        if not str(entry["step"]).startswith("columns "):
+            ledger.add_row(str(entry["step"]), f"{entry['variants']:,}", Text(str(entry["note"])))
     console = Console(soft_wrap=False)
+    console.print(columns)
     console.print(ledger)
     summary = summarise(stats.table)
     lines = {

@@ -9,9 +9,11 @@ from varfx._lazy import export
 
 if TYPE_CHECKING:
     from varfx.gwas.clean import clean
-    from varfx.gwas.formats import FORMATS, ROLES, GwasFormat
+    from varfx.gwas.format import GwasFormat
+    from varfx.gwas.formats import FORMATS
     from varfx.gwas.options import CleanOptions
     from varfx.gwas.read import RawGwas, read_gwas
+    from varfx.gwas.roles import ROLES
     from varfx.io.ledger import Ledger
 
 __all__ = ["FORMATS", "ROLES", "CleanOptions", "GwasFormat", "Ledger", "RawGwas", "clean", "read_gwas"]
@@ -20,9 +22,11 @@ export(
     __name__,
     {
         "clean": "clean",
-        "formats": "FORMATS ROLES GwasFormat",
+        "format": "GwasFormat",
+        "formats": "FORMATS",
         "options": "CleanOptions",
         "read": "RawGwas read_gwas",
+        "roles": "ROLES",
         "varfx.io.ledger": "Ledger",
     },
 )

@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from varfx.gwas.roles import ALLELE_FIELD
 from varfx.io.ledger import Ledger
 
-VCF_FIELDS = {
-    "ES": "beta",
-    "SE": "se",
-    "LP": "neg_log10_p",
-    "AF": "eaf",
-    "SS": "n",
-    "NS": "n",
-    "EZ": "z",
-    "SI": "info",
-    "NC": "n_case",
-}
-_VCF_CAP = r"^(999|999\.0+|(?i)inf)$"  # the converters write p = 0 as 999
+_CASE_CONTROL = ("case_total", "control_total", "case_alleles", "control_alleles")
+_GENOTYPES = ("none", "het", "hom")
 
 
 def unchanged(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
@@ -30,12 +21,17 @@ def unchanged(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     return block
 
 
+def generic(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """Any table: additive tests without error code, where it has such columns."""
+    return low_confidence(_without_errors(_additive(block, ledger), ledger), ledger)
+
+
 def regenie(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     """REGENIE step 2: additive tests that did not fail."""
     block = _additive(block, ledger)
     if "extra" in block.columns:
-        block = _keep(block, ~pl.col("extra").str.contains("TEST_FAIL"), ledger, "EXTRA is TEST_FAIL")
-    return block.drop("test", "extra", strict=False)
+        block = keep(block, ~pl.col("extra").str.contains("TEST_FAIL"), ledger, "EXTRA is TEST_FAIL")
+    return block.drop("extra", strict=False)
 
 
 def regenie_htp(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
@@ -60,15 +56,13 @@ def regenie_htp(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
         n_case=pl.when(binary).then(pl.col("num_cases")),
         n_control=pl.col("num_controls"),
     )
-    packed_names = ("test", "effect", "effect_lower", "effect_upper", "num_cases", "num_controls", "info_text")
+    packed_names = ("effect", "effect_lower", "effect_upper", "num_cases", "num_controls", "info_text")
     return block.drop(packed_names, strict=False)
 
 
 def plink2(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     """PLINK 2 `--glm`: additive tests without error code; the other allele is OMITTED, or the one of REF/ALT left."""
-    block = _additive(block, ledger)
-    if "error_code" in block.columns:
-        block = _keep(block, pl.col("error_code") == ".", ledger, "ERRCODE is not '.'")
+    block = _without_errors(_additive(block, ledger), ledger)
     if "omitted" in block.columns:
         block = block.with_columns(other_allele=pl.col("omitted"))
     else:
@@ -78,64 +72,97 @@ def plink2(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     several = pl.col("effect_allele").str.contains(",", literal=True) | pl.col("other_allele").str.contains(
         ",", literal=True
     )
-    block = _keep(block, ~several, ledger, "multi-allelic: the other allele is not one")
-    return block.drop("test", "error_code", "omitted", "ref", "alt", strict=False)
+    block = keep(block, ~several, ledger, "multi-allelic: the other allele is not one")
+    return _plink2_counts(block).drop("omitted", "ref", "alt", strict=False)
 
 
-def gwas_vcf(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
-    """GWAS-VCF: the fields of the one sample, by the row's FORMAT; a row of several ALT alleles becomes several rows."""
-    parts = [_vcf_fields(part) for part in block.partition_by("format", maintain_order=True)]
-    if not parts:
-        parts = [_vcf_fields(block)]
-    whole = pl.concat(parts, how="diagonal_relaxed").sort("row", maintain_order=True)
-    names = [name for name in dict.fromkeys(VCF_FIELDS.values()) if name in whole.columns]
-    several = pl.col("effect_allele").str.contains(",", literal=True).fill_null(False)
-    split = whole.filter(several)
-    if split.height:
-        lists = [pl.col(name).str.split(",") for name in ("effect_allele", *names)]
-        counts = pl.col("effect_allele").list.len()
-        split = split.with_columns(lists)
-        fits = pl.all_horizontal(
-            [pl.lit(True)] + [(pl.col(name).list.len() == counts) | pl.col(name).is_null() for name in names]
+def _plink2_counts(block: pl.DataFrame) -> pl.DataFrame:
+    """Cases and controls: OBS_CT, divided as the allele or genotype counts of cases and controls are.
+
+    Allele counts are twice the individuals only outside chromosomes X and Y; their ratio is right everywhere. A1's own
+    counts serve too, divided by A1's frequencies; without these they stay `case_alleles` and `control_alleles`.
+    """
+    has = set(block.columns).__contains__
+    counts = [name for name in _CASE_CONTROL if has(name)]
+    genotypes = [f"{group}_{kind}" for group in ("case", "control") for kind in _GENOTYPES if has(f"{group}_{kind}")]
+    fields = [*counts, *genotypes, *(name for name in ("n", "eaf_case", "eaf_control") if has(name))]
+    numbers = block.select(pl.col(fields).cast(pl.Float64, strict=False)) if fields else block.select([])
+    if len(genotypes) == 2 * len(_GENOTYPES):
+        case, control = (
+            pl.sum_horizontal([f"{group}_{kind}" for kind in _GENOTYPES], ignore_nulls=False)
+            for group in ("case", "control")
         )
-        kept = split.filter(fits)
-        ledger.drop(split.height - kept.height, "multi-allelic: as many values as ALT alleles are needed")
-        ledger.add("split", kept.height, "rows of several ALT alleles, into one row an allele")
-        empty = [
-            pl.when(pl.col(name).is_null())
-            .then(pl.lit(None, pl.String).repeat_by(counts))
-            .otherwise(pl.col(name))
-            .alias(name)
-            for name in names
-        ]
-        kept = kept.with_columns(empty).explode(["effect_allele", *names])
-        whole = pl.concat([whole.filter(~several), kept]).sort("row", maintain_order=True)
-    whole = whole.with_columns(
-        [pl.when(pl.col(name).is_in(["."])).then(None).otherwise(pl.col(name)).alias(name) for name in names]
+    elif has("case_total") and has("control_total"):
+        case, control = pl.col("case_total"), pl.col("control_total")
+    elif {"case_alleles", "control_alleles", "eaf_case", "eaf_control"} <= set(block.columns):
+        case, control = pl.col("case_alleles") / pl.col("eaf_case"), pl.col("control_alleles") / pl.col("eaf_control")
+    else:
+        return block.drop(genotypes, "case_total", "control_total", strict=False)
+    share = case / (case + control)
+    split = numbers.select(n_case=pl.col("n") * share, n_control=pl.col("n") * (1 - share)).fill_nan(None)
+    return block.drop(genotypes, _CASE_CONTROL, strict=False).with_columns(split.get_columns())
+
+
+def metal(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """METAL: `Weight` of a meta-analysis by sample size is the sum of the studies' sizes."""
+    del ledger
+    if "weight" in block.columns and not {"n", "n_eff", "n_case"} & set(block.columns):
+        block = block.with_columns(n=pl.col("weight"))
+    return block.drop("weight", strict=False)
+
+
+def first_rsid(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """FinnGen: the first of several rsIDs."""
+    del ledger
+    if "variant_id" not in block.columns:
+        return block
+    return block.with_columns(variant_id=pl.col("variant_id").str.split(",").list.first())
+
+
+def neale(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """Neale lab: `variant` is chr:position:ref:alt, effects are those of alt, and the frequency is the minor allele's."""
+    block = low_confidence(block, ledger)
+    parts = pl.col("key").str.split(":")
+    block = block.with_columns(
+        **{
+            role: parts.list.get(place, null_on_oob=True)
+            for place, role in enumerate(("chrom", "position", "other_allele", "effect_allele"))
+        }
     )
-    if "neg_log10_p" in whole.columns:
-        capped = pl.col("neg_log10_p").str.contains(_VCF_CAP)
-        count = int(whole.select(capped.sum()).item())
+    if {"minor_allele", "minor_af"} <= set(block.columns):
+        minor = pl.col("minor_af").cast(pl.Float64, strict=False)
+        of_alt = pl.col("minor_allele") == pl.col("effect_allele")
+        of_ref = pl.col("minor_allele") == pl.col("other_allele")
+        block = block.with_columns(eaf=pl.when(of_alt).then(minor).when(of_ref).then(1 - minor))
+    return block.drop("key", "minor_allele", "minor_af", strict=False)
+
+
+def low_confidence(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """Rows that the release calls of low confidence are counted and marked, for `--drop-low-confidence`."""
+    if "low_confidence" in block.columns:
+        marked = pl.col("low_confidence").cast(pl.String).str.to_lowercase().is_in(["true", "1", "t"]).fill_null(False)
+        block = block.with_columns(low_confidence=marked)
+        count = int(block["low_confidence"].sum())
         if count:
-            ledger.add("repaired", count, "LP at its cap (999): p was 0, so z comes from ES/SE")
-            whole = whole.with_columns(pl.when(capped).then(None).otherwise(pl.col("neg_log10_p")).alias("neg_log10_p"))
-    return whole
+            ledger.add("low confidence", count, "rows of low confidence by the file itself")
+    return block
 
 
-def _vcf_fields(part: pl.DataFrame) -> pl.DataFrame:
-    """The fields of rows that share one FORMAT, as columns."""
-    keys = (part["format"][0] or "").split(":") if part.height else []
-    fields = pl.col("sample").str.split(":")
-    columns: dict[str, pl.Expr] = {}
-    for place, key in enumerate(keys):
-        role = VCF_FIELDS.get(key) or ("sample_id" if key == "ID" else None)
-        if role and role not in columns:
-            columns[role] = fields.list.get(place, null_on_oob=True)
-    part = part.with_columns(**columns)
-    if "sample_id" in part.columns:
-        known = pl.when(pl.col("sample_id") == ".").then(None).otherwise(pl.col("sample_id"))
-        part = part.with_columns(variant_id=pl.coalesce(known, "variant_id")).drop("sample_id")
-    return part.drop("format", "sample")
+def with_other_allele(block: pl.DataFrame) -> pl.DataFrame:
+    """The allele that is not the effect allele, of the columns `allele_0, ...`, where none says that it is the other."""
+    pairs = sorted(name for name in block.columns if name.startswith(ALLELE_FIELD))
+    if pairs and "other_allele" not in block.columns:
+        effect = pl.col("effect_allele").str.to_uppercase()
+        other = pl.coalesce([pl.when(pl.col(name).str.to_uppercase() != effect).then(pl.col(name)) for name in pairs])
+        block = block.with_columns(other_allele=other)
+    return block.drop(pairs)
+
+
+def _without_errors(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """The rows whose ERRCODE is '.'."""
+    if "error_code" not in block.columns:
+        return block
+    return keep(block, pl.col("error_code") == ".", ledger, "ERRCODE is not '.'").drop("error_code")
 
 
 def _additive(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
@@ -144,10 +171,11 @@ def _additive(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
         return block
     test = pl.col("test")
     additive = (test == "ADD") | (test.str.starts_with("ADD-") & ~test.str.contains("INT_", literal=True))
-    return _keep(block, additive.fill_null(False), ledger, "another test than ADD")
+    return keep(block, additive.fill_null(False), ledger, "another test than ADD").drop("test")
 
 
-def _keep(block: pl.DataFrame, rule: pl.Expr, ledger: Ledger, note: str) -> pl.DataFrame:
+def keep(block: pl.DataFrame, rule: pl.Expr, ledger: Ledger, note: str) -> pl.DataFrame:
+    """The rows that pass a rule, or of which it cannot tell; the others are counted."""
     kept = block.filter(rule.fill_null(True))
     ledger.drop(block.height - kept.height, note)
     return kept

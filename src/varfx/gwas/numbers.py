@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from varfx.errors import DataError
-from varfx.gwas.formats import NUMBER_ROLES, TEXT_ROLES
+from varfx.gwas.roles import NUMBER_FIELDS, NUMBER_ROLES, TEXT_ROLES
 from varfx.io.ledger import Ledger
 from varfx.io.text_numbers import whole
 
@@ -45,9 +45,10 @@ class Offences:
 def to_numbers(block: pl.DataFrame, offences: Offences) -> pl.DataFrame:
     """The block with numeric roles as Float64 (`position` as Int64), and True in `bad_text` where a word stood.
 
-    `p` becomes `neg_log10_of_p`, which does not underflow: "1e-400" is 400, and 0 is infinite.
+    `p` becomes `neg_log10_of_p`, which does not underflow: "1e-400" is 400, and 0 is infinite. A p outside 0 to 1 is
+    null there, and stands in `p_outside`.
     """
-    numeric = [role for role in NUMBER_ROLES if role in block.columns]
+    numeric = [role for role in (*NUMBER_ROLES, *NUMBER_FIELDS) if role in block.columns]
     bad = pl.Series("bad_text", [False]).new_from_index(0, block.height)
     columns: list[pl.Series] = []
     for role in numeric:
@@ -59,9 +60,10 @@ def to_numbers(block: pl.DataFrame, offences: Offences) -> pl.DataFrame:
         if wrong.any():
             offences.note(role, block["row"].filter(wrong), text.filter(wrong))
             bad = bad | wrong
-        columns.append(_neg_log10(values, text) if role == "p" else values)
+        columns += _of_p(values, text) if role == "p" else [values]
     kept = [pl.col("row").cast(pl.UInt32)]
     kept += [pl.col(role).cast(pl.String) for role in TEXT_ROLES if role in block.columns]
+    kept += [pl.col(role) for role in ("low_confidence",) if block.schema.get(role) == pl.Boolean]
     return block.select(kept).with_columns(*columns, bad.alias("bad_text"))
 
 
@@ -70,6 +72,19 @@ def drop_bad_text(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     kept = block.filter(~pl.col("bad_text"))
     ledger.drop(block.height - kept.height, "invalid: text where a number belongs")
     return kept
+
+
+def _of_p(values: pl.Series, text: pl.Series) -> list[pl.Series]:
+    """-log10 of p-values, and those that are none."""
+    outside = ~values.is_between(0, 1).fill_null(True)
+    if not outside.any():
+        return [_neg_log10(values, text)]
+    none = pl.lit(None, pl.Float64)
+    parts = pl.DataFrame([_neg_log10(values, text), values.alias("value"), outside.alias("outside")]).select(
+        pl.when("outside").then(none).otherwise("neg_log10_of_p").alias("neg_log10_of_p"),
+        pl.when("outside").then("value").otherwise(none).alias("p_outside"),
+    )
+    return parts.get_columns()
 
 
 def _neg_log10(values: pl.Series, text: pl.Series) -> pl.Series:

@@ -18,7 +18,9 @@ class CleanOptions:
         min_n: Drop variants whose effective sample size is below this.
         max_missing: Drop variants whose n is below (1 - this) times the largest n of the file.
         drop_mhc: Drop the major histocompatibility complex, chr6:25-34 Mb.
+        drop_low_confidence: Drop variants that the file itself marks as of low confidence (Pan-UKB, Neale lab).
         drop_invalid: Drop and count rows that cannot be right, in place of stopping at them.
+        one_sign: Accept a file in which z has one sign only, as in tables oriented to the risk allele.
         bolt_neff: Scale N of BOLT-LMM files by the power that the mixed model gains over linear regression.
     """
 
@@ -27,7 +29,9 @@ class CleanOptions:
     min_n: float | None = None
     max_missing: float | None = None
     drop_mhc: bool = False
+    drop_low_confidence: bool = False
     drop_invalid: bool = False
+    one_sign: bool = False
     bolt_neff: bool = True
 
     def __post_init__(self) -> None:

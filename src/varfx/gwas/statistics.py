@@ -2,12 +2,12 @@
 
     sign(effect) sqrt(chi2)  >  sign(effect) |qnorm(p / 2)| from -log10 p  >  z  >  effect / SE  >  from p itself
 
-p itself comes last because files round it to two digits. A row that lacks one statistic takes the next.
+p itself comes late because files round it to two digits; a confidence interval, rounded more, comes last. A row in
+which one statistic is missing or impossible takes the next.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -19,9 +19,10 @@ from scipy.special import ndtri_exp
 from varfx.errors import DataError
 from varfx.io.ledger import Ledger
 
-logger = logging.getLogger(__name__)
-
-_DISAGREEMENT = (0.1, 0.05)  # absolute and relative, on |z|: two-digit p-values stay within
+ZERO_EFFECT = 1.0  # an effect of 0 is a rounded one if |z| is below this: z is then 0; above, its sign is lost
+_CI_WIDTH = 2 * 1.959963984540054  # of a 95 % confidence interval, in standard errors
+_NO_EFFECT = 0.05  # |z| of a test that agrees with an effect of 0
+P_IS_ZERO = "p is 0, which does not say how small it was, and there is no other statistic"
 
 
 def z_from_neg_log10_p(neg_log10_p: Float[ndarray, " variant"]) -> Float[ndarray, " variant"]:
@@ -38,7 +39,7 @@ def z_from_neg_log10_p(neg_log10_p: Float[ndarray, " variant"]) -> Float[ndarray
 
 
 def z_scores(raw: pl.DataFrame, ledger: Ledger, *, source: str) -> pl.Series:
-    """z of each row by the order of trust above, null where its statistics are missing, NaN where they are wrong.
+    """z of each row by the order of trust above, null where no statistic of the row gives it (see `lacking`).
 
     Args:
         raw: table of roles from `read_gwas`.
@@ -48,7 +49,7 @@ def z_scores(raw: pl.DataFrame, ledger: Ledger, *, source: str) -> pl.Series:
     Raises:
         DataError: the file has no statistic that gives z, or only unsigned ones.
     """
-    effect = _effect(raw)
+    effect = _signed_effect(raw)
     z = pl.Series("z", [None], dtype=pl.Float64).new_from_index(0, raw.height)
     rules = _rules(raw, effect)
     if not rules:
@@ -57,12 +58,19 @@ def z_scores(raw: pl.DataFrame, ledger: Ledger, *, source: str) -> pl.Series:
             f"Needed are z, or an effect (beta or odds ratio) with its SE, chi-square or p-value."
         )
     for label, rule in rules:
-        lacking = z.is_null()
-        if not lacking.any():
+        open_rows = z.is_null()
+        if not open_rows.any():
             break
-        candidate = rule()
-        ledger.add("z", int((lacking & candidate.is_not_null()).sum()), label)
+        candidate = finite(rule())
+        served = int((open_rows & candidate.is_not_null()).sum())
+        if served:
+            ledger.add("z", served, label)
         z = pl.select(pl.coalesce(z, candidate)).to_series()
+    if effect is not None and (effect == 0).any():
+        rounded = ((effect == 0) & (z == 0) & (tested(raw) > _NO_EFFECT)).fill_null(False)
+        if rounded.any():
+            note = f"an effect of 0, a rounded one, has no sign: z is 0 where |z| is below {ZERO_EFFECT:g}"
+            ledger.add("repaired", int(rounded.sum()), note)
     return z.alias("z")
 
 
@@ -72,71 +80,110 @@ def _rules(raw: pl.DataFrame, effect: pl.Series | None) -> list[tuple[str, Calla
     if effect is not None:
         sign = effect.sign()
         if has("chisq"):
-            rules.append(("sign(effect) * sqrt(chi-square)", lambda: _signed(sign, raw["chisq"].sqrt())))
+            rules.append(("sign(effect) * sqrt(chi-square)", lambda: sign * raw["chisq"].sqrt()))
         if has("chisq_inf"):
-            rules.append(("sign(effect) * sqrt(CHISQ_BOLT_LMM_INF)", lambda: _signed(sign, raw["chisq_inf"].sqrt())))
+            rules.append(("sign(effect) * sqrt(CHISQ_BOLT_LMM_INF)", lambda: sign * raw["chisq_inf"].sqrt()))
         if has("neg_log10_p"):
-            rules.append(("sign(effect) * |qnorm| of -log10 p", lambda: _signed(sign, _from_p(raw["neg_log10_p"]))))
+            rules.append(("sign(effect) * |qnorm| of -log10 p", lambda: sign * from_p(raw["neg_log10_p"])))
     if has("z"):
         rules.append(("z as given", lambda: raw["z"]))
     if effect is not None and has("se"):
-        rules.append(("effect / SE", lambda: _wald(effect, raw["se"])))
+        rules.append(("effect / SE", lambda: wald(effect, raw["se"])))
     if effect is not None and has("neg_log10_of_p"):
-        rules.append(("sign(effect) * |qnorm| of p", lambda: _signed(sign, _from_p(raw["neg_log10_of_p"]))))
+        rules.append(("sign(effect) * |qnorm| of p", lambda: sign * from_p(raw["neg_log10_of_p"])))
+    if effect is not None and has("ci_lower") and has("ci_upper"):
+        rules.append(("effect / SE, from its 95 % confidence interval", lambda: wald(effect, se_of_interval(raw))))
     return rules
 
 
-def note_disagreement(raw: pl.DataFrame, ledger: Ledger, *, source: str) -> int:
-    """How many rows have an effect / SE that is not the file's own p-value or chi-square, as after Firth or SPA.
-
-    Rows are compared on the scale of |z|, with room for p-values of two digits. The count goes to the ledger and,
-    if it is not 0, to the log as a warning.
-    """
-    effect = _effect(raw)
-    if effect is None or "se" not in raw.columns:
-        return 0
-    if "chisq_inf" in raw.columns:
-        tested, name = raw["chisq_inf"].sqrt(), "CHISQ_BOLT_LMM_INF"
-    elif "chisq" in raw.columns:
-        tested, name = raw["chisq"].sqrt(), "chi-square"
-    elif "neg_log10_p" in raw.columns:
-        tested, name = _from_p(raw["neg_log10_p"]), "-log10 p"
-    elif "neg_log10_of_p" in raw.columns:
-        tested, name = _from_p(raw["neg_log10_of_p"]), "p"
-    else:
-        return 0
-    absolute, relative = _DISAGREEMENT
-    wald = _wald(effect, raw["se"]).abs()
-    far = ((wald - tested).abs() > absolute + relative * tested) & wald.is_finite() & tested.is_finite()
-    count = int(far.fill_null(False).sum())
-    if count:
-        note = f"effect / SE disagrees with {name} (mixed model, Firth, SPA or rounding)"
-        ledger.add("warning", count, note)
-        logger.warning("`%s`: %s in %d of %d rows", source, note, count, raw.height)
-    return count
+def lacking(raw: pl.DataFrame) -> pl.Series:
+    """Why each of some rows has no z: the first statistic that is impossible, or null where all are missing."""
+    effect = effect_of(raw)
+    if effect is not None:
+        raw = raw.with_columns(effect.alias("_effect"), tested(raw).alias("_tested"))
+    found = [
+        pl.when(rule.fill_null(False)).then(pl.lit(cause)) for role, cause, rule in _impossible() if role in raw.columns
+    ]
+    return raw.select(pl.coalesce(*found, pl.lit(None, pl.String)).alias("cause"))["cause"]
 
 
-def _effect(raw: pl.DataFrame) -> pl.Series | None:
-    """The effect on the linear or log scale: beta, else the log of the odds or hazard ratio."""
+def _impossible() -> list[tuple[str, str, pl.Expr]]:
+    """Column, fault and its rule, in the order in which they are named."""
+    column = pl.col
+    ratios = ("odds_ratio", "hazard_ratio")
+    rules = [(role, f"the {role.replace('_', ' ')} is 0 or negative", column(role) <= 0) for role in ratios]
+    rules += [
+        (role, "the effect is not finite (NaN or infinite)", ~column(role).is_finite()) for role in ("beta", *ratios)
+    ]
+    lost = (column("_effect") == 0) & (column("_tested") >= ZERO_EFFECT)
+    rules += [
+        ("z", "z is not finite (NaN or infinite)", ~column("z").is_finite()),
+        ("_effect", f"an effect of 0 has no sign, but its |z| is {ZERO_EFFECT:g} or more", lost),
+        ("se", "SE is 0, negative or not finite", ~(column("se").is_finite() & (column("se") > 0))),
+    ]
+    rules += [
+        (role, "chi-square is negative or not finite", ~(column(role).is_finite() & (column(role) >= 0)))
+        for role in ("chisq", "chisq_inf")
+    ]
+    rules += [
+        ("p_outside", "p is outside 0 to 1", column("p_outside").is_not_null()),
+        ("neg_log10_p", "-log10 p is negative or NaN", (column("neg_log10_p") < 0) | column("neg_log10_p").is_nan()),
+    ]
+    rules += [(role, P_IS_ZERO, column(role).is_infinite()) for role in ("neg_log10_p", "neg_log10_of_p")]
+    return rules
+
+
+def tested(raw: pl.DataFrame) -> pl.Series:
+    """The largest |z| of each row by its chi-squares and p-values; null where none says it."""
+    tests = [finite(raw[role].sqrt()) for role in ("chisq", "chisq_inf") if role in raw.columns]
+    tests += [finite(from_p(raw[role])) for role in ("neg_log10_p", "neg_log10_of_p") if role in raw.columns]
+    nothing = pl.Series([None], dtype=pl.Float64).new_from_index(0, raw.height)
+    return pl.select(pl.max_horizontal(*tests, nothing)).to_series()
+
+
+def effect_of(raw: pl.DataFrame) -> pl.Series | None:
+    """The effect on the linear or log scale, beta or else the log of the odds or hazard ratio; null where impossible."""
     scales = [pl.col("beta")] if "beta" in raw.columns else []
-    scales += [pl.col(role).log() for role in ("odds_ratio", "hazard_ratio") if role in raw.columns]
-    return raw.select(pl.coalesce(scales).alias("effect"))["effect"] if scales else None
+    scales += [
+        pl.when(pl.col(role) > 0).then(pl.col(role).log())
+        for role in ("odds_ratio", "hazard_ratio")
+        if role in raw.columns
+    ]
+    finite_scales = [pl.when(scale.is_finite()).then(scale) for scale in scales]
+    return raw.select(pl.coalesce(finite_scales).alias("effect"))["effect"] if scales else None
 
 
-def _signed(sign: pl.Series, magnitude: pl.Series) -> pl.Series:
-    """sign * magnitude; NaN where the effect is 0 but the statistic is not, because then its sign is lost."""
-    lost = (sign == 0) & (magnitude > 0.05)
-    return pl.select(pl.when(lost).then(float("nan")).otherwise(sign * magnitude)).to_series()
+def wald(effect: pl.Series, se: pl.Series) -> pl.Series:
+    """effect / SE; null where SE is not positive."""
+    return pl.select(pl.when((se > 0) & se.is_finite()).then(effect / se)).to_series()
 
 
-def _wald(effect: pl.Series, se: pl.Series) -> pl.Series:
-    return pl.select(pl.when(se <= 0).then(float("nan")).otherwise(effect / se)).to_series()
+def se_of_interval(raw: pl.DataFrame) -> pl.Series:
+    """The standard error in a 95 % confidence interval, of a ratio's logarithm where the effect is a ratio."""
+    lower, upper = pl.col("ci_lower"), pl.col("ci_upper")
+    if "beta" not in raw.columns:
+        lower, upper = (pl.when(bound > 0).then(bound.log()) for bound in (lower, upper))
+    return raw.select(se=(upper - lower) / _CI_WIDTH)["se"]
 
 
-def _from_p(neg_log10_p: pl.Series) -> pl.Series:
+def from_p(neg_log10_p: pl.Series) -> pl.Series:
     """|z|, null where p is missing or is an exact 0, which says nothing about how small it was."""
     z = pl.Series(z_from_neg_log10_p(neg_log10_p.fill_null(0.0).to_numpy()))
     return pl.select(pl.when(neg_log10_p.is_null() | neg_log10_p.is_infinite()).then(None).otherwise(z)).to_series()
+
+
+def finite(values: pl.Series) -> pl.Series:
+    """The values, null where they are NaN or infinite."""
+    return pl.select(pl.when(values.is_finite()).then(values)).to_series()
+
+
+def _signed_effect(raw: pl.DataFrame) -> pl.Series | None:
+    """The effect; null where it is 0 but a test says otherwise, because then its sign is lost."""
+    effect = effect_of(raw)
+    if effect is None or not (effect == 0).any():
+        return effect
+    lost = (effect == 0) & (tested(raw) >= ZERO_EFFECT).fill_null(False)
+    return pl.select(pl.when(~lost).then(effect)).to_series()
 
 
 def _statistics(raw: pl.DataFrame) -> list[str]:
