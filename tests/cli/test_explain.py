@@ -84,7 +84,7 @@ def test_a_folder_of_tables_and_pictures(linear: Path, tmp_path: Path, capsys: p
     assert metadata["trait"] == "height"
     assert {"channel.active", "channel.noise.missing", "log_f", "unexplained"} <= set(table.columns)
     record = json.loads((out / "importance.json").read_text())
-    assert [entry["group"] for entry in record["importance"]] == ["eaf", "ld_score", "active", "noise"] * 2
+    assert [entry["group"] for entry in record["importance"]] == ["ld_score", "active", "noise"] * 2
     assert {entry["trait"] for entry in record["importance"]} == {"height", "weight"}
     tsv = pl.read_csv(out / "importance.tsv", separator="\t")
     assert tsv.filter(pl.col("trait") == "height")["importance"].is_sorted(descending=True)

@@ -11,9 +11,12 @@ import pytest
 import safetensors.numpy
 import zarr
 
-from cases.simulated_panel import Simulated
+from cases.simulated_panel import CORE, Simulated
+from varfx.annotations import Annotations, build_annotations
 from varfx.errors import ConfigError, DataError, HarmonisationError, StoreError
+from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SumStats
+from varfx.ld import PanelConfig, build_panel
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, evaluate, evaluate_variances, fit, predict, write_prediction
 from varfx.prior.run import open_run
@@ -250,9 +253,6 @@ def test_runs_of_different_traits_are_not_compared(linear_run: Path, mlp_run: Pa
 
 
 def test_a_panel_with_other_windows_is_refused(linear_run: Path, simulated: Simulated, tmp_path: Path) -> None:
-    from varfx.genotypes.open_ld import open_source
-    from varfx.ld import PanelConfig, build_panel
-
     source = open_source([simulated.bed], maf=0.0)
     build_panel(source, tmp_path / "P.ld.zarr", PanelConfig(core=200_000, flank=100_000), workers=1)
     with pytest.raises(DataError, match=r"lacks .* of the run's windows, first chr1_0_100000"):
@@ -311,3 +311,46 @@ def test_validation_windows_hold_associations_where_a_gwas_lacks_chromosomes(
         split = run.record["split"]
         assert len(split["validation"]) == 1
         assert not any(name.startswith("chr3_") for part in split.values() for name in part)
+
+
+def test_neither_f_nor_gain_depends_on_which_allele_a_panel_counts(simulated: Simulated, tmp_path: Path) -> None:
+    """A panel from the same genotypes with the alleles of half the variants exchanged, and its own annotations."""
+    (tmp_path / "ref.fam").write_text(simulated.bed.with_suffix(".fam").read_text())
+    rows = [line.split("\t") for line in simulated.bed.with_suffix(".bim").read_text().splitlines()]
+    swapped = np.random.default_rng(0).random(len(rows)) < 0.5
+    lines = [[*row[:4], *(row[:3:-1] if swap else row[4:])] for row, swap in zip(rows, swapped, strict=True)]
+    (tmp_path / "ref.bim").write_text("".join("\t".join(row) + "\n" for row in lines))
+    content = np.frombuffer(simulated.bed.read_bytes(), dtype=np.uint8).copy()
+    codes = content[3:].reshape(len(rows), -1)
+    exchanged = np.array([3, 1, 2, 0], dtype=np.uint8)  # PLINK's codes of two, missing, one and no copies
+    packed = sum(exchanged[codes >> shift & 3] << shift for shift in (0, 2, 4, 6))
+    codes[swapped] = np.asarray(packed, dtype=np.uint8)[swapped]
+    (tmp_path / "ref.bed").write_bytes(content.tobytes())
+    turned = build_panel(
+        open_source([tmp_path / "ref.bed"], maf=0.0),
+        tmp_path / "P.ld.zarr",
+        PanelConfig(core=CORE, flank=CORE),
+        workers=1,
+    )
+    assert (turned.variants["effect_allele"] == "G").sum() == swapped.sum() > 200
+
+    found = []
+    for number, panel in enumerate((simulated.open(), turned)):
+        active = pl.Series("active", simulated.active, dtype=pl.Float32)
+        table = build_annotations(panel.variants).table.with_columns(active)
+        Annotations(table=table).write(tmp_path / f"{number}.annot.parquet")
+        run = tmp_path / f"RUN{number}"
+        fit(
+            panel.path,
+            [simulated.height],
+            run,
+            annotations=tmp_path / f"{number}.annot.parquet",
+            model=ModelConfig(kind="mlp", hidden=(4,)),
+            training=TrainConfig(max_steps=40, check_every=20, precision="float64"),
+            split=SplitConfig(holdout_chrom=("3",)),
+        )
+        found.append((predict(run)["f"].to_numpy(), evaluate(run).traits[0]["gain"]))
+    (f, gain), (f_turned, gain_turned) = found
+    assert np.ptp(np.log(f)) > 0.1
+    assert f_turned == pytest.approx(f, rel=1e-4)
+    assert gain_turned == pytest.approx(gain, rel=1e-3)

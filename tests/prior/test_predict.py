@@ -42,7 +42,7 @@ def test_missing_channels_are_an_error_that_lists_them(mlp_run: Path, simulated:
     table = read_annotations(simulated.annot).table.drop("active", "noise")
     Annotations(table=table).write(tmp_path / "B.annot.parquet")
     with pytest.raises(
-        DataError, match="2 of 4 channels that the model was fitted with are not there: `active`, `noise`"
+        DataError, match="2 of 3 channels that the model was fitted with are not there: `active`, `noise`"
     ):
         predict(mlp_run, annotations=tmp_path / "B.annot.parquet")
 

@@ -161,7 +161,7 @@ def _claim(sources: dict[str, str], channel: str, source: str) -> None:
 
 
 def _of_panel(panel: pl.DataFrame) -> dict[str, Float[ndarray, " variant"]]:
-    """The channels that the panel itself knows."""
+    """The panel's own channels: `eaf` (for alpha; no feature), `maf`, `ld_score`."""
     eaf = panel["eaf"].cast(pl.Float64).to_numpy()
     columns = {"eaf": eaf, "maf": np.minimum(eaf, 1 - eaf)}
     if "ld_score" in panel.columns:

@@ -1,4 +1,4 @@
-"""`Standardiser`: how named channels with gaps become the features of a model, the same when fitting and predicting."""
+"""`Standardiser`: from named channels with gaps to the features of a model, the same when fitting and predicting."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from varfx.annotations.store import INDICATOR
 from varfx.errors import DataError
 
 _log = logging.getLogger(__name__)
+EXTREME = 50.0  # standard deviations: a 0/1 channel with 1 in fewer than 1 of 2,500 variants, or a heavy tail
 
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """How raw channels become a model's features: by name, with the numbers of the variants it was fitted on.
+    """Maps raw channels to a model's features, by name and with the means and deviations of the variants of the fit.
 
     A channel becomes (value - mean) / sd. Its missing values become 0, the mean; a channel that had any when fitted
     gets a second feature `NAME.missing`, 1 where missing and 0 elsewhere, as it is.
@@ -29,7 +30,7 @@ class Standardiser:
         mean: over the values that are there; 0 where none is.
         sd: their standard deviation (divisor: their number); 1 for a channel that does not vary.
         indicated: whether the channel has an indicator.
-        notes: what the user should know, one sentence each.
+        notes: warnings about channels, one sentence each.
     """
 
     channels: tuple[str, ...]
@@ -63,16 +64,10 @@ class Standardiser:
         """
         _check_shapes(channels, values, missing)
         mean, sd = np.zeros(len(channels)), np.ones(len(channels))
-        notes = []
+        notes: list[str] = []
         for k, name in enumerate(channels):
-            present = values[~missing[:, k], k].astype(np.float64)
-            if present.size:
-                mean[k] = present.mean()
-            if present.size and np.ptp(present) > 0:
-                sd[k] = present.std()
-            else:
-                value = f"{mean[k]:g} for all variants" if present.size else "missing for all variants"
-                notes.append(f"Channel `{name}` is {value}: it can teach nothing.")
+            mean[k], sd[k], note = _moments(name, values[~missing[:, k], k].astype(np.float64))
+            notes += [] if note is None else [note]
         for note in notes:
             _log.warning(note)
         return cls(tuple(channels), mean, sd, np.asarray(missing.any(axis=0)), tuple(notes))
@@ -156,6 +151,25 @@ class Standardiser:
                 "The stored standardisation is not one mean and positive sd per channel. Fit the model anew."
             )
         return cls(channels, mean, sd, indicated, notes)
+
+
+def _moments(name: str, present: Float64[ndarray, " variant"]) -> tuple[float, float, str | None]:
+    """Mean and standard deviation of a channel's values, and a warning about a channel that teaches nothing or too much."""
+    if not present.size:
+        return 0.0, 1.0, f"Channel `{name}` is missing for all variants: it can teach nothing."
+    mean = float(present.mean())
+    if not np.ptp(present) > 0:
+        return mean, 1.0, f"Channel `{name}` is {mean:g} for all variants: it can teach nothing."
+    sd = float(present.std())
+    away = np.abs(present - mean) / sd
+    extreme = int((away > EXTREME).sum())
+    if not extreme:
+        return mean, sd, None
+    note = (
+        f"Channel `{name}`: {extreme} of {present.size} variants lie more than {EXTREME:.0f} standard deviations from the mean, up to "
+        f"{away.max():.0f}. So few variants decide what it teaches: leave it out, join it with another, or transform its scale."
+    )
+    return mean, sd, note
 
 
 def _check_shapes(channels: Sequence[str], values: ndarray, missing: ndarray) -> None:

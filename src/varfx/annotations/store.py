@@ -22,7 +22,7 @@ from varfx.io import sealed
 
 KIND = "annotations"
 KEY_SCHEMA = {name: kind for name, kind in variants.SCHEMA.items() if name != "eaf"}
-EFFECT_FREQUENCY = "eaf"  # the one channel that refers to the effect allele
+EFFECT_FREQUENCY = "eaf"  # the one channel that refers to the effect allele; no feature of a prior, only the frequency behind its alpha
 INDICATOR = ".missing"
 ABSENT = "absent"  # in the metadata of a table of some variants: channels that are no gap where a variant has no row
 

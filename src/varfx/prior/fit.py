@@ -22,8 +22,10 @@ from varfx.ld import LDPanel, open_panel
 from varfx.models import ModelConfig, VariancePrior
 from varfx.prior.config import SplitConfig
 from varfx.prior.inputs import assemble
+from varfx.prior.plausibility import sigma2_warning
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
 from varfx.prior.score import null_sigma2
+from varfx.prior.signs import check_signs
 from varfx.prior.split import split_windows
 from varfx.progress import Progress, silent
 from varfx.tracks.inputs import tracks_for_fit
@@ -56,7 +58,7 @@ def fit(
         panel: an LD panel.
         sumstats: one file a trait; several share one network with an output each.
         out: the run's folder.
-        annotations: channels of the panel's variants; by default frequency, minor-allele frequency and LD score.
+        annotations: channels of the panel's variants; by default minor-allele frequency and LD score.
         tracks: a track store: read base by base by an enformer, as window averages by linear and mlp.
         chain: a chain file from the panel's genome build to the tracks', where they differ.
         model: which network.
@@ -109,6 +111,7 @@ def fit(
     if data.tracks is not None:
         used = sorted(parts.train + parts.validation + parts.holdout)
         data.tracks.require([reference.rows(i)[1] for i in used], [reference.cores[i].name for i in used])
+    doubts = [check_signs(reference, trait, parts.train).warning(trait.name) for trait in data.traits]
     _begin(folder, provenance, resume=resume)
     prior = VariancePrior(
         model,
@@ -139,6 +142,10 @@ def fit(
         progress=progress,
     )
     nulls = null_sigma2(data, parts.train)
+    doubts += [sigma2_warning(trait.name, prior.sigma2_values()[i]) for i, trait in enumerate(data.traits)]
+    warnings = [doubt for doubt in doubts if doubt is not None]
+    for warning in warnings:
+        logger.warning(warning)
     sealed.remove(folder / "scratch")
     window_names = reference.windows["name"].to_list()
     record = {
@@ -149,6 +156,7 @@ def fit(
                 "sigma2": prior.sigma2_values()[i],
                 "sigma2_null": nulls[i],
                 "alpha": float(prior.alpha.detach()[i]),
+                "alpha_per_allele": float(prior.alpha.detach()[i]) - 1,
                 "matched": int(trait.observed.sum()),
                 "ledger": ledgers[i],
             }
@@ -160,6 +168,7 @@ def fit(
         "annotations": None if annotations is None else str(Path(annotations).resolve()),
         "tracks": None if signals is None else signals.to_record(),
         "config": config,
+        "warnings": warnings,
         "objective": training.objective,
         "ballpark_h2": guesses,
         "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from varfx.annotations import Annotations, Standardiser, build_annotations
+from varfx.annotations.store import EFFECT_FREQUENCY
 from varfx.errors import DataError
 from varfx.genome.harmonise import harmonise
 from varfx.gwas.sumstats import SumStats
@@ -97,7 +98,7 @@ def raw_features(
 ) -> tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
     """Names, values and missingness of the channels on the variants' rows.
 
-    Without annotations the channels are what the panel itself knows: frequency, minor-allele frequency, LD score. Tracks
+    Without annotations the channels are those of the panel itself: frequency, minor-allele frequency, LD score. Tracks
     that are read as averages are channels too.
 
     Raises:
@@ -119,6 +120,18 @@ def raw_features(
     return names + tuple(averages.channels), np.hstack([values, more]), np.hstack([missing, np.isnan(more)])
 
 
+def symmetric_channels(
+    names: tuple[str, ...], values: Float[ndarray, "variant channel"], missing: Bool[ndarray, "variant channel"]
+) -> tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
+    """The channels that a new fit may use: all but `eaf`.
+
+    A variance has no sign, so f must not depend on which allele a panel happens to call A1. Alpha takes `eaf` as
+    `p (1 - p)`, which is symmetric.
+    """
+    kept = [column for column, name in enumerate(names) if name != EFFECT_FREQUENCY]
+    return tuple(names[column] for column in kept), values[:, kept], missing[:, kept]
+
+
 def assemble(
     panel: LDPanel,
     associations: Sequence[SumStats],
@@ -136,7 +149,7 @@ def assemble(
     Args:
         panel: the LD panel.
         associations: the traits.
-        annotations: their channels; None for what the panel itself knows.
+        annotations: their channels; None for the panel's minor-allele frequency and LD score.
         kind: of the model; "constant" has no features.
         standardiser: that of an earlier fit; by default fitted here, over the panel.
         dtype: precision of the windows.
@@ -149,7 +162,7 @@ def assemble(
     features: ndarray = np.zeros((variants.height, 0), dtype=np.float32)
     if kind != "constant":
         names, values, missing = raw_features(variants, annotations, tracks)
-        standardiser = standardiser or Standardiser.fit(names, values, missing)
+        standardiser = standardiser or Standardiser.fit(*symmetric_channels(names, values, missing))
         features = standardiser.apply(names, values, missing)
     data = WindowData(
         panel,
