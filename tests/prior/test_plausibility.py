@@ -13,7 +13,9 @@ from hypothesis.extra.numpy import arrays
 from varfx.prior.plausibility import capped, ratio_warning, sigma2_warning
 
 
-@pytest.mark.parametrize(("sigma2", "message"), [(1.31, "sigma2 is 1.31.*another ancestry"), (0.69, "sigma2 is 0.69.*genomic control")])
+@pytest.mark.parametrize(
+    ("sigma2", "message"), [(1.31, "sigma2 is 1.31.*another ancestry"), (0.69, "sigma2 is 0.69.*genomic control")]
+)
 def test_sigma2_far_from_one(sigma2: float, message: str) -> None:
     warning = sigma2_warning("height", sigma2)
     assert warning is not None

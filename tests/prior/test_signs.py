@@ -47,7 +47,9 @@ def test_five_per_cent_of_wrong_signs_are_said(dense: tuple[LDPanel, ndarray], s
         assert 0.02 < check.share < 0.09
         warning = check.warning("height")
         assert warning is not None
-        assert warning.startswith(f"`height`: the signs of about {check.share:.1%} of the associations disagree with LD: of ")
+        assert warning.startswith(
+            f"`height`: the signs of about {check.share:.1%} of the associations disagree with LD: of "
+        )
 
 
 @pytest.mark.parametrize("signal", [0.0, 0.3])

@@ -85,7 +85,9 @@ def sign_check(products: Float[ndarray, " pair"]) -> SignCheck:
     turned = 0.25
     for _ in range(200):
         if_turned = turned * np.where(opposite, 1 - q, q)
-        turned = float(np.mean(if_turned / (if_turned + (1 - turned) * np.where(opposite, q, 1 - q)))) if q.size else 0.0
+        turned = (
+            float(np.mean(if_turned / (if_turned + (1 - turned) * np.where(opposite, q, 1 - q)))) if q.size else 0.0
+        )
 
     def log_p(share: float) -> float:
         probability = q + share * (1 - 2 * q)
