@@ -30,7 +30,7 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> tuple[LDPanel, ndarray]:
 
 
 def trait_of(dense: tuple[LDPanel, ndarray], seed: int, flipped: float, *, signal: float = 0.3) -> TraitData:
-    panel, counts = dense
+    _, counts = dense
     rng = np.random.default_rng(seed)
     beta = rng.standard_normal(counts.shape[1]) * np.sqrt(signal)
     z = associations(rng, standardise(counts), beta)
