@@ -44,11 +44,11 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), mask=st.integers(1, 255))
 def test_any_changed_byte_of_a_table_is_noticed(sealed: Path, data: st.DataObject, mask: int) -> None:
-    whole = files.read_bytes()
+    whole = sealed.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     damaged = bytearray(whole)
     damaged[place] ^= mask
-    path = files.with_name("damaged.parquet")
+    path = sealed.with_name("damaged.parquet")
     path.write_bytes(damaged)
     files.table_kind(path)  # whatever it says, it does not fail
     with pytest.raises(StoreError, match=r"damaged|not a whole Parquet file"):
@@ -60,7 +60,7 @@ def test_any_changed_byte_of_a_table_is_noticed(sealed: Path, data: st.DataObjec
 )
 def test_cut_tables_are_noticed(sealed: Path, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "cut.parquet"
-    path.write_bytes(change(files.read_bytes()))
+    path.write_bytes(change(sealed.read_bytes()))
     files.table_kind(path)
     with pytest.raises(
         StoreError, match=r"is not a whole Parquet file .it is truncated, or of another format.. Make it anew"
@@ -148,7 +148,7 @@ def test_other_failures_to_write_say_why(tmp_path: Path) -> None:
 
 def test_the_kernels_limit_leaves_nothing(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy, polars\nfrom varfx.data import files\n"
+        "import sys, numpy, polars\nfrom varfx.io import sealed as files\n"
         "files.write_table(polars.DataFrame({'a': numpy.random.rand(50000)}), sys.argv[1], kind='x', metadata={})"
     )
     ended = subprocess.run(
