@@ -94,7 +94,7 @@ def test_published_sizes_are_the_default_of_a_checkpoint(
     ("words", "message"),
     [
         (("--checkpoint", "none.bin"), "the checkpoint `none.bin` does not exist. Download"),
-        (("--genes", "none.txt"), "`none.txt` cannot be read as a list of genes"),
+        (("--genes", "none.txt"), "`none.txt` cannot be read: No such file"),
         (("--fold", "7"), "`fold` must be from 0 to 2, got 7"),
         (("--fold", "one"), "`fold` must be numbers from 0, or all, got 'one'"),
         (("--width", "50"), "`width` must be a multiple of 12"),

@@ -453,3 +453,23 @@ def test_polypred_gwas_matches_its_panel(shared_data: Path) -> None:
     same = (one["effect_allele"] == other["effect_allele"]).to_numpy()
     np.testing.assert_array_equal(result.sign, np.where(same, 1, -1))
     assert counts["strand-flipped"] == counts["strand-flipped and swapped"] == 0
+
+
+def test_a_shift_of_0_is_not_taken_for_another_build() -> None:
+    """Where shared rsIDs are on other chromosomes, the naming or the columns are at fault, not the build."""
+    panel = pl.DataFrame(
+        [("1", 1000 + 10 * k, f"rs{k}", "A", "G", None) for k in range(200)], schema=SCHEMA, orient="row"
+    )
+    renamed = panel.with_columns(chrom=pl.lit("1p"))
+    with pytest.raises(
+        HarmonisationError, match=r"200 of 200 shared rsIDs are on other chromosomes .* another naming"
+    ) as caught:
+        harmonise(renamed, panel, source="t", reference_name="panel")
+    assert "lift" not in str(caught.value)
+    shuffled = panel.with_columns(chrom=pl.lit("2"), position=pl.col("position").reverse())
+    with pytest.raises(
+        HarmonisationError, match=r"No build moves variants to other chromosomes: the likely cause is a col"
+    ):
+        harmonise(shuffled, panel, source="t", reference_name="panel")
+    with pytest.raises(HarmonisationError, match=r"median shift \+7 bp.*another genome build"):
+        harmonise(panel.with_columns(pl.col("position") + 7), panel, source="t", reference_name="panel")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from varfx.errors import ConfigError
-from varfx.genome.chromosomes import CHROMOSOMES
+from varfx.genome.chromosomes import CHROMOSOMES, spelled
 
 # chromosomes 1 to 22, X, Y (UCSC chrom.sizes, GRCh37.p13 and GRCh38)
 _HG19 = (
@@ -43,8 +43,7 @@ def build_name(text: str) -> str:
 
 def chromosome_name(text: str) -> str | None:
     """Our name of a nuclear chromosome ("chr9" and "09" are "9"), or None for contigs and the mitochondrion."""
-    bare = text.upper().removeprefix("CHR").lstrip("0")
-    name = {"23": "X", "24": "Y"}.get(bare, bare)
+    name = spelled(text)
     return name if name in NUCLEAR else None
 
 

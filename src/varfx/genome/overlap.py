@@ -24,6 +24,8 @@ class SharedIds:
     Attributes:
         shared: rsIDs in both (of a sample of the smaller table, above 200,000 rows).
         moved: those with another chromosome or position.
+        elsewhere: those of the moved ones on another chromosome.
+        same_position: those of `elsewhere` at the reference's position.
         median_shift: median of table minus reference position over the moved ones on the same chromosome.
         example: the first moved one, in words.
     """
@@ -32,6 +34,8 @@ class SharedIds:
     moved: int
     median_shift: float
     example: str
+    elsewhere: int = 0
+    same_position: int = 0
 
     @property
     def contradict(self) -> bool:
@@ -40,6 +44,8 @@ class SharedIds:
 
     def describe(self) -> str:
         """The finding as a half sentence."""
+        if self.elsewhere > self.moved / 2:
+            return f"{self.elsewhere} of {self.shared} shared rsIDs are on other chromosomes (first: {self.example})"
         return (
             f"{self.moved} of {self.shared} shared rsIDs have other positions (median shift {self.median_shift:+.0f} "
             f"bp; first: {self.example})"
@@ -80,8 +86,16 @@ def shared_ids(table: pl.DataFrame, reference: pl.DataFrame) -> SharedIds:
         one, other = f"{places[0]}:{places[1]}", f"{places[2]}:{places[3]}"
         here, there = (one, other) if table_first else (other, one)
         example = f"{name} at {here}, in the reference at {there}"
+    elsewhere = moved.filter(pl.col("chrom") != pl.col("chrom_large"))
     median = moved.filter(pl.col("chrom") == pl.col("chrom_large")).select(shift.median()).item()
-    return SharedIds(both.height, moved.height, float(median or 0.0), example)
+    return SharedIds(
+        both.height,
+        moved.height,
+        float(median or 0.0),
+        example,
+        elsewhere.height,
+        elsewhere.filter(pl.col("position") == pl.col("position_large")).height,
+    )
 
 
 def check_build(ids: SharedIds, *, source: str, reference_name: str) -> None:
@@ -95,6 +109,16 @@ def check_build(ids: SharedIds, *, source: str, reference_name: str) -> None:
 
 
 def _build_remedy(ids: SharedIds) -> str:
+    if ids.same_position > ids.moved / 2:
+        return (
+            "Their positions agree, so the build does too: the likely cause is another naming of chromosomes, or a column "
+            "that does not hold them. Use the names 1 to 22, X, Y, MT."
+        )
+    if ids.elsewhere > ids.moved / 2:
+        return (
+            "No build moves variants to other chromosomes: the likely cause is a column of rsIDs, chromosomes or positions "
+            "that belongs to other rows (sorted alone) or holds something else. Check the columns."
+        )
     if abs(ids.median_shift) == 1:
         return "The positions look 0-based: add or subtract 1."
     return (

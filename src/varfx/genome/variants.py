@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from varfx.errors import DataError
-from varfx.genome.chromosomes import CHROMOSOMES, PLINK_CODES
+from varfx.genome.chromosomes import CHROMOSOMES, PLINK_CODES, spelled
 
 KEY = ("chrom", "position", "effect_allele", "other_allele")
 SCHEMA: dict[str, pl.DataType] = {
@@ -28,15 +28,20 @@ COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
 def chrom_expr(column: str, *, codes: dict[str, str] | None = None) -> pl.Expr:
-    """Chromosome names in our spelling: "chr" removed, leading zeros removed, 23/24/26 and M spelled X, Y and MT.
+    """Chromosome names in our spelling, of a column of any type; see `varfx.genome.chromosomes.spelled`.
 
     Args:
-        column: name of a column of any type.
-        codes: numeric codes to use in place of PLINK's (GWAS-SSF: 23 = X, 24 = Y, 25 = MT).
+        column: name of the column.
+        codes: numbers of X, Y and MT in place of PLINK's (GWAS-SSF: 23 = X, 24 = Y, 25 = MT).
     """
-    bare = pl.col(column).cast(pl.String).str.strip_chars().str.to_uppercase()
-    bare = bare.str.replace(r"^CHR", "").str.replace(r"^0+(\d)", "${1}")
-    return bare.replace(PLINK_CODES if codes is None else {**PLINK_CODES, **codes}).alias("chrom")
+    numbers = PLINK_CODES if codes is None else {**PLINK_CODES, **codes}
+
+    def rename(names: pl.Series) -> pl.Series:
+        text = names.alias("chrom").cast(pl.String)
+        different = text.unique().drop_nulls().to_list()
+        return text.replace(different, [spelled(name, numbers) for name in different])
+
+    return pl.col(column).map_batches(rename, return_dtype=pl.String()).alias("chrom")
 
 
 def chrom_rank(column: str = "chrom") -> pl.Expr:

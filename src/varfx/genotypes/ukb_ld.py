@@ -22,6 +22,7 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
+from varfx.genome.chromosomes import spelled
 from varfx.genotypes.ld_source import LedgerStep, MissingRegion, genome_ordered, without_duplicates
 from varfx.genotypes.ukb_npz import read_npz, write_npz
 from varfx.io import sealed
@@ -265,7 +266,7 @@ def _regions(folder: Path) -> tuple[dict[_Stretch, str], dict[_Stretch, str]]:
         match = _NAME.fullmatch(path.name)
         if match:
             chrom, start, end, ending = match.groups()
-            chrom = pl.DataFrame({"chrom": [chrom]}).select(variants.chrom_expr("chrom")).item()
+            chrom = spelled(chrom)
             found[_Stretch(chrom, int(start) - 1, int(end) - 1)][ending] = path.name.removesuffix(f".{ending}")
     if not found:
         raise FormatError(f"`{folder}` holds no UKBB_LD files (chr22_20000001_23000001.npz and .gz). Check the path.")

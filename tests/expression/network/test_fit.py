@@ -15,7 +15,7 @@ import torch
 
 from cases.cohort import small_cohort
 from cases.motif import MotifCase
-from varfx.errors import ConfigError, DataError, StoreError
+from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network import fit as fit_module
@@ -307,9 +307,9 @@ def test_gene_lists(tmp_path: Path) -> None:
     file.write_text("ENSG1\n\nENSG2.3  # strong\nENSG1\n")
     assert read_genes(file) == ("ENSG1", "ENSG2.3")
     file.write_text("# none\n")
-    with pytest.raises(DataError, match="names no gene"):
+    with pytest.raises(DataError, match="is empty: it should list genes"):
         read_genes(file)
-    with pytest.raises(StoreError, match="cannot be read as a list of genes"):
+    with pytest.raises(FormatError, match="cannot be read: Is a directory"):
         read_genes(tmp_path)
 
 

@@ -35,6 +35,7 @@ from varfx.expression.linear.informed import InformedConfig, LearnedPrior, gene_
 from varfx.expression.network.zero_shot import ZeroShotConfig, load_zero_shot, predict_zero_shot
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
 from varfx.io import sealed
+from varfx.io.text_lines import read_fields
 from varfx.io.workers import Job, Workers, map_pieces, num_cores
 from varfx.progress import Progress, silent
 
@@ -188,7 +189,8 @@ def read_gene_list(text: str) -> tuple[str, ...]:
     if text == "all":
         return ()
     path = Path(text)
-    words = path.read_text(encoding="utf-8").split() if path.is_file() else text.replace(",", " ").split()
+    listed = [word for _, fields in read_fields(path, "genes") for word in fields] if path.is_file() else None
+    words = text.replace(",", " ").split() if listed is None else listed
     if not words:
         raise ConfigError(f"`genes`: `{text}` names no gene. Give one Ensembl id a line.")
     return tuple(words)

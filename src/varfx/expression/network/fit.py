@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.errors import ConfigError, DataError, StoreError
+from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network.batches import CohortBatches, check_window
 from varfx.expression.network.config import FitConfig
@@ -33,6 +33,7 @@ from varfx.expression.run import (
     write_run,
 )
 from varfx.io import sealed
+from varfx.io.text_lines import read_fields
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
 from varfx.progress import Progress, silent
@@ -327,16 +328,10 @@ def read_genes(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Ensembl ids in a file, one a line; empty lines and what follows a `#` do not count.
 
     Raises:
-        StoreError: it cannot be read.
-        DataError: it names no gene.
+        DataError: it cannot be read, or names no gene.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(
-            f"`{path}` cannot be read as a list of genes: {error}. Give a text file, one id a line."
-        ) from error
-    genes = tuple(dict.fromkeys(word for word in (line.partition("#")[0].strip() for line in lines) if word))
+    words = [fields[0].partition("#")[0] for _, fields in read_fields(path, "genes, one Ensembl id per line")]
+    genes = tuple(dict.fromkeys(word for word in words if word))
     if not genes:
         raise DataError(f"`{path}` names no gene. Give Ensembl ids, one a line.")
     return genes

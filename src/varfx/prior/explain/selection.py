@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,8 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from varfx.errors import DataError
+from varfx.genome.chromosomes import spelled
+from varfx.io.text_lines import read_fields
 from varfx.ld import LDPanel
 from varfx.models import VariancePrior
 from varfx.progress import Progress, silent
@@ -68,11 +69,7 @@ def named_variants(panel: LDPanel, path: PathLike) -> tuple[Int[ndarray, " row"]
     Raises:
         DataError: it cannot be read, or names none of the panel's variants.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"`{path}` cannot be read ({error}). Give a text file with a variant a line.") from error
-    names = [line.split()[0].removeprefix("chr") for line in lines if line.strip() and not line.startswith("#")]
+    names = [_spelled(fields[0]) for _, fields in read_fields(path, "variants, one per line")]
     table = panel.variants.with_row_index("row")
     place = pl.concat_str("chrom", "position", separator=":")
     keys = (
@@ -93,3 +90,9 @@ def named_variants(panel: LDPanel, path: PathLike) -> tuple[Int[ndarray, " row"]
         f"{len(missing)} of {wanted.height} named variants are not in the panel, first {missing[0]}" if missing else ""
     )
     return np.unique(hits["row"].to_numpy()).astype(np.int64), [note] if note else []
+
+
+def _spelled(name: str) -> str:
+    """The name with the chromosome of a `chrom:position` in our spelling."""
+    chrom, colon, place = name.partition(":")
+    return f"{spelled(chrom)}:{place}" if colon else name
