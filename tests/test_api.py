@@ -27,10 +27,17 @@ def test_names_at_the_top() -> None:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_every_public_name_is_there_and_sorted(name: str) -> None:
     package = importlib.import_module(name)
-    names = getattr(package, "__all__", [])
+    names = package.__all__
     assert len(set(names)) == len(names)
     for each in names:
         assert getattr(package, each) is not None, f"{name}.{each}"
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_room_says_what_lives_there_and_where_to_start(name: str) -> None:
+    lines = [line for line in str(importlib.import_module(name).__doc__).splitlines() if line.strip()]
+    assert 3 <= len(lines) <= 12
+    assert any("Start with" in line or "    C = " in line for line in lines)
 
 
 @pytest.mark.parametrize(

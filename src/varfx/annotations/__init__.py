@@ -1,6 +1,7 @@
 """Annotations of variants: the table and its file, how it is built, and how it becomes features.
 
-Start with `store` (the table), then `build`. Names load when first used.
+Imports `io`, `genome` and the rooms above. Start with `store` (the table), then `build` (from BED files and tables) and
+`standardise` (channels to features). Names load when first used.
 """
 
 from typing import TYPE_CHECKING

@@ -1,9 +1,15 @@
-"""The command line: parses, calls, prints. A user's mistake is one line on stderr and exit code 2."""
+"""The command line: parses, calls, prints. A user's mistake is one line on stderr and exit code 2.
+
+One file per command; business rules live in the rooms above. Start with `app` (the tree of commands, and how errors become
+one line), then `console` (tables and progress bars).
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,1 +1,46 @@
-"""Expression from personal genomes: cohorts, sequences, sequence models and the linear models they are judged by."""
+"""Expression from personal genomes: cohorts, sequence models, and the linear models they are judged by.
+
+`cohort` holds individuals, `linear` and `network` predict, `variants` scores; `evaluate` compares runs on held-out individuals and
+genes. Start with `cohort`, then `evaluate`. Imports every room above; names load when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.expression.cohort.store import Cohort, open_cohort
+    from varfx.expression.evaluate import ExpressionEvaluation, evaluate
+    from varfx.expression.linear.run import BaselineConfig, fit_baselines
+    from varfx.expression.network.config import FitConfig
+    from varfx.expression.network.fit import fit_network
+    from varfx.expression.run import ExpressionRun, open_run
+    from varfx.expression.variants.score import VariantConfig, score_variants
+
+__all__ = [
+    "BaselineConfig",
+    "Cohort",
+    "ExpressionEvaluation",
+    "ExpressionRun",
+    "FitConfig",
+    "VariantConfig",
+    "evaluate",
+    "fit_baselines",
+    "fit_network",
+    "open_cohort",
+    "open_run",
+    "score_variants",
+]
+
+export(
+    __name__,
+    {
+        "cohort.store": "Cohort open_cohort",
+        "evaluate": "ExpressionEvaluation evaluate",
+        "linear.run": "BaselineConfig fit_baselines",
+        "network.config": "FitConfig",
+        "network.fit": "fit_network",
+        "run": "ExpressionRun open_run",
+        "variants.score": "VariantConfig score_variants",
+    },
+)

@@ -1,6 +1,7 @@
 """Files of GWAS summary statistics, of every common format: recognised by header, read, checked, cleaned.
 
-Start with `clean` (the whole way), then `formats` (headers) and `read`. Names load when first used.
+Imports `io` and `genome`. Start with `clean` (the whole way), then `formats` (where a format is added) and `read`. Names load
+when first used.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,7 @@
 """Networks that score variants, the prior that turns scores into variances, and networks that predict expression.
 
-Knows tensors only. Start with `config` (all sizes and choices), then `prior` and `expression`. Names load when first used.
+Knows tensors only. Start with `config` (all sizes and choices), then `prior` and `expression`. Names load when first
+used.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,7 @@
-"""Priors from GWAS: what the command line calls; the Python API has the same words.
+"""Priors from GWAS: the commands as functions; the Python API has the words of the command line.
 
-Start with `fit`, then `evaluate`, `predict` and `weights`; `run` is a fitted prior on disk. Names load when first used.
+Imports every room above. Start with `fit`, then `evaluate`, `predict` and `weights`; `run` is a fitted prior on disk. Names load
+when first used.
 """
 
 from typing import TYPE_CHECKING

@@ -1,10 +1,19 @@
-"""Pictures of fits and priors. This package draws and computes nothing; each function returns a matplotlib figure."""
+"""Figures of fits, priors and expression. Draws and computes nothing; each function returns a matplotlib figure.
 
-from varfx.report.expression import draw_evaluation, model_means, model_scatter
-from varfx.report.gain import gain_by_window, gain_table
-from varfx.report.manhattan import manhattan
-from varfx.report.style import save
-from varfx.report.training import training_curve
+Imports `io` and errors only: what is drawn arrives as tables and mappings. Start with `manhattan` and `gain`; `style` has the
+colours and `save`. Names load when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.report.expression import draw_evaluation, model_means, model_scatter
+    from varfx.report.gain import gain_by_window, gain_table
+    from varfx.report.manhattan import manhattan
+    from varfx.report.style import save
+    from varfx.report.training import training_curve
 
 __all__ = [
     "draw_evaluation",
@@ -16,3 +25,14 @@ __all__ = [
     "save",
     "training_curve",
 ]
+
+export(
+    __name__,
+    {
+        "expression": "draw_evaluation model_means model_scatter",
+        "gain": "gain_by_window gain_table",
+        "manhattan": "manhattan",
+        "style": "save",
+        "training": "training_curve",
+    },
+)

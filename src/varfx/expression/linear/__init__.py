@@ -1,4 +1,44 @@
 """Linear models of expression: elastic net and ridge, BLUP, informed BLUP, the best single variant.
 
-Start with `run` (the command `expr baseline`), then `gene`.
+Start with `run` (the command `expr baseline`), then `gene` (all models of one gene). `heritability` and `informed` estimate
+variances by likelihood. Names load when first used.
 """
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.expression.linear.blup import fit_blup, fit_top1
+    from varfx.expression.linear.gene import GeneFits, fit_gene
+    from varfx.expression.linear.heritability import Heritability, reml
+    from varfx.expression.linear.informed import InformedConfig, LearnedPrior, learn_prior
+    from varfx.expression.linear.penalised import fit_penalised
+    from varfx.expression.linear.run import BaselineConfig, fit_baselines
+
+__all__ = [
+    "BaselineConfig",
+    "GeneFits",
+    "Heritability",
+    "InformedConfig",
+    "LearnedPrior",
+    "fit_baselines",
+    "fit_blup",
+    "fit_gene",
+    "fit_penalised",
+    "fit_top1",
+    "learn_prior",
+    "reml",
+]
+
+export(
+    __name__,
+    {
+        "blup": "fit_blup fit_top1",
+        "gene": "GeneFits fit_gene",
+        "heritability": "Heritability reml",
+        "informed": "InformedConfig LearnedPrior learn_prior",
+        "penalised": "fit_penalised",
+        "run": "BaselineConfig fit_baselines",
+    },
+)
