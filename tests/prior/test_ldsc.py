@@ -19,6 +19,7 @@ from varfx.errors import ConfigError, DataError
 from varfx.gwas import sumstats as sumstats_module
 from varfx.gwas.sumstats import SumStats
 from varfx.prior.ldsc import LDSCResult, ld_score_regression, regress_chi2
+from varfx.prior.ldsc_config import LDSCConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ldsc"
 
@@ -117,13 +118,14 @@ def run_simulated(case: str, folder: Path, **changes: Any) -> tuple[LDSCResult, 
     counts = reference.counts if num_variants is None else np.array([num_variants])
     if "--overlap-annot" in SIMULATED[case]["command"]:
         frequencies = None if all_frequencies else folder / "three"
-        options["overlap"] = read_overlap(folder / "three", reference, frequencies=frequencies)
+        changes["overlap"] = read_overlap(folder / "three", reference, frequencies=frequencies)
     result = ld_score_regression(
         read_ldsc_sumstats(folder / f"{trait}.sumstats"),
         reference,
         read_ld_scores(folder / "w"),
         counts,
-        **(options | changes),
+        config=LDSCConfig(**options),
+        **changes,
     )
     return result, counts
 
@@ -189,7 +191,7 @@ def test_digits_of_ldsc_with_as_many_blocks_as_variants(panel_folder: Path) -> N
     joined = join_sumstats(read_ldsc_sumstats(panel_folder / "fewer_than_blocks.sumstats"), one, weights)
     assert one.counts is not None
     arrays = (joined.chi2, joined.n, joined.ref_ld, joined.weight_ld, one.counts)
-    result = regress_chi2(*arrays, names=one.names, num_blocks=147)
+    result = regress_chi2(*arrays, names=one.names, config=LDSCConfig(num_blocks=147))
     check_digits(result, SIMULATED["fewer_than_blocks"], one.counts)
 
 
@@ -208,7 +210,7 @@ def test_digits_of_ldsc_on_height(shared_data: Path, tmp_path: Path, european_sc
     assert len(golden) == 3
     for case in golden.values():
         options, _, _ = options_of(case["command"])
-        check_digits(ld_score_regression(trait, scores, scores, **options), case, scores.counts)
+        check_digits(ld_score_regression(trait, scores, scores, config=LDSCConfig(**options)), case, scores.counts)
 
 
 @pytest.mark.shared_data
@@ -224,7 +226,9 @@ def test_digits_of_ldsc_on_european_ld_scores(tmp_path: Path, european_scores: L
     assert scores.counts is not None
     golden = json.loads((GOLDEN / "eur_simulated.json").read_text())[case]
     options, _, _ = options_of(golden["command"])
-    result = ld_score_regression(read_ldsc_sumstats(tmp_path / "eur.sumstats"), scores, scores, **options)
+    result = ld_score_regression(
+        read_ldsc_sumstats(tmp_path / "eur.sumstats"), scores, scores, config=LDSCConfig(**options)
+    )
     check_digits(result, golden, scores.counts)
     assert any("variants are few" in note for note in result.notes) == (case == "few")
 
@@ -238,13 +242,13 @@ def simulate(rng: np.random.Generator, size: int = 6000) -> dict[str, Any]:
 
 
 def test_errors_are_calibrated_and_estimates_unbiased(rng: np.random.Generator) -> None:
-    runs = [regress_chi2(**simulate(rng, 3000), num_blocks=100) for _ in range(300)]
+    runs = [regress_chi2(**simulate(rng, 3000), config=LDSCConfig(num_blocks=100)) for _ in range(300)]
     h2 = np.array([(run.h2 - 0.4) / run.h2_se for run in runs])
     intercept = np.array([(run.intercept - 1.05) / run.intercept_se for run in runs if run.intercept_se is not None])
     assert intercept.size == 300
     for scores in (h2, intercept):
         assert 0.85 < scores.std() < 1.2
-    fixed = [regress_chi2(**simulate(rng, 3000), intercept=1.05, num_blocks=100) for _ in range(300)]
+    fixed = [regress_chi2(**simulate(rng, 3000), config=LDSCConfig(intercept=1.05, num_blocks=100)) for _ in range(300)]
     scores = np.array([(run.h2 - 0.4) / run.h2_se for run in fixed])
     assert abs(scores.mean()) < 0.35  # the weights depend on the data: a slight bias downwards, as in LDSC
     assert 0.85 < scores.std() < 1.15
@@ -252,10 +256,10 @@ def test_errors_are_calibrated_and_estimates_unbiased(rng: np.random.Generator) 
 
 def test_one_step_is_the_two_step_intercept_when_all_chi2_are_small(rng: np.random.Generator) -> None:
     data = simulate(rng)
-    assert regress_chi2(**data, two_step=None).intercept == pytest.approx(
-        regress_chi2(**data, two_step=1e9).intercept, rel=1e-12
+    assert regress_chi2(**data, config=LDSCConfig(two_step=0)).intercept == pytest.approx(
+        regress_chi2(**data, config=LDSCConfig(two_step=1e9)).intercept, rel=1e-12
     )
-    assert regress_chi2(**data, two_step=None).two_step is None
+    assert regress_chi2(**data, config=LDSCConfig(two_step=0)).two_step is None
 
 
 def test_scaling_m_scales_h2_alone(rng: np.random.Generator) -> None:
@@ -284,11 +288,17 @@ def test_result_as_dict_is_json(rng: np.random.Generator) -> None:
     assert values["covariance"][1][1] == pytest.approx(values["intercept_se"] ** 2)
 
 
-@pytest.mark.parametrize("name", ["two_step", "intercept", "chi2_max"])
-@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
-def test_options_out_of_range(rng: np.random.Generator, name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=f"`{name}` must be a positive number, but is"):
-        regress_chi2(**simulate(rng), **{name: value})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("two_step", "intercept", "chi2_max") for value in (-1.0, np.nan, np.inf)),
+        ("intercept", 0.0),
+        ("chi2_max", 0.0),
+    ],
+)
+def test_options_out_of_range(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"`{name}` must be a positive number"):
+        LDSCConfig(**{name: value})
 
 
 def test_wrong_counts_and_overlap(rng: np.random.Generator) -> None:
@@ -300,7 +310,7 @@ def test_wrong_counts_and_overlap(rng: np.random.Generator) -> None:
     with pytest.raises(DataError, match=r"each of 1 annotations, but has shape \(2, 2\)"):
         regress_chi2(**data, overlap=AnnotationOverlap(matrix=np.eye(2), num_variants=9))
     with pytest.raises(DataError, match="`num_blocks` must be from 2 to the number of variants"):
-        regress_chi2(**data, num_blocks=6001)
+        regress_chi2(**data, config=LDSCConfig(num_blocks=6001))
 
 
 def test_scores_without_counts_and_weights_of_several_columns(panel_folder: Path) -> None:

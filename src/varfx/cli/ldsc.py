@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from varfx.prior.ldsc_config import LDSCConfig
+
 if TYPE_CHECKING:
     from varfx.prior.ldsc import LDSCResult
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class LDSCOptions:
-    """How the regression is done; the defaults are those of `ldsc --h2`."""
-
-    two_step: float = 30.0
-    """Chi2 below which variants set the intercept (one annotation, free intercept); 0 does it in one step."""
-    intercept: float | None = None
-    """A known intercept, e.g. 1; estimated by default."""
-    num_blocks: int = 200
-    """Blocks of the jackknife."""
-    chi2_max: float | None = None
-    """Leave out variants with chi2 at or above; by default 0.001 max(N), at least 80, if there are several annotations."""
-    all_frequencies: Annotated[bool, Parameter(negative=())] = False
-    """Count variants of all frequencies (.l2.M), not those above 5 % (.l2.M_5_50)."""
 
 
 def ldsc(
@@ -40,7 +24,8 @@ def ldsc(
     effective_n: bool = False,
     annot: str | None = None,
     frq: str | None = None,
-    options: LDSCOptions = LDSCOptions(),
+    all_frequencies: Annotated[bool, Parameter(negative=())] = False,
+    config: Annotated[LDSCConfig, Parameter(name="*")] = LDSCConfig(),
 ) -> None:
     """Estimates heritability and confounding by LD score regression, with LDSC's estimators.
 
@@ -57,7 +42,8 @@ def ldsc(
             that LDSC's users give it.
         annot: .annot files of overlapping annotations, for their heritability and enrichment.
         frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
-        options: How the regression is done.
+        all_frequencies: Count variants of all frequencies (.l2.M), not those above 5 % (.l2.M_5_50).
+        config: How the regression is done.
     """
     import numpy as np
     import polars as pl
@@ -68,7 +54,7 @@ def ldsc(
     from varfx.io import sealed
     from varfx.prior.ldsc import ld_score_regression
 
-    reference = read_ld_scores(ref_ld, all_frequencies=options.all_frequencies)
+    reference = read_ld_scores(ref_ld, all_frequencies=all_frequencies)
     weights = reference if w_ld is None else read_ld_scores(w_ld)
     trait = read_sumstats(sumstats)
     gain = float(trait.metadata.get("n_gain", 1.0))
@@ -81,16 +67,13 @@ def ldsc(
         reference,
         weights,
         None if m is None else np.array(m),
-        two_step=options.two_step or None,
-        intercept=options.intercept,
-        num_blocks=options.num_blocks,
-        chi2_max=options.chi2_max,
+        config=config,
         overlap=None if annot is None else read_overlap(annot, reference, frequencies=frq),
     )
     if json is not None:
         inputs = {"sumstats": sumstats, **{file.name: file for file in reference.files}}
-        config = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
-        sealed.write_json(json, {**result.as_dict(), "provenance": sealed.provenance(config, inputs)})
+        options = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
+        sealed.write_json(json, {**result.as_dict(), "provenance": sealed.provenance(options, inputs)})
     print(summary(trait.trait, result))
     if n is None and gain != 1:
         print(

