@@ -27,7 +27,8 @@ from varfx.genotypes.open_ld import open_source
 from varfx.gwas.clean import clean
 from varfx.ld import PanelConfig, build_panel, open_panel
 from varfx.models import ModelConfig, TrackEnformerConfig
-from varfx.prior.plan.plan import panel_job, plan, track_sizes
+from varfx.prior.plan.job import panel_job, track_sizes
+from varfx.prior.plan.plan import plan
 from varfx.prior.plan.rates import measure_rates, this_machine
 
 WINDOW = 256

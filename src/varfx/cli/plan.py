@@ -11,7 +11,8 @@ from varfx.cli.console import Widths, console, progress_bar
 from varfx.errors import ConfigError
 
 if TYPE_CHECKING:
-    from varfx.prior.plan.plan import Job, Machine, Plan, Rates
+    from varfx.prior.plan.job import Job
+    from varfx.prior.plan.plan import Machine, Plan, Rates
 
 TIMES = {
     "window: network": "a window: network, forward and backward",
@@ -94,7 +95,7 @@ def plan(
     from varfx.io import sealed
     from varfx.ld import open_panel
     from varfx.models import ModelConfig, TrackEnformerConfig
-    from varfx.prior.plan.plan import panel_job, track_sizes, uniform_job
+    from varfx.prior.plan.job import panel_job, track_sizes, uniform_job
     from varfx.prior.plan.plan import plan as work_out
     from varfx.prior.plan.rates import measure_rates, this_machine
     from varfx.tracks.store import open_tracks

@@ -15,7 +15,8 @@ from varfx.errors import ConfigError
 from varfx.likelihood.cost_model import CostModel
 from varfx.models import ModelConfig
 from varfx.models.track_enformer import TrackEnformerConfig
-from varfx.prior.plan.plan import Job, Machine, Rates, panel_job, plan, uniform_job
+from varfx.prior.plan.job import Job, panel_job, uniform_job
+from varfx.prior.plan.plan import Machine, Rates, plan
 from varfx.prior.plan.rates import measure_rates, this_machine
 
 # A likelihood of half a second, whatever the window; the other engines take longer.

@@ -1,6 +1,6 @@
 """Disk, memory and time of a fit before it starts, from rates measured on this machine.
 
-Start with `plan` (arithmetic on sizes and rates), then `rates` (how they are measured). Names load when first used.
+Start with `plan` (arithmetic on sizes and rates), then `job` (sizes) and `rates` (how they are measured). Names load when first used.
 Imports the rooms of the fit: panel, tracks, models, likelihood.
 """
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
-    from varfx.prior.plan.plan import Job, Machine, Plan, Rates, plan
+    from varfx.prior.plan.job import Job
+    from varfx.prior.plan.plan import Machine, Plan, Rates, plan
     from varfx.prior.plan.rates import measure_rates, this_machine
 
 __all__ = [
@@ -25,7 +26,8 @@ __all__ = [
 export(
     __name__,
     {
-        "plan": "Job Machine Plan Rates plan",
+        "job": "Job",
+        "plan": "Machine Plan Rates plan",
         "rates": "measure_rates this_machine",
     },
 )

@@ -29,7 +29,8 @@ from varfx.ld.whiten import Factors
 from varfx.likelihood.cost_model import calibrated
 from varfx.models import ModelConfig, VariancePrior
 from varfx.models.track_enformer import DenseTracks
-from varfx.prior.plan.plan import Job, Machine, Rates
+from varfx.prior.plan.job import Job
+from varfx.prior.plan.plan import Machine, Rates
 from varfx.progress import Progress, silent
 from varfx.tracks.gather import TrackGather, TrackWindow
 from varfx.tracks.store import TrackStore

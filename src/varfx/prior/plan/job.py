@@ -1,0 +1,174 @@
+"""The sizes of a fit, window by window: of a panel on disk, or of windows all alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from varfx.errors import ConfigError
+from varfx.io import sealed
+from varfx.ld import LDPanel
+from varfx.models import ModelConfig
+from varfx.tracks.store import TrackStore
+
+GENOME_BASES = 3_100_000_000
+RANK_SHARE = 0.5  # of a core's variants: rank 2,215 of 4,322 in a window of UKBB_LD
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """The sizes of a fit.
+
+    Attributes:
+        rank: r of each window.
+        num_panel: M of each window, core and flanks.
+        num_core: m of each window.
+        bases: length of each window with its flanks.
+        model: which network.
+        num_features: per-variant features (predictors).
+        num_tracks: tracks read base by base; 0 for other networks than an enformer.
+        bytes_per_base: of all tracks together, as stored in memory.
+        genome_bases: bases that the track store covers.
+        num_traits: traits fitted together.
+        panel_bytes: size of the LD panel on disk, if it is there.
+        track_bytes: size of the track store on disk, if it is there.
+        stored_bytes: of one entry of the stored B.
+        max_steps: optimiser steps at most.
+        windows_per_step: windows of a step.
+        check_every: steps between checks at least.
+        validation_share: of the windows.
+        devices: processes that train together.
+        gradient_error: of the stochastic engine.
+    """
+
+    rank: Int[ndarray, " window"]
+    num_panel: Int[ndarray, " window"]
+    num_core: Int[ndarray, " window"]
+    bases: Int[ndarray, " window"]
+    model: ModelConfig
+    num_features: int
+    num_tracks: int = 0
+    bytes_per_base: int = 0
+    genome_bases: int = GENOME_BASES
+    num_traits: int = 1
+    panel_bytes: int | None = None
+    track_bytes: int | None = None
+    stored_bytes: int = 2
+    max_steps: int = 5000
+    windows_per_step: int = 1
+    check_every: int = 50
+    validation_share: float = 0.15
+    devices: int = 1
+    gradient_error: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "num_panel", "num_core", "bases"):
+            values = getattr(self, name)
+            if not values.size or (values < 1).any():
+                raise ConfigError(f"`{name}` must be positive for every window, and there must be windows.")
+        for name in ("num_traits", "max_steps", "windows_per_step", "check_every", "devices"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.validation_share < 1:
+            raise ConfigError(f"`validation-fraction` must be in [0, 1), got {self.validation_share}.")
+        if bool(self.num_tracks) != (self.model.kind == "enformer"):
+            raise ConfigError(
+                "an enformer needs tracks, and other models read none base by base (give their averages as features): got "
+                f"{self.num_tracks} tracks and model {self.model.kind}."
+            )
+
+    @property
+    def windows(self) -> int:
+        """How many windows there are."""
+        return self.rank.size
+
+    @property
+    def window_bytes(self) -> Int[ndarray, " window"]:
+        """Of each window's B as stored."""
+        return np.asarray(self.rank.astype(np.int64) * self.num_panel * self.stored_bytes)
+
+    @property
+    def block_bytes(self) -> Int[ndarray, " window"]:
+        """Of each window's block of tracks."""
+        return np.asarray((self.bases.astype(np.int64) + self.width) * self.bytes_per_base)
+
+    @property
+    def width(self) -> int:
+        """Bases around a variant."""
+        return self.model.enformer.window
+
+    @property
+    def passes(self) -> Int[ndarray, " window"]:
+        """Into how many passes of the network each window is cut."""
+        return np.asarray(-(-self.num_panel // self.model.enformer.variants_per_pass))
+
+
+def uniform_job(
+    variants: float,
+    windows: int,
+    *,
+    core: int = 1_000_000,
+    flank: int = 1_000_000,
+    rank: int | None = None,
+    **sizes: Any,
+) -> Job:
+    """A job of equal windows, from numbers alone.
+
+    Args:
+        variants: of the genome.
+        windows: how many.
+        core: bases of a core.
+        flank: bases beside it; variants are taken to lie evenly.
+        rank: of a window; by default `RANK_SHARE` of its core variants.
+        sizes: everything else, as in `Job`.
+
+    Raises:
+        ConfigError: fewer than one variant a window.
+    """
+    if windows < 1 or variants < windows:
+        raise ConfigError(
+            f"`variants` must be at least `windows`, and that at least 1, got {variants:g} and {windows}."
+        )
+    num_core = max(1, round(variants / windows))
+    num_panel = max(num_core, round(num_core * (core + 2 * flank) / core))
+    ones = np.ones(windows, dtype=np.int64)
+    return Job(
+        rank=ones * (rank or max(1, round(RANK_SHARE * num_core))),
+        num_core=ones * num_core,
+        num_panel=ones * num_panel,
+        bases=ones * (core + 2 * flank),
+        **sizes,
+    )
+
+
+def panel_job(panel: LDPanel, **sizes: Any) -> Job:
+    """A job on the windows of a panel.
+
+    Args:
+        panel: the LD panel.
+        sizes: everything else, as in `Job`.
+    """
+    table = panel.windows
+    return Job(
+        rank=table["rank"].to_numpy(),
+        num_core=table["num_core"].to_numpy(),
+        num_panel=table["num_panel"].to_numpy(),
+        bases=(table["end"] - table["start"] + 2 * panel.flank).to_numpy(),
+        panel_bytes=sum(size for size, _ in sealed.read_manifest(panel.path).values()),
+        stored_bytes=np.dtype(panel.metadata["config"]["dtype"]).itemsize,
+        **sizes,
+    )
+
+
+def track_sizes(store: TrackStore) -> dict[str, int]:
+    """What `Job` wants to know of a track store."""
+    return {
+        "num_tracks": len(store.names) + int((store.tracks["missing"] == "mask").sum()),
+        "bytes_per_base": store.bytes_per_base(),
+        "genome_bases": sum(store.lengths.values()),
+        "track_bytes": sum(size for size, _ in sealed.read_manifest(store.path).values()),
+    }
