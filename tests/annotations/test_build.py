@@ -10,11 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from varfx.annotations import BedSpec, TableSpec, build_annotations, parse_named_path, with_frequencies
+from varfx.annotations import BedSpec, TableSpec, build_annotations, parse_named_path, parse_table, with_frequencies
 from varfx.annotations.build import stem
 from varfx.errors import ConfigError, FormatError
 from varfx.genome.variants import SCHEMA
+from varfx.genotypes.panel import GenotypePanel
+from varfx.genotypes.plink1 import BedFile
 
+GOLDEN = Path(__file__).parents[1] / "golden/cases"
 PANEL = pl.DataFrame(
     [
         ("1", 100, "rs1", "A", "G", 0.1, 1.5),
@@ -97,6 +100,48 @@ def test_a_file_per_chromosome(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         build_annotations(PANEL, tables=[spec])
     with pytest.raises(FormatError, match=r"none of its 2 files exists, first `.*other.1.annot`"):
         build_annotations(PANEL, tables=[TableSpec(tmp_path / "other.@.annot")])
+
+
+def test_a_thin_table_and_its_bim(tmp_path: Path) -> None:
+    for chrom, bim, thin in (("1", "1 rs2 0 200 A C\n1 rs1 0 100 G A\n", "2 1"), ("2", "2 rs3 0 100 C A\n", "3")):
+        write(tmp_path / f"ref.{chrom}.bim", bim)
+        write(tmp_path / f"thin.{chrom}.annot.gz", "v\n" + thin.replace(" ", "\n") + "\n")
+    spec = parse_table(f"V={tmp_path}/thin.@.annot.gz:{tmp_path}/ref.@.bim")
+    assert (spec.name, spec.rows_of) == ("V", tmp_path / "ref.@.bim")
+    assert build_annotations(PANEL, tables=[spec]).table["V"].to_list() == [1, 2, 3]
+    assert parse_table("a:b.tsv") == TableSpec(Path("a:b.tsv"))
+
+
+def test_the_order_of_a_real_bim_is_not_the_panels() -> None:
+    """Case 22: chromosomes in the order 1, 10, 2, and two variants at one position."""
+    panel = GenotypePanel([BedFile(GOLDEN / "22_thin_annot_order/p")], maf=0.0).variants
+    thin = TableSpec(GOLDEN / "22_thin_annot_order/thin.annot", rows_of=GOLDEN / "22_thin_annot_order/p.bim")
+    built = build_annotations(panel, tables=[thin]).table
+    lines = (GOLDEN / "22_thin_annot_order/p.bim").read_text().splitlines()
+    expected = {line.split()[1]: number for number, line in enumerate(lines)}
+    assert built["VAL"].to_list() == [expected[name] for name in panel["variant_id"]]
+    assert panel["variant_id"].to_list() != list(expected)
+
+
+def test_intervals_that_cover_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(
+        FormatError, match=r"snps\.bed`: 7 of 7 intervals have length 0 and cover nothing\. If start and"
+    ):
+        build_annotations(PANEL, [BedSpec(GOLDEN / "24_zero_length_bed/snps.bed")])
+    with caplog.at_level(logging.WARNING, "varfx"):
+        build_annotations(PANEL, [BedSpec(write(tmp_path / "most.bed", "1\t5\t5\n1\t7\t7\n1\t99\t100\n"))])
+        assert "2 of 3 intervals have length 0 and cover nothing" in caplog.text
+        caplog.clear()
+        build_annotations(PANEL, [BedSpec(GOLDEN / "24_zero_length_bed/all_off.bed")])
+        assert "Channel `all_off` of " in caplog.text
+        assert "is 0 for every variant" in caplog.text
+        caplog.clear()
+        build_annotations(PANEL, [BedSpec(write(tmp_path / "odd.bed", "1\t99\t100\n1p\t7\t9\nchrUn\t1\t2\n"))])
+        assert "1 of 3 intervals are on chromosomes of unknown names, first '1P'" in caplog.text
+        caplog.clear()
+        zero = write(tmp_path / "zero.tsv", "CHR\tBP\tz\n1\t100\t0\n1\t200\t0\n")
+        build_annotations(PANEL, tables=[TableSpec(zero)])
+        assert "Channel `z` of " in caplog.text
 
 
 def test_names_from_paths_and_before_them() -> None:

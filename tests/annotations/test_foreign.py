@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -91,11 +92,67 @@ def test_ldsc_annot_tells_variants_at_one_position_apart_by_rs_id(tmp_path: Path
         aligned(write(tmp_path, text.replace("rs3", "rs2"), "base.1.annot"))
 
 
-def test_thin_annot_needs_a_row_per_variant(tmp_path: Path) -> None:
-    thin = "enhancer\tpromoter\n0\t1\n1\t0\n0\t0\n1\t1\n0\t1\n"
-    np.testing.assert_array_equal(aligned(write(tmp_path, thin, "thin.annot")).values[:, 0], [0, 1, 0, 1, 0])
-    with pytest.raises(DataError, match=r"has no key columns and 4 rows, but `panel` has 5 variants"):
-        aligned(write(tmp_path, thin[:-4], "thin.annot"))
+def test_thin_annot_has_the_rows_of_a_bim_in_its_order(tmp_path: Path) -> None:
+    """The .bim is in another order than the panel, has variants that it lacks, and one without alleles."""
+    sites = PANEL.sort("variant_id", descending=True).select(
+        "chrom", "variant_id", "position", "effect_allele", "other_allele"
+    )
+    lines = ["\t".join((chrom, name, "0", str(place), one, two)) for chrom, name, place, one, two in sites.rows()]
+    lines[2:2] = ["7\trs70\t0\t5\tA\tC", "7\trs71\t0\t6\t0\tC"]
+    bim = write(tmp_path, "\n".join(lines) + "\n", "P.bim")
+    values = ["5", "4", "70", "71", "3", "2", "1"]  # the number of each variant's name
+    thin = write(tmp_path, "enhancer\tflag\n" + "".join(f"{value}\tTRUE\n" for value in values), "thin.annot")
+    result = align(read_annotation_table(thin, rows_of=bim), PANEL, panel_name="panel")
+    np.testing.assert_array_equal(result.values[:, 0], [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(result.values[:, 1], 1)
+    with pytest.raises(
+        ConfigError, match=r"no key columns: .* only from the \.bim .* Give both, as .*thin\.annot:FILE\.bim"
+    ):
+        aligned(thin)
+    with pytest.raises(DataError, match=r"has 6 rows, but `.*P\.bim` lists 7 variants\. Give the \.bim that"):
+        read_annotation_table(write(tmp_path, "e\n" + "1\n" * 6, "short.annot"), rows_of=bim)
+    keyed = write(tmp_path, "CHR\tBP\ts\n1\t100\t1\n", "keyed.annot")
+    with pytest.raises(ConfigError, match=r"has the key columns CHR, BP, so that `.*P\.bim` is not needed"):
+        read_annotation_table(keyed, rows_of=bim)
+
+
+def test_keys_in_one_column(tmp_path: Path) -> None:
+    text = "variant\tscore\n1:100:G:A\t1\nchr1_200_C_A_b37\t2\n1-200-C-T\t3\n2:100_A/T\t4\nrs5\t9\n"
+    with pytest.raises(DataError, match=r"position is not a whole number in 1 of 5 rows, first row 5 \(rs5"):
+        aligned(write(tmp_path, text))
+    result = aligned(write(tmp_path, text.removesuffix("rs5\t9\n")))
+    np.testing.assert_array_equal(result.values[:, 0], [1, 2, 3, 4, np.nan])
+    result = aligned(write(tmp_path, "SNP\tscore\n1:200\t2\nchrX:300\t5\n"))  # positions alone
+    np.testing.assert_array_equal(result.values[:, 0], [np.nan, 2, 2, np.nan, 5])
+    result = aligned(write(tmp_path, "SNP\ta1\ta2\tscore\n1:200\tC\tT\t2\n"))  # alleles in columns of their own
+    np.testing.assert_array_equal(result.values[:, 0], [np.nan, np.nan, 2, np.nan, np.nan])
+
+
+def test_flags_are_numbers_and_text_columns_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "CHR\tBP\tcoding\tgene\tclass\ts\n1\t100\tTRUE\tG1\tx\t1\n2\t100\tFALSE\t.\ty\tNA\n"
+    with caplog.at_level(logging.WARNING, "varfx"):
+        result = aligned(write(tmp_path, text))
+    assert result.channels == ("coding", "s")
+    np.testing.assert_array_equal(result.values[:, 0], [1, np.nan, np.nan, 0, np.nan])
+    assert "2 columns hold text and become no channels: gene, class." in caplog.text
+    caplog.clear()
+    assert aligned(tmp_path / "scores.tsv", "s").channels == ("s",)
+    assert not caplog.records  # who chooses columns knows
+
+
+def test_rows_on_chromosomes_of_unknown_names_are_counted(tmp_path: Path) -> None:
+    rows = "1\t100\t1\n1p\t200\t1\nchr1p\t210\t1\nGL000191.1\t5\t1\n"
+    result = aligned(write(tmp_path, "CHR\tBP\ts\n" + rows))
+    assert [note for note in result.notes if "unknown names" in note] == [
+        f"2 of 4 rows of `{tmp_path / 'scores.tsv'}` are on chromosomes of unknown names, first '1P': they are lost. Use "
+        "the names 1 to 22, X, Y, MT."
+    ]
+
+
+def test_names_that_polars_takes_for_patterns_are_channels(tmp_path: Path) -> None:
+    result = aligned(write(tmp_path, "CHR\tBP\t*\t^s$\ts\n1\t100\t1\t2\tNA\n"))
+    assert result.channels == ("*", "^s$", "s")
+    np.testing.assert_array_equal(result.values[0], [1, 2, np.nan])
 
 
 def test_rs_ids_alone_and_with_alleles(tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
-    from varfx.annotations.build import BedSpec, TableSpec, build_annotations, parse_named_path, with_frequencies
+    from varfx.annotations.build import (
+        BedSpec,
+        TableSpec,
+        build_annotations,
+        parse_named_path,
+        parse_table,
+        with_frequencies,
+    )
     from varfx.annotations.dbnsfp import DbnsfpSpec
     from varfx.annotations.standardise import Standardiser
     from varfx.annotations.store import Annotations, read_annotations
@@ -22,6 +29,7 @@ __all__ = [
     "TableSpec",
     "build_annotations",
     "parse_named_path",
+    "parse_table",
     "read_annotations",
     "with_frequencies",
 ]
@@ -29,7 +37,7 @@ __all__ = [
 export(
     __name__,
     {
-        "build": "BedSpec TableSpec build_annotations parse_named_path with_frequencies",
+        "build": "BedSpec TableSpec build_annotations parse_named_path parse_table with_frequencies",
         "dbnsfp": "DbnsfpSpec",
         "standardise": "Standardiser",
         "store": "Annotations read_annotations",

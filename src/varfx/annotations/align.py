@@ -13,8 +13,9 @@ from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from varfx.annotations.foreign import AnnotationTable
-from varfx.errors import DataError, HarmonisationError
+from varfx.errors import HarmonisationError
 from varfx.genome import overlap
+from varfx.genome.chromosomes import unknown_names
 from varfx.genome.harmonise import harmonise
 from varfx.genome.variant_codes import encode_sites, find, in_several_rows
 
@@ -50,12 +51,12 @@ def align(table: AnnotationTable, panel: pl.DataFrame, *, panel_name: str) -> Al
 
     Raises:
         HarmonisationError: no variant in common, or another genome build; the cause is named.
-        DataError: a thin table with another number of rows than the panel; alleles or positions that cannot be right.
+        DataError: alleles or positions that cannot be right.
     """
     notes: tuple[str, ...] = ()
-    if table.kind == "rows":
-        row = _by_row(table, panel, panel_name)
-    elif table.keys["effect_allele"].null_count() < table.keys.height:
+    unknown = unknown_names(table.keys["chrom"].unique())
+    lost = int(table.keys["chrom"].is_in(unknown).sum())
+    if table.keys["effect_allele"].null_count() < table.keys.height:
         row, notes = _by_alleles(table, panel, panel_name)
     elif table.kind == "position":
         row = _by_position(table, panel, panel_name)
@@ -63,6 +64,11 @@ def align(table: AnnotationTable, panel: pl.DataFrame, *, panel_name: str) -> Al
         row = _by_id(table, panel, panel_name)
     source = table.values.select(pl.all().fill_null(np.nan)).to_numpy()
     values = np.where((row >= 0)[:, None], source[row], np.float32(np.nan)).astype(np.float32, copy=False)
+    if lost:
+        notes += (
+            f"{lost} of {table.keys.height} rows of `{table.source}` are on chromosomes of unknown names, first "
+            f"{unknown[0]!r}: they are lost. Use the names 1 to 22, X, Y, MT.",
+        )
     counts = {
         "rows in table": table.keys.height,
         "variants": panel.height,
@@ -70,15 +76,6 @@ def align(table: AnnotationTable, panel: pl.DataFrame, *, panel_name: str) -> Al
         "values not finite, taken as missing": table.num_not_finite,
     }
     return AlignedTable(values, tuple(table.values.columns), counts, notes)
-
-
-def _by_row(table: AnnotationTable, panel: pl.DataFrame, panel_name: str) -> Int64[ndarray, " variant"]:
-    if table.keys.height != panel.height:
-        raise DataError(
-            f"`{table.source}` has no key columns and {table.keys.height} rows, but `{panel_name}` has {panel.height} "
-            "variants. A thin table needs a row for each, in order; add CHR and BP columns otherwise."
-        )
-    return np.arange(panel.height)
 
 
 def _by_alleles(

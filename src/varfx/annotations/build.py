@@ -22,6 +22,7 @@ from varfx.genome import intervals
 from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.genome.harmonise import Ledger, harmonise
 
+_SITES = (".bim", ".bim.gz", ".bim.zst", ".pvar", ".pvar.gz", ".pvar.zst")
 _EXTENSIONS = (".gz", ".bgz", ".zst", ".bed", ".tsv", ".csv", ".txt", ".parquet", ".annot")
 _log = logging.getLogger(__name__)
 
@@ -64,11 +65,13 @@ class TableSpec:
         path: the file; "@" in it stands for the chromosome, one file each.
         name: the channel's name, or with several columns a prefix: `name.column`.
         columns: the columns to take; None for all numeric ones that are no key.
+        rows_of: the .bim or .pvar whose variants are the rows of a thin `.annot`; "@" as in `path`.
     """
 
     path: Path
     name: str | None = None
     columns: tuple[str, ...] | None = None
+    rows_of: Path | None = None
 
 
 def stem(path: Path) -> str:
@@ -93,6 +96,18 @@ def parse_named_path(text: str) -> tuple[str | None, Path]:
     if not name or not path:
         raise ConfigError(f"`{text}` is neither PATH nor NAME=PATH.")
     return name, Path(path)
+
+
+def parse_table(text: str, columns: tuple[str, ...] = ()) -> TableSpec:
+    """The table of `PATH`, `NAME=PATH`, or, of a thin `.annot`, `[NAME=]PATH:FILE.bim`.
+
+    Raises:
+        ConfigError: nothing on one side of "=".
+    """
+    table, colon, sites = text.rpartition(":")
+    thin = bool(colon) and stem(Path(sites)) != sites and sites.lower().endswith(_SITES)
+    name, path = parse_named_path(table if thin else text)
+    return TableSpec(path, name, columns or None, Path(sites) if thin else None)
 
 
 def build_annotations(
@@ -135,6 +150,7 @@ def build_annotations(
         values, counts = _of_table(table, panel, panel_name)
         for name in values:
             _claim(sources, name, str(table.path))
+            _note_empty(name, values[name], table.path)
         columns |= values
         inputs.append({"source": str(table.path), "channels": list(values), "counts": counts})
     if dbnsfp is not None:
@@ -171,9 +187,12 @@ def _of_panel(panel: pl.DataFrame) -> dict[str, Float[ndarray, " variant"]]:
 
 def _of_bed(spec: BedSpec, panel: pl.DataFrame) -> Float[ndarray, " variant"]:
     bed = intervals.read_bed(spec.path, score_column=spec.column)
+    intervals.require_effective(bed, path=spec.path)
     intervals.require_shared_chromosome(bed, panel, path=spec.path)
     if spec.column is None:
-        return intervals.covered(bed, panel)
+        values = intervals.covered(bed, panel)
+        _note_empty(spec.channel, values, spec.path)
+        return values
     scores = intervals.covering_score(bed, panel, combine=spec.combine)
     return scores if spec.fill is None else np.where(np.isnan(scores), np.float32(spec.fill), scores)
 
@@ -184,11 +203,23 @@ def _of_table(
     """Channels by name, and what became of the table's rows."""
     if "@" in spec.path.name:
         return _of_chromosomes(spec, panel, panel_name)
-    values, counts = _aligned(read_annotation_table(spec.path, columns=spec.columns), panel, panel_name)
+    values, counts = _aligned(
+        read_annotation_table(spec.path, columns=spec.columns, rows_of=spec.rows_of), panel, panel_name
+    )
     if spec.name is not None:
         names = [spec.name] if len(values) == 1 else [f"{spec.name}.{name}" for name in values]
         values = dict(zip(names, values.values(), strict=True))
     return values, counts
+
+
+def _note_empty(channel: str, values: Float[ndarray, " variant"], path: Path) -> None:
+    """A warning where a channel is 0 for every variant: it can teach nothing."""
+    known = values[np.isfinite(values)]
+    if known.size and not known.any():
+        _log.warning(
+            "Channel `%s` of `%s` is 0 for every variant: it can teach nothing. Check the file, its genome build and "
+            "its names of chromosomes.", channel, path,
+        )  # fmt: skip
 
 
 def _aligned(
@@ -216,7 +247,8 @@ def _of_chromosomes(
     counts: dict[str, int] = {}
     for number, chrom in enumerate(name for name in present if name not in lacking):
         rows = np.flatnonzero((panel["chrom"] == chrom).to_numpy())
-        part, part_counts = _of_table(TableSpec(paths[chrom], spec.name, spec.columns), panel[rows], panel_name)
+        sites = spec.rows_of and spec.rows_of.with_name(spec.rows_of.name.replace("@", chrom))
+        part, part_counts = _of_table(TableSpec(paths[chrom], spec.name, spec.columns, sites), panel[rows], panel_name)
         if number and part.keys() != columns.keys():
             odd = sorted(part.keys() ^ columns.keys())
             raise FormatError(f"`{paths[chrom]}` has other columns than the files before it, first `{odd[0]}`.")

@@ -1,10 +1,12 @@
 """Annotation tables: LDSC `.annot`, and Parquet or text tables keyed by alleles, position or rsID.
 
-A table is read into its key columns and its numeric channels; `varfx.annotations.align` brings them to a panel's rows.
+A table is read into its key columns and its numeric channels; `varfx.annotations.align` brings them to a panel's rows. A
+thin `.annot` has no key columns: its rows are those of a `.bim`, which has to be given.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +18,27 @@ import polars as pl
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.variant_codes import encode, in_several_rows
+from varfx.genotypes.plink2 import read_sites
 from varfx.io.text_numbers import MISSING, column_of, missing_as_null, whole
 from varfx.io.text_table import open_table
 
-KeyKind = Literal["alleles", "position", "rsid", "rows"]
+KeyKind = Literal["alleles", "position", "rsid"]
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "chrom": ("chrom", "chr", "chromosome", "hm_chrom"),
     "position": ("position", "pos", "bp", "base_pair_location", "hm_pos", "pos(1-based)"),
-    "variant_id": ("variant_id", "rsid", "snp", "snpid", "markername", "rs_id", "rs", "id"),
+    "variant_id": (
+        "variant_id",
+        "rsid",
+        "snp",
+        "snpid",
+        "markername",
+        "rs_id",
+        "rs",
+        "id",
+        "variant",
+        "chr_bp",
+        "chr_pos",
+    ),
 }
 _ALLELES = (
     ("effect_allele", "other_allele"),
@@ -34,6 +49,7 @@ _ALLELES = (
     ("ea", "nea"),
     ("ea", "oa"),
 )
+_log = logging.getLogger(__name__)
 _NO_CHANNEL = ("cm", "genpos", "row")  # numeric columns that describe no function
 
 
@@ -43,11 +59,10 @@ class AnnotationTable:
 
     Attributes:
         source: the path.
-        kind: what a row is known by: chromosome, position and "alleles"; chromosome and "position"; "rsid"; or its
-            place among the "rows" of the panel (a thin `.annot`).
+        kind: what a row is known by: chromosome, position and "alleles"; chromosome and "position"; or "rsid".
         keys: columns of `varfx.genome.variants.SCHEMA`, null where the table does not have them.
         values: one Float32 column per channel; null where missing or not finite.
-        num_not_finite: how many values were infinite or NaN.
+        num_not_finite: number of infinite or NaN values.
     """
 
     source: str
@@ -57,17 +72,23 @@ class AnnotationTable:
     num_not_finite: int
 
 
-def read_annotation_table(path: str | os.PathLike[str], *, columns: Sequence[str] | None = None) -> AnnotationTable:
-    """Reads one table; the format and the key are recognised by content and header.
+def read_annotation_table(
+    path: str | os.PathLike[str], *, columns: Sequence[str] | None = None, rows_of: str | os.PathLike[str] | None = None
+) -> AnnotationTable:
+    """One table as keys and channels; the format and the key are recognised by content and header.
+
+    Columns of text are no channels, which is logged; TRUE and FALSE count as 1 and 0.
 
     Args:
         path: Parquet, or text split by tabs, commas or blanks; plain, gzip or zstd.
         columns: the channels to take; by default every numeric column that is no key.
+        rows_of: the .bim or .pvar whose variants are the rows of a thin table, in its order.
 
     Raises:
         FormatError: no such file, damaged, no header, ragged rows, or text where numbers belong.
-        ConfigError: a chosen column does not exist, is a key or is no number.
-        DataError: the key cannot be made, or stands in several rows.
+        ConfigError: a chosen column does not exist, is a key or is no number; a thin table without `rows_of`, or
+            another one with it.
+        DataError: the key cannot be made, or stands in several rows; `rows_of` has another number of variants.
     """
     path = Path(path)
     opened = open_table(path)
@@ -75,10 +96,19 @@ def read_annotation_table(path: str | os.PathLike[str], *, columns: Sequence[str
     if not frame.height:
         raise FormatError(f"`{path}` has a header and no rows. Check that it was written whole.")
     roles = _roles(frame.columns)
-    kind = _kind(roles)
     channels = _channels(path, frame, roles, columns)
     values, num_not_finite = _numbers(path, frame, channels)
-    table = AnnotationTable(str(path), kind, _keys(path, frame, roles), values, num_not_finite)
+    keys = _keys(path, frame, roles) if roles else _keys_of(rows_of, path, frame.height)
+    if roles and rows_of is not None:
+        raise ConfigError(
+            f"`{path}` has the key columns {', '.join(roles.values())}, so that `{rows_of}` is not needed. Leave it out."
+        )
+    if not roles:
+        usable = ~variants.bad_alleles(keys)
+        keys, values = keys.filter(usable), values.filter(usable)
+        if not keys.height:
+            raise DataError(f"`{rows_of}` has no variant with two alleles of ACGT. Check the file.")
+    table = AnnotationTable(str(path), _kind(keys, roles), keys, values, num_not_finite)
     _require_unique(table)
     return table
 
@@ -98,10 +128,11 @@ def _roles(names: Sequence[str]) -> dict[str, str]:
     return roles
 
 
-def _kind(roles: dict[str, str]) -> KeyKind:
-    if {"chrom", "position"} <= roles.keys():
-        return "alleles" if "effect_allele" in roles else "position"
-    return "rsid" if "variant_id" in roles else "rows"
+def _kind(keys: pl.DataFrame, roles: dict[str, str]) -> KeyKind:
+    if keys["position"].null_count() == keys.height:
+        return "rsid"
+    known = "effect_allele" in roles or keys["effect_allele"].null_count() == 0
+    return "alleles" if known else "position"
 
 
 def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Sequence[str] | None) -> list[str]:
@@ -125,6 +156,10 @@ def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Se
         if name not in spent and name.lower() not in alleles and name.lower() not in _NO_CHANNEL
     ]
     numeric = [name for name in channels if _looks_numeric(column_of(frame, name))]
+    text = [name for name in channels if name not in numeric]
+    if text:
+        shown = ", ".join(text[:10]) + (", ..." if len(text) > 10 else "")
+        _log.warning("`%s`: %d columns hold text and become no channels: %s.", path, len(text), shown)
     if not numeric:
         raise DataError(
             f"`{path}` has no numeric column besides its key ({', '.join(frame.columns[:10])}). Check the file."
@@ -138,15 +173,22 @@ def _looks_numeric(column: pl.Series) -> bool:
         return True
     if column.dtype != pl.String:
         return False
-    head = column.drop_nulls().head(1000)
+    head = _flags_as_numbers(column.drop_nulls().head(1000))
     return head.is_empty() or head.cast(pl.Float64, strict=False).null_count() <= head.len() / 2
+
+
+def _flags_as_numbers(text: pl.Series) -> pl.Series:
+    """TRUE and FALSE of text (R, SAS; True and False of Python) as 1 and 0."""
+    if text.dtype != pl.String:
+        return text
+    return text.replace(["TRUE", "FALSE", "True", "False", "true", "false"], ["1", "0"] * 3)
 
 
 def _numbers(path: Path, frame: pl.DataFrame, channels: Sequence[str]) -> tuple[pl.DataFrame, int]:
     """The channels as Float32, null where missing or not finite, and how many were not finite."""
     columns, num_not_finite = [], 0
     for name in channels:
-        column = missing_as_null(column_of(frame, name))
+        column = _flags_as_numbers(missing_as_null(column_of(frame, name)))
         number = column.cast(pl.Float64, strict=False)
         bad = number.is_null() & column.is_not_null()
         if bad.any():
@@ -176,14 +218,48 @@ def _keys(path: Path, frame: pl.DataFrame, roles: dict[str, str]) -> pl.DataFram
     ]
     if "variant_id" in roles:
         columns.append(pl.col(roles["variant_id"]).cast(pl.String).alias("variant_id"))
-    keys = frame.select(columns) if len(roles) else pl.DataFrame(schema=variants.SCHEMA).clear(frame.height)
-    keys = keys.select(variants.SCHEMA.keys())
-    if {"chrom", "position"} <= roles.keys():
+    keys = frame.select(columns).select(variants.SCHEMA.keys())
+    if not {"chrom", "position"} <= roles.keys():
+        keys = _unpacked(path, keys, roles)
+    if keys["position"].null_count() < keys.height or {"chrom", "position"} <= roles.keys():
         bad = keys["position"].is_null() | keys["chrom"].is_null()
         variants.require_no(
             bad, keys, "chromosome is missing or position is not a whole number", "Remove these rows.", source=str(path)
         )
     return keys
+
+
+def _unpacked(path: Path, keys: pl.DataFrame, roles: dict[str, str]) -> pl.DataFrame:
+    """Keys with positions, and alleles unless a column has them, from identifiers such as `1:1000:A:G`; else as given."""
+    if "variant_id" not in roles:
+        raise DataError(
+            f"`{path}` has {' and '.join(roles.values())}, which do not make a key. It needs chromosome and position, or "
+            "identifiers."
+        )
+    parts = variants.unpack_key(keys["variant_id"])
+    if parts["position"].null_count() > keys.height / 2:
+        return keys
+    taken = ("chrom", "position") if "effect_allele" in roles else tuple(parts.columns)
+    keys = keys.with_columns(parts.select(taken))
+    if keys["effect_allele"].has_nulls() and "effect_allele" not in roles:
+        return keys.with_columns(effect_allele=pl.lit(None, pl.String), other_allele=pl.lit(None, pl.String))
+    return keys
+
+
+def _keys_of(rows_of: str | os.PathLike[str] | None, path: Path, height: int) -> pl.DataFrame:
+    """The variants that are the rows of a thin table."""
+    if rows_of is None:
+        raise ConfigError(
+            f"`{path}` has no key columns: which variant a row belongs to is known only from the .bim that it was made "
+            f"for. Give both, as {path}:FILE.bim, or add the columns CHR and BP."
+        )
+    sites = read_sites(Path(rows_of))
+    if sites.height != height:
+        raise DataError(
+            f"`{path}` has {height} rows, but `{rows_of}` lists {sites.height} variants. Give the .bim that the thin table "
+            "was made for, with as many rows."
+        )
+    return sites.with_columns(eaf=pl.lit(None, pl.Float64)).select(variants.SCHEMA.keys())
 
 
 def _require_unique(table: AnnotationTable) -> None:

@@ -53,7 +53,8 @@ def build(
             missing where none covers. Repeat it for more.
         table: Parquet, TSV or CSV with position and alleles, position, or rsID; NAME=FILE puts NAME before its columns.
             Repeat it for more.
-        annot: LDSC .annot(.gz), with or without its key columns; "@" stands for the chromosome. Repeat it for more.
+        annot: LDSC .annot(.gz); "@" stands for the chromosome. One without key columns (thin) needs the .bim whose rows
+            it has: FILE.annot:FILE.bim. Repeat it for more.
         columns: Columns to take from tables, split by commas; all numeric ones by default.
         combine: The score where several intervals cover a variant: the largest (max), or the mean.
         fill: The score of variants that no interval covers, in place of missing.
@@ -126,10 +127,9 @@ def _bed_score(text: str, combine: Literal["max", "mean"], fill: float | None) -
 
 
 def _table(text: str, columns: tuple[str, ...]) -> TableSpec:
-    from varfx.annotations import TableSpec, parse_named_path
+    from varfx.annotations import parse_table
 
-    name, path = parse_named_path(text)
-    return TableSpec(path, name, columns or None)
+    return parse_table(text, columns)
 
 
 def _show(table: pl.DataFrame, channels: Sequence[str], out: Path) -> None:

@@ -6,6 +6,7 @@ base of an indel counts.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
 from varfx.errors import ConfigError, FormatError
+from varfx.genome.chromosomes import unknown_names
 from varfx.genome.variants import chrom_expr
 from varfx.io.stream import stream_bytes
 from varfx.io.text_lines import as_text, numbered_lines
 from varfx.io.text_numbers import missing_as_null, whole
 
 Combine = Literal["max", "mean"]
+_log = logging.getLogger(__name__)
 _PLINK_BED = b"\x6c\x1b"
 _HEADERS = (b"#", b"track ", b"track\t", b"browser ", b"browser\t")
 _PAIRS_AT_ONCE = 5_000_000
@@ -186,10 +189,26 @@ def _check(lines: pl.DataFrame, path: Path, score_column: int | None) -> None:
             )
 
 
+def require_effective(intervals: Mapping[str, Intervals], *, path: str | os.PathLike[str]) -> None:
+    """Refuses a file all of whose intervals have length 0, and logs one half of whose do.
+
+    Raises:
+        FormatError: no interval covers a base.
+    """
+    total = sum(part.start.size for part in intervals.values())
+    empty = sum(int((part.start == part.end).sum()) for part in intervals.values())
+    finding = f"`{path}`: {empty} of {total} intervals have length 0 and cover nothing"
+    remedy = "If start and end are both the 1-based position of a variant, subtract 1 from the start."
+    if empty == total:
+        raise FormatError(f"{finding}. {remedy}")
+    if empty > total / 2:
+        _log.warning("%s. %s", finding, remedy)
+
+
 def require_shared_chromosome(
     intervals: Mapping[str, Intervals], variants: pl.DataFrame, *, path: str | os.PathLike[str]
 ) -> None:
-    """Refuses intervals none of which is on a chromosome of the variants.
+    """Refuses intervals none of which is on a chromosome of the variants, and logs those under unknown names.
 
     Raises:
         FormatError: with both sets of names.
@@ -200,6 +219,13 @@ def require_shared_chromosome(
             f"`{path}`: no interval is on a chromosome of the variants (intervals: {_some(intervals)}; variants: "
             f"{_some(names)}). Use the names 1 to 22, X, Y, MT, with or without chr."
         )
+    unknown = unknown_names(set(intervals) - set(names))
+    if unknown:
+        lost = sum(intervals[name].start.size for name in unknown)
+        _log.warning(
+            "`%s`: %d of %d intervals are on chromosomes of unknown names, first %r: they are lost. Use the names 1 to 22, "
+            "X, Y, MT.", path, lost, sum(part.start.size for part in intervals.values()), unknown[0],
+        )  # fmt: skip
 
 
 def _some(names: Mapping[str, object] | list[str]) -> str:

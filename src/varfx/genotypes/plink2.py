@@ -130,14 +130,14 @@ def _read_sites(prefix: str) -> tuple[pl.DataFrame, bool]:
     """The variants, and whether their `other_allele` is the reference's."""
     for path in (Path(f"{prefix}.pvar"), Path(f"{prefix}.pvar.zst")):
         if path.is_file():
-            return _read_pvar(path), _has_header(path)
+            return read_sites(path), _has_header(path)
     if Path(f"{prefix}.bim").is_file():
         return read_bim(Path(f"{prefix}.bim")), False
     raise FormatError(f"`{prefix}.pgen` has no variants beside it: `{prefix}.pvar` (or .pvar.zst, .bim) is missing.")
 
 
-def _read_pvar(path: Path) -> pl.DataFrame:
-    """The variants of a .pvar file: a VCF-like header, or none and the columns of a .bim."""
+def read_sites(path: Path) -> pl.DataFrame:
+    """The variants of a .pvar file, as `GenotypeFile.sites`: a VCF-like header, or none and the columns of a .bim."""
     if not _has_header(path):
         return read_bim(path)
     columns = {"CHROM": "chrom", "POS": "position", "ID": "variant_id", "REF": "other_allele", "ALT": "effect_allele"}

@@ -22,7 +22,7 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, FormatError
 from varfx.genome.builds import LENGTHS, chromosome_name, wrong_length
-from varfx.genome.intervals import WIGGLE_REMEDY, Intervals, read_bed
+from varfx.genome.intervals import WIGGLE_REMEDY, Intervals, read_bed, require_effective
 
 Kind = Literal["bigwig", "bedgraph", "bed"]
 KINDS: tuple[Kind, ...] = ("bigwig", "bedgraph", "bed")
@@ -149,6 +149,7 @@ class IntervalSignal(Signal):
         self.path = Path(path)
         column = 4 if kind == "bedgraph" else column
         read = read_bed(self.path, score_column=column)
+        require_effective(read, path=self.path)
         names, _ = _nuclear(dict.fromkeys(read, 0), self.path)
         self._intervals = {chrom: _scored(read[name], column) for chrom, name in names.items()}
         self.chroms = tuple(self._intervals)
