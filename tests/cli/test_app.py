@@ -13,6 +13,7 @@ from cases.command_line import varfx
 from cases.simulated_panel import Simulated
 from varfx._version import __version__
 from varfx.cli.app import build_app, run
+from varfx.cli.command_line import spread_lists
 from varfx.errors import ConfigError
 
 Capsys = pytest.CaptureFixture[str]
@@ -59,9 +60,9 @@ def test_help_explains_every_option(capsys: Capsys, command: tuple[str, ...]) ->
     app = build_app()
     for name in command:
         app = app[name]
-    arguments = app.assemble_argument_collection()
+    arguments = app.assemble_argument_collection(parse_docstring=True)
     for argument in arguments:
-        if argument.parameter.show is not False and argument.parameter.parse:
+        if argument.parameter.show is not False and argument.parameter.parse and not argument.children:
             assert argument.parameter.help, f"{argument.name} has no help"
             if argument.name.startswith("--"):
                 assert argument.name in text, argument.name
@@ -85,7 +86,12 @@ def test_without_a_command_the_help_is_shown(capsys: Capsys) -> None:
     [
         (["nope"], 'Unknown command "nope"'),
         (["prior", "nope"], 'Unknown command "nope"'),
-        (["prior", "fit"], "--panel"),
+        (
+            ["prior", "fit"],
+            "`varfx prior fit` needs --out: The run's folder; --panel: LD panel (`varfx ld build`); --sumstats:",
+        ),
+        (["prior", "fit", "--panel=P", "-o", "RUN"], "`varfx prior fit` needs --sumstats: Cleaned summary statistics"),
+        (["ld", "build"], "`varfx ld build` needs SOURCES: PLINK .bed or .pgen files"),
         (["prior", "fit", "--panl", "x"], "Did you mean --panel instead of --panl?"),
         (["prior", "predict", "RUN", "--out", "x.tsv", "--nope", "1"], "--nope"),
         (["prior", "evaluate", "a", "b"], "Unused Tokens: ['b']"),
@@ -120,7 +126,7 @@ def test_errors_with_markup_and_line_breaks_stay_one_literal_line(
     def fail(words: object) -> None:
         raise ConfigError("a [bold]name[/bold]\n  in two lines " + "and long " * 40)
 
-    monkeypatch.setattr("varfx.cli.app._global_options", fail)
+    monkeypatch.setattr("varfx.cli.app.global_options", fail)
     assert varfx(capsys, "info", "x").error.startswith("a [bold]name[/bold] in two lines and long")
 
 
@@ -131,16 +137,69 @@ def test_interrupt_and_closed_pipe(
     def stop(words: object) -> None:
         raise raised
 
-    monkeypatch.setattr("varfx.cli.app._global_options", stop)
+    monkeypatch.setattr("varfx.cli.app.global_options", stop)
     assert run(["info", "x"]) == code
-    assert ("--resume" in capsys.readouterr().err) == (code == 130)
+    assert ("interrupted" in capsys.readouterr().err) == (code == 130)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("prior fit --panel P", "interrupted; `varfx prior fit` continues with the same command and --resume"),
+        ("expr baseline COHORT", "interrupted; `varfx expr baseline` continues with the same command and --resume"),
+        ("ld build R.bed", "interrupted; `varfx ld build` continues when the same command is given again"),
+        ("tracks build", "interrupted; `varfx tracks build` continues when the same command is given again"),
+        ("prior evaluate RUN", "interrupted; nothing was written"),
+        ("", "interrupted; nothing was written"),
+    ],
+)
+def test_an_interrupted_command_says_how_it_continues(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("varfx.cli.app._log_to_stderr", stop)
+    result = varfx(capsys, *words.split())
+    assert (result.code, result.err.strip()) == (130, message)
+
+
+def test_interrupted_while_libraries_load() -> None:
+    script = (
+        "import builtins, sys\nimported = builtins.__import__\ndef stop(name, *more):\n"
+        "    if name == 'varfx.cli.app': raise KeyboardInterrupt\n    return imported(name, *more)\n"
+        "builtins.__import__ = stop\nfrom varfx.cli import main\nmain(['info', 'x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "spread"),
+    [
+        ("annot build --bed a b c --panel P", "annot build --bed a --bed b --bed c --panel P"),
+        (
+            "prior fit --hidden 8 8 --holdout-chrom 1-3 5 --out R",
+            "prior fit --hidden 8 --hidden 8 --holdout-chrom 1-3 --holdout-chrom 5 --out R",
+        ),
+        ("prior evaluate --chrom 20 RUN", "prior evaluate --chrom 20 RUN"),
+        ("prior evaluate RUN --chrom 20 21", "prior evaluate RUN --chrom 20 --chrom 21"),
+        ("prior fit --bad 1 2", "prior fit --bad 1 2"),
+        ("prior fit --max-steps 3 4", "prior fit --max-steps 3 4"),
+        ("prior fit --resume RUN", "prior fit --resume RUN"),
+        ("prior fit --hidden", "prior fit --hidden"),
+        ("annot build --bed a -- b", "annot build --bed a -- b"),
+    ],
+)
+def test_several_values_after_one_flag(given: str, spread: str) -> None:
+    assert spread_lists(build_app(), given.split()) == spread.split()
 
 
 def test_a_bug_is_not_hidden(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(words: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("varfx.cli.app._global_options", crash)
+    monkeypatch.setattr("varfx.cli.app.global_options", crash)
     with pytest.raises(RuntimeError, match="a bug"):
         run(["info", "x"])
 
@@ -211,7 +270,10 @@ def test_wrong_configs_are_named(capsys: Capsys, simulated: Simulated, tmp_path:
     assert not (tmp_path / "RUN").exists()
 
 
-def test_verbose_tells_more(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+def test_verbose_tells_more(
+    capsys: Capsys, simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("varfx.cli.console.PLAIN_SECONDS", float("inf"))  # no lines of progress on a slow machine
     words = [*simulated.fit_options(), "--model", "constant", "--max-steps", 1]
     quiet = varfx(capsys, "prior", "fit", *words, "--out", tmp_path / "A")
     verbose = varfx(capsys, "prior", "fit", *words, "--out", tmp_path / "B", "--verbose")

@@ -214,9 +214,8 @@ def test_interrupt_then_resume_with_other_and_with_the_same_options(
     os.kill(child.pid, signal.SIGINT)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130, errors
-    assert errors.splitlines() == [
-        "interrupted; `varfx prior fit` goes on with the same command and --resume, `ld build` by itself"
-    ]
+    # Lines of progress may stand before it, on a slow machine.
+    assert errors.splitlines()[-1] == "interrupted; `varfx prior fit` continues with the same command and --resume"
     assert "is an unfinished run" in varfx(capsys, "prior", "evaluate", out).error
     assert (
         "holds an unfinished run. Go on with --resume, or start anew with --overwrite"

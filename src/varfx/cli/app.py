@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cyclopts
-import yaml
 from rich.console import Console
 from rich.logging import RichHandler
 
 from varfx._version import __version__
 from varfx.cli import annot, demo, expr, ld, prior, sumstats, tracks
+from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
 from varfx.cli.experiment import experiment
 from varfx.cli.info import info
 from varfx.cli.plan import plan
-from varfx.errors import ConfigError, VarfxError
+from varfx.errors import VarfxError
 
 HELP = """
 Learn which DNA variants matter: variance priors from GWAS, by the full marginal likelihood given LD.
@@ -33,6 +32,8 @@ The usual order:
 `varfx demo prior` does all of it on a small real data set. Any command takes `--config run.yaml`, a file with its
 options as keys, and `--verbose`.
 """
+
+GO_ON_BY_THEMSELVES = {("ld", "build"), ("tracks", "build")}
 
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -52,19 +53,22 @@ def build_app() -> cyclopts.App:
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command line and returns its exit code."""
-    app = build_app()
+    app, words, options = build_app(), list(argv), dict[str, Any]()
     try:
-        arguments, config_path, verbose = _global_options(list(argv))
-        _log_to_stderr(verbose)
-        if config_path is not None:
-            app.config = _config(app, arguments, config_path)
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        line = global_options(words)
+        _log_to_stderr(line.verbose)
+        words = spread_lists(app, line.words)
+        if line.config is not None:
+            options = read_config(line.config)
+            app.config = _as_defaults(app, words, options, str(line.config))
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
-        return _fail(" ".join(str(error).split()) + " Ask the command for its --help.")
+        needed = missing_options(app, words, options) if isinstance(error, cyclopts.MissingArgumentError) else None
+        return _fail(needed or " ".join(str(error).split()) + " Ask the command for its --help.")
     except VarfxError as error:
         return _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        stderr.print("interrupted; `varfx prior fit` goes on with the same command and --resume, `ld build` by itself")
+        stderr.print(_how_to_go_on(app, words), markup=False)
         return 130
     except BrokenPipeError:
         return 0
@@ -76,45 +80,25 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _global_options(argv: list[str]) -> tuple[list[str], Path | None, bool]:
-    """The arguments without `--config FILE` and `--verbose`, and what those say."""
-    rest: list[str] = []
-    path, verbose = None, False
-    words = iter(argv)
-    for word in words:
-        if word == "--":
-            return [*rest, word, *words], path, verbose
-        if word == "--verbose":
-            verbose = True
-        elif word == "--config":
-            value = next(words, None)
-            if value is None:
-                raise ConfigError("`--config` needs a file: --config run.yaml.")
-            path = Path(value)
-        elif word.startswith("--config="):
-            path = Path(word.removeprefix("--config="))
-        else:
-            rest.append(word)
-    return rest, path, verbose
+def _how_to_go_on(app: cyclopts.App, words: Sequence[str]) -> str:
+    """What to do after Ctrl-C, by command."""
+    commands, apps, _ = app.parse_commands(list(words))
+    command = apps[-1]
+    name = f"varfx {' '.join(commands)}"
+    if commands in GO_ON_BY_THEMSELVES:
+        return f"interrupted; `{name}` continues when the same command is given again"
+    if command.default_command is not None and command.assemble_argument_collection().get("--resume", None) is not None:
+        return f"interrupted; `{name}` continues with the same command and --resume"
+    return "interrupted; nothing was written"
 
 
-def _config(app: cyclopts.App, arguments: list[str], path: Path) -> cyclopts.config.Dict:
-    """The options in a YAML file, as defaults of the command that the arguments name."""
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"`--config {path}` cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`--config {path}` is no YAML: {' '.join(str(error).split())}.") from error
-    if options is None:
-        options = {}
-    if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
-        raise ConfigError(f"`--config {path}` must hold options as `key: value` lines.")
-    nested: dict[str, Any] = {key.replace("_", "-"): value for key, value in options.items()}
-    commands, _, _ = app.parse_commands(arguments)
+def _as_defaults(app: cyclopts.App, words: Sequence[str], options: dict[str, Any], source: str) -> cyclopts.config.Dict:
+    """The options of a file as defaults of the command that the words name."""
+    commands, _, _ = app.parse_commands(list(words))
+    nested = options
     for command in reversed(commands):
         nested = {command: nested}
-    return cyclopts.config.Dict(nested, source=str(path))
+    return cyclopts.config.Dict(nested, source=source)
 
 
 def _log_to_stderr(verbose: bool) -> None:

@@ -9,178 +9,57 @@ import cyclopts
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import Names, Widths, console, progress_bar
+from varfx.cli.console import console, progress_bar
 from varfx.cli.ldsc import ldsc
+from varfx.cli.options import Names, Out, Switch
 from varfx.cli.prior_explain import explain
+from varfx.cli.prior_options import FitFiles, Model, Split, Training
 from varfx.cli.prior_simulate import simulate
 from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
+from varfx.models.config import ModelConfig
+from varfx.prior.config import SplitConfig
+from varfx.training.gwas.config import TrainConfig
 
 app = cyclopts.App(name="prior", help="Variance priors: fit, evaluate, predict, and use them.")
 app.command(ldsc)
 app.command(explain)
 app.command(simulate)
 
-Out = Annotated[Path, Parameter(alias="-o")]
-Files = Annotated[list[Path], Parameter(negative=())]
-
 
 @app.command
 def fit(
     *,
-    panel: Path,
-    sumstats: Files,
     out: Out,
-    annot: Path | None = None,
-    tracks: Path | None = None,
-    chain: Path | None = None,
-    model: Literal["constant", "linear", "mlp", "enformer"] = "mlp",
-    link: Literal["softplus", "exp"] = "softplus",
-    hidden: Widths = (64, 64),
-    window: int = 256,
-    width: int = 384,
-    depth: int = 2,
-    heads: int = 4,
-    downsamples: int = 4,
-    dropout: float = 0.0,
-    norm: Literal["running", "batch", "frozen", "layer"] = "running",
-    network_precision: Literal["float32", "bfloat16"] = "float32",
-    variants_per_pass: int = 512,
-    checkpointing: Annotated[bool, Parameter(negative=())] = False,
-    compile: Annotated[bool, Parameter(negative=())] = False,
-    devices: int = 1,
-    holdout_chrom: Names = (),
-    holdout_fraction: float = 0.0,
-    validation_chrom: Names = (),
-    validation_fraction: float = 0.15,
-    exclude_chrom: Names = (),
-    objective: Literal["likelihood", "ldsr", "composite"] = "likelihood",
-    engine: Literal["auto", "exact", "stochastic"] = "auto",
-    gradient_error: float = 0.1,
-    precision: Literal["float32", "float64"] = "float32",
-    max_steps: int = 5000,
-    learning_rate: float | None = None,
-    learning_rate_scalars: float = 2e-4,
-    weight_decay: float = 0.01,
-    warmup_steps: int = 100,
-    learning_rate_decay: Literal["none", "cosine"] = "none",
-    windows_per_step: int | None = None,
-    patience: int = 10,
-    min_improvement: float = 0.1,
-    check_every: int = 50,
-    max_gradient_norm: float = 1.0,
-    seed: int = 0,
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    inputs: FitFiles,
+    model: Model = ModelConfig(),  # noqa: B008
+    training: Training = TrainConfig(),  # noqa: B008
+    split: Split = SplitConfig(),  # noqa: B008
+    resume: Annotated[bool, Switch] = False,
+    overwrite: Annotated[bool, Switch] = False,
 ) -> None:
     """Fit a prior by the full marginal likelihood.
 
-    Learns the variance of every variant's effect from summary statistics given LD. Some chromosomes (or a stretch of
-    windows) can be held out for `varfx prior evaluate`; of the rest a part decides when training stops.
+    Learns the variance of every variant's effect from summary statistics given LD (--panel and --sumstats). Some chromosomes
+    (or a stretch of windows) can be held out for `varfx prior evaluate`; part of the others decides when training stops.
 
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --holdout-chrom 20,21,22 --out RUN
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --tracks T.tracks.zarr --model enformer --width 384 --out RUN
 
     Args:
-        panel: The LD panel (`varfx ld build`).
-        sumstats: Cleaned summary statistics (`varfx sumstats clean`); given several times, the traits share one network.
         out: The run's folder.
-        annot: Annotations (`varfx annot build`); by default frequency, minor-allele frequency and LD score.
-        tracks: Signals along the genome (`varfx tracks build`): read base by base by enformer, averaged for linear and mlp.
-        chain: UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz).
-        model: constant (no features), linear (the paper's generalised linear model), mlp (a perceptron), or enformer.
-        link: How a score multiplies the variance: softplus (robust) or exp (log-linear).
-        hidden: Widths of the perceptron's hidden layers.
-        window: Bases around each variant that are read from the tracks.
-        width: Enformer's channels: 384 as the paper's smaller model, 768 as its larger.
-        depth: Its transformer layers.
-        heads: Its attention heads; the width must be a multiple of 6 times their number.
-        downsamples: Its stages that halve the window.
-        dropout: In its transformer.
-        norm: Its normalisation: running (the same for any cut into passes), batch (as published), frozen, or layer.
-        network_precision: Its convolutions and matrix products: float32, or bfloat16 for GPUs. The likelihood keeps its own.
-        variants_per_pass: Variants that go through it together: bounds the memory, not the result.
-        checkpointing: Keep less of a pass in memory, and compute it again.
-        compile: Compile it first, which takes minutes and pays in long fits on a GPU.
-        devices: Processes that train together, one per GPU, or on the CPU where there is none.
-        holdout_chrom: Chromosomes held out for evaluation, e.g. 20,21,22.
-        holdout_fraction: Share of the windows held out as one stretch, where no chromosomes are named.
-        validation_chrom: Chromosomes that decide when to stop.
-        validation_fraction: Share of the remaining windows that decides when to stop, as one stretch.
-        exclude_chrom: Chromosomes left out altogether.
-        objective: What is climbed: likelihood; for comparison ldsr (LD score regression with any model) or composite.
-        engine: How the likelihood of training windows is computed: auto (the fastest for each window), exact, or stochastic.
-        gradient_error: Relative error of a window's gradient that stochastic may have.
-        precision: Of the likelihood.
-        max_steps: Optimiser steps at most.
-        learning_rate: Of the network; by default 0.002 for constant and linear, 0.001 for mlp, 0.0001 for enformer.
-        learning_rate_scalars: Of alpha and sigma2, and for enformer of the scale.
-        weight_decay: AdamW's decay of the network's weights.
-        warmup_steps: Steps of linear warm-up.
-        learning_rate_decay: How learning rates fall after it: none, or cosine, to 0 at --max-steps.
-        windows_per_step: Windows whose gradients make one step, over all devices; by default one per device.
-        patience: Checks without improvement before training stops.
-        min_improvement: Nats on the validation windows that count as an improvement.
-        check_every: Steps between two checks of the validation windows.
-        max_gradient_norm: Longer gradients are shortened to this.
-        seed: Of first weights, window order and split.
-        resume: Go on with an interrupted fit.
+        resume: Continue an interrupted fit.
         overwrite: Replace a finished run.
     """
-    from varfx.models import ModelConfig, TrackEnformerConfig
-    from varfx.prior import SplitConfig
-    from varfx.prior import fit as fit_prior
-    from varfx.training import TrainConfig
+    from varfx.prior.fit import fit_inputs
 
-    enformer = TrackEnformerConfig(
-        window=window,
-        width=width,
-        depth=depth,
-        heads=heads,
-        num_downsamples=downsamples,
-        dropout=dropout,
-        norm=norm,
-        precision=network_precision,
-        variants_per_pass=variants_per_pass,
-        checkpointing=checkpointing,
-    )
     with progress_bar() as progress:
-        run = fit_prior(
-            panel,
-            sumstats,
+        run = fit_inputs(
+            inputs,
             out,
-            annotations=annot,
-            tracks=tracks,
-            chain=chain,
-            model=ModelConfig(kind=model, link=link, hidden=hidden, enformer=enformer),
-            training=TrainConfig(
-                objective=objective,
-                engine=engine,
-                gradient_error=gradient_error,
-                precision=precision,
-                max_steps=max_steps,
-                learning_rate=learning_rate,
-                learning_rate_scalars=learning_rate_scalars,
-                weight_decay=weight_decay,
-                warmup_steps=warmup_steps,
-                learning_rate_decay=learning_rate_decay,
-                windows_per_step=windows_per_step or devices,
-                devices=devices,
-                compile=compile,
-                patience=patience,
-                min_improvement=min_improvement,
-                check_every=check_every,
-                max_gradient_norm=max_gradient_norm,
-                seed=seed,
-            ),
-            split=SplitConfig(
-                holdout_chrom=holdout_chrom,
-                holdout_fraction=holdout_fraction,
-                validation_chrom=validation_chrom,
-                validation_fraction=validation_fraction,
-                exclude_chrom=exclude_chrom,
-                seed=seed,
-            ),
+            model=model,
+            training=training,
+            split=split,
             resume=resume,
             overwrite=overwrite,
             progress=progress,
@@ -197,11 +76,11 @@ def fit(
         )
         table.add_row(trait["name"], *row)
     console.print(table)
-    outcome, split = run.record["outcome"], run.record["split"]
+    outcome, parts = run.record["outcome"], run.record["split"]
     console.print(
-        f"{out}: {model}, {outcome['steps']} steps ({'stopped early' if outcome['stopped'] == 'early' else 'all done'}), best at "
-        f"step {outcome['best_step']}; windows: {len(split['train'])} training, {len(split['validation'])} validation, "
-        f"{len(split['holdout'])} held out, {len(split['gap'])} in gaps",
+        f"{out}: {model.kind}, {outcome['steps']} steps ({'stopped early' if outcome['stopped'] == 'early' else 'all done'}), best at "
+        f"step {outcome['best_step']}; windows: {len(parts['train'])} training, {len(parts['validation'])} validation, "
+        f"{len(parts['holdout'])} held out, {len(parts['gap'])} in gaps",
         soft_wrap=True,
     )
 

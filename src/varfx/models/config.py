@@ -132,8 +132,8 @@ class TrackEnformerConfig:
 
     window: int = 256
     """Positions around each variant (w)."""
-    width: int = 768
-    """Channels of the transformer."""
+    width: int = 384
+    """Channels of the transformer: 384 as the paper's smaller model, 768 as its larger."""
     depth: int = 2
     """Transformer layers."""
     heads: int = 4
@@ -197,7 +197,7 @@ class ModelConfig:
     """How a score becomes a factor of the variance: softplus (grows linearly; robust) or exp (log-linear)."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the perceptron's hidden layers."""
-    enformer: TrackEnformerConfig = field(default_factory=lambda: TrackEnformerConfig(width=384))
+    enformer: TrackEnformerConfig = field(default_factory=TrackEnformerConfig)
     """The network over tracks; its `window` is also the stretch that linear and mlp see averages of."""
 
     def __post_init__(self) -> None:

@@ -23,8 +23,8 @@ class SplitConfig:
     """Share of the remaining windows that decide when training stops, as one contiguous stretch."""
     exclude_chrom: tuple[str, ...] = ()
     """Chromosomes left out altogether."""
-    seed: int = 0
-    """Where the contiguous stretches begin."""
+    seed: int | None = None
+    """Where the contiguous stretches begin; by default the seed of the training."""
 
     def __post_init__(self) -> None:
         for name in ("holdout_fraction", "validation_fraction"):

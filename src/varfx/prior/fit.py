@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from varfx.annotations import read_annotations
 from varfx.errors import ConfigError, StoreError
-from varfx.gwas.sumstats import read_sumstats
 from varfx.io import sealed
 from varfx.io.run_folder import check_run_folder
-from varfx.ld import LDPanel, open_panel
+from varfx.ld import LDPanel
 from varfx.models import ModelConfig, VariancePrior
+from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
+from varfx.prior.files import PriorInputs
 from varfx.prior.inputs import assemble
 from varfx.prior.plausibility import sigma2_warning
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
@@ -28,7 +28,6 @@ from varfx.prior.score import null_sigma2
 from varfx.prior.signs import check_signs
 from varfx.prior.split import split_windows
 from varfx.progress import Progress, silent
-from varfx.tracks.inputs import tracks_for_fit
 from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant
 from varfx.training.gwas.config import check_compile
 
@@ -37,14 +36,60 @@ PathLike = str | os.PathLike[str]
 BEGUN = "begun.json"  # options and inputs of an unfinished run
 
 
+class FitPaths(TypedDict, total=False):
+    """Further inputs of `fit`, by name."""
+
+    annotations: PathLike | None
+    tracks: PathLike | None
+    chain: PathLike | None
+
+
 def fit(
     panel: PathLike,
-    sumstats: Sequence[PathLike],
+    sumstats: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
-    annotations: PathLike | None = None,
-    tracks: PathLike | None = None,
-    chain: PathLike | None = None,
+    model: ModelConfig | Kind | None = None,
+    training: TrainConfig | None = None,
+    split: SplitConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    **inputs: Unpack[FitPaths],
+) -> Run:
+    """Fits a prior by the full marginal likelihood (or another objective) and writes the run.
+
+    Args:
+        panel: LD panel.
+        sumstats: summary statistics, one file per trait; several traits share one network with an output each.
+        out: the run's folder.
+        model: which network, in full or by its kind alone ("linear").
+        training: steps and learning rates.
+        split: held-out and validation windows.
+        resume: continue an interrupted fit in `out`.
+        overwrite: replace a finished run in `out`.
+        progress: told about each step.
+        **inputs: `annotations`, `tracks` and `chain`, see `varfx.prior.files.PriorInputs`.
+
+    Raises:
+        VarfxError: inputs of another kind, too little overlap, a split without training windows.
+    """
+    return fit_inputs(
+        PriorInputs.of(panel=panel, sumstats=sumstats, **inputs),
+        out,
+        model=ModelConfig(kind=model) if isinstance(model, str) else model,
+        training=training,
+        split=split,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def fit_inputs(
+    inputs: PriorInputs,
+    out: PathLike,
+    *,
     model: ModelConfig | None = None,
     training: TrainConfig | None = None,
     split: SplitConfig | None = None,
@@ -52,50 +97,17 @@ def fit(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Run:
-    """Fits a prior by the full marginal likelihood (or another objective) and writes the run.
-
-    Args:
-        panel: an LD panel.
-        sumstats: one file a trait; several share one network with an output each.
-        out: the run's folder.
-        annotations: channels of the panel's variants; by default minor-allele frequency and LD score.
-        tracks: a track store: read base by base by an enformer, as window averages by linear and mlp.
-        chain: a chain file from the panel's genome build to the tracks', where they differ.
-        model: which network.
-        training: steps and learning rates.
-        split: what is held out.
-        resume: go on with an interrupted fit in `out`.
-        overwrite: replace a finished run in `out`.
-        progress: told about each step.
-
-    Raises:
-        VarfxError: files that are not what they should be, too little overlap, a split without windows.
-    """
+    """`fit` with its inputs as one object."""
     from varfx.training import train  # loads Lightning
 
     model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
+    split = split if split.seed is not None else replace(split, seed=training.seed)
     check_compile(model, training)
-    if not sumstats:
-        raise ConfigError("no summary statistics are given. Name at least one file with --sumstats.")
-    reference = open_panel(panel)
-    associations = [read_sumstats(path) for path in sumstats]
-    names = [each.trait for each in associations]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(
-                f"{names.count(name)} of {len(names)} summary statistics are of a trait called `{name}`. Name one otherwise with "
-                "`varfx sumstats clean --trait`."
-            )
-    channels = None if annotations is None else read_annotations(annotations)
-    signals = tracks_for_fit(tracks, chain, kind=model.kind, window=model.enformer.window)
+    reference, associations, channels = inputs.open_panel(), inputs.read_sumstats(), inputs.read_annotations()
+    _check_names([each.trait for each in associations])
+    signals = inputs.tracks_for_fit(model)
     config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
-    inputs = {"panel": panel, **{f"sumstats.{i}": path for i, path in enumerate(sumstats)}}
-    inputs |= {
-        name: path
-        for name, path in (("annotations", annotations), ("tracks", tracks), ("chain", chain))
-        if path is not None
-    }
-    provenance = sealed.provenance(config, inputs)
+    provenance = sealed.provenance(config, inputs.named())
     folder = Path(out)
     check_out(folder, resume=resume, overwrite=overwrite)
     data, standardiser, ledgers = assemble(
@@ -141,7 +153,6 @@ def fit(
         resume=resume,
         progress=progress,
     )
-    nulls = null_sigma2(data, parts.train)
     doubts += [sigma2_warning(trait.name, prior.sigma2_values()[i]) for i, trait in enumerate(data.traits)]
     warnings = [doubt for doubt in doubts if doubt is not None]
     for warning in warnings:
@@ -149,23 +160,11 @@ def fit(
     sealed.remove(folder / "scratch")
     window_names = reference.windows["name"].to_list()
     record = {
-        "traits": [
-            {
-                "name": trait.name,
-                "n_ref": trait.n_ref,
-                "sigma2": prior.sigma2_values()[i],
-                "sigma2_null": nulls[i],
-                "alpha": float(prior.alpha.detach()[i]),
-                "alpha_per_allele": float(prior.alpha.detach()[i]) - 1,
-                "matched": int(trait.observed.sum()),
-                "ledger": ledgers[i],
-            }
-            for i, trait in enumerate(data.traits)
-        ],
+        "traits": _trait_records(prior, data, null_sigma2(data, parts.train), ledgers),
         "split": {part: [window_names[index] for index in windows] for part, windows in asdict(parts).items()},
-        "panel": str(Path(panel).resolve()),
-        "sumstats": [str(Path(path).resolve()) for path in sumstats],
-        "annotations": None if annotations is None else str(Path(annotations).resolve()),
+        "panel": str(reference.path.resolve()),
+        "sumstats": [str(path.resolve()) for path in inputs.sumstats],
+        "annotations": None if inputs.annotations is None else str(inputs.annotations.resolve()),
         "tracks": None if signals is None else signals.to_record(),
         "config": config,
         "warnings": warnings,
@@ -178,6 +177,34 @@ def fit(
     sealed.remove(checkpoints)
     sealed.remove(folder / BEGUN)
     return write_run(folder, prior, standardiser, record)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"{names.count(name)} of {len(names)} summary statistics are of a trait called `{name}`. Name one otherwise with "
+                "`varfx sumstats clean --trait`."
+            )
+
+
+def _trait_records(
+    prior: VariancePrior, data: WindowData, nulls: Sequence[float], ledgers: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each trait's fitted numbers."""
+    return [
+        {
+            "name": trait.name,
+            "n_ref": trait.n_ref,
+            "sigma2": prior.sigma2_values()[i],
+            "sigma2_null": nulls[i],
+            "alpha": float(prior.alpha.detach()[i]),
+            "alpha_per_allele": float(prior.alpha.detach()[i]) - 1,
+            "matched": int(trait.observed.sum()),
+            "ledger": ledgers[i],
+        }
+        for i, trait in enumerate(data.traits)
+    ]
 
 
 def _has_data(panel: LDPanel, data: WindowData) -> Bool[ndarray, " window"]:

@@ -37,6 +37,10 @@ class Run:
     standardiser: Standardiser | None
     record: dict[str, Any]
 
+    def __repr__(self) -> str:
+        held_out = len(self.record["split"]["holdout"])
+        return f"Run({str(self.path)!r}: {self.model.config.kind} of {', '.join(self.trait_names)}; {held_out} windows held out)"
+
     @property
     def trait_names(self) -> list[str]:
         """Names of the traits, in the order of the model's outputs."""
@@ -64,13 +68,15 @@ def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | Non
     return Run(path=path, model=model, standardiser=standardiser, record=record)
 
 
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """Opens a run and checks every file of it.
+def open_run(run: str | os.PathLike[str] | Run) -> Run:
+    """Opens a run and checks every file of it; an open one, as `fit` returns it, is returned as it is.
 
     Raises:
         StoreError: no run, unfinished, damaged, or of a newer version.
     """
-    root = Path(path)
+    if isinstance(run, Run):
+        return run
+    root = Path(run)
     if not root.is_dir():
         raise StoreError(f"`{root}` does not exist or is no folder. Give a run made by `varfx prior fit`.")
     if not (root / sealed.MANIFEST).is_file() and (root / CHECKPOINTS).is_dir():

@@ -48,7 +48,7 @@ def split_windows(
     usable = np.ones(windows.height, dtype=bool) if has_data is None else has_data
     _check_data(chroms, usable, config)
     free = [index for index, chrom in enumerate(chroms) if usable[index] and chrom not in config.exclude_chrom]
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.seed or 0)
     holdout = _part(free, chroms, config.holdout_chrom, config.holdout_fraction, rng)
     taken = _near(holdout, windows, flank)
     rest = [index for index in free if not taken[index]]

@@ -81,12 +81,12 @@ class Watch(lightning.Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, if it is complete; checks and saves where one is due."""
-        if (batch_idx + 1) % (self.config.windows_per_step // ranks.world()):
+        if (batch_idx + 1) % (self.config.step_windows // ranks.world()):
             return
         self.step += 1
         last = self.step >= self.config.max_steps
         if last or self.step % self.config.check_every == 0:
-            pass_steps = -(-len(module.train_windows) // self.config.windows_per_step)
+            pass_steps = -(-len(module.train_windows) // self.config.step_windows)
             if last or self.step - self.history[-1].step >= pass_steps:
                 self._check(module)
             self.seen = ranks.gathered(module.seen, module.device)

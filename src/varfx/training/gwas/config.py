@@ -47,8 +47,8 @@ class TrainConfig:
     """How learning rates fall after it: none, or cosine, to 0 at `max_steps`."""
     start_windows: int = 64
     """At most so many training windows, evenly spaced, on which the constant model's optimum is found to start from."""
-    windows_per_step: int = 1
-    """Windows whose gradients make one step, over all devices; one is in memory at a time."""
+    windows_per_step: int | None = None
+    """Windows whose gradients make one step, over all devices; by default one per device. One is in memory at a time."""
     devices: int = 1
     """Processes that train together, each on its share of a step's windows: GPUs where there are any, else on the CPU."""
     compile: bool = False
@@ -74,9 +74,10 @@ class TrainConfig:
         if self.learning_rate_decay not in get_args(Decay):
             raise ConfigError(f"`learning-rate-decay` must be none or cosine, got {self.learning_rate_decay!r}.")
         for name in ("max_steps", "windows_per_step", "devices", "patience", "check_every", "start_windows"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
-        if self.windows_per_step % self.devices:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {value}.")
+        if self.step_windows % self.devices:
             raise ConfigError(
                 f"`windows-per-step` must be a multiple of `devices` = {self.devices}, got {self.windows_per_step}: each "
                 "takes the same number."
@@ -94,6 +95,11 @@ class TrainConfig:
         if self.learning_rate_decay == "none":
             return warm
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.max_steps)))
+
+    @property
+    def step_windows(self) -> int:
+        """Windows whose gradients make one step, over all devices."""
+        return self.devices if self.windows_per_step is None else self.windows_per_step
 
     @property
     def dtype(self) -> torch.dtype:

@@ -112,7 +112,7 @@ def _fit(
             devices=config.devices,
             strategy="auto" if config.devices == 1 else DDPStrategy(broadcast_buffers=False),
             max_epochs=1,
-            accumulate_grad_batches=config.windows_per_step // config.devices,
+            accumulate_grad_batches=config.step_windows // config.devices,
             callbacks=[watch],
             # one process, or those that we started, whatever a cluster's variables say
             plugins=[io, LightningEnvironment() if config.devices == 1 else ranks.Ranks()],

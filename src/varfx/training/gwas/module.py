@@ -57,7 +57,7 @@ class PriorModule(lightning.LightningModule):
 
     def training_step(self, batch: PriorWindow, batch_idx: int) -> Tensor:
         """Minus the score of a window, per association of an average window."""
-        place = self.first_step * self.config.windows_per_step + batch_idx * ranks.world() + ranks.rank()
+        place = self.first_step * self.config.step_windows + batch_idx * ranks.world() + ranks.rank()
         likelihood = self._likelihood(self.config.engine, probe_generator(self.config.seed, place))
         score, count = total_score(self.model, batch, self.config.objective, likelihood)
         self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
@@ -92,7 +92,7 @@ class PriorModule(lightning.LightningModule):
 
     def train_dataloader(self) -> Batches:
         """This process's share of the windows of all steps that are left: what Lightning takes for one epoch."""
-        size = self.config.windows_per_step
+        size = self.config.step_windows
         first, end = self.first_step * size, self.config.max_steps * size
         order = window_order(self.train_windows, self.config.seed, first, end - first)
         return Batches(self.data, order[ranks.rank() :: ranks.world()])

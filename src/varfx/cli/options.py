@@ -1,0 +1,66 @@
+"""Configurations as options: each field of a dataclass is an option of its name, default and docstring.
+
+Python, YAML and the command line so have the same words. What stands here is how they are typed on a line: lists with commas
+or blanks, switches without a value, the further names of some options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import cyclopts
+from cyclopts import Parameter
+
+HIDDEN = Parameter(parse=False)  # a field for Python alone
+Switch = Parameter(negative=(), show_default=False)
+
+
+def split_list(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[Any, ...]:
+    """The values of a list option: `20,21`, `20 21` and a repeated option mean the same. Paths are not split at commas."""
+    kinds = [kind for kind in get_args(type_) if kind is not Ellipsis]
+    element: Callable[[str], Any] = kinds[0] if kinds else str
+    if element is Path:
+        return tuple(Path(token.value) for token in tokens)
+    return tuple(element(part) for token in tokens for part in token.value.replace(",", " ").split())
+
+
+def _shown(value: Any) -> str | None:
+    """A list's default on a help page; nothing for an empty one."""
+    return ",".join(map(str, value)) or None
+
+
+LIST = Parameter(converter=split_list, negative=(), show_default=_shown)
+Names = Annotated[tuple[str, ...], LIST]
+Numbers = Annotated[tuple[int, ...], LIST]
+Paths = Annotated[tuple[Path, ...], LIST]
+Out = Annotated[Path, Parameter(alias="-o")]
+
+
+def as_options(config: type, *, group: str | None = None, **spelling: Parameter) -> Parameter:
+    """Makes the fields of a configuration options; returns the parameter that puts them among a command's own.
+
+    Changes the annotations of the class, as its decorator would: lower floors do not know cyclopts.
+
+    Args:
+        config: a dataclass; configurations within it are flattened too.
+        group: heading of its options on help pages.
+        spelling: other or further names of some fields' options, or `HIDDEN`.
+    """
+    hints = get_type_hints(config, include_extras=True)
+    for each in fields(config):
+        parameters = [_by_type(hints[each.name], each.default)]
+        parameters += [spelling[each.name]] if each.name in spelling else []
+        config.__annotations__[each.name] = Annotated[(hints[each.name], *parameters)]
+    return Parameter(name="*", group=group)
+
+
+def _by_type(hint: Any, default: Any) -> Parameter:
+    """How a field's values are typed on a line."""
+    if get_origin(hint) is tuple:
+        return LIST
+    if hint is bool and default is False:
+        return Switch
+    return Parameter(name="*") if is_dataclass(hint) else Parameter()

@@ -1,0 +1,114 @@
+"""The files that a prior is fitted or applied to, as one object: paths, opened when needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from varfx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from varfx.annotations import Annotations
+    from varfx.gwas.sumstats import SumStats
+    from varfx.ld import LDPanel
+    from varfx.models import ModelConfig
+    from varfx.tracks.inputs import TrackInputs
+
+PathLike = str | os.PathLike[str]
+
+
+class InputPaths(TypedDict, total=False):
+    """`PriorInputs` as keyword arguments of a function."""
+
+    panel: PathLike | None
+    sumstats: PathLike | Sequence[PathLike] | None
+    annotations: PathLike | None
+    tracks: PathLike | None
+    chain: PathLike | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorInputs:
+    """The files of a prior."""
+
+    panel: Path | None = None
+    """LD panel (`varfx ld build`)."""
+    sumstats: tuple[Path, ...] = ()
+    """Cleaned summary statistics (`varfx sumstats clean`), one file per trait; several traits share one network."""
+    annotations: Path | None = None
+    """Annotations (`varfx annot build`); without, the features are minor-allele frequency and LD score."""
+    tracks: Path | None = None
+    """Signals along the genome (`varfx tracks build`): read base by base by enformer, averaged for linear and mlp."""
+    chain: Path | None = None
+    """UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz)."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        panel: PathLike | None = None,
+        sumstats: PathLike | Sequence[PathLike] | None = None,
+        annotations: PathLike | None = None,
+        tracks: PathLike | None = None,
+        chain: PathLike | None = None,
+    ) -> PriorInputs:
+        """The object of paths in any form; one path of summary statistics stands for a list of one."""
+        several = [sumstats] if isinstance(sumstats, str | os.PathLike) else (sumstats or [])
+        return cls(
+            panel=_path(panel),
+            sumstats=tuple(Path(each) for each in several),
+            annotations=_path(annotations),
+            tracks=_path(tracks),
+            chain=_path(chain),
+        )
+
+    def named(self) -> dict[str, Path]:
+        """Each file that is given, by the name that a run's provenance has for it."""
+        single = {name: getattr(self, name) for name in ("panel", "annotations", "tracks", "chain")}
+        several = {f"sumstats.{number}": path for number, path in enumerate(self.sumstats)}
+        return {name: path for name, path in (single | several).items() if path is not None}
+
+    def open_panel(self) -> LDPanel:
+        """The LD panel.
+
+        Raises:
+            ConfigError: none is given.
+            StoreError: it is no panel, or damaged.
+        """
+        from varfx.ld import open_panel
+
+        if self.panel is None:
+            raise ConfigError("no LD panel is given. Name one with --panel.")
+        return open_panel(self.panel)
+
+    def read_sumstats(self) -> list[SumStats]:
+        """The summary statistics, one per trait.
+
+        Raises:
+            ConfigError: none are given, or two are of one trait.
+            StoreError: a file is no summary statistics of ours, or damaged.
+        """
+        from varfx.gwas.sumstats import read_sumstats
+
+        if not self.sumstats:
+            raise ConfigError("no summary statistics are given. Name at least one file with --sumstats.")
+        return [read_sumstats(path) for path in self.sumstats]
+
+    def read_annotations(self) -> Annotations | None:
+        """The annotations, if any are given."""
+        from varfx.annotations import read_annotations
+
+        return None if self.annotations is None else read_annotations(self.annotations)
+
+    def tracks_for_fit(self, model: ModelConfig) -> TrackInputs | None:
+        """The tracks as `model` reads them, if any are given and it does."""
+        from varfx.tracks.inputs import tracks_for_fit
+
+        return tracks_for_fit(self.tracks, self.chain, kind=model.kind, window=model.enformer.window)
+
+
+def _path(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,100 @@
+"""A command's options are its configurations: same words, same defaults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import cyclopts
+import pytest
+
+from varfx.cli.app import build_app
+
+COMMANDS = ("prior fit",)
+# Fields for Python alone, and those whose word alone would be ambiguous among the options of a command.
+HIDDEN = {("TrackEnformerConfig", "zero_output")}
+RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}
+
+
+def command_of(words: str) -> cyclopts.App:
+    app = build_app()
+    for word in words.split():
+        app = app[word]
+    return app
+
+
+def leaves(config: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[type, str, tuple[str, ...], Any]]:
+    """Class, field, path and default of every field of a configuration and of those within it."""
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if is_dataclass(value):
+            yield from leaves(value, (*keys, each.name))
+        else:
+            yield type(config), each.name, (*keys, each.name), value
+
+
+def descendants(argument: cyclopts.Argument) -> Iterator[cyclopts.Argument]:
+    for child in argument.children:
+        yield child
+        yield from descendants(child)
+
+
+def configurations(command: cyclopts.App) -> dict[str, Any]:
+    """The parameters of a command's function that are configurations, and their defaults."""
+    parameters = inspect.signature(command.default_command).parameters
+    return {name: each.default for name, each in parameters.items() if is_dataclass(each.default)}
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_field_is_an_option_with_the_same_default(words: str) -> None:
+    command = command_of(words)
+    collection = command.assemble_argument_collection(parse_docstring=True)
+    configs = configurations(command)
+    assert configs
+    for parameter, config in configs.items():
+        assert config == type(config)(), "the command's default is the configuration's own"
+        (root,) = [argument for argument in collection if not argument.keys and argument.field_info.name == parameter]
+        found = {argument.keys: argument for argument in descendants(root)}
+        for owner, field, keys, default in leaves(config):
+            if (owner.__name__, field) in HIDDEN:
+                assert not found[keys].parse
+                continue
+            argument = found[keys]
+            assert argument.field_info.default == default, (owner, field)
+            assert RENAMED.get((owner.__name__, field), "--" + field.replace("_", "-")) in argument.names
+            assert argument.parameter.help, f"{owner.__name__}.{field} has no docstring"
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_no_word_means_two_options(words: str) -> None:
+    names = [
+        name for argument in command_of(words).assemble_argument_collection() for name in argument.names if name != "*"
+    ]
+    assert len(names) == len(set(names))
+
+
+def parse(line: str) -> dict[str, Any]:
+    _, bound, _ = build_app().parse_args(line.split(), exit_on_error=False, print_error=False)
+    return dict(bound.arguments)
+
+
+def test_options_fill_the_configurations() -> None:
+    given = parse(
+        "prior fit --panel P --sumstats A --sumstats B --annot N --out RUN --model enformer --width 24 --downsamples 2 "
+        "--hidden 8,8 --network-precision bfloat16 --precision float64 --holdout-chrom 20-22 --seed 3 --checkpointing"
+    )
+    assert [str(path) for path in given["inputs"].sumstats] == ["A", "B"]
+    assert str(given["inputs"].annotations) == "N"
+    model = given["model"]
+    assert (model.kind, model.hidden, model.enformer.width, model.enformer.num_downsamples) == (
+        "enformer",
+        (8, 8),
+        24,
+        2,
+    )
+    assert (model.enformer.precision, model.enformer.checkpointing, model.enformer.depth) == ("bfloat16", True, 2)
+    assert (given["training"].precision, given["training"].seed) == ("float64", 3)
+    assert given["split"].holdout_chrom == ("20", "21", "22")
+    assert given["split"].seed is None
