@@ -32,9 +32,9 @@ def fit(
     *,
     out: Out,
     inputs: FitFiles,
-    model: Model = ModelConfig(),  # noqa: B008
-    training: Training = TrainConfig(),  # noqa: B008
-    split: Split = SplitConfig(),  # noqa: B008
+    model: Model = ModelConfig(),
+    training: Training = TrainConfig(),
+    split: Split = SplitConfig(),
     resume: Annotated[bool, Switch] = False,
     overwrite: Annotated[bool, Switch] = False,
 ) -> None:
