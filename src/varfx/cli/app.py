@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from varfx._version import __version__
-from varfx.cli import annot, demo, expr, ld, prior, sumstats, tracks
+from varfx.cli import annot, data, demo, expr, ld, prior, sumstats, tracks
 from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
 from varfx.cli.experiment import experiment
 from varfx.cli.info import info
@@ -43,7 +43,7 @@ def build_app() -> cyclopts.App:
     app = cyclopts.App(
         name="varfx", help=HELP, version=__version__, help_format="markdown", suppress_keyboard_interrupt=False
     )
-    for module in (sumstats, ld, annot, tracks, prior, expr, demo):
+    for module in (sumstats, ld, annot, tracks, prior, expr, demo, data):
         app.command(module.app)
     app.command(experiment)
     app.command(info)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from varfx._version import __version__
-from varfx.errors import StoreError
+from varfx.errors import StoreError, VarfxError
 from varfx.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield partial
         replace(partial, target)
     except OSError as error:
-        if isinstance(error, StoreError):
+        if isinstance(error, VarfxError):
             raise
         raise write_error(target, error) from error
     finally:
