@@ -186,7 +186,7 @@ def test_ssf_codes_and_sidecar(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"sample_size is 'many', not a number of people"):
         clean(path)
     sidecar.write_text("a: [")
-    with pytest.raises(FormatError, match=r"is not readable YAML"):
+    with pytest.raises(FormatError, match=r"is no YAML"):
         clean(path)
     sidecar.write_text("just words")
     with pytest.raises(FormatError, match=r"holds no `key: value` lines"):

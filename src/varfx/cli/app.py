@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import cyclopts
-from rich.console import Console
-from rich.logging import RichHandler
 
 from varfx._version import __version__
 from varfx.cli import annot, data, demo, expr, ld, prior, sumstats, tracks
 from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
+from varfx.cli.console import PlainConsole, PlainHandler
 from varfx.cli.experiment import experiment
 from varfx.cli.info import info
 from varfx.cli.plan import plan
 from varfx.errors import VarfxError
+from varfx.io.visible import one_line
 
 HELP = """
 Learn which DNA variants matter: variance priors from GWAS, by the full marginal likelihood given LD.
@@ -35,7 +35,7 @@ options as keys, and `--verbose`.
 
 GO_ON_BY_THEMSELVES = {("ld", "build"), ("tracks", "build")}
 
-stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+stderr = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def build_app() -> cyclopts.App:
@@ -64,11 +64,11 @@ def run(argv: Sequence[str]) -> int:
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
         needed = missing_options(app, words, options) if isinstance(error, cyclopts.MissingArgumentError) else None
-        return _fail(needed or " ".join(str(error).split()) + " Ask the command for its --help.")
+        return _fail(needed or one_line(str(error)) + " Ask the command for its --help.")
     except VarfxError as error:
-        return _fail(" ".join(str(error).split()))
+        return _fail(one_line(str(error)))
     except KeyboardInterrupt:
-        stderr.print(_how_to_go_on(app, words), markup=False)
+        stderr.print(_how_to_go_on(app, words))
         return 130
     except BrokenPipeError:
         return 0
@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    stderr.print("error: " + message, style="bold red" if stderr.is_terminal else "", markup=False)
+    stderr.print("error: " + message, style="bold red" if stderr.is_terminal else "")
     return 2
 
 
@@ -102,7 +102,7 @@ def _as_defaults(app: cyclopts.App, words: Sequence[str], options: dict[str, Any
 
 
 def _log_to_stderr(verbose: bool) -> None:
-    handler = RichHandler(console=stderr, show_time=False, show_path=False, show_level=True, markup=False)
+    handler = PlainHandler(stderr)
     logger = logging.getLogger("varfx")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, get_origin
 
 import cyclopts
-import yaml
 
 from varfx.errors import ConfigError
+from varfx.io.yaml_text import read_yaml
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or does not hold `key: value` lines.
     """
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"`--config {path}` cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`--config {path}` is no YAML: {' '.join(str(error).split())}.") from error
+    options = read_yaml(path, f"`--config {path}`")
     if options is None:
         options = {}
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):

@@ -1,15 +1,21 @@
-"""What commands share: the screen, progress bars, and lists given with commas."""
+"""What commands share: the screen, progress bars, and lists given with commas.
+
+Names of variants, traits, samples, channels and files come from strangers: `PlainConsole` shows them letter by letter.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
 
 import cyclopts
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,13 +25,47 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+from rich.text import Text
 
+from varfx.io.visible import visible
 from varfx.progress import Progress as Report
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 PLAIN_WIDTH = 160  # of tables in logs and files, where rich would cut them at 80 columns
 
-console = Console(highlight=False)
+
+class PlainConsole(Console):
+    """A console that takes no text for markup or emoji, and spells out control characters instead of sending them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text for the layout of tables and lines, where its width counts."""
+        return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces that go to the terminal: also those of renderables that were made elsewhere."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(visible(text), style)
+
+
+class PlainHandler(RichHandler):
+    """Log messages on a console; control characters are spelled out before rich drops some of them."""
+
+    def __init__(self, screen: Console) -> None:
+        super().__init__(
+            console=screen, show_time=False, show_path=False, markup=False, highlighter=NullHighlighter(), keywords=[]
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message as it is shown."""
+        return visible(super().format(record))
+
+
+console = PlainConsole()
 if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = PLAIN_WIDTH
 
@@ -47,12 +87,12 @@ Widths = Annotated[tuple[int, ...], cyclopts.Parameter(converter=split_numbers, 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Report]:
     """A bar with the time left on a terminal; elsewhere a plain line now and then. On stderr."""
-    screen = Console(stderr=True)
+    screen = PlainConsole(stderr=True)
     if not screen.is_terminal:
         yield _PlainLines(screen)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

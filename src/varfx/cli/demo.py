@@ -116,7 +116,7 @@ def _show(demo: Demo) -> None:
     }
     console.print(f"written to {demo.folder}:", soft_wrap=True)
     for name, what in listing.items():
-        console.print(f"  {name:<24}{what}", soft_wrap=True, markup=False)
+        console.print(f"  {name:<24}{what}", soft_wrap=True)
 
 
 def _bounds(bounds: list[float] | None) -> str:

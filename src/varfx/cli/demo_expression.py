@@ -138,7 +138,7 @@ def _show(demo: ExpressionDemo) -> None:
     }
     console.print(f"written to {demo.folder}:", soft_wrap=True)
     for name, what in listing.items():
-        console.print(f"  {name:<24}{what}", soft_wrap=True, markup=False)
+        console.print(f"  {name:<24}{what}", soft_wrap=True)
 
 
 def _say_what_is_simulated(demo: ExpressionDemo) -> None:

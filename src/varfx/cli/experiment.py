@@ -70,8 +70,8 @@ def _show(outcome: Outcome) -> None:
     known = {each["trait"]: each["linear_r2_of_truth"] for each in outcome.results}
     for trait, share in known.items():
         if share is not None:
-            console.print(f"{trait}: a linear function explains {share:.0%} of log f", soft_wrap=True, markup=False)
-    console.print(f"{outcome.folder}: figure.png, table.tsv, results.json", soft_wrap=True, markup=False)
+            console.print(f"{trait}: a linear function explains {share:.0%} of log f", soft_wrap=True)
+    console.print(f"{outcome.folder}: figure.png, table.tsv, results.json", soft_wrap=True)
 
 
 def _number(value: float | None, digits: int) -> str:

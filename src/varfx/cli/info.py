@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
@@ -26,9 +25,9 @@ def info(path: Path, /) -> None:
     if not path.exists():
         raise StoreError(f"`{path}` does not exist.")
     rows, metadata = _folder(path) if path.is_dir() else _table(path)
-    table = Table(show_header=False, title=escape(str(path)), title_justify="left")
+    table = Table(show_header=False, title=str(path), title_justify="left")
     for name, value in rows:
-        table.add_row(escape(name), escape(str(value)))
+        table.add_row(name, str(value))
     provenance = metadata.get("provenance", {})
     for name in ("varfx", "created"):
         if name in provenance:

@@ -74,8 +74,7 @@ def build(
         f"{out}: {panel.variants.height:,} variants, {windows.height} windows, {panel.num_people:,} people, rank "
         f"{ranks.min()} to {ranks.max()}, rank rule {share:g}, B in {panel.metadata['config']['dtype']}",
         soft_wrap=True,
-        markup=False,
     )
     for region in panel.metadata["missing"]:
         stretch = f"chr{region['chrom']}:{region['start']}-{region['end']}"
-        console.print(f"missing: {stretch}: {region['reason']}", soft_wrap=True, markup=False)
+        console.print(f"missing: {stretch}: {region['reason']}", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from varfx.cli.console import console
 from varfx.prior.ldsc_config import LDSCConfig
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ def ldsc(
         inputs = {"sumstats": sumstats, **{file.name: file for file in reference.files}}
         options = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
         sealed.write_json(json, {**result.as_dict(), "provenance": sealed.provenance(options, inputs)})
-    print(summary(trait.trait, result))
+    console.print(summary(trait.trait, result), soft_wrap=True)
     if n is None and gain != 1:
-        print(
+        console.print(
             f"note: n is the {'effective sample size' if effective_n else 'number of people'}; BOLT-LMM's effective sample size is "
-            f"{gain:.4f} times the number of people, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}"
+            f"{gain:.4f} times the number of people, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}",
+            soft_wrap=True,
         )
 
 

@@ -103,5 +103,4 @@ def simulate(
         f"{out}: {made.truth.height:,} variants, {replicates} replicates; mean N f {record['mean_signal']:.4g}, h2 "
         f"{record['h2']:.4g}, sigma2 {record['sigma2']:g}{linear}",
         soft_wrap=True,
-        markup=False,
     )

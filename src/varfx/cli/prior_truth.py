@@ -44,7 +44,7 @@ def print_truth(traits: Sequence[dict[str, Any]], plot: Path | None) -> None:
         from varfx.report.truth import calibration
 
         save(calibration(traits[0]["truth"]), plot)
-        console.print(f"{plot}: written", soft_wrap=True, markup=False)
+        console.print(f"{plot}: written", soft_wrap=True)
 
 
 def _bounds(bounds: Sequence[float] | None) -> str:

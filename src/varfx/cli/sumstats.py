@@ -91,29 +91,22 @@ def _mapping(text: str) -> dict[str, str]:
     return {role.strip(): name.strip() for role, _, name in pairs}
 
 
-def _printable(name: str) -> str:
-    """A column's name without control characters, which a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
-
-
 def _show(stats: SumStats, file: Path, out: Path) -> None:
     """Prints the ledger and what the statistics look like."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
+    from varfx.cli.console import console
     from varfx.gwas.summary import summarise
 
     columns = Table("column", "used as", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
     for use in stats.metadata["columns"]:
         note = f"not used{': ' * bool(use['note'])}{use['note']}"
-        columns.add_row(Text(_printable(use["column"])), Text(use["role"] or note))
+        columns.add_row(use["column"], use["role"] or note)
     ledger = Table("step", "variants", "what")
     ledger.columns[1].justify = "right"
     for entry in stats.metadata["ledger"]:
         if not str(entry["step"]).startswith("columns "):
-            ledger.add_row(str(entry["step"]), f"{entry['variants']:,}", Text(str(entry["note"])))
-    console = Console(soft_wrap=False)
+            ledger.add_row(str(entry["step"]), f"{entry['variants']:,}", str(entry["note"]))
     console.print(columns)
     console.print(ledger)
     summary = summarise(stats.table)
@@ -126,4 +119,4 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
         "written": str(out),
     }
     for name, value in lines.items():
-        console.print(Text(f"{name:<13}{value}"), soft_wrap=True)
+        console.print(f"{name:<13}{value}", soft_wrap=True)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from varfx.errors import FormatError
+from varfx.io.visible import shown
+from varfx.io.yaml_text import read_yaml
+
+LONGEST_LINE = 100_000  # letters of a header line that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +49,9 @@ def read_sidecar(path: Path) -> Study:
     if not sidecar.is_file():
         return Study()
     try:
-        facts = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise FormatError(f"`{sidecar}` is not readable YAML: {reason}. Correct or remove it.") from error
+        facts = read_yaml(sidecar, error=FormatError)
+    except FormatError as error:
+        raise FormatError(f"{error} Correct or remove it.") from error
     if not isinstance(facts, dict):
         raise FormatError(f"`{sidecar}` holds no `key: value` lines. Correct or remove it.")
     samples = [sample for sample in _as_list(facts.get("samples")) if isinstance(sample, dict)]
@@ -60,10 +61,10 @@ def read_sidecar(path: Path) -> Study:
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "md5").hexdigest() != str(expected).strip().lower():
                 remarks.append("the file's MD5 differs from the sidecar's data_file_md5sum")
-    traits = _as_list(facts.get("trait_description"))
+    traits, build = _as_list(facts.get("trait_description")), facts.get("genome_assembly")
     return Study(
-        trait=str(traits[0]) if traits else None,
-        genome_build=str(facts["genome_assembly"]) if facts.get("genome_assembly") else None,
+        trait=str(traits[0]) if traits and isinstance(traits[0], str | int | float) else None,
+        genome_build=str(build) if build and isinstance(build, str | int | float) else None,
         n=_total(samples, ("sample_size",), sidecar),
         n_case=_total(samples, ("case_count", "cases", "ncase"), sidecar),
         n_control=_total(samples, ("control_count", "controls", "ncontrol"), sidecar),
@@ -77,7 +78,12 @@ def read_vcf_header(preamble: Sequence[str], sample: str) -> Study:
     facts: dict[str, str] = {}
     build = None
     for line in preamble:
-        fields = dict(re.findall(r'(\w+)=("[^"]*"|[^,<>]*)', line.partition("=")[2]))
+        if not line.startswith(("##SAMPLE=", "##contig=")):
+            continue
+        # A name begins after a separator: tried anywhere else, a long word would take the square of its length.
+        fields = dict(
+            re.findall(r'(?:^|(?<=[,<]))(\w{1,100})=("[^"]*"|[^,<>]*)', line.partition("=")[2][:LONGEST_LINE])
+        )
         if line.startswith("##SAMPLE=") and fields.get("ID", sample) == sample:
             facts = fields
         elif line.startswith("##contig=") and fields.get("assembly"):
@@ -100,14 +106,14 @@ def _total(samples: Sequence[dict[str, Any]], keys: Sequence[str], sidecar: Path
     numbers = [_number(value) for value in values]
     for value, number in zip(values, numbers, strict=True):
         if number is None or number < 0:
-            raise FormatError(f"`{sidecar}`: {keys[0]} is {str(value)[:40]!r}, not a number of people. Correct it.")
+            raise FormatError(f"`{sidecar}`: {keys[0]} is {shown(value)}, not a number of people. Correct it.")
     return sum(number for number in numbers if number is not None) or None
 
 
 def _number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if abs(number) < 1e12 else None
 

@@ -125,8 +125,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"`{path}` is missing or damaged: {error}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"`{path}` is missing or damaged: {' '.join(str(error).split())[:200]}.") from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -257,10 +257,12 @@ def read_manifest(root: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
         manifest = json.loads(text)
         version = int(manifest["format_version"])
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StoreError(f"`{path}` is damaged and cannot be read. Make the directory anew.") from error
     if version > FORMAT_VERSION:
         raise StoreError(f"`{root}` has format version {version}, newer than {FORMAT_VERSION}: update varfx.")
+    if any(Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name for name in files):
+        raise StoreError(f"`{path}` is damaged: it lists a file outside its directory. Make the directory anew.")
     if text != _manifest_text(version, files):
         raise StoreError(
             f"`{path}` is damaged: its checksum is not the one it was written with. Make the directory anew."

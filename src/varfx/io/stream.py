@@ -16,7 +16,9 @@ import zstandard
 from varfx.errors import FormatError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BOMB_BYTES, BOMB_RATIO = 64 << 20, 200  # text of so many bytes that is so many times as large as its file is none
 _READ_BYTES = 1 << 20
+_ZSTD_BYTES = 1 << 12  # of 4 bytes, zstd makes up to 128 KiB
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # the empty last block
 
 
@@ -29,35 +31,51 @@ def stream_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """The file's bytes in pieces, decompressed; several gzip members or zstd frames in a row are one stream.
 
     Raises:
-        FormatError: no such file, unreadable, or its compressed data is damaged or truncated.
+        FormatError: no such file, unreadable, or its compressed data is damaged, truncated, or grows as no table does.
     """
-    damaged = f"`{path}` is damaged or truncated: it cannot be decompressed"
     try:
         with open(Path(path), "rb") as file:
-            piece = file.read(_READ_BYTES)
-            if not piece.startswith((GZIP, ZSTD)):
-                while piece:
-                    yield piece
-                    piece = file.read(_READ_BYTES)
+            magic = file.read(4)
+            file.seek(0)
+            if magic.startswith((GZIP, ZSTD)):
+                yield from _decompressed(file, path, gzip=magic.startswith(GZIP))
                 return
-            gzip = piece.startswith(GZIP)
-            stream = _decompressor(gzip)
-            while piece:
-                yield stream.decompress(piece)
-                piece = b""
-                if stream.eof:
-                    piece = stream.unused_data.lstrip(b"\0") if gzip else stream.unused_data
-                    following = piece or file.read(_READ_BYTES)
-                    if not following.strip(b"\0"):
-                        return
-                    stream, piece = _decompressor(gzip), following
-                piece = piece or file.read(_READ_BYTES)
-            raise FormatError(f"{damaged}. Fetch it again.")
-    except (zlib.error, zstandard.ZstdError) as error:
-        raise FormatError(f"{damaged}. Fetch it again.") from error
+            while piece := file.read(_READ_BYTES):
+                yield piece
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+        if isinstance(error, FormatError):
+            raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise FormatError(f"`{path}` cannot be read: {reason}. Check the path.") from error
+
+
+def _decompressed(file: BinaryIO, path: str | os.PathLike[str], *, gzip: bool) -> Iterator[bytes]:
+    """What a compressed file holds, in pieces of at most some MiB, whatever it claims."""
+    damaged = f"`{path}` is damaged or truncated: it cannot be decompressed. Fetch it again."
+    unit = _READ_BYTES if gzip else _ZSTD_BYTES
+    stream, piece, size, pending = _decompressor(gzip), file.read(unit), 0, False
+    while piece or pending:
+        try:
+            text: bytes = stream.decompress(piece, _READ_BYTES) if gzip else stream.decompress(piece)
+        except (zlib.error, zstandard.ZstdError) as error:
+            raise FormatError(damaged) from error
+        size += len(text)
+        if size > BOMB_BYTES and size > BOMB_RATIO * file.tell():
+            raise FormatError(
+                f"`{path}` grows more than {BOMB_RATIO}-fold when decompressed, as no table does: it is damaged, or made "
+                "to fill the memory. If it is as it should be, decompress it first."
+            )
+        yield text
+        if stream.eof:
+            rest = stream.unused_data.lstrip(b"\0") if gzip else stream.unused_data
+            piece = rest or file.read(unit)
+            if not piece.strip(b"\0"):
+                return
+            stream, pending = _decompressor(gzip), False
+        else:
+            pending = gzip and len(text) == _READ_BYTES
+            piece = (stream.unconsumed_tail if gzip else b"") or file.read(unit)
+    raise FormatError(damaged)
 
 
 def _decompressor(gzip: bool) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from varfx.io import sealed
+from varfx.io.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +38,7 @@ _STYLE = {
     "ytick.labelcolor": "black",
     "legend.frameon": False,
     "figure.facecolor": "white",
+    "text.parse_math": False,  # names of channels and traits may hold "$"
 }
 
 
@@ -65,5 +68,28 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    with sealed.atomic_path(path) as partial:
+    _show_names(figure)
+    with sealed.atomic_path(path) as partial, styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name in a script that the font lacks
         figure.savefig(partial, format="png", dpi=DPI)
+
+
+def _show_names(figure: Figure) -> None:
+    """Spells out control characters of names, and writes the numbers of logarithmic axes without mathematical markup."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatter
+
+    for text in figure.findobj(Text):
+        text.set_text(visible(text.get_text()))
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FuncFormatter):
+            axis.set_major_formatter(FuncFormatter(_shown_by(formatter.func)))
+        elif isinstance(formatter, FixedFormatter):
+            formatter.seq = [visible(name) for name in formatter.seq]
+        elif isinstance(formatter, LogFormatter):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _shown_by(label: Callable[[float, int | None], str]) -> Callable[[float, int | None], str]:
+    return lambda value, place=None: visible(label(value, place))

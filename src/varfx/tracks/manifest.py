@@ -18,10 +18,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
 from varfx.annotations.store import EFFECT_FREQUENCY, INDICATOR, KEY_SCHEMA
 from varfx.errors import ConfigError
+from varfx.io.visible import shown
+from varfx.io.yaml_text import read_yaml
 from varfx.tracks.quantise import StoredAs, Transform
 from varfx.tracks.signals import COMPRESSED, EXTENSIONS, KINDS, Kind, kind_of
 
@@ -76,12 +76,7 @@ def read_manifest_yaml(path: str | Path) -> list[TrackSpec]:
         FormatError: a track's file does not exist.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`{path}` is no YAML: {' '.join(str(error).split())}.") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or set(content) != {"tracks"} or not isinstance(content["tracks"], list):
         raise ConfigError(f"`{path}` must hold one key, `tracks`, with a list of tracks.")
     return [_spec(entry, number, path) for number, entry in enumerate(content["tracks"], 1)]
@@ -100,7 +95,7 @@ def _spec(entry: Any, number: int, path: Path) -> TrackSpec:
     wrong = [key for key, value in entry.items() if type(value) is not (int if key == "column" else str)]
     if wrong:
         kind = "a whole number" if wrong[0] == "column" else "text"
-        raise ConfigError(f"`{path}`: track {number}: `{wrong[0]}` must be {kind}, but is {entry[wrong[0]]!r}.")
+        raise ConfigError(f"`{path}`: track {number}: `{wrong[0]}` must be {kind}, but is {shown(entry[wrong[0]])}.")
     file = path.parent / entry["file"]
     return TrackSpec(**{"kind": entry.get("kind") or kind_of(file), **entry, "file": file})
 

@@ -76,12 +76,12 @@ def test_groups_from_a_file(tmp_path: Path) -> None:
     for text, message in (
         ("a: active\n", "must map each group to a list"),
         ("a: [activ, noise]\n", "1 names fit no channel, first `activ` of group `a`"),
-        ("a: [", "cannot be read"),
+        ("a: [", "is no YAML"),
     ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=message):
             channel_groups(CHANNELS, path)
-    with pytest.raises(ConfigError, match=r"absent.yaml cannot be read .*Give `each`"):
+    with pytest.raises(ConfigError, match=r"absent.yaml cannot be read: .*Give `each`"):
         channel_groups(CHANNELS, tmp_path / "absent.yaml")
     with pytest.raises(ConfigError, match="constant model"):
         channel_groups(Channels(features=()))

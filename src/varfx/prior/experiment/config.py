@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from varfx.errors import ConfigError
+from varfx.io.yaml_text import read_yaml
 from varfx.ld import PanelConfig
 from varfx.prior.config import SplitConfig
 from varfx.prior.experiment.typed import from_mapping, locate_from
@@ -196,13 +195,7 @@ def read_experiment(path: str | os.PathLike[str]) -> Experiment:
         ConfigError: it cannot be read, or says something that cannot be.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`{path}` is no YAML: {' '.join(str(error).split())}.") from error
-    return from_mapping(Experiment, content, f"`{path}`", locate_from(path.parent.resolve()))
+    return from_mapping(Experiment, read_yaml(path), f"`{path}`", locate_from(path.parent.resolve()))
 
 
 def expanded(paths: tuple[Path, ...]) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import types
 from collections.abc import Callable, Mapping
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from varfx.errors import ConfigError
+from varfx.io.visible import shown
 
 T = TypeVar("T")
 Locate = Callable[[str, str], Path]  # (text of the YAML, where it stands) -> path
@@ -44,7 +47,7 @@ def from_mapping(kind: type[T], content: Any, where: str, locate: Locate) -> T:
         ConfigError: with the key that is wrong.
     """
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"{where} must hold `key: value` lines, but is {content!r}.")
+        raise ConfigError(f"{where} must hold `key: value` lines, but is {shown(content)}.")
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     unknown = [key for key in content if key not in known]
     if unknown:
@@ -75,7 +78,7 @@ def _value(hint: Any, value: Any, where: str, locate: Locate) -> Any:
     if origin is Literal:
         text = str(value)
         if text not in get_args(hint):
-            raise ConfigError(f"{where} must be {', '.join(get_args(hint))}, but is {value!r}.")
+            raise ConfigError(f"{where} must be {', '.join(get_args(hint))}, but is {shown(value)}.")
         return text
     if origin is tuple:
         inner = get_args(hint)[0]
@@ -83,12 +86,12 @@ def _value(hint: Any, value: Any, where: str, locate: Locate) -> Any:
         return tuple(_value(inner, each, f"{where}[{number}]", locate) for number, each in enumerate(many))
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must hold `key: value` lines, but is {value!r}.")
+            raise ConfigError(f"{where} must hold `key: value` lines, but is {shown(value)}.")
         return dict(value)
     if is_dataclass(hint):
         return from_mapping(hint, value, where, locate)  # type: ignore[arg-type]
     if hint is Path:
-        return locate(str(value), where)
+        return locate(_plain(str, value, where), where)
     return _plain(hint, value, where)
 
 
@@ -97,12 +100,18 @@ def _plain(hint: Any, value: Any, where: str) -> Any:
     if hint is str and isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
     if hint is float and isinstance(value, str):  # YAML reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            value = float(value)
     allowed = {float: (int, float), int: (int,), bool: (bool,)}.get(hint, ())
     if not isinstance(value, allowed) or (isinstance(value, bool) and hint is not bool):
         names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
-        raise ConfigError(f"{where} must be {names.get(hint, str(hint))}, but is {value!r}.")
-    return float(value) if hint is float else value
+        raise ConfigError(f"{where} must be {names.get(hint, str(hint))}, but is {shown(value)}.")
+    if hint is not float:
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.nan
+    if math.isnan(number):
+        raise ConfigError(f"{where} must be a number, but is {shown(value)}.")
+    return number

@@ -7,13 +7,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from varfx.annotations.store import INDICATOR
 from varfx.errors import ConfigError
+from varfx.io.yaml_text import read_yaml
 
 PathLike = str | os.PathLike[str]
 EACH, PREFIX = "each", "prefix"
@@ -110,11 +107,9 @@ def _matched(groups: Mapping[str, Sequence[str]], known: Sequence[str]) -> dict[
 
 def _read(path: PathLike) -> dict[str, list[str]]:
     try:
-        content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"`groups` = {path} cannot be read ({' '.join(str(error).split())}). Give `each`, `prefix`, or a YAML file."
-        ) from error
+        content = read_yaml(path, f"`groups` = {path}")
+    except ConfigError as error:
+        raise ConfigError(f"{error} Give `each`, `prefix`, or a YAML file.") from error
     lists = isinstance(content, dict) and all(
         isinstance(names, list) and names and all(isinstance(each, str) for each in names) for names in content.values()
     )
