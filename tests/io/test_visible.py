@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import logging
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from rich.table import Table
 
+import varfx.cli
 from varfx.cli.app import run
 from varfx.cli.console import PlainConsole, PlainHandler
 from varfx.io.visible import one_line, shown, visible
@@ -104,3 +107,12 @@ def test_logarithmic_axes_show_plain_numbers(tmp_path: object) -> None:
     save(figure, f"{tmp_path}/a.png")
     assert isinstance(figure, Figure)
     assert {"0.01", "1", "100"} <= {label.get_text() for label in axes.get_yticklabels()}
+
+
+def test_no_command_has_another_way_to_the_terminal() -> None:
+    folder = Path(varfx.cli.__file__).parent
+    for path in folder.glob("*.py"):
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = {ast.unparse(call) for call in calls}
+        assert not names & {"print", "sys.stdout.write", "sys.stderr.write", "RichHandler"}, path
+        assert path.name == "console.py" or "Console" not in names, path
