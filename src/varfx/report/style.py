@@ -88,8 +88,12 @@ def _show_names(figure: Figure) -> None:
         elif isinstance(formatter, FixedFormatter):
             formatter.seq = [visible(name) for name in formatter.seq]
         elif isinstance(formatter, LogFormatter):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_major_formatter(FuncFormatter(_plain_number))
 
 
 def _shown_by(label: Callable[[float, int | None], str]) -> Callable[[float, int | None], str]:
     return lambda value, place=None: visible(label(value, place))
+
+
+def _plain_number(value: float, _: int | None) -> str:
+    return f"{value:g}"
