@@ -92,7 +92,10 @@ def _show_names(figure: Figure) -> None:
 
 
 def _shown_by(label: Callable[[float, int | None], str]) -> Callable[[float, int | None], str]:
-    return lambda value, place=None: visible(label(value, place))
+    def show(value: float, place: int | None = None) -> str:
+        return visible(label(value, place))
+
+    return show
 
 
 def _plain_number(value: float, _: int | None) -> str:
