@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from varfx.errors import FormatError
-from varfx.genome.gtf import SCHEMA, read_gtf
+from varfx.genome.gtf import SCHEMA, bare_gene_id, read_gtf
 
 LINES = [
     '##description: evidence-based annotation\n',
@@ -68,6 +68,49 @@ def test_a_truncated_file_is_noticed(tmp_path: Path) -> None:
         read_gtf(tmp_path / "cut.gtf.gz")
     with pytest.raises(FormatError, match="cannot be read"):
         read_gtf(tmp_path / "absent.gtf")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ('gene_name "A"; gene_type "x"; gene_id "ENSG1.2"', ("ENSG1", "A", "x")),
+        ('ref_gene_id "ENSG9.1"; gene_id "ENSG1.2"; gene_biotype "x"; gene_name "A";', ("ENSG1", "A", "x")),
+        ('gene_id "ENSG1.2"; note "a; gene_name "; gene_name "A"; gene_type "x"; gene_type "y";', ("ENSG1", "A", "x")),
+        ("gene_id ENSG1.2; gene_type x; gene_name A;", ("ENSG1", "A", "x")),
+        ("gene_id 'ENSG1.2'; gene_type 'x'; gene_name 'A';", ("ENSG1", "A", "x")),
+        ('"gene_id ""ENSG1.12_4""; gene_type ""x""; gene_name ""A"";"', ("ENSG1", "A", "x")),
+        ('gene_id "ENSG1.2"; mygene_name "B"; gene_type "x";', ("ENSG1", "ENSG1.2", "x")),
+        ('gene_id "STRG.12_4"; gene_type "x"; gene_name "A";', ("STRG.12_4", "A", "x")),
+    ],
+)
+def test_attributes_in_any_order_and_quoting(tmp_path: Path, attributes: str, expected: tuple[str, ...]) -> None:
+    row = read_gtf(write(tmp_path, [f"chr1\tH\tgene\t100\t900\t.\t+\t.\t{attributes}\n"])).row(0)
+    assert row[:3] == expected
+
+
+def gene_row(gene: str, chrom: str, start: int) -> str:
+    return f'{chrom}\tH\tgene\t{start}\t{start + 9}\t.\t+\t.\tgene_id "{gene}"; gene_type "x";\n'
+
+
+def test_copies_of_a_gene(tmp_path: Path) -> None:
+    copies = [gene_row("ENSG1.6", "chrY", 5), gene_row("ENSG1.12_4", "chrX", 7), gene_row("ENSG2.1", "chrY", 9)]
+    for order in (copies, copies[::-1]):
+        genes = read_gtf(write(tmp_path, order)).sort("gene_id")
+        assert genes.select("gene_id", "chrom", "tss").rows() == [("ENSG1", "X", 7), ("ENSG2", "Y", 9)]
+    elsewhere = write(tmp_path, [gene_row("ENSG1.6", "chr21", 5), gene_row("ENSG1.12_4", "chr22", 7)])
+    with pytest.raises(FormatError, match=r"1 genes are listed twice, first ENSG1 \(21:5 and 22:7\)"):
+        read_gtf(elsewhere)
+    assert read_gtf(elsewhere, chroms={"ENSG1": "22"})["tss"].to_list() == [7]
+    with pytest.raises(FormatError, match="1 genes are listed twice"):
+        read_gtf(elsewhere, chroms={"ENSG1": "3"})
+
+
+@pytest.mark.parametrize(
+    ("gene", "bare"),
+    [("ENSG1.12_4", "ENSG1"), ("ENSG1.3", "ENSG1"), ("ENSG1", "ENSG1"), ("MSTRG.3", "MSTRG.3"), ("A.1.2", "A.1.2")],
+)
+def test_ids_without_version(gene: str, bare: str) -> None:
+    assert bare_gene_id(gene) == bare
 
 
 @pytest.mark.shared_data

@@ -231,6 +231,9 @@ class TestKeep:
             ("#FID IID\nF1 I1\nF3 I3\n\nF4 I4\nF3 I3\nF9 nobody\n", 1),
             ("#IID SID\nI4 0\nI1 0\nI3 0\nnobody 0\n", 1),
             ("F1 I1\nF3 I3\nF4 I4\nF7 I8\n", 1),
+            ("\ufeffFID IID\r\nF1 I1\r\nF3 I3\r\nF4 I4\r\n", 0),
+            ("iid,sex,fid\nI1,1,F1\n'I3',2,F3\nI4,2,F4\nI3,2,F3\n".replace("'", '"'), 0),
+            ("fid\tsex\tiid\nF1\t1\tI1\nF3\t2\tI3\nF4\t2\tI4\nF9\t1\tnobody\n", 1),
         ],
     )
     def test_files_choose_people_and_unknown_ones_are_counted(
@@ -255,8 +258,8 @@ class TestKeep:
         [
             (["x", "y"], DataError, r"none of the 2 people to keep is in it\. Give FID and IID, or IID\."),
             (["I1"], DataError, r"LD needs at least 2 people, but 1 are left\."),
-            ("empty.txt", FormatError, r"lists no people\. Give one person per line"),
-            ("absent.txt", FormatError, r"cannot be read as a list of people"),
+            ("empty.txt", FormatError, r"empty\.txt` is empty: it should list people to keep"),
+            ("absent.txt", FormatError, r"absent\.txt` cannot be read: No such file"),
         ],
     )
     def test_bad_lists(self, tmp_path: Path, file: BedFile, keep: Any, error: type[Exception], match: str) -> None:

@@ -45,6 +45,7 @@ def prepare(
     max_n: int = 0,
     phased: Literal["auto", "yes", "no"] = "auto",
     on_mismatch: Literal["fail", "flip", "drop"] = "fail",
+    filters: Annotated[Literal["all", "pass"], Parameter(name="--filter")] = "all",
     seed: int = 0,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -64,13 +65,13 @@ def prepare(
         expression: BED of FastQTL, tensorQTL, QTLtools or GTEx: #chr start end gene_id, then a column a person.
         counts: In place of --expression: GCT of counts; together with --tpm normalised in GTEx's order.
         tpm: GCT of TPM of the same genes and samples.
-        samples: Two columns, sample and person, where expression goes by samples.
-        covariates: Regressed out of expression; a row a covariate, a column a person.
-        people: Whom to use, one a line; by default everyone with genotypes, expression and covariates.
-        exclude_people: Whom not to use, one a line.
-        relatives: Two columns: pairs of relatives, or of samples of one person.
+        samples: Sample and individual per line, if expression goes by samples.
+        covariates: Regressed out of expression; a row per covariate, a column per individual.
+        people: Individuals to use: names, or FID and IID; by default everyone with genotypes, expression and covariates.
+        exclude_people: Individuals to leave out: names, or FID and IID as for PLINK's --remove.
+        relatives: Pairs of relatives, or of samples of one individual: two columns, or KING's .kin0 or PLINK's .genome.
         relatives_rule: Relatives stay together in one part of each fold, or are left out until nobody has one (exclude).
-        populations: Two columns, person and population: each part of a fold gets about the same mixture.
+        populations: Individual and population per line: each part of a fold gets about the same mixture.
         heldout_populations: Populations that are the test set of every fold.
         folds: Ways to divide people into train, tune and test; test sets are disjoint.
         tune_fraction: Share of people to tune on.
@@ -81,9 +82,10 @@ def prepare(
         window: Bases around the TSS.
         gene_type: Types of genes to keep, as in the GTF; all keeps every type.
         tss_distance: Genes with another gene's TSS within so many bases are left out; -1 keeps them.
-        max_n: Bases N that a window may have.
-        phased: Keep haplotypes: where the genotypes are phased (auto), yes or no.
+        max_n: Unknown bases (N) that a window may have.
+        phased: Keep haplotypes: if the genotypes are phased wherever a gene is (auto), yes or no.
         on_mismatch: Where REF is not the base of the reference: fail, exchange REF and ALT if ALT is it, or drop.
+        filters: Records that count: all, or those whose FILTER is PASS (or not given).
         seed: Of the folds and the genes held out.
         overwrite: Replace a cohort that is there.
     """
@@ -114,6 +116,7 @@ def prepare(
         normalise=normalise,
         phased=phased,
         on_mismatch=on_mismatch,
+        filters=filters,
         relatives_rule=relatives_rule,
         split=SplitConfig(
             folds=folds,

@@ -30,6 +30,7 @@ from varfx.genotypes.ld_source import (
     genome_ordered,
     without_duplicates,
 )
+from varfx.genotypes.name_lists import read_keys
 
 logger = logging.getLogger(__name__)
 CHUNK_GENOTYPES = 1 << 24  # genotypes held at once while reading
@@ -219,19 +220,7 @@ def _wanted(keep: People) -> pl.DataFrame:
     schema = {"fid": pl.String(), "iid": pl.String()}
     if not isinstance(keep, str | os.PathLike):
         return pl.DataFrame([(None, str(iid)) for iid in keep], schema=schema, orient="row").unique(maintain_order=True)
-    path = Path(keep)
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(
-            f"`{path}` cannot be read as a list of people ({error}). Give one person per line."
-        ) from error
-    rows = [(fields[0], fields[1]) if len(fields) > 1 else (None, fields[0]) for fields in lines if fields]
-    if lines and lines[0] and lines[0][0] == "#IID":
-        rows = [(None, fields[0]) for fields in lines if fields]  # other columns of a PLINK 2 list, e.g. SID
-    people = [row for row in rows if not (row[0] or row[1] or "").startswith("#")]
-    if not people:
-        raise FormatError(f"`{path}` lists no people. Give one person per line, as FID and IID, or IID alone.")
+    people = [(None if fid == "" else fid, iid) for fid, iid in read_keys(keep, "people to keep")]
     return pl.DataFrame(people, schema=schema, orient="row").unique(maintain_order=True)
 
 

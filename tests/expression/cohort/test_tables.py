@@ -16,9 +16,7 @@ from varfx.expression.cohort.tables import (
     read_covariates,
     read_expression_bed,
     read_gct,
-    read_mapping,
-    read_names,
-    read_pairs,
+    read_gene_ids,
 )
 
 PLACE = ["chr1", "999", "1000"]
@@ -139,6 +137,30 @@ def test_bad_gct(tmp_path: Path, rows: list[list[str]], shape: str, version: str
         read_gct(gct(tmp_path, rows, shape, version))
 
 
+def test_gct_of_gtex_tissues_and_of_version_1_3(tmp_path: Path) -> None:
+    plain = read_gct(gct(tmp_path, ROWS))
+    rows = [[str(number), *row] for number, row in enumerate(ROWS)]
+    tissue = [["#1.2"], ["2", "2"], ["id", "Name", "Description", "A-1", "A-2"], *rows]
+    newer = [
+        ["#1.3"], ["2", "2", "2", "1"], ["id", "name", "biotype", "A-1", "A-2"], ["batch", "na", "na", "x", "y"],
+        *([row[0], row[1], "coding", *row[2:]] for row in ROWS),
+    ]  # fmt: skip
+    for table in (tissue, newer):
+        read = read_gct(write(tmp_path, table, name="x.gct"))
+        assert read.genes.equals(plain.genes)
+        assert read.people == plain.people
+        np.testing.assert_array_equal(read.values, plain.values)
+    with pytest.raises(FormatError, match="says that it has 2 genes and 3 samples, but has 2 and 2"):
+        read_gct(write(tmp_path, [["#1.3"], ["2", "3", "2", "1"], *newer[2:]], name="x.gct"))
+
+
+def test_copies_on_x_and_y_with_one_id(tmp_path: Path) -> None:
+    rows = [HEAD, ["chrY", "9", "10", "ENSG1.6", "1", "2"], ["chrX", "9", "10", "ENSG1.12_4", "3", "4"]]
+    read = read_expression_bed(write(tmp_path, rows))
+    assert read.genes.select("gene_id", "chrom").rows() == [("ENSG1", "X")]
+    assert (read.values.tolist(), read.second_copies) == ([[3.0, 4.0]], 1)
+
+
 @pytest.mark.parametrize("separator", [" ", "\t", "   "])
 def test_covariates_by_tabs_or_blanks(tmp_path: Path, separator: str) -> None:
     rows = [["SampleID", "S1", "S2"], ["/a/path_PC1", "-1.5", "2"], ["sex", "1", "2"]]
@@ -167,24 +189,12 @@ def test_bad_covariates(tmp_path: Path, rows: list[list[str]], message: str) -> 
         read_covariates(write(tmp_path, rows, separator=" "))
 
 
-def test_lists(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.txt"
-    path.write_text("#sample person\nA 1 more\n\nB\t2\n")
-    assert read_pairs(path, "pairs") == [("A", "1"), ("B", "2")]
-    assert read_names(path, "people") == ("A", "B")
-    assert read_mapping(path, "samples") == {"A": "1", "B": "2"}
-    path.write_text("A 1\nB\n")
-    with pytest.raises(FormatError, match="1 of 2 lines have fewer than two columns, first line 2"):
-        read_pairs(path, "pairs")
-    path.write_text("A 1\nA 2\n")
-    with pytest.raises(FormatError, match="A stands there twice, with 1 and 2"):
-        read_mapping(path, "samples")
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(FormatError, match="is a binary file"):
-        read_names(path, "people")
-    path.write_text("\n# nothing\n")
-    with pytest.raises(FormatError, match="is empty: it should list people"):
-        read_names(path, "people")
+@pytest.mark.parametrize(
+    "text", ["ENSG1.2\nENSG2\n", "gene_id\tname\nENSG1.2\tA\nENSG2\tB\n", "name,gene_id\nA,ENSG1.2\nB,ENSG2\n"]
+)
+def test_lists_of_genes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "genes.txt").write_text(text)
+    assert read_gene_ids(tmp_path / "genes.txt") == ("ENSG1.2", "ENSG2")
 
 
 def test_samples_become_participants(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 import numpy as np
@@ -15,11 +15,11 @@ from varfx.expression.cohort.store import window_start
 from varfx.genome.fasta import UNKNOWN, Fasta
 
 NEAR = 1000  # bases between the TSS of the GTF and the place in the expression file that do not speak of another build
-ENOUGH = 20  # genes whose places are compared
+ENOUGH = 3  # genes elsewhere that speak of another build; fewer are a note
 
 
 class LedgerStep(TypedDict):
-    """What one step left out, and how many were left."""
+    """One step: how many rows it left out, and how many were left."""
 
     step: str
     dropped: int
@@ -27,22 +27,47 @@ class LedgerStep(TypedDict):
 
 
 class Ledger:
-    """A table of genes (or people) that shrinks, and the record of why."""
+    """A table of genes (or individuals) that shrinks, and the record of why.
+
+    Attributes:
+        frame: the rows that are left.
+        steps: what each step left out, in order.
+        notes: what the user should know, a sentence each.
+    """
 
     def __init__(self, frame: pl.DataFrame, what: str) -> None:
         self.frame = frame
         self.steps: list[LedgerStep] = [{"step": what, "dropped": 0, "left": frame.height}]
+        self.notes: list[str] = []
+        self._sides: dict[str, str] = {}
 
-    def drop(self, bad: Bool[ndarray, " row"] | pl.Series, step: str) -> None:
-        """Leaves rows out."""
+    def drop(self, bad: Bool[ndarray, " row"] | pl.Series, step: str, *, sides: str = "") -> None:
+        """Leaves rows out.
+
+        Args:
+            bad: the rows.
+            step: the reason.
+            sides: what the two sides of a comparison have, for the message if nothing is left.
+        """
         keep = ~np.asarray(bad, dtype=bool)
         self.frame = self.frame.filter(pl.Series(keep))
         self.steps.append({"step": step, "dropped": int((~keep).sum()), "left": self.frame.height})
+        self._sides[step] = sides
+
+    def note(self, text: str) -> None:
+        """Records a sentence; `prepare` shows them when the cohort is complete."""
+        self.notes.append(text)
 
     def why(self) -> str:
         """The steps that left something out, in one line."""
         first = f"{self.steps[0]['step']}: {self.steps[0]['left']}"
         return ", ".join([first, *(f"{step['step']}: {step['dropped']}" for step in self.steps[1:] if step["dropped"])])
+
+    def largest(self) -> str:
+        """The step that left out most, with what its two sides have."""
+        step = max(self.steps[1:], key=lambda each: each["dropped"])
+        sides = self._sides[step["step"]]
+        return f"`{step['step']}` left out {step['dropped']} of {self.steps[0]['left']}{f': {sides}' if sides else ''}"
 
 
 def join_gtf(ledger: Ledger, genes: pl.DataFrame, gene_types: tuple[str, ...], tss_distance: int) -> None:
@@ -63,15 +88,20 @@ def join_gtf(ledger: Ledger, genes: pl.DataFrame, gene_types: tuple[str, ...], t
         {name: f"{name}_bed" for name in ("chrom", "start", "end") if name in ledger.frame.columns}
     )
     ledger.frame = joined.join(genes, on="gene_id", how="left", maintain_order="left")
-    ledger.drop(ledger.frame["tss"].is_null(), "not in the GTF")
+    ledger.drop(
+        ledger.frame["tss"].is_null(), "not in the GTF", sides=f"first {first} in expression, {theirs} in the GTF"
+    )
     if not ledger.frame.height:
         raise DataError(
             f"No gene of the expression file (first {first}) is in the GTF (first {theirs}): both need Ensembl ids. "
             "Give the GTF that expression was counted with."
         )
-    _check_places(ledger.frame)
+    _check_places(ledger)
     kept = genes.filter(pl.col("gene_type").is_in(gene_types)) if gene_types else genes
-    ledger.drop(~ledger.frame["gene_id"].is_in(kept["gene_id"].implode()), "another gene type")
+    types = (
+        f"the genes have the types {some(ledger.frame['gene_type'].unique().sort())}, --gene-type {some(gene_types)}"
+    )
+    ledger.drop(~ledger.frame["gene_id"].is_in(kept["gene_id"].implode()), "another gene type", sides=types)
     near = near_other_tss(kept, tss_distance)
     crowded = kept["gene_id"].filter(pl.Series(near, dtype=pl.Boolean))
     ledger.drop(ledger.frame["gene_id"].is_in(crowded.implode()), f"another TSS within {tss_distance} bases")
@@ -90,7 +120,9 @@ def near_other_tss(genes: pl.DataFrame, distance: int) -> Bool[ndarray, " gene"]
     return result
 
 
-def place_windows(ledger: Ledger, reference: Fasta, chroms: tuple[str, ...], window: int, max_n: int) -> None:
+def place_windows(
+    ledger: Ledger, reference: Fasta, chroms: tuple[str, ...], window: int, max_n: int, *, contigs: tuple[str, ...] = ()
+) -> None:
     """Adds `start, end, masked_bases`; leaves out genes without genotypes or reference around them.
 
     Args:
@@ -98,17 +130,24 @@ def place_windows(ledger: Ledger, reference: Fasta, chroms: tuple[str, ...], win
         reference: the genome.
         chroms: chromosomes with genotypes.
         window: bases of each window.
-        max_n: bases other than A, C, G, T that a window may have.
+        max_n: unknown bases that a window may have.
+        contigs: the genotype files' own names of chromosomes, for messages.
     """
     frame = ledger.frame
     starts = [window_start(tss, strand, window) for tss, strand in frame.select("tss", "strand").iter_rows()]
     start = pl.Series("start", starts, dtype=pl.Int64)
     ledger.frame = frame.with_columns(start, (start + window).alias("end"), masked_bases=pl.lit(0, pl.Int64))
-    ledger.drop(~ledger.frame["chrom"].is_in(chroms), "no genotypes of the chromosome")
-    ledger.drop(~ledger.frame["chrom"].is_in(list(reference.lengths)), "chromosome not in the reference")
+    here = f"genes are on {some(frame['chrom'].unique(maintain_order=True))}"
+    there = f"{here}, genotypes on {some(contigs or chroms)}"
+    ledger.drop(~ledger.frame["chrom"].is_in(chroms), "no genotypes of the chromosome", sides=there)
+    there = f"{here}, the reference has {some(reference.lengths)}"
+    ledger.drop(~ledger.frame["chrom"].is_in(list(reference.lengths)), "chromosome not in the reference", sides=there)
     length = ledger.frame["chrom"].replace_strict(dict(reference.lengths), return_dtype=pl.Int64)
-    ledger.drop((ledger.frame["start"] < 0) | (ledger.frame["end"] > length), "window over the end of the chromosome")
-    masked = _masked_bases(ledger.frame, reference.codes)
+    shown = {chrom: reference.lengths[chrom] for chrom in ledger.frame["chrom"].unique(maintain_order=True)}
+    there = f"windows have {window} bases, chromosomes {some(f'{name}: {size}' for name, size in shown.items())}"
+    over = (ledger.frame["start"] < 0) | (ledger.frame["end"] > length)
+    ledger.drop(over, "window over the end of the chromosome", sides=there)
+    masked = _masked_bases(ledger.frame, reference.resolved)
     ledger.frame = ledger.frame.with_columns(masked_bases=masked)
     ledger.drop(masked > max_n, f"window with more than {max_n} bases N")
 
@@ -135,18 +174,32 @@ def _masked_bases(
     return np.array([np.count_nonzero(codes(*place) == UNKNOWN) for place in places], dtype=np.int64)
 
 
-def _check_places(joined: pl.DataFrame) -> None:
+def some(names: Iterable[object]) -> str:
+    """The first names, for a message."""
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "") if listed else "none"
+
+
+def _check_places(ledger: Ledger) -> None:
     """The expression file's places must be those of the GTF's TSS (or its genes must begin there)."""
-    if "chrom_bed" not in joined.columns or joined.height < ENOUGH:
+    joined = ledger.frame
+    if "chrom_bed" not in joined.columns:
         return
     apart = pl.min_horizontal(
         (pl.col("start_bed") + 1 - pl.col("tss")).abs(), (pl.col("end_bed") - pl.col("tss")).abs()
     )
     far = joined.filter((pl.col("chrom_bed") != pl.col("chrom")) | (apart > NEAR))
-    if 2 * far.height > joined.height:
-        gene = far.row(0, named=True)
-        raise HarmonisationError(
-            f"{far.height} of {joined.height} genes lie elsewhere in the GTF than in the expression file, first "
-            f"{gene['gene_id']} ({gene['chrom']}:{gene['tss']} and {gene['chrom_bed']}:{gene['start_bed'] + 1}): they are "
-            "of different genome builds. Give the GTF of the build of the genotypes, and expression placed on it."
-        )
+    if 2 * far.height <= joined.height:
+        return
+    gene = far.row(0, named=True)
+    where = (
+        f"{far.height} of {joined.height} genes lie elsewhere in the GTF than in the expression file, first "
+        f"{gene['gene_id']} ({gene['chrom']}:{gene['tss']} and {gene['chrom_bed']}:{gene['start_bed'] + 1})"
+    )
+    if far.height < ENOUGH:
+        ledger.note(f"{where}. Check that both are of the genome build of the genotypes.")
+        return
+    raise HarmonisationError(
+        f"{where}: they are of different genome builds. Give the GTF of the build of the genotypes, and expression placed "
+        "on it."
+    )

@@ -1,14 +1,104 @@
-"""Whose genotypes, expression and covariates are used: people joined by name, and counted."""
+"""Whose genotypes, expression and covariates are used: individuals joined by name, counted, and divided into folds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from jaxtyping import Int64
+from numpy import ndarray
 
-from varfx.errors import DataError
+from varfx.errors import ConfigError, DataError
+from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
 from varfx.expression.cohort.genes import Ledger
-from varfx.expression.cohort.splits import unrelated
+from varfx.expression.cohort.splits import PeopleSplit, split_people, unrelated
+from varfx.genotypes.name_lists import Pairs, alike, read_individuals, read_mapping, read_pairs
+
+FEW_TESTED = 3  # test individuals; scores of so few say nothing
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChosenPeople:
+    """The individuals of a cohort, in the order of the genotypes, and their folds."""
+
+    names: tuple[str, ...]
+    ledger: Ledger
+    folds: tuple[PeopleSplit, ...]
+
+    def training_rows(self) -> list[Int64[ndarray, " train"]]:
+        """Rows of the training individuals of each fold."""
+        row = {name: place for place, name in enumerate(self.names)}
+        return [np.array([row[name] for name in fold.train], dtype=np.int64) for fold in self.folds]
+
+
+def choose_people(
+    inputs: PrepareFiles,
+    config: PrepareConfig,
+    *,
+    genotyped: Sequence[str],
+    expressed: Sequence[str],
+    covariates: Sequence[str] | None,
+) -> ChosenPeople:
+    """The individuals of the files who have everything, less those whom the lists leave out; what was used is noted.
+
+    Args:
+        inputs: the lists.
+        config: the rule for relatives, and the folds.
+        genotyped: names in the genotypes.
+        expressed: names in the expression file.
+        covariates: names in the covariates, if there are any.
+
+    Raises:
+        DataError: a list that names nobody of the files, nobody left, or too few individuals for the folds.
+        ConfigError: held-out populations without a list of populations.
+    """
+    known = dict.fromkeys([*genotyped, *expressed, *(covariates or ())])
+    notes: list[str] = []
+    keep, exclude = None, ()
+    if inputs.people is not None:
+        listed = read_individuals(inputs.people, "people", known)
+        keep = listed.names
+        _note_unknown(notes, "--people", listed.unknown, len(listed.names), known)
+    if inputs.exclude_people is not None:
+        listed = read_individuals(inputs.exclude_people, "people", known)
+        exclude = listed.names
+        _note_unknown(notes, "--exclude-people", listed.unknown, len(listed.names), known)
+    pairs = Pairs(()) if inputs.relatives is None else read_pairs(inputs.relatives, "pairs of relatives", genotyped)
+    if pairs.first_unknown is not None:
+        total = len(pairs.pairs) + pairs.unknown
+        notes.append(
+            f"--relatives: {pairs.unknown} of {total} pairs name someone without genotypes, first "
+            f"{' '.join(pairs.first_unknown)}; {len(pairs.pairs)} pairs are used."
+        )
+    apart = config.relatives_rule == "exclude"
+    ledger = join_people(
+        genotyped,
+        expressed,
+        covariates=covariates,
+        keep=keep,
+        exclude=exclude,
+        relatives=pairs.pairs if apart else (),
+    )
+    for text in notes:
+        ledger.note(text)
+    names = tuple(ledger.frame["person"])
+    populations = None
+    if inputs.populations is not None:
+        populations = read_mapping(inputs.populations, "people and their populations", known)
+    elif config.split.heldout_populations:
+        raise ConfigError("`heldout_populations` needs --populations FILE, with a person and a population a line.")
+    relatives = () if apart else pairs.pairs
+    folds = split_people(names, config.split, populations=populations, relatives=relatives)
+    fewest = min(len(fold.test) for fold in folds)
+    if fewest <= FEW_TESTED:
+        says = "little" if fewest == FEW_TESTED else "nothing"
+        ledger.note(
+            f"The folds have test sets of {fewest} people: scores of so few say {says}. Add people, or raise "
+            "--test-fraction."
+        )
+    return ChosenPeople(names=names, ledger=ledger, folds=folds)
 
 
 def join_people(
@@ -20,7 +110,7 @@ def join_people(
     exclude: Sequence[str] = (),
     relatives: Iterable[tuple[str, str]] = (),
 ) -> Ledger:
-    """The people who have everything, in the order of the genotypes; column `person`.
+    """The individuals who have everything, in the order of the genotypes; column `person`.
 
     Args:
         genotyped: names in the genotypes.
@@ -49,13 +139,22 @@ def join_people(
     return ledger
 
 
+def _note_unknown(notes: list[str], option: str, unknown: Sequence[str], found: int, known: Iterable[str]) -> None:
+    if unknown:
+        hint = alike(unknown, list(known))
+        notes.append(
+            f"{option}: {len(unknown)} of {found + len(unknown)} names are in no file, first {unknown[0]!r}; {found} are "
+            f"used.{hint}"
+        )
+
+
 def _restrict(ledger: Ledger, names: Sequence[str], step: str, these: str, those: str) -> None:
     before = ledger.frame["person"].to_list()
     ledger.drop(~ledger.frame["person"].is_in(list(names)), step)
     if not ledger.frame.height:
         raise DataError(
             f"{these} and {those} have nobody in common: {these} {_some(before)}, {those} {_some(names)}. Names must be "
-            "the same; samples can be named by person with --samples FILE."
+            f"the same; samples can be named by person with --samples FILE.{alike(before, names)}"
         )
 
 

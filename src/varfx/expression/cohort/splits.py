@@ -14,7 +14,7 @@ import numpy as np
 from varfx.errors import ConfigError, DataError
 
 LEAST_PEOPLE = 10
-LEAST_PART = 2  # people to tune and to test on; a correlation needs two
+LEAST_TUNE, LEAST_TEST = 2, 3  # individuals to tune and to test on; scores need three
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,8 @@ def split_people(
     order = _ordered(units, population, np.random.default_rng(config.seed))
     total = sum(len(unit) for unit in order)
     sizes = {
-        name: max(LEAST_PART, round(share * total)) for name, share in (("tune", config.tune), ("test", config.test))
+        "tune": max(LEAST_TUNE, round(config.tune * total)),
+        "test": max(LEAST_TEST, round(config.test * total)),
     }
     if aside:
         stretches = _stretches(order, [sizes["tune"]] * config.folds)
@@ -247,7 +248,7 @@ def _behind(order: list[list[str]], place: int, size: int, *, around: bool = Tru
 def _fold(people: Sequence[str], tune: list[list[str]], test: list[list[str]]) -> PeopleSplit:
     tuned, tested = ({name for unit in part for name in unit} for part in (tune, test))
     train = tuple(name for name in people if name not in tuned and name not in tested)
-    if len(train) < max(LEAST_PART, len(people) // 4) or tuned & tested:
+    if len(train) < max(LEAST_TUNE, len(people) // 4) or tuned & tested:
         raise DataError(
             f"Of {len(people)} people {len(train)} would be left to train on: families of `relatives` are too large, or "
             "there are too few people. Exclude relatives, or lower --folds."

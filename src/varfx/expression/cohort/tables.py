@@ -1,8 +1,9 @@
-"""Expression of genes in people: FastQTL's BED, GCT files of counts and TPM, covariates, and names of samples.
+"""Expression of genes in individuals: FastQTL's BED, GCT files of counts and TPM, and covariates.
 
 BED (FastQTL, tensorQTL, QTLtools, GTEx): `#chr start end gene_id`, further columns about the gene if there are any, then
-one column a person. GCT: a version, the numbers of rows and columns, `Name Description`, then one column a sample.
-Covariates: one row a covariate, its name first, one column a person; split by tabs or blanks.
+one column per individual. GCT 1.2: a version, the numbers of rows and columns, `Name Description` (GTEx's files per tissue
+have `id` before), then one column per sample; GCT 1.3 has columns and rows of metadata, whose numbers its second line gives.
+Covariates: one row per covariate, its name first, one column per individual; split by tabs or blanks.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from varfx.errors import FormatError
-from varfx.genome.gtf import is_second_copy, without_version
+from varfx.genome.gtf import is_second_by_place, is_second_copy, without_version
 from varfx.genome.variants import chrom_expr
-from varfx.io.text_lines import numbered_lines, read_fields
+from varfx.genotypes.name_lists import read_name_table
+from varfx.io.text_lines import numbered_lines
 from varfx.io.text_numbers import column_of, missing_as_null, whole
 from varfx.io.text_table import open_table
 
@@ -31,6 +33,7 @@ PLACE_SCHEMA: dict[str, pl.DataType] = {
     "start": pl.Int64(),
     "end": pl.Int64(),
 }
+_GENE_IDS = ("gene_id", "geneid", "ensembl_gene_id", "ensembl_id", "ensembl", "phenotype_id", "gene", "name")
 # Columns between a gene's id and the people that say something about the gene; any column without a number does too.
 _ABOUT_GENES = (
     "length", "strand", "score", "pid", "gid", "group", "group_id", "gene", "gene_id", "gene_name", "gene_type", "name",
@@ -56,6 +59,13 @@ class Expression:
     values: Float64[ndarray, "gene person"]
     second_copies: int = 0
 
+    @property
+    def chroms(self) -> dict[str, str]:
+        """The chromosome of each gene, where the file has it."""
+        if "chrom" not in self.genes.columns:
+            return {}
+        return dict(self.genes.select("gene_id", "chrom").iter_rows())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Covariates:
@@ -77,12 +87,14 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
     table = _read_table(path, "genes")
     names = table.columns
     if len(names) < 5 or names[0].lower() not in ("chr", "chrom", "chromosome", "#chr") or names[1].lower() != "start":
+        _refuse_row_names(path, len(names))
         raise FormatError(
             f"`{path}` is no expression BED: its header must begin with #chr, start, end and gene_id, split by tabs, but "
             f"begins with {', '.join(names[:4])[:80]}."
         )
     first = next((place for place in range(4, len(names)) if not _about_genes(table, names[place])), len(names))
     if first == len(names):
+        _refuse_decimal_commas(path, table, names[4:])
         raise FormatError(f"`{path}` has no columns of people behind its {first} columns about genes. Check the file.")
     places = table.select(chrom_expr(names[0])).with_columns(start=whole(table[names[1]]), end=whole(table[names[2]]))
     _require(path, places["start"].is_null() | places["end"].is_null(), "genes have no whole numbers as start and end")
@@ -90,7 +102,7 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
 
 
 def read_gct(path: str | os.PathLike[str]) -> Expression:
-    """Counts or TPM from a GCT file (version 1.2), plain, gzip or zstd; the people are its samples.
+    """Counts or TPM from a GCT file (version 1.2 or 1.3), plain, gzip or zstd; the people are its samples.
 
     Raises:
         FormatError: no such file, damaged, another format, fewer rows or columns than it says, genes or samples twice,
@@ -102,15 +114,17 @@ def read_gct(path: str | os.PathLike[str]) -> Expression:
     if not version.startswith(b"#1.") or len(shape) < 2 or not all(part.isdigit() for part in shape[:2]):
         raise FormatError(f"`{path}` is no GCT file: it must begin with #1.2 and a line of two numbers.")
     table = _read_table(path, "genes", skip=2)
-    if table.columns[:2] != ["Name", "Description"]:
-        raise FormatError(f"`{path}` is no GCT file: its third line must begin with Name and Description.")
-    found = (table.height, len(table.columns) - 2)
+    gene, samples, metadata_rows = _gct_columns(
+        path, table.columns, version, [int(part) for part in shape if part.isdigit()]
+    )
+    table = table.slice(metadata_rows)
+    found = (table.height, len(samples))
     if found != (int(shape[0]), int(shape[1])):
         raise FormatError(
             f"`{path}` says that it has {int(shape[0])} genes and {int(shape[1])} samples, but has {found[0]} and "
             f"{found[1]}. It is truncated, or was edited."
         )
-    parsed = _expression(path, table, gene="Name", people=table.columns[2:], places=None)
+    parsed = _expression(path, table, gene=gene, people=samples, places=None)
     negative = parsed.values < 0
     if negative.any():
         row, column = np.argwhere(negative)[0]
@@ -119,6 +133,16 @@ def read_gct(path: str | os.PathLike[str]) -> Expression:
             f"{parsed.people[column]}. Give counts and TPM, not transformed values."
         )
     return parsed
+
+
+def _gct_columns(path: Path, names: list[str], version: bytes, shape: list[int]) -> tuple[str, list[str], int]:
+    """The column of gene ids, the samples, and the number of rows of metadata of samples, which come first."""
+    if version.startswith(b"#1.3") and len(shape) >= 4:
+        return names[0], names[1 + shape[2] :], shape[3]
+    running = int(names[:1] == ["id"])  # running numbers, in GTEx's files per tissue
+    if names[running : running + 2] != ["Name", "Description"]:
+        raise FormatError(f"`{path}` is no GCT file: its third line must begin with Name and Description.")
+    return "Name", names[running + 2 :], 0
 
 
 def read_covariates(path: str | os.PathLike[str]) -> Covariates:
@@ -145,44 +169,15 @@ def read_covariates(path: str | os.PathLike[str]) -> Covariates:
     return Covariates(source=str(path), names=tuple(names), people=people, values=values)
 
 
-def read_pairs(path: str | os.PathLike[str], what: str) -> list[tuple[str, str]]:
-    """The first two columns of a table without header: sample and person, person and population, or two relatives.
-
-    Lines that begin with "#" are passed over.
-
-    Raises:
-        FormatError: no such file, no text, empty, or a line with fewer than two fields.
-    """
-    lines = read_fields(path, what)
-    bad = [number for number, fields in lines if len(fields) < 2]
-    if bad:
-        raise FormatError(
-            f"`{path}`: {len(bad)} of {len(lines)} lines have fewer than two columns, first line {bad[0]}. It should "
-            f"list {what}, two names a line."
-        )
-    return [(fields[0], fields[1]) for _, fields in lines]
-
-
-def read_names(path: str | os.PathLike[str], what: str) -> tuple[str, ...]:
-    """The first column of a table without header, each name once; lines that begin with "#" are passed over.
+def read_gene_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The gene ids of a list, one per line, each once; from a table the column `gene_id`, else the first.
 
     Raises:
         FormatError: no such file, no text, or empty.
     """
-    return tuple(dict.fromkeys(fields[0] for _, fields in read_fields(path, what)))
-
-
-def read_mapping(path: str | os.PathLike[str], what: str) -> dict[str, str]:
-    """The second column by the first; errors as `read_pairs`.
-
-    Raises:
-        FormatError: a name has two different values.
-    """
-    mapping: dict[str, str] = {}
-    for name, value in read_pairs(path, what):
-        if mapping.setdefault(name, value) != value:
-            raise FormatError(f"`{path}`: {name} stands there twice, with {mapping[name]} and {value}. Keep one line.")
-    return mapping
+    listed = read_name_table(path, "genes", words=_GENE_IDS)
+    column = listed.found(_GENE_IDS)
+    return tuple(dict.fromkeys(name for name in listed.column(column or 0) if name))
 
 
 def as_participants(expression: Expression, participant: dict[str, str]) -> Expression:
@@ -209,12 +204,14 @@ def _about_genes(table: pl.DataFrame, name: str) -> bool:
 def _expression(
     path: Path, table: pl.DataFrame, *, gene: str, people: list[str], places: pl.DataFrame | None
 ) -> Expression:
-    ids = table.select(pl.col(gene).fill_null("").str.strip_chars().alias("gene_id"))
+    ids = column_of(table, gene).fill_null("").str.strip_chars().alias("gene_id").to_frame()
+    _require(path, ~ids["gene_id"].map_elements(str.isprintable, pl.Boolean), "gene ids hold control characters")
     second = ids.select(is_second_copy("gene_id").alias("second"))["second"]
     values = _numbers(path, table, people, ids["gene_id"].to_list(), "gene")
     genes = ids.with_columns(without_version("gene_id"))
     if places is not None:
         genes = pl.concat([genes, places.cast({"chrom": pl.String})], how="horizontal")
+        second |= genes.select(is_second_by_place("gene_id", "chrom").alias("second"))["second"]
     _require_distinct(path, genes.filter(~second)["gene_id"].to_list(), "genes (by id without version)")
     return Expression(
         source=str(path),
@@ -260,6 +257,28 @@ def _read_table(path: Path, what: str, *, skip: int = 0) -> pl.DataFrame:
 def _require(path: Path, bad: pl.Series, what: str) -> None:
     if bad.any():
         raise FormatError(f"`{path}`: {bad.sum()} of {bad.len()} {what}, first row {int(bad.arg_max() or 0) + 1}.")
+
+
+def _refuse_row_names(path: Path, width: int) -> None:
+    """Refuses rows longer than a header `#chr ...`, which is then taken for a comment."""
+    above = open_table(path).preamble
+    header = above[-1].split("\t") if above else [""]
+    if header[0].lower() in ("#chr", "#chrom") and len(header) != width:
+        raise FormatError(
+            f"`{path}`: {len(header)} columns are expected, as in its header, but the rows have {width}. If R wrote the row "
+            "names as a column without name, write the file with `row.names = FALSE`."
+        )
+
+
+def _refuse_decimal_commas(path: Path, table: pl.DataFrame, columns: list[str]) -> None:
+    for name in columns:
+        cells = column_of(table, name)
+        bad = cells.str.contains(r"^\s*-?\d+,\d+\s*$").fill_null(False)
+        if bad.any():
+            raise FormatError(
+                f"`{path}`: numbers have decimal commas, first {cells[int(bad.arg_max() or 0)]!r} in {name}. Write numbers "
+                "with a point."
+            )
 
 
 def _require_distinct(path: Path, names: list[str], what: str) -> None:

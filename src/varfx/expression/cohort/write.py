@@ -107,6 +107,13 @@ class CohortWriter:
         """All variants added so far."""
         return pl.concat(self._variants) if self._variants else pl.DataFrame(schema=VARIANTS_SCHEMA)
 
+    def drop_haplotypes(self) -> None:
+        """Leaves out the haplotypes of all variants, earlier and later ones: the cohort is not phased."""
+        if self.phased:
+            del self._arrays["haplotypes"]
+            sealed.remove(self._root / "genotypes.zarr" / "haplotypes")
+        self.phased = False
+
     def finish(
         self,
         tables: CohortTables,
