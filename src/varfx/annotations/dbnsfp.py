@@ -20,6 +20,7 @@ from varfx.annotations.foreign import AnnotationTable
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import build_name
 from varfx.genome.variants import SCHEMA, chrom_expr
+from varfx.io.file_names import as_file_name
 from varfx.io.stream import stream_bytes
 
 logger = logging.getLogger(__name__)
@@ -146,7 +147,10 @@ def _direction(score: str) -> tuple[str, Direction]:
 def _paths(path: Path, panel: pl.DataFrame) -> list[Path]:
     if "@" not in path.name:
         return [path]
-    every = [path.with_name(path.name.replace("@", name)) for name in panel["chrom"].unique(maintain_order=True)]
+    every = [
+        path.with_name(path.name.replace("@", as_file_name(name)))
+        for name in panel["chrom"].unique(maintain_order=True)
+    ]
     present = [file for file in every if file.is_file()]
     if not present:
         raise FormatError(f"`{path}`: none of its {len(every)} files exists, first `{every[0]}`. Check the path.")

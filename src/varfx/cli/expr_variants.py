@@ -115,6 +115,7 @@ def variants(
 def _draw(found: VariantScores, folder: Path, rule: str) -> int:
     """Writes the pictures, and says how many."""
     from varfx import report
+    from varfx.io.file_names import as_file_name
     from varfx.report.variants import effects_against_elastic_net, effects_along_window
 
     folder.mkdir(exist_ok=True)
@@ -123,7 +124,7 @@ def _draw(found: VariantScores, folder: Path, rule: str) -> int:
         rows = found.table.filter((found.table["gene_id"] == record["gene"]) & found.table["weight"].is_not_null())
         if rows.height:
             title = f"{record['name']}, {record['gene']}"
-            drawn[f"{record['gene']}.png"] = effects_along_window(rows, title=title, rule=rule)
+            drawn[f"{as_file_name(record['gene'])}.png"] = effects_along_window(rows, title=title, rule=rule)
     beside = found.table["elastic_net"].drop_nulls()
     if found.model != "elastic-net" and (beside != 0).any():
         drawn["against-elastic-net.png"] = effects_against_elastic_net(found.table)

@@ -56,7 +56,8 @@ def choose_people(
     """
     known = dict.fromkeys([*genotyped, *expressed, *(covariates or ())])
     notes: list[str] = []
-    keep, exclude = None, ()
+    keep: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
     if inputs.people is not None:
         listed = read_individuals(inputs.people, "people", known)
         keep = listed.names

@@ -31,6 +31,7 @@ from varfx.io import sealed
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
+_DEFAULT = PrepareConfig()
 __all__ = ["PrepareConfig", "PrepareFiles", "prepare"]
 _PARTICIPANT = ("participant_id", "participant", "subject_id", "subjid", "subject", "donor_id", "donor", "individual_id",
                 "individual", "person_id", "person", "iid")  # fmt: skip
@@ -39,7 +40,7 @@ _PARTICIPANT = ("participant_id", "participant", "subject_id", "subjid", "subjec
 def prepare(
     inputs: PrepareFiles,
     out: str | os.PathLike[str],
-    config: PrepareConfig = PrepareConfig(),
+    config: PrepareConfig = _DEFAULT,
     *,
     overwrite: bool = False,
     progress: Progress = silent,

@@ -23,6 +23,7 @@ from varfx.expression.linear.fit import LinearFit, standardise
 from varfx.expression.linear.penalised import PENALISED, fit_penalised
 from varfx.expression.run import INTERCEPT_SCHEMA, PREDICTION_SCHEMA, WEIGHT_SCHEMA
 from varfx.io import sealed
+from varfx.io.file_names import as_file_name
 
 if TYPE_CHECKING:
     from varfx.expression.linear.informed import LearnedPrior  # torch is slow to load, and most workers need none
@@ -220,7 +221,12 @@ class FitJob:
 
     def folder(self, gene_id: str) -> Path:
         """Of a gene's tables."""
-        return self.parts / f"{gene_id}.{self.stage}"
+        return part_folder(self.parts, gene_id, self.stage)
+
+
+def part_folder(parts: Path, gene_id: str, stage: str) -> Path:
+    """The folder of one gene's tables of one stage: the id, which a cohort's maker chose, is no path."""
+    return parts / f"{as_file_name(gene_id)}.{stage}"
 
 
 def start_worker(job: FitJob) -> tuple[FitJob, Cohort]:

@@ -26,6 +26,7 @@ from varfx.expression.linear.gene import (
     GeneFits,
     fit_and_write,
     join_fits,
+    part_folder,
     prediction_rows,
     read_fits,
     start_worker,
@@ -141,7 +142,7 @@ def fit_baselines(
         _zero_shot(job, network)
 
     stages = [name for name, used in (("linear", plain), (INFORMED, priors), (ZERO_SHOT, network)) if used]
-    fits = join_fits([read_fits(job.parts / f"{gene}.{stage}") for gene in genes for stage in stages])
+    fits = join_fits([read_fits(part_folder(job.parts, gene, stage)) for gene in genes for stage in stages])
     record = {
         "kind": BASELINES,
         **cohort_identity(opened.path),
@@ -290,7 +291,7 @@ def _zero_shot(job: _Job, network: Any) -> None:
     assert config is not None
     heldout = set(job.cohort.genes_heldout)
     for done, gene in enumerate(job.genes, start=1):
-        folder = job.parts / f"{gene}.{ZERO_SHOT}"
+        folder = part_folder(job.parts, gene, ZERO_SHOT)
         if not folder.is_dir():
             folds = [job.cohort.fold(number) for number in job.folds]
             needed = np.unique(np.concatenate([rows for fold in folds for rows in (fold.tune, fold.test)]))

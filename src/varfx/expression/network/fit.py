@@ -33,6 +33,7 @@ from varfx.expression.run import (
     write_run,
 )
 from varfx.io import sealed
+from varfx.io.file_names import as_file_name
 from varfx.io.text_lines import read_fields
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
@@ -192,7 +193,7 @@ def _has(cohort: Cohort, gene_id: str) -> bool:
 
 
 def _stem(fold: int, gene_id: str | None = None) -> str:
-    return f"fold{fold}" if gene_id is None else f"{gene_id}.fold{fold}"
+    return f"fold{fold}" if gene_id is None else f"{as_file_name(gene_id)}.fold{fold}"
 
 
 def _start(config: FitConfig) -> LoadedNetwork:
