@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from varfx.errors import ConfigError, DataError, HarmonisationError
 from varfx.genome.harmonise import harmonise
+from varfx.genome.matching import Matching
 from varfx.genome.variants import SCHEMA
 
 OTHER_STRAND = {"A": "T", "T": "A", "C": "G", "G": "C"}
@@ -27,6 +28,10 @@ def frame(rows: list[Row]) -> pl.DataFrame:
 
 def reverse_complement(allele: str) -> str:
     return "".join(OTHER_STRAND[base] for base in reversed(allele))
+
+
+# Variants that show that both tables' frequencies are of the effect allele: without them no palindrome is resolved.
+AGREEING: list[Row] = [("21", k + 1, None, "A", "C", (k % 99 + 1) / 100) for k in range(198)]
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def test_every_allele_pair_against_every_other_agrees_with_the_oracle() -> None:
         (pair, target, mine, theirs)
         for pair, target in itertools.product(pairs, pairs)
         for mine, theirs in (
-            itertools.product(frequencies, frequencies) if reverse_complement(pair[0]) == pair[1] else [(0.2, 0.3)]
+            itertools.product(frequencies, frequencies) if reverse_complement(pair[0]) == pair[1] else [(None, 0.3)]
         )
     ]
     table = [("7", k + 1, None, *pair, mine) for k, (pair, _, mine, _) in enumerate(cases)]
@@ -79,7 +84,11 @@ def test_every_allele_pair_against_every_other_agrees_with_the_oracle() -> None:
     # enough plain matches with sensible frequencies that overlap and frequencies are in order
     plain = [("8", k + 1, None, "A", "C", (k % 99 + 1) / 100) for k in range(5000)]
     result = harmonise(
-        frame(table + plain), frame(reference + plain), source="gwas", reference_name="panel", min_overlap=0.0
+        frame(table + plain),
+        frame(reference + plain),
+        source="gwas",
+        reference_name="panel",
+        matching=Matching(min_overlap=0.0),
     )
 
     verdicts = [oracle(row, target) for row, target in zip(table + plain, reference + plain, strict=True)]
@@ -126,14 +135,21 @@ def variant_rows(draw: st.DrawFn) -> list[Row]:
 def signs(table: pl.DataFrame, reference: pl.DataFrame) -> dict[int, tuple[int, int]] | None:
     """Table row -> (reference row, sign), or None where the tables are refused."""
     try:
-        result = harmonise(table, reference, source="gwas", reference_name="panel", min_overlap=0.0)
+        result = harmonise(
+            pl.concat([table, frame(AGREEING)]),
+            pl.concat([reference, frame(AGREEING)]),
+            source="gwas",
+            reference_name="panel",
+            matching=Matching(min_overlap=0.0),
+        )
     except HarmonisationError:
         return None
-    assert sum(list(result.ledger.counts.values())[PARTITION]) == table.height
+    assert sum(list(result.ledger.counts.values())[PARTITION]) == table.height + len(AGREEING)
     assert result.ledger.counts["matched"] == result.table_row.size
     assert (np.diff(result.reference_row) > 0).all()
     rows = zip(result.reference_row.tolist(), result.sign.tolist(), strict=True)
-    return dict(zip(result.table_row.tolist(), rows, strict=True))
+    found = dict(zip(result.table_row.tolist(), rows, strict=True))
+    return {row: place for row, place in found.items() if row < table.height}
 
 
 def canonical(row: Row) -> tuple[object, ...]:
@@ -219,12 +235,16 @@ def test_ledger_counts_each_rule() -> None:
         ]
     )
     result = harmonise(
-        table, reference, source="gwas", reference_name="panel", min_overlap=0.0, max_frequency_difference=0.3
+        pl.concat([table, frame(AGREEING)]),
+        pl.concat([reference, frame(AGREEING)]),
+        source="gwas",
+        reference_name="panel",
+        matching=Matching(min_overlap=0.0, max_frequency_difference=0.3),
     )
     assert list(result.ledger.counts.items()) == [
-        ("in table", 13),
-        ("in reference", 11),
-        ("matched as is", 2),
+        ("in table", 13 + 198),
+        ("in reference", 11 + 198),
+        ("matched as is", 2 + 198),
         ("swapped", 1),
         ("strand-flipped", 0),
         ("strand-flipped and swapped", 1),
@@ -237,14 +257,14 @@ def test_ledger_counts_each_rule() -> None:
         ("multi-allelic, another allele pair matched", 1),
         ("alleles do not match", 1),
         ("not in reference", 1),
-        ("matched", 5),
+        ("matched", 5 + 198),
         ("matched by rsID", 1),
     ]
-    assert result.table_row.tolist() == [0, 1, 2, 4, 10]
-    assert result.reference_row.tolist() == [0, 1, 2, 4, 9]
-    assert result.sign.tolist() == [1, -1, -1, 1, -1]
+    assert result.table_row[:5].tolist() == [0, 1, 2, 4, 10]
+    assert result.reference_row[:5].tolist() == [0, 1, 2, 4, 9]
+    assert result.sign[:5].tolist() == [1, -1, -1, 1, -1]
     assert result.ledger.to_dict()["source"] == "gwas"
-    assert list(result.ledger)[2] == {"step": "matched as is", "variants": 2}
+    assert list(result.ledger)[2] == {"step": "matched as is", "variants": 2 + 198}
 
 
 def grid(count: int, *, start: int = 1000, step: int = 100, prefix: str = "rs", seed: int = 0) -> pl.DataFrame:
@@ -285,7 +305,7 @@ def test_palindromes_without_frequencies_are_dropped_with_a_remedy() -> None:
     assert "1 palindromic variants were dropped because `gwas` has no allele frequencies. Add" in result.ledger.notes[0]
     reverse = harmonise(reference, table, source="gwas", reference_name="panel")
     assert "because `panel` has no allele frequencies" in reverse.ledger.notes[0]
-    kept = harmonise(table, reference, source="gwas", reference_name="panel", palindromes="keep")
+    kept = harmonise(table, reference, source="gwas", reference_name="panel", matching=Matching(palindromes="keep"))
     assert kept.sign.tolist() == [1, -1]
     with pytest.raises(HarmonisationError, match=r"none of its 1 variants found in `panel` is left: 1 are palindromic"):
         harmonise(table[1:], reference, source="gwas", reference_name="panel")
@@ -293,9 +313,86 @@ def test_palindromes_without_frequencies_are_dropped_with_a_remedy() -> None:
 
 def test_dropping_palindromes_drops_those_with_clear_frequencies_too() -> None:
     rows: list[Row] = [("1", 10, "rs1", "A", "C", 0.3), ("1", 20, "rs2", "G", "C", 0.1)]
-    result = harmonise(frame(rows), frame(rows), source="gwas", reference_name="panel", palindromes="drop")
+    result = harmonise(
+        frame(rows), frame(rows), source="gwas", reference_name="panel", matching=Matching(palindromes="drop")
+    )
     assert result.table_row.tolist() == [0]
     assert result.ledger.counts["palindromic, dropped"] == 1
+
+
+def palindromes(count: int, *, seed: int = 1) -> pl.DataFrame:
+    """`count` palindromic variants of chromosome 2, with frequencies that tell their alleles apart."""
+    rng = np.random.default_rng(seed)
+    eaf = np.where(rng.random(count) < 0.5, rng.uniform(0.05, 0.35, count), rng.uniform(0.65, 0.95, count))
+    return frame([("2", 100 * k + 1, f"rsp{k}", "A", "T", float(value)) for k, value in enumerate(eaf)])
+
+
+def used_palindromes(table: pl.DataFrame, reference: pl.DataFrame, **options: object) -> tuple[int, tuple[str, ...]]:
+    result = harmonise(
+        table,
+        reference,
+        source="gwas",
+        reference_name="panel",
+        matching=Matching(**options),  # type: ignore[arg-type]
+    )
+    counts = result.ledger.counts
+    return counts["palindromic, same effect allele"] + counts["palindromic, swapped"], result.ledger.notes
+
+
+def minor(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(eaf=pl.min_horizontal("eaf", 1 - pl.col("eaf")))
+
+
+def test_minor_allele_frequencies_sign_no_palindrome() -> None:
+    reference = pl.concat([grid(400), palindromes(60)])
+    assert used_palindromes(reference, reference) == (60, ())
+    used, notes = used_palindromes(minor(reference), reference)
+    assert used == 0
+    assert "The 60 palindromic variants are dropped, because their strand cannot be told by these" in notes[0]
+    assert used_palindromes(minor(reference), reference, palindromes="keep") == (60, ())
+    assert used_palindromes(minor(reference), reference, palindromes="drop") == (0, ())
+
+
+def test_minor_allele_frequencies_are_seen_in_a_panel_that_counts_the_minor_allele_mostly() -> None:
+    """Of 400 variants 20 have a frequency above 0.5: the correlation is high, and yet these are wrong."""
+    reference = pl.concat([minor(grid(400)), minor(palindromes(60))])
+    turned = pl.int_range(pl.len()) % 20 == 0
+    reference = reference.with_columns(eaf=pl.when(turned).then(1 - pl.col("eaf")).otherwise("eaf"))
+    used, notes = used_palindromes(minor(reference), reference)
+    assert used == 57  # those 3 above 0.5 in the panel are not confirmed
+    assert "3 palindromic variants were dropped because frequencies on one side of 0.5 are not confirmed" in notes[0]
+    assert used_palindromes(reference, reference) == (60, ())
+
+
+def test_few_comparable_frequencies_resolve_no_palindrome() -> None:
+    reference = pl.concat([grid(90), palindromes(60)])
+    used, notes = used_palindromes(reference, reference)
+    assert used == 0
+    assert "60 palindromic variants were dropped because only 90 other variants have frequencies in both" in notes[0]
+    assert "--palindromes keep" in notes[0]
+
+
+def test_a_locus_is_judged_where_both_have_variants() -> None:
+    """A regional GWAS of 6,000 variants on a panel of the chromosome that has a tenth of them."""
+    locus = grid(6000, start=20_000_000, prefix="rs1")
+    thin = locus.gather_every(10)
+    before = grid(9000, start=1_000_000, step=2000, prefix="rsb")
+    after = grid(9000, start=40_000_000, step=2000, prefix="rsa")
+    chromosome = pl.concat([before, thin, after])
+    result = harmonise(locus, chromosome, source="gwas", reference_name="panel")
+    assert result.overlap == 1.0
+    assert result.table_row.size == 600
+    # Another array in the same region is still refused, unless less is asked for.
+    other = locus.with_columns(
+        position=pl.col("position") + pl.when(pl.int_range(pl.len()) % 20 == 0).then(0).otherwise(1)
+    )
+    other = other.with_columns(variant_id=pl.lit(None, pl.String))
+    with pytest.raises(
+        HarmonisationError, match=r"overlap 5.0% where both have variants, at least 20% is needed, --min-ov"
+    ):
+        harmonise(other, locus, source="gwas", reference_name="panel")
+    few = harmonise(other, locus, source="gwas", reference_name="panel", matching=Matching(min_overlap=0.04))
+    assert few.table_row.size == 300
 
 
 def test_overlap_counts_what_could_have_matched() -> None:
@@ -320,7 +417,7 @@ def test_another_build_is_recognised_by_shared_rs_ids() -> None:
         r"at 1:12346600, in the reference at 1:1000\)\. The likely cause is another genome build"
     )
     with pytest.raises(HarmonisationError, match=message):
-        harmonise(moved, reference, source="gwas", reference_name="panel", min_overlap=0.0)
+        harmonise(moved, reference, source="gwas", reference_name="panel", matching=Matching(min_overlap=0.0))
     # even where most of the shifted positions hold a variant by chance
     shifted = reference.with_columns(position=pl.col("position") + 100, effect_allele=pl.lit("A")).with_columns(
         other_allele=pl.lit("G")
@@ -354,7 +451,7 @@ def test_another_build_is_recognised_by_alleles_where_there_are_no_rs_ids() -> N
     table = pl.concat([reference[:100], wrong[100:]])
     with pytest.raises(
         HarmonisationError,
-        match=r"only 100 of 1000 .* \(overlap 10.0%, at least 20% is needed\)\. At 900 of 1000 shared positions the "
+        match=r"only 100 of 1000 .* \(overlap 10.0% where both have variants, at least 20% is needed, --min-overlap\)\. At 900 of 1000 shared positions the "
         r"alleles disagree: the likely cause is another genome build",
     ):
         harmonise(table, reference, source="gwas", reference_name="panel")
@@ -369,7 +466,7 @@ def test_other_causes_of_little_overlap_are_named() -> None:
         )
     apart = grid(1000, start=1001, prefix="rsx")
     with pytest.raises(HarmonisationError, match="No position is shared"):
-        harmonise(apart, reference, source="gwas", reference_name="panel", min_overlap=0.0)
+        harmonise(apart, reference, source="gwas", reference_name="panel", matching=Matching(min_overlap=0.0))
     array = pl.concat([reference[:100], apart])
     with pytest.raises(HarmonisationError, match="another array, imputation panel or ancestry"):
         harmonise(array, reference, source="gwas", reference_name="panel")
@@ -387,6 +484,7 @@ def test_exchanged_effect_alleles_are_refused_and_doubtful_frequencies_noted() -
     notes = harmonise(minor, reference, source="gwas", reference_name="panel").ledger.notes
     assert len(notes) == 1
     assert "may be minor-allele frequencies" in notes[0]
+    assert "The 0 palindromic variants are dropped" in notes[0]
     assert harmonise(reference, reference, source="gwas", reference_name="panel").ledger.notes == ()
 
 
@@ -410,12 +508,12 @@ def test_impossible_values_are_refused(change: dict[str, object], message: str) 
 
 def test_arguments_are_checked() -> None:
     rows = grid(3)
-    with pytest.raises(ConfigError, match="`palindromes` must be"):
-        harmonise(rows, rows, palindromes="guess", source="gwas", reference_name="panel")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"`min_overlap` must be between 0 and 1, but is 20"):
-        harmonise(rows, rows, min_overlap=20, source="gwas", reference_name="panel")
-    with pytest.raises(ConfigError, match="`max_frequency_difference` must be"):
-        harmonise(rows, rows, max_frequency_difference=0, source="gwas", reference_name="panel")
+    with pytest.raises(ConfigError, match=r"`--palindromes` must be infer, drop or keep, but is 'guess'"):
+        Matching(palindromes="guess")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"`--min-overlap` must be between 0 and 1, but is 20"):
+        Matching(min_overlap=20)
+    with pytest.raises(ConfigError, match="`--max-frequency-difference` must be"):
+        Matching(max_frequency_difference=0)
     with pytest.raises(DataError, match="`gwas` holds no variants"):
         harmonise(rows[:0], rows, source="gwas", reference_name="panel")
 
@@ -444,7 +542,7 @@ def test_polypred_gwas_matches_its_panel(shared_data: Path) -> None:
         other_allele="ALLELE0",
         eaf="A1FREQ",
     )
-    result = harmonise(gwas, panel, source="bolt", reference_name="polypred", palindromes="keep")
+    result = harmonise(gwas, panel, source="bolt", reference_name="polypred", matching=Matching(palindromes="keep"))
     counts = result.ledger.counts
     assert counts["matched"] == panel.height
     one, other = gwas[result.table_row], panel[result.reference_row]

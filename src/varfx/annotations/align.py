@@ -17,6 +17,7 @@ from varfx.errors import HarmonisationError
 from varfx.genome import overlap
 from varfx.genome.chromosomes import unknown_names
 from varfx.genome.harmonise import harmonise
+from varfx.genome.matching import Matching
 from varfx.genome.variant_codes import encode_sites, find, in_several_rows
 
 
@@ -82,7 +83,11 @@ def _by_alleles(
     table: AnnotationTable, panel: pl.DataFrame, panel_name: str
 ) -> tuple[Int64[ndarray, " variant"], tuple[str, ...]]:
     match = harmonise(
-        table.keys, panel, palindromes="keep", min_overlap=0.0, source=table.source, reference_name=panel_name
+        table.keys,
+        panel,
+        matching=Matching(palindromes="keep", min_overlap=0.0),
+        source=table.source,
+        reference_name=panel_name,
     )
     row = np.full(panel.height, -1, dtype=np.int64)
     row[match.reference_row] = match.table_row

@@ -21,6 +21,7 @@ from varfx.errors import ConfigError, FormatError
 from varfx.genome import intervals
 from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.genome.harmonise import Ledger, harmonise
+from varfx.genome.matching import Matching
 
 _SITES = (".bim", ".bim.gz", ".bim.zst", ".pvar", ".pvar.gz", ".pvar.zst")
 _EXTENSIONS = (".gz", ".bgz", ".zst", ".bed", ".tsv", ".csv", ".txt", ".parquet", ".annot")
@@ -274,7 +275,7 @@ def with_frequencies(
     Raises:
         HarmonisationError: another genome build, or too little overlap.
     """
-    match = harmonise(sumstats, panel, palindromes="keep", source=source, reference_name=panel_name)
+    match = harmonise(sumstats, panel, matching=Matching(palindromes="keep"), source=source, reference_name=panel_name)
     found = match.oriented(sumstats)["eaf"].cast(pl.Float64).to_numpy()
     eaf = panel["eaf"].cast(pl.Float64).to_numpy().copy()
     known = np.isfinite(eaf[match.reference_row])

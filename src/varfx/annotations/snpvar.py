@@ -13,6 +13,7 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.harmonise import harmonise
+from varfx.genome.matching import Matching
 from varfx.io import sealed
 from varfx.io.text_numbers import MISSING, whole
 from varfx.io.text_table import open_table
@@ -56,7 +57,9 @@ def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Flo
     values = np.full(reference.height, np.nan)
     if "position" in table.columns:
         # A variance has no sign: which of two alleles is counted does not matter, so palindromes can stay.
-        match = harmonise(table, reference, source=str(path), reference_name="the panel", palindromes="keep")
+        match = harmonise(
+            table, reference, source=str(path), reference_name="the panel", matching=Matching(palindromes="keep")
+        )
         values[match.reference_row] = table["f"].to_numpy()[match.table_row]
         return values
     places = reference.select("variant_id").with_row_index("row")

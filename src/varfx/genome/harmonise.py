@@ -10,19 +10,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
-from varfx.errors import ConfigError, DataError, HarmonisationError
+from varfx.errors import DataError, HarmonisationError
 from varfx.genome import overlap
+from varfx.genome.matching import Matching
+from varfx.genome.palindromes import FrequencyCheck, check_frequencies, signs_by_frequency
 from varfx.genome.variant_codes import FLIPPED, SWAPPED, CodedVariants, encode, find, in_several_rows
 
-Palindromes = Literal["frequency", "drop", "keep"]
-AMBIGUOUS = (0.4, 0.6)  # a palindrome's strand cannot be told from frequencies strictly between
+_DEFAULT = Matching()
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +66,8 @@ class Harmonised:
         reference_row: row of the reference, ascending, each at most once.
         sign: +1, or -1 where the table's effect allele is the reference's other allele: multiply z by it, and take
             1 - eaf for eaf.
-        overlap: share of comparable variants that were found (see `harmonise`).
+        overlap: variants found / min(table rows, reference variants), of those in the blocks of 100 kb in which both
+            have variants.
         ledger: what became of every table row.
     """
 
@@ -96,11 +98,9 @@ def harmonise(
     table: pl.DataFrame,
     reference: pl.DataFrame,
     *,
-    palindromes: Palindromes = "frequency",
-    min_overlap: float = 0.2,
     source: str,
     reference_name: str,
-    max_frequency_difference: float | None = None,
+    matching: Matching = _DEFAULT,
 ) -> Harmonised:
     """Matches a table's variants to a reference's, with the sign of each.
 
@@ -108,22 +108,16 @@ def harmonise(
         table: `chrom, position, variant_id, effect_allele, other_allele, eaf` (and more). Rows without position are
             matched by `variant_id`.
         reference: columns of `varfx.genome.variants.SCHEMA`.
-        palindromes: A/T and C/G variants: "frequency" compares the two effect-allele frequencies, which must stand on
-            the same side of 0.5, and drops variants with 0.4 < eaf < 0.6 or unknown in either; "drop" drops all;
-            "keep" trusts that both tables are on one strand.
-        min_overlap: the smallest acceptable (variants found) / min(reference variants on the table's chromosomes,
-            table variants in the reference's regions).
         source: name of the table for messages.
         reference_name: name of the reference for messages.
-        max_frequency_difference: drops variants whose frequencies, once turned to one allele, differ by more.
+        matching: what becomes of palindromes, how much overlap is needed (see `Harmonised.overlap`), and how far
+            frequencies may differ.
 
     Raises:
         HarmonisationError: another genome build, too little overlap, frequencies of the wrong allele, or no variant
             is left; the message names the likely cause.
         DataError: alleles or positions that cannot be right.
-        ConfigError: an argument is out of range.
     """
-    _check_arguments(palindromes, min_overlap, max_frequency_difference)
     for frame, name in ((table, source), (reference, reference_name)):
         if frame.height == 0:
             raise DataError(f"`{name}` holds no variants. Check the file and the filters.")
@@ -135,57 +129,30 @@ def harmonise(
     if unplaced.any():
         coded = coded.placed(np.where(unplaced, _sites_by_id(table, reference, target, unplaced), coded.site))
     match = _match(coded, target)
-    frequency, target_frequency = _frequencies(table, reference, match.row)
-    turned = (coded.form ^ np.where(match.row >= 0, target.form[match.row], coded.form)).astype(np.int64)
-    sign, keep = _signs(turned, coded.palindrome, frequency, target_frequency, palindromes)
-    keep &= match.row >= 0
-    too_different = np.zeros_like(keep)
-    if max_frequency_difference is not None:
-        oriented = np.where(sign == 1, frequency, 1 - frequency)
-        too_different = keep & (np.abs(oriented - target_frequency) > max_frequency_difference)
+    share = _overlap(table, reference, match)
+    if share < matching.min_overlap or not match.row.max() >= 0:
+        raise _little_overlap(table, reference, match, ids, share, matching, names=(source, reference_name))
 
-    share = _overlap(table, reference, match, unplaced)
-    if share < min_overlap or not match.row.max() >= 0:
-        cause = overlap.likely_cause(
-            ids,
-            table=table,
-            reference=reference,
-            num_same_site=int(match.same_site.sum()),
-            num_disagreeing=int((match.same_site & ~match.site_matched & ~match.copies).sum()),
-        )
-        raise HarmonisationError(
-            f"`{source}`: only {(match.row >= 0).sum()} of {table.height} variants are among the {reference.height} of "
-            f"`{reference_name}` (overlap {share:.1%}, at least {min_overlap:.0%} is needed). {cause}"
-        )
-    plain = keep & ~coded.palindrome
-    notes = _frequency_notes(plain, sign, frequency, target_frequency, source, reference_name)
-    ledger = _ledger(table, reference, coded, match, turned, sign, keep, too_different, unplaced)
+    turned = (coded.form ^ np.where(match.row >= 0, target.form[match.row], coded.form)).astype(np.int64)
+    judged = _judge(table, reference, match, turned, coded.palindrome, matching, names=(source, reference_name))
+    used = judged.keep & ~judged.too_different
+    ledger = _ledger(table, reference, coded, match, turned, judged, unplaced)
     dropped = ledger["palindromic, dropped"]
-    lacking = [
-        name
-        for name, known in ((source, frequency), (reference_name, target_frequency))
-        if not np.isfinite(known).any()
-    ]
-    if palindromes == "frequency" and dropped and lacking:
-        notes.append(
-            f"{dropped} palindromic variants were dropped because `{'` and `'.join(lacking)}` has no allele frequencies. "
-            "Add frequencies, or keep palindromes if both are known to be on one strand."
-        )
-    keep &= ~too_different
-    if not keep.any():
+    if not used.any():
         raise HarmonisationError(
             f"`{source}`: none of its {(match.row >= 0).sum()} variants found in `{reference_name}` is left: "
-            f"{dropped} are palindromic and their strand is unknown, {too_different.sum()} "
-            'have too different frequencies. Add allele frequencies, or use palindromes="keep".'
+            f"{dropped} are palindromic and their strand is unknown, {judged.too_different.sum()} "
+            "have too different frequencies. Add allele frequencies, or use --palindromes keep."
         )
+    notes = judged.notes(dropped, names=(source, reference_name))
     for note in notes:
         _log.warning(note)
-    rows = np.flatnonzero(keep)
+    rows = np.flatnonzero(used)
     rows = rows[np.argsort(match.row[rows], kind="stable")]
     return Harmonised(
         table_row=rows,
         reference_row=match.row[rows],
-        sign=sign[rows],
+        sign=judged.sign[rows],
         overlap=share,
         ledger=Ledger(source, reference_name, ledger, tuple(notes)),
     )
@@ -242,32 +209,117 @@ def _frequencies(
     return mine, np.where(row >= 0, theirs[row], np.nan)
 
 
-def _signs(
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Sign of each row, and what frequencies say about it."""
+
+    sign: Int64[ndarray, " row"]
+    keep: Bool[ndarray, " row"]  # matched, and its strand is known
+    too_different: Bool[ndarray, " row"]  # frequencies differ by more than is allowed
+    check: FrequencyCheck | None  # None where palindromes are not resolved by frequencies
+    lacking: tuple[bool, bool]  # the table, or the reference, has no frequencies
+
+    def notes(self, dropped: int, *, names: tuple[str, str]) -> list[str]:
+        """What the user should know about frequencies and palindromes."""
+        check, (source, reference_name) = self.check, names
+        if check is None:
+            return []
+        if any(self.lacking):
+            absent = "` and `".join(name for name, lacks in zip(names, self.lacking, strict=True) if lacks)
+            why, remedy = f"`{absent}` has no allele frequencies", "Add frequencies, or use --palindromes keep"
+        elif check.count < overlap.PLENTY:
+            why = f"only {check.count} other variants have frequencies in both, too few to trust these"
+            remedy = "Use --palindromes keep"
+        elif check.doubtful:
+            return [
+                f"The allele frequencies of {check.count} variants of `{source}` correlate {check.correlation:.2f} with "
+                f"those of `{reference_name}`: they may be minor-allele frequencies, or of another ancestry. The {dropped} "
+                "palindromic variants are dropped, because their strand cannot be told by these."
+            ]
+        elif not (check.trust_low and check.trust_high):
+            side = "either side" if not (check.trust_low or check.trust_high) else "one side"
+            why = f"frequencies on {side} of 0.5 are not confirmed by the other variants, as of the minor allele"
+            remedy = "Use --palindromes keep"
+        else:
+            return []
+        return (
+            [
+                f"{dropped} palindromic variants were dropped because {why}. {remedy} if both are known to be on one strand."
+            ]
+            if dropped
+            else []
+        )
+
+
+def _judge(
+    table: pl.DataFrame,
+    reference: pl.DataFrame,
+    match: _Match,
     turned: Int64[ndarray, " row"],
     palindrome: Bool[ndarray, " row"],
-    frequency: Float64[ndarray, " row"],
-    target_frequency: Float64[ndarray, " row"],
-    palindromes: Palindromes,
-) -> tuple[Int64[ndarray, " row"], Bool[ndarray, " row"]]:
-    """Sign of each row, and whether its strand is known."""
+    matching: Matching,
+    *,
+    names: tuple[str, str],
+) -> _Judged:
+    """The sign of each matched row: by its letters, and of palindromes by frequencies.
+
+    Raises:
+        HarmonisationError: frequencies that run against the reference's.
+    """
+    frequency, target_frequency = _frequencies(table, reference, match.row)
     by_letters = np.where(turned & SWAPPED, -1, 1)
-    if palindromes == "keep":
-        return by_letters, np.ones(turned.size, dtype=bool)
-    if palindromes == "drop":
-        return by_letters, ~palindrome
-    # The letters of a palindrome say nothing: whatever they are, two frequencies on one side of 0.5 mean one allele.
-    low, high = AMBIGUOUS
-    clear = ((frequency <= low) | (frequency >= high)) & ((target_frequency <= low) | (target_frequency >= high))
-    by_frequency = np.where((frequency < 0.5) == (target_frequency < 0.5), 1, -1)
-    return np.where(palindrome, by_frequency, by_letters), ~palindrome | clear
+    found = match.row >= 0
+    plain = found & ~palindrome
+    check = check_frequencies(plain, np.where(by_letters == 1, frequency, 1 - frequency), target_frequency)
+    if check.exchanged:
+        raise HarmonisationError(
+            f"The allele frequencies of {check.count} variants of `{names[0]}` correlate {check.correlation:.2f} with "
+            f"those of `{names[1]}`: the effect and other allele, or the allele that eaf counts, are exchanged. "
+            "Check which column is the effect allele."
+        )
+    if matching.palindromes == "infer":
+        by_frequency, known = signs_by_frequency(check, frequency, target_frequency)
+        sign, keep = np.where(palindrome, by_frequency, by_letters), found & (~palindrome | known)
+    else:
+        sign, keep = by_letters, found & (~palindrome | (matching.palindromes == "keep"))
+    too_different = np.zeros_like(keep)
+    if matching.max_frequency_difference is not None:
+        oriented = np.where(sign == 1, frequency, 1 - frequency)
+        too_different = keep & (np.abs(oriented - target_frequency) > matching.max_frequency_difference)
+    lacking = not np.isfinite(frequency).any(), not np.isfinite(target_frequency).any()
+    return _Judged(sign, keep, too_different, check if matching.palindromes == "infer" else None, lacking)
 
 
-def _overlap(table: pl.DataFrame, reference: pl.DataFrame, match: _Match, unplaced: Bool[ndarray, " row"]) -> float:
+def _overlap(table: pl.DataFrame, reference: pl.DataFrame, match: _Match) -> float:
     """Variants found as a share of those that could have been."""
-    inside, on_chromosomes = overlap.comparable(table, reference)
-    possible = min(int(inside.sum()), int(on_chromosomes.sum()))
+    possible = min(overlap.comparable(table, reference))
     found = int((match.row >= 0).sum())
-    return found / possible if possible else 0.0
+    return min(1.0, found / possible) if possible else 0.0
+
+
+def _little_overlap(
+    table: pl.DataFrame,
+    reference: pl.DataFrame,
+    match: _Match,
+    ids: overlap.SharedIds,
+    share: float,
+    matching: Matching,
+    *,
+    names: tuple[str, str],
+) -> HarmonisationError:
+    """The error on too few matches, with the likely cause."""
+    cause = overlap.likely_cause(
+        ids,
+        table=table,
+        reference=reference,
+        num_same_site=int(match.same_site.sum()),
+        num_disagreeing=int((match.same_site & ~match.site_matched & ~match.copies).sum()),
+    )
+    return HarmonisationError(
+        f"`{names[0]}`: only {(match.row >= 0).sum()} of {table.height} variants are among the {reference.height} of "
+        f"`{names[1]}` (overlap {share:.1%} where both have variants, at least {matching.min_overlap:.0%} is needed, "
+        f"--min-overlap). {cause}"
+    )
 
 
 def _ledger(
@@ -276,14 +328,12 @@ def _ledger(
     coded: CodedVariants,
     match: _Match,
     turned: Int64[ndarray, " row"],
-    sign: Int64[ndarray, " row"],
-    keep: Bool[ndarray, " row"],
-    too_different: Bool[ndarray, " row"],
+    judged: _Judged,
     unplaced: Bool[ndarray, " row"],
 ) -> dict[str, int]:
     """Counts of every rule; those between "in reference" and "matched" add up to the table's rows."""
-    found, palindrome = match.row >= 0, coded.palindrome
-    used = keep & ~too_different
+    found, palindrome, sign = match.row >= 0, coded.palindrome, judged.sign
+    used = judged.keep & ~judged.too_different
     plain = used & ~palindrome
     unmatched = ~found & ~match.copies & ~match.ambiguous
     rules = {
@@ -293,8 +343,8 @@ def _ledger(
         "strand-flipped and swapped": plain & (turned == SWAPPED + FLIPPED),
         "palindromic, same effect allele": used & palindrome & (sign == 1),
         "palindromic, swapped": used & palindrome & (sign == -1),
-        "palindromic, dropped": found & ~keep,
-        "frequency differs too much, dropped": too_different,
+        "palindromic, dropped": found & ~judged.keep,
+        "frequency differs too much, dropped": judged.too_different,
         "duplicate keys, dropped": match.copies,
         "duplicate keys in the reference, dropped": match.ambiguous,
         "multi-allelic, another allele pair matched": unmatched & match.same_site & match.site_matched,
@@ -308,44 +358,3 @@ def _ledger(
         "matched": int(used.sum()),
         "matched by rsID": int((used & unplaced).sum()),
     }
-
-
-def _frequency_notes(
-    plain: Bool[ndarray, " row"],
-    sign: Int64[ndarray, " row"],
-    frequency: Float64[ndarray, " row"],
-    target_frequency: Float64[ndarray, " row"],
-    source: str,
-    reference_name: str,
-) -> list[str]:
-    """Refuses frequencies that run against the reference's, and notes those that do not follow it.
-
-    Raises:
-        HarmonisationError: the correlation over 100 or more non-palindromic variants is below -0.5.
-    """
-    oriented = np.where(sign == 1, frequency, 1 - frequency)
-    correlation, count = overlap.frequency_correlation(oriented[plain], target_frequency[plain])
-    if count < overlap.PLENTY or not correlation < 0.5:
-        return []
-    finding = (
-        f"allele frequencies of {count} variants of `{source}` correlate {correlation:.2f} with those of "
-        f"`{reference_name}`"
-    )
-    if correlation < -0.5:
-        raise HarmonisationError(
-            f"The {finding}: the effect and other allele, or the allele that eaf counts, are exchanged. "
-            "Check which column is the effect allele."
-        )
-    return [
-        f"The {finding}: they may be minor-allele frequencies, or of another ancestry. "
-        'Palindromes resolved by them are then wrong: use palindromes="drop".'
-    ]
-
-
-def _check_arguments(palindromes: str, min_overlap: float, max_frequency_difference: float | None) -> None:
-    if palindromes not in ("frequency", "drop", "keep"):
-        raise ConfigError(f'`palindromes` must be "frequency", "drop" or "keep", but is "{palindromes}".')
-    if not 0 <= min_overlap <= 1:
-        raise ConfigError(f"`min_overlap` must be between 0 and 1, but is {min_overlap}.")
-    if max_frequency_difference is not None and not 0 < max_frequency_difference <= 1:
-        raise ConfigError(f"`max_frequency_difference` must be in (0, 1], but is {max_frequency_difference}.")

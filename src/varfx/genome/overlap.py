@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool
 from numpy import ndarray
 
 from varfx.errors import HarmonisationError
 from varfx.genome.variants import chrom_rank
 
-MARGIN = 1_000_000  # base pairs outside the reference's region in which the table's variants still count
+BLOCK = 100_000  # base pairs: overlap is judged in the blocks in which both tables have variants
 PLENTY = 100  # this many shared rsIDs decide about the genome build on their own
 _SAMPLE = 200_000
 
@@ -127,25 +126,17 @@ def _build_remedy(ids: SharedIds) -> str:
     )
 
 
-def comparable(table: pl.DataFrame, reference: pl.DataFrame) -> tuple[Bool[ndarray, " row"], Bool[ndarray, " variant"]]:
-    """Which table rows lie in the reference's regions, and which reference variants on the table's chromosomes.
+def comparable(table: pl.DataFrame, reference: pl.DataFrame) -> tuple[int, int]:
+    """How many table rows, and how many reference variants, lie where both have variants: in shared blocks of 100 kb.
 
-    A region is a chromosome's first to last reference position, 1 Mb more on both sides. A table row without
-    position counts as inside, and makes every reference variant count.
+    A table row without position counts, and makes every reference variant count.
     """
-    unplaced = pl.col("position").is_null() | pl.col("chrom").is_null()
-    regions = reference.group_by("chrom").agg(
-        low=pl.col("position").min() - MARGIN, high=pl.col("position").max() + MARGIN
-    )
-    inside = (
-        table.select("chrom", "position")
-        .join(regions, on="chrom", how="left", maintain_order="left")
-        .select((unplaced | pl.col("position").is_between("low", "high")).fill_null(False).alias("inside"))["inside"]
-    )
-    on_chromosomes = reference["chrom"].is_in(table["chrom"].unique().drop_nulls().implode())
-    if table.select(unplaced.any()).item():
-        on_chromosomes = pl.repeat(True, reference.height, dtype=pl.Boolean, eager=True)
-    return inside.to_numpy(), on_chromosomes.to_numpy()
+    block = ["chrom", (pl.col("position") // BLOCK).alias("block")]
+    mine, theirs = (frame.select(block).drop_nulls() for frame in (table, reference))
+    inside = mine.join(theirs.unique(), on=["chrom", "block"], how="semi").height + table.height - mine.height
+    if mine.height < table.height:
+        return inside, reference.height
+    return inside, theirs.join(mine.unique(), on=["chrom", "block"], how="semi").height
 
 
 def likely_cause(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from varfx.annotations import Annotations, Standardiser, build_annotations
 from varfx.annotations.store import EFFECT_FREQUENCY
 from varfx.errors import DataError
 from varfx.genome.harmonise import harmonise
+from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
 from varfx.ld import LDPanel
@@ -28,6 +29,8 @@ from varfx.tracks.panel import PanelTracks
 from varfx.training import TraitData, WindowData
 
 logger = logging.getLogger(__name__)
+
+_DEFAULT = Matching()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +54,13 @@ def simulated_on(sumstats: SumStats, panel: LDPanel) -> bool:
     return bool(panel_of is not None and panel_of == sealed.sha256(panel.path / sealed.MANIFEST))
 
 
-def align_trait(sumstats: SumStats, panel: LDPanel) -> AlignedTrait:
+def align_trait(sumstats: SumStats, panel: LDPanel, matching: Matching = _DEFAULT) -> AlignedTrait:
     """The associations of a trait with the panel's variants and effect alleles.
+
+    Args:
+        sumstats: the associations.
+        panel: the LD panel.
+        matching: how variants are matched; associations simulated on this panel keep their palindromes.
 
     Raises:
         HarmonisationError: another genome build, or too little overlap.
@@ -62,7 +70,7 @@ def align_trait(sumstats: SumStats, panel: LDPanel) -> AlignedTrait:
         panel.variants,
         source=sumstats.trait,
         reference_name=str(panel.path),
-        palindromes="keep" if simulated_on(sumstats, panel) else "frequency",
+        matching=replace(matching, palindromes="keep") if simulated_on(sumstats, panel) else matching,
     )
     n, eaf = (np.full(panel.variants.height, np.nan) for _ in range(2))
     given = sumstats.z
