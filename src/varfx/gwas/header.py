@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from varfx.errors import ConfigError, FormatError
 from varfx.gwas.format import GwasFormat, matches
 from varfx.gwas.formats import FORMATS, GENERIC
+from varfx.gwas.frequency_names import EFFECT, allele_of_frequency
 from varfx.gwas.roles import (
     ALLELE_FIELD,
     ALLELE_NAMES,
-    FREQUENCY_OF,
+    FIRST_FREQUENCY,
     ROLES,
     SIZES,
     STATISTICS,
@@ -256,19 +257,23 @@ def _frequency(reading: _Reading) -> None:
     if "eaf" in reading.found and own is not None and effect != own:
         # The user, or an explicit name, says that another column than the format's is the effect allele.
         number = reading.found.pop("eaf")
-        reading.found["eaf_other" if effect == reading.found.get("other_allele") else "frequency"] = number
-    if reading.has("eaf", "eaf_other", "frequency"):
+        by_row = reading.has(f"{ALLELE_FIELD}0")
+        reading.found[FIRST_FREQUENCY if by_row else "frequency"] = number
+    if reading.has("eaf", "eaf_other", "frequency", FIRST_FREQUENCY, "minor_af", "format"):
         return
-    tied = [number for number in reading.free if plain(reading.names[number] or "") in FREQUENCY_OF]
-    if len(tied) != 1 or candidates("eaf", reading.names, reading.free):
+    if candidates("eaf", reading.names, reading.free):
         return
-    alleles = FREQUENCY_OF[plain(reading.names[tied[0]] or "")]
-    if effect is not None and plain(reading.header[effect]) in alleles:
-        reading.found["eaf"] = tied[0]
-    elif other is not None and plain(reading.header[other]) in alleles:
-        reading.found["eaf_other"] = tied[0]
+    alleles = {number: allele_of_frequency(reading.names[number] or "") for number in reading.free}
+    tied = {number: columns for number, columns in alleles.items() if columns is not None}
+    if len(tied) != 1 or candidates("maf", reading.names, tied):
+        return
+    ((number, columns),) = tied.items()
+    if EFFECT in columns or (effect is not None and plain(reading.header[effect]) in columns):
+        reading.found["eaf"] = number
+    elif other is not None and plain(reading.header[other]) in columns:
+        reading.found["eaf_other"] = number
     else:
-        reading.found["frequency"] = tied[0]
+        reading.found["frequency"] = number
 
 
 def _synonyms(reading: _Reading, form: GwasFormat) -> None:
@@ -278,7 +283,7 @@ def _synonyms(reading: _Reading, form: GwasFormat) -> None:
     for role in wanted:
         if role in ("effect_allele", "other_allele") or reading.has(role):
             continue
-        if role == "eaf" and reading.has("eaf_other", "frequency"):
+        if role == "eaf" and reading.has("eaf_other", "frequency", FIRST_FREQUENCY, "minor_af"):
             continue
         if role in STATISTICS and reading.statistic_given:
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from varfx.gwas.roles import ALLELE_FIELD
+from varfx.gwas.roles import ALLELE_FIELD, FIRST_FREQUENCY
 from varfx.io.ledger import Ledger
 
 _CASE_CONTROL = ("case_total", "control_total", "case_alleles", "control_alleles")
@@ -155,7 +155,11 @@ def with_other_allele(block: pl.DataFrame) -> pl.DataFrame:
         effect = pl.col("effect_allele").str.to_uppercase()
         other = pl.coalesce([pl.when(pl.col(name).str.to_uppercase() != effect).then(pl.col(name)) for name in pairs])
         block = block.with_columns(other_allele=other)
-    return block.drop(pairs)
+    if FIRST_FREQUENCY in block.columns:
+        first, frequency = pl.col(pairs[0]).str.to_uppercase(), pl.col(FIRST_FREQUENCY).cast(pl.Float64, strict=False)
+        effect = pl.col("effect_allele").str.to_uppercase()
+        block = block.with_columns(eaf=pl.when(effect == first).then(frequency).otherwise(1 - frequency))
+    return block.drop(pairs, FIRST_FREQUENCY, strict=False)
 
 
 def _without_errors(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:

@@ -53,6 +53,7 @@ SIZES = ("n", "n_case", "n_control", "n_eff", "n_eff_half")
 # Roles that only the program gives: fields that become roles once rows are looked at.
 TEXT_FIELDS = ("key", "test", "error_code", "minor_allele", "low_confidence")
 NUMBER_FIELDS = ("frequency", "minor_af", "case_alleles", "control_alleles")
+FIRST_FREQUENCY = "frequency_0"  # frequency of allele_0
 ALLELE_FIELD = "allele_"  # allele_0, allele_1, ...: columns of alleles, none of which is said to be the effect allele
 
 
@@ -92,7 +93,7 @@ SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "eaf_case": _tiers("eaf_cases eaf_case"),
     "eaf_control": _tiers("eaf_controls eaf_control"),
     "info": _ordered(
-        "info imputation_info impinfo info_score imp_info imputation_quality rsq mach_r2 info_all all_info"
+        "info imputation_info info_score imp_info imputation_quality rsq mach_r2 info_all all_info"
     ),
     "n": _tiers(
         "N n_total sample_size samplesize total_sample_size total_n ntotal n_samples nsamples n_complete_samples",
@@ -121,26 +122,6 @@ SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "test": _tiers("TEST"),
     "error_code": _tiers("ERRCODE"),
     "low_confidence": _tiers("low_confidence low_confidence_variant"),
-}
-
-# Names of frequencies that say of which allele column they are.
-FREQUENCY_OF: dict[str, frozenset[str]] = {
-    **dict.fromkeys(
-        ("freq1", "af1", "a1freq", "a1frq", "freqa1", "frqa1", "freqallele1", "a1af", "afallele1", "allele1frequency"),
-        frozenset({"a1", "allele1"}),
-    ),
-    **dict.fromkeys(
-        ("freq2", "af2", "a2freq", "freqa2", "frqa2", "freqallele2", "afallele2", "allele2frequency"),
-        frozenset({"a2", "allele2"}),
-    ),
-    **dict.fromkeys(
-        ("afalt", "altfreq", "altfreqs", "altaf", "aaf", "freqalt", "altallelefrequency", "alternateallelefrequency"),
-        frozenset({"alt", "altallele", "alternateallele"}),
-    ),
-    **dict.fromkeys(
-        ("afref", "reffreq", "refaf", "freqref", "refallelefrequency"),
-        frozenset({"ref", "refallele", "referenceallele"}),
-    ),
 }
 
 # Columns that hold an allele without saying whether it is the effect allele.
