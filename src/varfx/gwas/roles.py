@@ -92,9 +92,7 @@ SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "maf": _tiers("maf minor_allele_frequency minor_allele_freq", "minor_af imp_maf all_maf"),
     "eaf_case": _tiers("eaf_cases eaf_case"),
     "eaf_control": _tiers("eaf_controls eaf_control"),
-    "info": _ordered(
-        "info imputation_info info_score imp_info imputation_quality rsq mach_r2 info_all all_info"
-    ),
+    "info": _ordered("info imputation_info info_score imp_info imputation_quality rsq mach_r2 info_all all_info"),
     "n": _tiers(
         "N n_total sample_size samplesize total_sample_size total_n ntotal n_samples nsamples n_complete_samples",
         "OBS_CT NMISS",
