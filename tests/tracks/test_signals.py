@@ -71,8 +71,7 @@ def test_files_that_are_not_what_they_should_be(tmp_path: Path) -> None:
     bed.write_text("chr1\t1\t5\n")
     with pytest.raises(FormatError, match="is no bigWig file: it does not begin like one"):
         open_signal(bed, "bigwig")
-    with pytest.raises(FormatError, match=r"is a bigWig file without its ending: .* Rename it"):
-        open_signal(write_bigwig(tmp_path / "a.dat", RUNS), "bigwig")
+    assert open_signal(write_bigwig(tmp_path / "a.dat", RUNS), "bigwig").chroms[:2] == ("1", "2")  # whatever its name
     bigbed.write_bytes(b"\xeb\xf2\x89\x87" + bytes(60))
     with pytest.raises(FormatError, match=r"is a bigBed file. Convert it with bigBedToBed"):
         open_signal(bigbed, "bigwig")

@@ -6,27 +6,25 @@ is for the caller to decide.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-import pybigtools
 from jaxtyping import Float32
 from numpy import ndarray
 
 from varfx.errors import ConfigError, FormatError
 from varfx.genome.builds import LENGTHS, chromosome_name, wrong_length
 from varfx.genome.intervals import WIGGLE_REMEDY, Intervals, read_bed, require_effective
+from varfx.tracks.bigwig import MAGIC, BigWig
 
 Kind = Literal["bigwig", "bedgraph", "bed"]
 KINDS: tuple[Kind, ...] = ("bigwig", "bedgraph", "bed")
-_BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")  # 888FFC26 in either byte order
 _BIGBED = (b"\xeb\xf2\x89\x87", b"\x87\x89\xf2\xeb")
 COMPRESSED = (".gz", ".bgz", ".zst")
 EXTENSIONS: dict[str, Kind] = {
@@ -104,22 +102,13 @@ class BigWigSignal(Signal):
         head = _head(self.path)
         if head in _BIGBED:
             raise FormatError(f"`{path}` is a bigBed file. Convert it with bigBedToBed and give it as BED.")
-        if head not in _BIGWIG:
-            raise FormatError(f"`{path}` is no bigWig file: it does not begin like one. Check its kind.")
-        if EXTENSIONS.get(self.path.suffix.lower()) != "bigwig":
-            raise FormatError(
-                f"`{path}` is a bigWig file without its ending: pybigtools needs .bw or .bigWig. Rename it."
-            )
-        with _reading(self.path):
-            self._reader = pybigtools.open(str(self.path))
-            header: dict[str, int] = self._reader.chroms()
-        self._names, self.lengths = _nuclear(header, self.path)
+        self._reader = BigWig(self.path)
+        self._names, self.lengths = _nuclear(self._reader.lengths, self.path)
         self.chroms = tuple(self.lengths)
 
     def values(self, chrom: str, start: int, end: int) -> Float32[ndarray, " base"]:
         """See `Signal.values`."""
-        with _reading(self.path):
-            values = self._reader.values(self._names[chrom], start, end, fillna=None).astype(np.float32)
+        values = self._reader.values(self._names[chrom], start, end)
         return _require_finite(values, self.path, chrom, start)
 
     def contradiction(self, build: str) -> Contradiction | None:
@@ -208,7 +197,7 @@ def kind_of(path: str | os.PathLike[str]) -> Kind:
     """
     path = Path(path)
     head = _head(path)
-    if head in _BIGWIG or head in _BIGBED:
+    if head in MAGIC or head in _BIGBED:
         return "bigwig"
     extensions = [extension.lower() for extension in path.suffixes if extension.lower() not in COMPRESSED]
     if extensions and extensions[-1] in WIGGLE_EXTENSIONS:
@@ -232,20 +221,6 @@ def _head(path: Path) -> bytes:
             return file.read(4)
     except OSError as error:
         raise FormatError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns pybigtools' errors, and the panics of its Rust code on damaged blocks, into ours."""
-    damaged = f"`{path}` is damaged or truncated: the bigWig cannot be read"
-    try:
-        yield
-    except (pybigtools.BBIReadError, OSError, KeyError) as error:
-        raise FormatError(f"{damaged} ({' '.join(str(error).split())}). Fetch it again.") from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise FormatError(f"{damaged} (a block is not what its compression says). Fetch it again.") from error
 
 
 def _nuclear(lengths: Mapping[str, int], path: Path) -> tuple[dict[str, str], dict[str, int]]:
