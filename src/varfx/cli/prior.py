@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cyclopts
-from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.cli.ldsc import ldsc
 from varfx.cli.options import Names, Out, Switch
 from varfx.cli.prior_explain import explain
-from varfx.cli.prior_options import FitFiles, Model, Split, Training
+from varfx.cli.prior_options import FitFiles, Inputs, Model, Split, Training
 from varfx.cli.prior_simulate import simulate
 from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
 from varfx.models.config import ModelConfig
 from varfx.prior.config import SplitConfig
+from varfx.prior.files import PriorInputs
 from varfx.training.gwas.config import TrainConfig
 
 app = cyclopts.App(name="prior", help="Variance priors: fit, evaluate, predict, and use them.")
@@ -92,11 +92,7 @@ def evaluate(
     *,
     snpvar: Path | None = None,
     sigma2: float = 1.0,
-    panel: Path | None = None,
-    sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
-    annot: Path | None = None,
-    tracks: Path | None = None,
-    chain: Path | None = None,
+    inputs: Inputs = PriorInputs(),
     chrom: Names = (),
     exclude_chrom: Names = (),
     compare: Path | None = None,
@@ -108,7 +104,8 @@ def evaluate(
     """Score a prior on held-out windows.
 
     The gain is the log-likelihood of held-out associations under the prior, minus that of no heritability at all (sigma2
-    refitted), in nats, with a 95 % interval over windows. `--snpvar` scores anybody's per-variant variances the same way.
+    refitted), in nats, with a 95 % interval over windows. `--snpvar` scores anybody's per-variant variances the same way. All
+    inputs are by default the run's own, and must then be those of the fit.
 
         varfx prior evaluate RUN --compare RUN2 --json OUT.json
         varfx prior evaluate --snpvar FILE --sigma2 1.0 --panel P.ld.zarr --sumstats S.parquet --chrom 20,21,22
@@ -117,11 +114,6 @@ def evaluate(
         run: A run of `varfx prior fit`.
         snpvar: PolyFun's CHR SNP BP A1 A2 SNPVAR, or a table with variant and f.
         sigma2: Residual variance that goes with --snpvar.
-        panel: Another panel than the run's; needed with --snpvar.
-        sumstats: Other summary statistics than the run's, one per trait; needed with --snpvar.
-        annot: Other annotations than the run's.
-        tracks: Another track store than the run's, with its tracks; their order does not matter.
-        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
         chrom: Score these chromosomes instead of the held-out windows.
         exclude_chrom: Leave out these chromosomes.
         compare: A second run, compared on the same windows.
@@ -140,14 +132,15 @@ def evaluate(
         raise ConfigError("`plot` draws the comparison with a truth: give --truth too.")
     with progress_bar() as progress:
         if snpvar is not None:
-            if panel is None or not sumstats or len(sumstats) != 1 or any((compare, annot, tracks, chain, truth)):
+            others = (compare, truth, inputs.annotations, inputs.tracks, inputs.chain)
+            if inputs.panel is None or len(inputs.sumstats) != 1 or any(others):
                 raise ConfigError(
                     "`--snpvar` needs --panel and one --sumstats, and takes no --compare, --truth, --annot, --tracks or --chain."
                 )
             result = evaluate_variances(
                 snpvar,
-                panel=panel,
-                sumstats=sumstats[0],
+                panel=inputs.panel,
+                sumstats=inputs.sumstats[0],
                 sigma2=sigma2,
                 chrom=chrom,
                 exclude_chrom=exclude_chrom,
@@ -158,11 +151,7 @@ def evaluate(
             assert run is not None
             result = evaluate_run(
                 run,
-                panel=panel,
-                sumstats=sumstats,
-                annotations=annot,
-                tracks=tracks,
-                chain=chain,
+                inputs=inputs,
                 chrom=chrom,
                 exclude_chrom=exclude_chrom,
                 compare_with=compare,
@@ -207,15 +196,13 @@ def predict(
     /,
     *,
     out: Out,
-    annot: Path | None = None,
-    panel: Path | None = None,
-    tracks: Path | None = None,
-    chain: Path | None = None,
+    inputs: Inputs = PriorInputs(),
     format: Literal["parquet", "tsv", "snpvar"] | None = None,
 ) -> None:
     """Write the prior variance f of every variant.
 
-    f is the variance of a variant's effect on standardised genotypes.
+    f is the variance of a variant's effect on standardised genotypes. All inputs are by default the run's own, and must then be
+    those of the fit. Annotations given here may be of other variants, with the run's channels.
 
         varfx prior predict RUN --out prior.parquet
         varfx prior predict RUN --out chr22.snpvar.gz
@@ -223,18 +210,15 @@ def predict(
     Args:
         run: A run of `varfx prior fit`.
         out: The file; its ending decides the format: .parquet, .snpvar(.gz) (PolyFun's layout), else TSV (.gz).
-        annot: Annotations of other variants, with the run's channels; by default those of the run's panel.
-        panel: The run's panel, if it moved.
-        tracks: Another track store than the run's, with its tracks; their order does not matter.
-        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
         format: The format, whatever the ending.
     """
     from varfx.prior import predict as predict_prior
     from varfx.prior import write_prediction
 
-    table = predict_prior(run, annotations=annot, panel=panel, tracks=tracks, chain=chain)
+    table = predict_prior(run, inputs=inputs)
     write_prediction(table, out, run=run, form=format)
     console.print(f"{out}: f of {table.height:,} variants", soft_wrap=True)
+    _note_other_files(run, inputs)
 
 
 @app.command
@@ -244,15 +228,12 @@ def weights(
     *,
     out: Out,
     format: Literal["plink", "pgs-catalog"] = "plink",
-    panel: Path | None = None,
-    sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
-    annot: Path | None = None,
-    tracks: Path | None = None,
-    chain: Path | None = None,
+    inputs: Inputs = PriorInputs(),
 ) -> None:
     """Write posterior-mean effects: the weights of a polygenic score.
 
-    A variant at a core's edge uses the associations on both its sides: neighbouring cores are taken together.
+    A variant at a core's edge uses the associations on both its sides: neighbouring cores are taken together. All inputs are by
+    default the run's own, and must then be those of the fit.
 
         varfx prior weights RUN --out weights.tsv
         plink2 --bfile TARGET --score weights.tsv 1 2 3 header
@@ -261,18 +242,21 @@ def weights(
         run: A run of `varfx prior fit`.
         out: The file; .gz compresses.
         format: plink (columns ID A1 WEIGHT, then more) or pgs-catalog (scoring file, format 2.0).
-        panel: Another panel than the run's.
-        sumstats: Other summary statistics than the run's, one per trait.
-        annot: Other annotations than the run's.
-        tracks: Another track store than the run's, with its tracks; their order does not matter.
-        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
     """
     from varfx.prior import weights as posterior_weights
     from varfx.prior import write_weights
 
     with progress_bar() as progress:
-        table = posterior_weights(
-            run, panel=panel, sumstats=sumstats, annotations=annot, tracks=tracks, chain=chain, progress=progress
-        )
+        table = posterior_weights(run, inputs=inputs, progress=progress)
     write_weights(table, out, run=run, form=format)
     console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)
+    _note_other_files(run, inputs)
+
+
+def _note_other_files(run: Path, given: PriorInputs) -> None:
+    """Says which of the given files are not those of the fit."""
+    from varfx.prior import open_run
+    from varfx.prior.files import other_than_at_fit
+
+    for note in other_than_at_fit(open_run(run), given):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)

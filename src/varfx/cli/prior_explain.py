@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import Names, console, progress_bar
-from varfx.errors import ConfigError
+from varfx.cli.console import console, progress_bar
+from varfx.cli.options import Names
+from varfx.cli.prior_options import Explaining, Inputs, Integration
+from varfx.models.config import AttributionConfig
+from varfx.prior.explain.config import ExplainConfig
+from varfx.prior.files import PriorInputs
 
 if TYPE_CHECKING:
     from varfx.prior.explain.explain import Explanation
@@ -24,29 +28,18 @@ def explain(
     out: Annotated[Path, Parameter(alias="-o")],
     groups: str = "each",
     variants: Path | None = None,
-    top: int | None = None,
-    sample: int = 1000,
-    detail: int = 6,
     trait: str | None = None,
-    scope: Literal["window", "all"] = "window",
-    repeats: int = 5,
-    steps: int = 16,
-    max_steps: int = 256,
-    tolerance: float = 0.01,
-    variants_per_pass: int = 64,
+    config: Explaining = ExplainConfig(),
+    integration: Integration = AttributionConfig(),
     chrom: Names = (),
     exclude_chrom: Names = (),
-    panel: Path | None = None,
-    sumstats: Annotated[list[Path] | None, Parameter(negative=())] = None,
-    annot: Path | None = None,
-    tracks: Path | None = None,
-    chain: Path | None = None,
-    seed: int = 0,
+    inputs: Inputs = PriorInputs(),
 ) -> None:
     """Say which channels and positions a prior looks at, and how many nats each group of channels is worth.
 
     On the held-out windows: contributions of channels and bases to log f of some variants (integrated gradients), and the
-    held-out likelihood that is lost when a group's channels are permuted between variants. Tables and pictures.
+    held-out likelihood that is lost when a group's channels are permuted between variants. Tables and pictures. All inputs are by
+    default the run's own, and must then be those of the fit.
 
         varfx prior explain RUN --out WHY
         varfx prior explain RUN --out WHY --groups groups.yaml --top 200 --scope all
@@ -57,33 +50,14 @@ def explain(
         groups: What is permuted together: each (channel), prefix (names up to the first of . _ : / -), or a YAML file with
             `group: [channel, pattern*]`.
         variants: Explain the variants that this text file names, one a line: rsID, chrom:position or chrom:position:A:B.
-        top: Explain the held-out variants of highest f, so many.
-        sample: Otherwise explain a random sample of the held-out variants, so many.
-        detail: Variants of highest f among them that are drawn, base by base where there are tracks.
         trait: Whose f is explained; by default the first. Importance is that of all traits.
-        scope: Permuted channels come from the same window's variants (window), or from all windows (all).
-        repeats: Permutations of each group; 0 leaves importance out.
-        steps: Points of the integral at first.
-        max_steps: Points at most, where the contributions do not add up to log f.
-        tolerance: By how much they may miss log f.
-        variants_per_pass: Variants whose gradients are computed together: bounds the memory.
-        chrom: Look at these chromosomes instead of the held-out windows.
-        exclude_chrom: Leave out these chromosomes.
-        panel: Another panel than the run's.
-        sumstats: Other summary statistics than the run's, one per trait.
-        annot: Other annotations than the run's.
-        tracks: Another track store than the run's, with its tracks.
-        chain: Chain file from the variants' genome build to the tracks'; by default the run's.
-        seed: Of sample, permutations and intervals.
+        chrom: Chromosomes to look at instead of the held-out windows.
+        exclude_chrom: Chromosomes to leave out.
     """
     from varfx.io import sealed
-    from varfx.models.config import AttributionConfig
-    from varfx.prior.explain.config import ExplainConfig
     from varfx.prior.explain.explain import explain as explain_run
     from varfx.prior.explain.explain import write_explanation
 
-    if variants is not None and top is not None:
-        raise ConfigError("give either --variants or --top, one of the two.")
     sealed.check_replaceable(out)
     with progress_bar() as progress:
         found = explain_run(
@@ -91,17 +65,11 @@ def explain(
             variants=variants,
             trait=trait,
             groups=groups,
-            panel=panel,
-            sumstats=sumstats,
-            annotations=annot,
-            tracks=tracks,
-            chain=chain,
+            inputs=inputs,
             chrom=chrom,
             exclude_chrom=exclude_chrom,
-            config=ExplainConfig(top=top, sample=sample, detail=detail, repeats=repeats, scope=scope, seed=seed),
-            integration=AttributionConfig(
-                steps=steps, max_steps=max(steps, max_steps), tolerance=tolerance, variants_per_pass=variants_per_pass
-            ),
+            config=config,
+            integration=integration,
             progress=progress,
         )
     with sealed.atomic_path(out) as partial:

@@ -9,8 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from varfx.cli.options import HIDDEN, as_options
-from varfx.models.config import ModelConfig, TrackEnformerConfig
+from varfx.models.config import AttributionConfig, ModelConfig, TrackEnformerConfig
 from varfx.prior.config import SplitConfig
+from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.files import PriorInputs
 from varfx.training.gwas.config import TrainConfig
 
@@ -35,3 +36,5 @@ Training = Annotated[TrainConfig, as_options(TrainConfig, group="Training")]
 Split = Annotated[SplitConfig, as_options(SplitConfig, group="Split", seed=Parameter(name="--split-seed"))]
 Inputs = Annotated[PriorInputs, as_options(PriorInputs, group="Inputs", annotations=Parameter(alias="--annot"))]
 FitFiles = Annotated[FitInputs, as_options(FitInputs, group="Inputs")]
+Explaining = Annotated[ExplainConfig, as_options(ExplainConfig)]
+Integration = Annotated[AttributionConfig, as_options(AttributionConfig)]

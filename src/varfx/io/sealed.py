@@ -135,6 +135,13 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def checksum(path: str | os.PathLike[str]) -> str | None:
+    """The SHA-256 of a file, or of a directory's manifest; None if there is none."""
+    path = Path(path)
+    path = path / MANIFEST if path.is_dir() else path
+    return sha256(path) if path.is_file() else None
+
+
 def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike[str]] | None = None) -> dict[str, Any]:
     """What a file was made from: options, versions, the time, and the checksum of each input file.
 
@@ -146,7 +153,7 @@ def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike
     for name, path in (inputs or {}).items():
         path = Path(path)
         path = path / MANIFEST if path.is_dir() else path
-        checksums[name] = {"path": str(path), "sha256": sha256(path) if path.is_file() else None}
+        checksums[name] = {"path": str(path), "sha256": checksum(path)}
     return {
         "varfx": __version__,
         "python": platform.python_version(),

@@ -311,7 +311,8 @@ class AttributionConfig:
     steps: int = 16
     """Gauss-Legendre points of the first attempt."""
     max_steps: int = 256
-    """Points at most; an attempt that misses `tolerance` is repeated with twice as many up to here."""
+    """Points at most, or `steps` if that is more; an attempt that misses `tolerance` is repeated with twice as many up to
+    here."""
     tolerance: float = 0.01
     """Largest error of completeness, in log f. What is still above it after `max_steps` is reported, not hidden."""
     variants_per_pass: int = 64
@@ -321,7 +322,6 @@ class AttributionConfig:
         for name in ("steps", "variants_per_pass"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        if self.max_steps < self.steps:
-            raise ConfigError(f"`max_steps` must be at least `steps` = {self.steps}, got {self.max_steps}.")
+        object.__setattr__(self, "max_steps", max(self.steps, self.max_steps))
         if not self.tolerance > 0:
             raise ConfigError(f"`tolerance` must be positive, got {self.tolerance}.")

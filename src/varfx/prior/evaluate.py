@@ -6,26 +6,26 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from varfx.annotations import read_annotations
 from varfx.annotations.snpvar import read_variances
 from varfx.errors import ConfigError, DataError
 from varfx.genome.chromosomes import chrom_list
 from varfx.gwas.sumstats import read_sumstats
 from varfx.ld import LDPanel, open_panel
 from varfx.ld.windows import core_of_name
+from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
 from varfx.prior.score import Observe, WindowScores, compare, null_sigma2, score_windows, summarise
 from varfx.prior.simulation.truth import compare_with_truth
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
-from varfx.tracks.inputs import TrackInputs, tracks_of_run
+from varfx.tracks.inputs import TrackInputs
 from varfx.training.gwas.windows import PriorWindow, WindowData
 
 logger = logging.getLogger(__name__)
@@ -52,55 +52,49 @@ class Evaluation:
 
 
 def evaluate(
-    run: PathLike,
+    run: PathLike | Run,
     *,
-    panel: PathLike | None = None,
-    sumstats: Sequence[PathLike] | None = None,
-    annotations: PathLike | None = None,
-    tracks: PathLike | None = None,
-    chain: PathLike | None = None,
+    inputs: PriorInputs | None = None,
     chrom: Sequence[str] = (),
     exclude_chrom: Sequence[str] = (),
-    compare_with: PathLike | None = None,
+    compare_with: PathLike | Run | None = None,
     truth: PathLike | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    **paths: Unpack[InputPaths],
 ) -> Evaluation:
     """Scores a run on its held-out windows.
 
     Args:
-        run: the run.
-        panel: by default the run's own; another must hold the same windows, unless `chrom` is given.
-        sumstats: by default the run's own, one per trait, in the run's order.
-        annotations: by default the run's own.
-        tracks: a track store with the run's tracks; by default the run's own.
-        chain: from the panel's build to the tracks'; by default the run's own, if it had one.
-        chrom: score the windows of these chromosomes instead of the held-out ones.
-        exclude_chrom: leave out windows of these chromosomes.
+        run: the run, or its folder.
+        inputs: files in place of the run's own; another panel must hold the same windows, unless `chrom` is given.
+        chrom: chromosomes to score instead of the held-out windows.
+        exclude_chrom: chromosomes to leave out.
         compare_with: another run to compare on the same windows, panel and summary statistics.
         truth: `truth.parquet` of `varfx prior simulate`: adds an entry `truth`, see `varfx.prior.simulation.truth`.
         seed: of the bootstrap.
         progress: told about each window.
+        **paths: `inputs` as single arguments: `panel`, `sumstats` (one file per trait, in the run's order), `annotations`,
+            `tracks`, `chain`.
 
     Raises:
         ConfigError: nothing is held out, or the runs do not have the same traits.
+        DataError: an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
+    given = inputs or PriorInputs.of(**paths)
     chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
     first = open_run(run)
-    reference = open_panel(panel or first.record["panel"])
+    files, other_files = inputs_of_run(first, given)
+    reference = files.open_panel()
     check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
     windows, notes = windows_to_score(first, reference, chrom, exclude_chrom)
-    files = list(sumstats or first.record["sumstats"])
-    if len(files) != len(first.trait_names):
-        raise ConfigError(
-            f"`sumstats` must name one file for each of the run's {len(first.trait_names)} traits, got {len(files)}."
-        )
-    signals = tracks_of_run(first.record.get("tracks"), tracks, chain)
+    notes += other_files
+    signals = given.tracks_of_run(first)
     sigma2 = first.model.sigma2_values()
     against = None if truth is None else compare_with_truth(truth, reference, sigma2)
-    scores, data = _score_run(first, reference, files, annotations, signals, windows, progress, observe=against)
-    if panel is None and sumstats is None:
+    scores, data = _score_run(first, reference, files, signals, windows, progress, observe=against)
+    if given.panel is None and not given.sumstats:
         nulls = [float(trait["sigma2_null"]) for trait in first.record["traits"]]
     else:
         learned_from = set(first.record["split"]["train"])
@@ -124,19 +118,18 @@ def evaluate(
             )
         if second.trait_names != first.trait_names:
             notes.append(
-                f"{compare_with} was fitted to {', '.join(second.trait_names)}, compared trait by trait in order"
+                f"{second.path} was fitted to {', '.join(second.trait_names)}, compared trait by trait in order"
             )
         seen = set(second.record["split"]["train"]) | set(second.record["split"]["validation"])
         learned = [reference.cores[index].name for index in windows if reference.cores[index].name in seen]
         if learned:
             notes.append(
-                f"{compare_with} was fitted on {len(learned)} of the {len(windows)} windows, first {learned[0]}: the comparison favours it."
+                f"{second.path} was fitted on {len(learned)} of the {len(windows)} windows, first {learned[0]}: the comparison favours it."
             )
-        other, _ = _score_run(
-            second, reference, files, None, tracks_of_run(second.record.get("tracks")), windows, progress
-        )
+        same, _ = inputs_of_run(second, PriorInputs(panel=files.panel, sumstats=files.sumstats))
+        other, _ = _score_run(second, reference, same, PriorInputs().tracks_of_run(second), windows, progress)
         for entry, difference in zip(traits, compare(scores, other, first.trait_names, seed=seed), strict=True):
-            entry["compared_with"] = str(compare_with)
+            entry["compared_with"] = str(second.path)
             entry |= {key: value for key, value in difference.items() if key != "name"}
     return Evaluation(traits, _per_window(scores, data, nulls), notes)
 
@@ -211,19 +204,17 @@ def evaluate_variances(
 def _score_run(
     run: Run,
     panel: LDPanel,
-    sumstats: Sequence[PathLike],
-    annotations: PathLike | None,
+    files: PriorInputs,
     tracks: TrackInputs | None,
     windows: Sequence[int],
     progress: Progress,
     *,
     observe: Observe | None = None,
 ) -> tuple[WindowScores, WindowData]:
-    table = annotations or run.record["annotations"]
     data, _, _ = assemble(
         panel,
-        [read_sumstats(path) for path in sumstats],
-        None if table is None else read_annotations(table),
+        files.read_sumstats(),
+        files.read_annotations(),
         kind=run.model.config.kind,
         standardiser=run.standardiser,
         dtype=torch.float64,

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, DataError
+from varfx.io import sealed
 
 if TYPE_CHECKING:
     from varfx.annotations import Annotations
     from varfx.gwas.sumstats import SumStats
     from varfx.ld import LDPanel
     from varfx.models import ModelConfig
+    from varfx.prior.run import Run
     from varfx.tracks.inputs import TrackInputs
 
 PathLike = str | os.PathLike[str]
+WORDS = {
+    "panel": "LD panel",
+    "sumstats": "summary statistics",
+    "annotations": "annotations",
+    "tracks": "tracks",
+    "chain": "chain file",
+}
 
 
 class InputPaths(TypedDict, total=False):
@@ -65,6 +74,19 @@ class PriorInputs:
             chain=_path(chain),
         )
 
+    def or_those_of(self, run: Run) -> PriorInputs:
+        """These files, and in place of those not given the run's own."""
+        tracks = run.record.get("tracks") or {}
+        own = PriorInputs.of(
+            panel=run.record["panel"],
+            sumstats=run.record["sumstats"],
+            annotations=run.record["annotations"],
+            tracks=tracks.get("path"),
+            chain=tracks.get("chain"),
+        )
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(own, **{name: value for name, value in given.items() if value})
+
     def named(self) -> dict[str, Path]:
         """Each file that is given, by the name that a run's provenance has for it."""
         single = {name: getattr(self, name) for name in ("panel", "annotations", "tracks", "chain")}
@@ -108,6 +130,65 @@ class PriorInputs:
         from varfx.tracks.inputs import tracks_for_fit
 
         return tracks_for_fit(self.tracks, self.chain, kind=model.kind, window=model.enformer.window)
+
+    def tracks_of_run(self, run: Run) -> TrackInputs | None:
+        """The run's tracks, by name; from the store and chain given here, if any."""
+        from varfx.tracks.inputs import tracks_of_run
+
+        return tracks_of_run(run.record.get("tracks"), self.tracks, self.chain)
+
+
+def inputs_of_run(
+    run: Run, given: PriorInputs, *, used: Collection[str] = tuple(WORDS)
+) -> tuple[PriorInputs, list[str]]:
+    """The files that a run is applied to, and notes on given files that are not those of the fit.
+
+    Files not given are the run's own, and must still be those of the fit: their checksums are compared.
+
+    Args:
+        run: the fitted prior.
+        given: files in place of the run's own.
+        used: names of the inputs that will be read.
+
+    Raises:
+        ConfigError: the number of summary statistics is not that of the run's traits.
+        DataError: a file of the run's own has changed or is gone.
+    """
+    files = given.or_those_of(run)
+    if len(files.sumstats) != len(run.trait_names):
+        raise ConfigError(
+            f"`sumstats` must name one file for each of the run's {len(run.trait_names)} traits, got {len(files.sumstats)}."
+        )
+    at_fit, chosen = _checksums_at_fit(run), given.named()
+    for name, path in files.named().items():
+        option = name.partition(".")[0]
+        if name in chosen or option not in used or at_fit.get(name) is None:
+            continue
+        found = sealed.checksum(path)
+        if found is None:
+            raise DataError(
+                f"`{path}`, the {WORDS[option]} of the fit of `{run.path}`, is gone. Give its place with --{option}."
+            )
+        if found != at_fit[name]:
+            raise DataError(
+                f"`{path}` is no longer the {WORDS[option]} of the fit of `{run.path}`: its checksum differs. Restore the file, or "
+                f"name one with --{option} to use it all the same."
+            )
+    return files, other_than_at_fit(run, given)
+
+
+def other_than_at_fit(run: Run, given: PriorInputs) -> list[str]:
+    """A note on each given file that the run was not fitted to."""
+    at_fit = _checksums_at_fit(run)
+    return [
+        f"{path} is not the {WORDS[name.partition('.')[0]]} of the fit"
+        for name, path in given.named().items()
+        if at_fit.get(name) is not None and sealed.checksum(path) != at_fit[name]
+    ]
+
+
+def _checksums_at_fit(run: Run) -> dict[str, str | None]:
+    return {name: entry["sha256"] for name, entry in run.record["provenance"]["inputs"].items()}
 
 
 def _path(path: PathLike | None) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import polars as pl
@@ -14,18 +14,17 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.annotations import Annotations, read_annotations
+from varfx.annotations import Annotations
 from varfx.annotations.snpvar import PREDICTION_KIND
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
-from varfx.gwas.sumstats import read_sumstats
 from varfx.io import sealed
-from varfx.ld import open_panel
 from varfx.models import VariancePrior
+from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features
-from varfx.prior.run import Run, open_run
+from varfx.prior.run import Run, folder_of, open_run
 from varfx.tracks.gather import TrackGather
-from varfx.tracks.inputs import TrackInputs, tracks_of_run
+from varfx.tracks.inputs import TrackInputs
 from varfx.tracks.places import place
 
 PathLike = str | os.PathLike[str]
@@ -33,48 +32,45 @@ Format = Literal["parquet", "tsv", "snpvar"]
 CHUNK = 2**16  # variants per pass of the network
 
 
-def predict(
-    run: PathLike,
-    *,
-    annotations: PathLike | None = None,
-    panel: PathLike | None = None,
-    tracks: PathLike | None = None,
-    chain: PathLike | None = None,
-) -> pl.DataFrame:
+def predict(run: PathLike | Run, *, inputs: PriorInputs | None = None, **paths: Unpack[InputPaths]) -> pl.DataFrame:
     """f of each variant: the variance of its effect on standardised genotypes.
 
     Args:
-        run: the run.
-        annotations: variants and channels; by default those of the run's panel.
-        panel: the panel, if it moved since the fit.
-        tracks: a track store with the run's tracks; by default the run's own.
-        chain: from the variants' build to the tracks'; by default the run's own, if it had one.
+        run: the run, or its folder.
+        inputs: files in place of the run's own. Annotations are variants and their channels; without, the variants are those
+            of the run's panel. The chain file is from the variants' build to the tracks'.
+        **paths: `inputs` as single arguments: `annotations`, `panel`, `tracks`, `chain`.
 
     Returns:
         `chrom, position, variant_id, effect_allele, other_allele, eaf, f`; with several traits `f.NAME` for each.
 
     Raises:
-        VarfxError: a channel that the run needs is missing, or inputs cannot be read.
+        DataError: a channel that the run needs is missing, or an input of the run's own is not that of the fit.
+        VarfxError: inputs that cannot be read.
     """
-    fitted = open_run(run)
-    path = annotations or fitted.record["annotations"]
-    table = None if path is None else read_annotations(path)
-    if annotations is None:
-        reference = open_panel(panel or fitted.record["panel"])
-        traits = (
-            [align_trait(read_sumstats(each), reference) for each in fitted.record["sumstats"]]
-            if reference.variants["eaf"].null_count()
-            else []
-        )
+    fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
+    files, _ = inputs_of_run(fitted, given, used=used_by_predict(given))
+    table = files.read_annotations()
+    if given.annotations is None:
+        reference = files.open_panel()
+        known = not reference.variants["eaf"].null_count()
+        if not known:
+            inputs_of_run(fitted, given, used=("sumstats",))
+        traits = [] if known else [align_trait(each, reference) for each in files.read_sumstats()]
         variants = panel_variants(reference, traits)
     else:
         assert table is not None
         eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
         variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
-    f = variances(fitted, variants, table, tracks_of_run(fitted.record.get("tracks"), tracks, chain))
+    f = variances(fitted, variants, table, given.tracks_of_run(fitted))
     names = ["f"] if f.shape[1] == 1 else [f"f.{name}" for name in fitted.trait_names]
     identifiers = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     return identifiers.with_columns(pl.Series(name, f[:, i]) for i, name in enumerate(names))
+
+
+def used_by_predict(given: PriorInputs) -> tuple[str, ...]:
+    """Names of the inputs that a prediction reads, but for summary statistics: the panel only without other annotations."""
+    return ("annotations", "tracks", "chain") + (("panel",) if given.annotations is None else ())
 
 
 @torch.no_grad()
@@ -126,7 +122,7 @@ def _along_tracks(
     return F
 
 
-def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Format | None = None) -> None:
+def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: Format | None = None) -> None:
     """Writes a prediction as a sealed parquet, TSV (.gz), or PolyFun's snpvar layout.
 
     Args:
@@ -142,7 +138,7 @@ def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike, form:
     form = form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
     if form == "parquet":
         sealed.write_table(
-            table, out, kind=PREDICTION_KIND, metadata={"provenance": sealed.provenance({}, {"run": run})}
+            table, out, kind=PREDICTION_KIND, metadata={"provenance": sealed.provenance({}, {"run": folder_of(run)})}
         )
         return
     if form == "snpvar":

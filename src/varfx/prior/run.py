@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,19 @@ def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | Non
     return Run(path=path, model=model, standardiser=standardiser, record=record)
 
 
+def folder_of(run: str | os.PathLike[str] | Run) -> Path:
+    """The folder of a run."""
+    return run.path if isinstance(run, Run) else Path(run)
+
+
 def open_run(run: str | os.PathLike[str] | Run) -> Run:
-    """Opens a run and checks every file of it; an open one, as `fit` returns it, is returned as it is.
+    """Opens a run and checks every file of it; of an open one, as `fit` returns it, a copy is made.
 
     Raises:
         StoreError: no run, unfinished, damaged, or of a newer version.
     """
     if isinstance(run, Run):
-        return run
+        return replace(run, model=copy.deepcopy(run.model))  # callers change its precision and device
     root = Path(run)
     if not root.is_dir():
         raise StoreError(f"`{root}` does not exist or is no folder. Give a run made by `varfx prior fit`.")

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import polars as pl
@@ -25,18 +23,16 @@ from numpy import ndarray
 from scipy.linalg import cho_factor, cho_solve
 
 from varfx._version import __version__
-from varfx.annotations import read_annotations
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
-from varfx.gwas.sumstats import read_sumstats
 from varfx.io import sealed
-from varfx.ld import LDPanel, PanelWindow, open_panel
+from varfx.ld import LDPanel, PanelWindow
 from varfx.ld.whiten import rewhiten
+from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import align_trait, panel_variants
 from varfx.prior.predict import variances
-from varfx.prior.run import open_run
+from varfx.prior.run import Run, folder_of, open_run
 from varfx.progress import Progress, silent
-from varfx.tracks.inputs import tracks_of_run
 from varfx.training import TraitData
 
 PathLike = str | os.PathLike[str]
@@ -198,16 +194,19 @@ def _spread(side: _Side, rows: ndarray) -> ndarray:
 
 
 def weights(
-    run: PathLike,
+    run: PathLike | Run,
     *,
-    panel: PathLike | None = None,
-    sumstats: Sequence[PathLike] | None = None,
-    annotations: PathLike | None = None,
-    tracks: PathLike | None = None,
-    chain: PathLike | None = None,
+    inputs: PriorInputs | None = None,
     progress: Progress = silent,
+    **paths: Unpack[InputPaths],
 ) -> pl.DataFrame:
-    """Posterior-mean effects of a run's traits for every panel variant; all inputs are the run's own by default.
+    """Posterior-mean effects of a run's traits for every panel variant.
+
+    Args:
+        run: the run, or its folder.
+        inputs: files in place of the run's own.
+        progress: told about each window.
+        **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
 
     Returns:
         `chrom, position, variant_id, effect_allele, other_allele, eaf`, and for each trait the effect per allele
@@ -215,20 +214,15 @@ def weights(
         `weight = beta / sqrt(2 p (1 - p))`.
 
     Raises:
+        DataError: an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read or do not fit the run.
     """
-    fitted = open_run(run)
-    reference = open_panel(panel or fitted.record["panel"])
-    paths = list(sumstats or fitted.record["sumstats"])
-    if len(paths) != len(fitted.trait_names):
-        raise ConfigError(
-            f"`sumstats` must name one file for each of the run's {len(fitted.trait_names)} traits, got {len(paths)}."
-        )
-    traits = [align_trait(read_sumstats(path), reference) for path in paths]
+    fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
+    files, _ = inputs_of_run(fitted, given)
+    reference = files.open_panel()
+    traits = [align_trait(each, reference) for each in files.read_sumstats()]
     variants = panel_variants(reference, traits)
-    table = annotations or fitted.record["annotations"]
-    signals = tracks_of_run(fitted.record.get("tracks"), tracks, chain)
-    f = variances(fitted, variants, None if table is None else read_annotations(table), signals)
+    f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted))
     eaf = variants["eaf"].cast(pl.Float64).to_numpy()
     spread = np.sqrt(2 * eaf * (1 - eaf))
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
@@ -242,7 +236,7 @@ def weights(
     return result
 
 
-def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Format = "plink") -> None:
+def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: Format = "plink") -> None:
     """Writes weights as a PLINK `--score` file or a PGS-Catalog scoring file (format 2.0).
 
     The PLINK file's columns are `ID A1 WEIGHT ...`: `plink2 --score FILE 1 2 3 header`; with several traits the weights
@@ -265,7 +259,7 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike, form: Fo
             effect_weight="weight",
             allelefrequency_effect="eaf",
         )
-        name = Path(run).name
+        name = folder_of(run).name
         lines = [
             "###PGS CATALOG SCORING FILE - see https://www.pgscatalog.org/downloads/#dl_ftp_scoring for additional information",
             "#format_version=2.0",

@@ -7,19 +7,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import polars as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from varfx.annotations import read_annotations
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
-from varfx.gwas.sumstats import read_sumstats
 from varfx.io import sealed
-from varfx.ld import open_panel
 from varfx.models.config import AttributionConfig
 from varfx.prior.evaluate import windows_to_score
 from varfx.prior.explain.attribution import Attributions, attribute_variants
@@ -27,11 +24,11 @@ from varfx.prior.explain.channels import EACH, Channels, channel_groups
 from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.explain.importance import Features, permutation_importance
 from varfx.prior.explain.selection import highest_variants, named_variants, sampled_variants
+from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import assemble
-from varfx.prior.run import Run, open_run
+from varfx.prior.run import Run, folder_of, open_run
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
-from varfx.tracks.inputs import tracks_of_run
 from varfx.training.gwas.windows import WindowData
 
 logger = logging.getLogger(__name__)
@@ -60,68 +57,61 @@ class Explanation:
 
 
 def explain(
-    run: PathLike,
+    run: PathLike | Run,
     *,
     variants: PathLike | None = None,
     trait: str | None = None,
     groups: PathLike | Mapping[str, Sequence[str]] = EACH,
-    panel: PathLike | None = None,
-    sumstats: Sequence[PathLike] | None = None,
-    annotations: PathLike | None = None,
-    tracks: PathLike | None = None,
-    chain: PathLike | None = None,
+    inputs: PriorInputs | None = None,
     chrom: Sequence[str] = (),
     exclude_chrom: Sequence[str] = (),
     config: ExplainConfig | None = None,
     integration: AttributionConfig | None = None,
     progress: Progress = silent,
+    **paths: Unpack[InputPaths],
 ) -> Explanation:
     """What a run looks at, on its held-out windows.
 
     Args:
-        run: the run.
-        variants: a text file that names the variants to explain, one a line: rsID, chrom:position or chrom:position:A:B.
+        run: the run, or its folder.
+        variants: text file with the variants to explain, one per line: rsID, chrom:position or chrom:position:A:B.
         trait: whose f is attributed; by default the first. Importance is that of all traits.
         groups: what is permuted together, see `varfx.prior.explain.channels.channel_groups`.
-        panel: by default the run's own.
-        sumstats: by default the run's own.
-        annotations: by default the run's own.
-        tracks: by default the run's own.
-        chain: by default the run's own, if it had one.
-        chrom: look at the windows of these chromosomes instead of the held-out ones.
-        exclude_chrom: leave out windows of these chromosomes.
+        inputs: files in place of the run's own.
+        chrom: chromosomes to look at instead of the held-out windows.
+        exclude_chrom: chromosomes to leave out.
         config: which variants, and how channels are permuted.
         integration: of the contributions.
         progress: told about variants and windows.
+        **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
 
     Raises:
-        ConfigError: a model without channels, an unknown trait or group.
+        ConfigError: a model without channels, an unknown trait or group, both `variants` and `config.top`.
+        DataError: an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
     config, integration = config or ExplainConfig(), integration or AttributionConfig()
-    fitted = open_run(run)
+    if variants is not None and config.top is not None:
+        raise ConfigError("give either --variants or --top, one of the two.")
+    fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     number = _trait_number(fitted, trait)
     if fitted.standardiser is None and not fitted.model.num_tracks:
         raise ConfigError(f"`{run}` is a constant model: it looks at nothing but frequency. Fit another with --model.")
-    reference = open_panel(panel or fitted.record["panel"])
+    files, other_files = inputs_of_run(fitted, given)
+    reference = files.open_panel()
     exclude = chrom_list(exclude_chrom)
     check_chroms(exclude, [core.chrom for core in reference.cores], option="exclude-chrom")
     windows, notes = windows_to_score(fitted, reference, chrom_list(chrom), exclude)
-    table = annotations or fitted.record["annotations"]
-    signals = tracks_of_run(fitted.record.get("tracks"), tracks, chain)
+    notes += other_files
     data, _, _ = assemble(
         reference,
-        [read_sumstats(path) for path in sumstats or fitted.record["sumstats"]],
-        None if table is None else read_annotations(table),
+        files.read_sumstats(),
+        files.read_annotations(),
         kind=fitted.model.config.kind,
         standardiser=fitted.standardiser,
         dtype=torch.float64,
-        tracks=signals,
+        tracks=given.tracks_of_run(fitted),
     )
-    if len(data.traits) != len(fitted.trait_names):
-        raise ConfigError(
-            f"`sumstats` must name one file for each of the run's {len(fitted.trait_names)} traits, got {len(data.traits)}."
-        )
     channels = Channels(
         features=() if fitted.standardiser is None else fitted.standardiser.feature_names,
         tracks=() if data.tracks is None else data.tracks.channels,
@@ -171,13 +161,13 @@ def explain(
     return Explanation(fitted.trait_names[number], found, entries, notes, options)
 
 
-def write_explanation(explanation: Explanation, folder: Path, *, run: PathLike) -> None:
+def write_explanation(explanation: Explanation, folder: Path, *, run: PathLike | Run) -> None:
     """Writes the tables into a folder: `attribution.parquet` and its aggregates, `importance.tsv` and `.json`.
 
     `channels.tsv` holds the channels once more, for other programs. The folder is not sealed yet, so that pictures can be
     added.
     """
-    provenance = sealed.provenance(explanation.config, {"run": run})
+    provenance = sealed.provenance(explanation.config, {"run": folder_of(run)})
     found = explanation.attributions
     for name, table in zip(TABLES, (found.variants, found.channels, found.profile, found.bases), strict=True):
         if table.height:
