@@ -161,7 +161,7 @@ def test_tracks_have_profiles(enformer: Path, tmp_path: Path, capsys: pytest.Cap
     bases = sealed.read_table(out / "bases.parquet", kind="attribution")[0]
     assert bases.height == 2 * 4 * 16
     table = sealed.read_table(out / "attribution.parquet", kind="attribution")[0]
-    assert {"channel.a", "channel.c.missing", "channel.eaf"} <= set(table.columns)
+    assert {"channel.a", "channel.c.missing", "channel.maf"} <= set(table.columns)
     columns = [name for name in table.columns if name.startswith("channel.")]
     explained = table.select(columns).sum_horizontal() + table["unexplained"]
     np.testing.assert_allclose(explained, table["log_f"] - table["log_f_baseline"], atol=1e-5)

@@ -219,7 +219,10 @@ def test_other_summary_statistics_keep_f_not_F(constant_run: Path, simulated: Si
     ]
     assert entry["log_p"] == pytest.approx(sum(expected), rel=1e-6)
     assert entry["n_ref"] == 4e4
-    assert result.notes == ["the null's sigma2 was refitted on the run's training windows of the given data"]
+    assert result.notes == [
+        f"{tmp_path / 'S.parquet'} is not the summary statistics of the fit",
+        "the null's sigma2 was refitted on the run's training windows of the given data",
+    ]
     assert entry["sigma2_null"] == pytest.approx(evaluate(constant_run).traits[0]["sigma2_null"], rel=1e-5)
 
 
