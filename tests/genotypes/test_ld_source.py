@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from varfx.genome.variants import SCHEMA
-from varfx.genotypes.ld_source import PositionIndex, genome_ordered, select_by_position, without_duplicates
+from varfx.genotypes.ld_source import PositionIndex, genome_ordered, without_duplicates
 
 
 def sites(rows: list[tuple[str, int, str, str]]) -> pl.DataFrame:
@@ -39,8 +39,6 @@ def test_select_is_the_plain_definition(places: list[tuple[str, int]], start: in
     assert core.tolist() == np.flatnonzero(here & (zero_based >= start) & (zero_based < start + length)).tolist()
     wide = here & (zero_based >= start - flank) & (zero_based < start + length + flank)
     assert panel.tolist() == np.flatnonzero(wide).tolist()
-    for one, two in zip(select_by_position(table, "2", start, start + length, flank), (core, panel), strict=True):
-        assert np.array_equal(one, two)
 
 
 def test_copies_are_told_by_position_and_unordered_alleles() -> None:

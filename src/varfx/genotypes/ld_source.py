@@ -107,11 +107,6 @@ class PositionIndex:
         return np.arange(b, c), np.arange(a, d)
 
 
-def select_by_position(variants: pl.DataFrame, chrom: str, start: int, end: int, flank: int) -> tuple[ndarray, ndarray]:
-    """Core and panel indexes by position alone; for many windows keep a `PositionIndex`."""
-    return PositionIndex(variants).select(chrom, start, end, flank)
-
-
 class Sieve:
     """A table of variants that is filtered step by step, each step counted.
 

@@ -21,7 +21,6 @@ from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network import fit as fit_module
 from varfx.expression.network.batches import CohortBatches, gene_sequences
 from varfx.expression.network.fit import FitConfig, fit_network, fold_numbers, open_network, read_genes
-from varfx.expression.network.sequences import WindowSequences
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.models.expression import ExpressionNetworkConfig
 from varfx.training.people.config import ExpressionTrainConfig
@@ -50,7 +49,7 @@ def test_a_shorter_window_is_the_middle_of_the_longer(cohort: Path, gene: int) -
     opened = open_cohort(cohort)
     gene_id = opened.genes["gene_id"][gene]
     for haplotypes in (False, True):
-        whole = WindowSequences.from_cohort(opened, gene_id, haplotypes=haplotypes, missing="mean").encode()
+        whole = gene_sequences(opened, gene_id, haplotypes=haplotypes, missing="mean").encode()
         for window in (256, 100, 31):
             cut = gene_sequences(opened, gene_id, window=window, haplotypes=haplotypes).encode()
             first = 128 - window // 2

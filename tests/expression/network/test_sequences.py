@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cyvcf2
 import numpy as np
@@ -18,7 +19,8 @@ from cases.cohort import small_cohort
 from cases.donors import reverse_complement, write_fasta, write_vcf
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import open_cohort
-from varfx.expression.network.sequences import WindowSequences, encode, encode_haplotypes
+from varfx.expression.network.batches import gene_sequences
+from varfx.expression.network.sequences import WindowSequences
 from varfx.genome.fasta import bases, open_fasta
 from varfx.genotypes.donors import DonorVariants, open_donors
 
@@ -67,6 +69,11 @@ def one_hot(bases: str) -> np.ndarray:
     return x
 
 
+def encode(*window: Tensor, **options: Any) -> Tensor:
+    """Everyone's sequences of one window."""
+    return WindowSequences(*window, **options).encode()
+
+
 def arguments(codes: np.ndarray, start: int, result: DonorVariants) -> list[Tensor]:
     position = torch.from_numpy(result.variants["position"].to_numpy() - 1 - start)
     alleles = [
@@ -87,7 +94,7 @@ def test_sequences_are_the_spelled_haplotypes(tmp_path: Path, genome: str, stran
     orient = reverse_complement if strand == "-" else str
     expected = np.stack([[one_hot(orient(text)) for text in person] for person in spelled(vcf, genome, start, end)])
     haplotypes = torch.from_numpy(result.haplotypes).permute(1, 2, 0)
-    found = encode_haplotypes(*window, haplotypes, strand=strand)
+    found = encode(*window, haplotypes, strand=strand)
     assert found.dtype == torch.float32
     assert np.array_equal(found, expected)
     dosages = torch.from_numpy(result.dosages).T
@@ -130,7 +137,7 @@ def test_missing_genotypes_are_the_reference_or_the_mean() -> None:
     assert some.encode([0])[0, 10].tolist() == [1, 0, 0, 0]
     assert some.encode([1])[0, 10].tolist() == [0, 0, 1, 0]  # nobody's genotype is known
     haplotypes = torch.tensor([[[-1, 0, 0, 0], [1, 0, 1, 0]], [[0, 0, 0, 0], [0, 1, 0, -1]]], dtype=torch.int8)
-    x = encode_haplotypes(*toy(), haplotypes, strand="+", missing="mean")
+    x = encode(*toy(), haplotypes, strand="+", missing="mean")
     torch.testing.assert_close(x[0, 0, 0], torch.tensor([2 / 3, 0, 1 / 3, 0]))
     assert x[0, 1, 7].tolist() == [0, 0, 1, 0]
 
@@ -262,8 +269,8 @@ def test_the_window_of_a_cohort(tmp_path: Path) -> None:
         dosages, haplotypes = cohort.dosages(gene_id), cohort.haplotypes(gene_id)
         text = bases(cohort.reference(gene_id))
         orient = reverse_complement if gene.strand == "-" else str
-        averaged = WindowSequences.from_cohort(cohort, gene_id)
-        phased = WindowSequences.from_cohort(cohort, gene_id, haplotypes=True, dtype=torch.float64)
+        averaged = gene_sequences(cohort, gene_id, missing="reference")
+        phased = gene_sequences(cohort, gene_id, haplotypes=True, dtype=torch.float64, missing="reference")
         assert np.array_equal(averaged.reference(), one_hot(orient(text)))
         tss = text[gene.tss - 1 - gene.start]
         assert np.array_equal(averaged.reference()[128], one_hot(orient(tss))[0])
@@ -279,7 +286,7 @@ def test_the_window_of_a_cohort(tmp_path: Path) -> None:
             assert known.any()
             assert np.array_equal(averaged.encode([person])[0], expected.mean(0))
     with pytest.raises(DataError, match=r"has no haplotypes"):
-        WindowSequences.from_cohort(open_cohort(small_cohort(tmp_path, name="other")), gene_id, haplotypes=True)
+        gene_sequences(open_cohort(small_cohort(tmp_path, name="other")), gene_id, haplotypes=True, missing="reference")
 
 
 def changed(**changes: object) -> list[Tensor]:
@@ -343,5 +350,5 @@ def test_a_real_window_of_real_people(shared_data: Path, strand: str) -> None:
     spelled = np.stack([[one_hot(orient("".join(haplotype))) for haplotype in person] for person in expected])
     window = arguments(fasta.codes("22", start, end), start, result)
     haplotypes = torch.from_numpy(result.haplotypes).permute(1, 2, 0)
-    assert np.array_equal(encode_haplotypes(*window, haplotypes, strand=strand), spelled)
+    assert np.array_equal(encode(*window, haplotypes, strand=strand), spelled)
     assert np.array_equal(encode(*window, torch.from_numpy(result.dosages).T, strand=strand), spelled.mean(axis=1))

@@ -13,7 +13,7 @@ from cases.cohort import small_cohort
 from cases.local_attention import enliven
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.batches import gene_sequences
 from varfx.expression.variants.gradients import (
     gradient_times_input,
     people_attribution,
@@ -53,7 +53,7 @@ def finite_differences(model: ExpressionNetwork, x: torch.Tensor) -> np.ndarray:
 
 def test_gradient_times_input_is_the_mean_over_people_of_finite_differences(cohort: Cohort) -> None:
     model = network().double()
-    x = WindowSequences.from_cohort(cohort, cohort.genes["gene_id"][1]).encode([3, 7]).double()
+    x = gene_sequences(cohort, cohort.genes["gene_id"][1], missing="reference").encode([3, 7]).double()
     expected = np.mean([finite_differences(model, each) for each in x], axis=0)
     found = gradient_times_input(model, x).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max() + 1e-9)
@@ -63,7 +63,7 @@ def test_gradient_times_input_is_the_mean_over_people_of_finite_differences(coho
 
 
 def test_attributions_are_standardised_largest_magnitudes(cohort: Cohort) -> None:
-    model, sequences = network(), WindowSequences.from_cohort(cohort, cohort.genes["gene_id"][1])
+    model, sequences = network(), gene_sequences(cohort, cohort.genes["gene_id"][1], missing="reference")
     expected = zscore(np.abs(gradient_times_input(model, sequences.reference()[None]).numpy()).max(axis=1))
     np.testing.assert_allclose(reference_attribution(model, sequences), expected, rtol=0, atol=1e-4)
     people = [1, 2, 5, 8, 13]
@@ -76,13 +76,13 @@ def test_attributions_are_standardised_largest_magnitudes(cohort: Cohort) -> Non
 
 def test_two_haplotypes_are_summed_and_predictions_halved(cohort: Cohort) -> None:
     model, gene = network().double(), cohort.genes["gene_id"][0]
-    pair = WindowSequences.from_cohort(cohort, gene, haplotypes=True).encode([4]).double()
+    pair = gene_sequences(cohort, gene, haplotypes=True, missing="reference").encode([4]).double()
     one, two = (gradient_times_input(model, pair[:, each]) for each in (0, 1))
     torch.testing.assert_close(gradient_times_input(model, pair), (one + two) / 2)
 
 
 def test_training_mode_and_bfloat16_change_nothing(cohort: Cohort) -> None:
-    sequences = WindowSequences.from_cohort(cohort, cohort.genes["gene_id"][0])
+    sequences = gene_sequences(cohort, cohort.genes["gene_id"][0], missing="reference")
     model = network(precision="bfloat16", norm="running", checkpointing=True).train()
     expected = reference_attribution(network(), sequences)
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
@@ -93,7 +93,7 @@ def test_training_mode_and_bfloat16_change_nothing(cohort: Cohort) -> None:
 
 def test_a_flat_window_is_zero_and_errors_say_what_to_do(tmp_path: Path, cohort: Cohort) -> None:
     assert not standardised(np.ones((5, 4))).any()
-    sequences = WindowSequences.from_cohort(cohort, cohort.genes["gene_id"][0])
+    sequences = gene_sequences(cohort, cohort.genes["gene_id"][0], missing="reference")
     with pytest.raises(DataError, match="`people` is empty"):
         people_attribution(network(), sequences, [])
     with pytest.raises(ConfigError, match="`people_per_pass` must be at least 1, got 0"):

@@ -13,7 +13,7 @@ from cases.cohort import small_cohort
 from cases.local_attention import changed_sequences, enliven, lively, sequence
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.batches import gene_sequences
 from varfx.expression.variants.ism import Mutagenesis, mutagenesis, window_mutagenesis
 from varfx.models.enformer import AttentionPool, SigmoidGELU
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
@@ -64,17 +64,17 @@ def oracle(model: ExpressionNetwork, cohort: Cohort, gene_id: str) -> tuple[floa
 @torch.no_grad()
 def test_every_variant_of_a_window_on_both_strands(cohort: Cohort, gene: str) -> None:
     model = network()
-    found = window_mutagenesis(model, WindowSequences.from_cohort(cohort, gene), variants_per_pass=5)
+    found = window_mutagenesis(model, gene_sequences(cohort, gene, missing="reference"), variants_per_pass=5)
     reference, effects = oracle(model, cohort, gene)
     assert np.abs(effects).max() > 3e-4
     assert found.reference == pytest.approx(reference, abs=1e-5)
     np.testing.assert_allclose(found.effect, effects, rtol=0, atol=1e-5)
-    exact = window_mutagenesis(model.double(), WindowSequences.from_cohort(cohort, gene))
+    exact = window_mutagenesis(model.double(), gene_sequences(cohort, gene, missing="reference"))
     np.testing.assert_allclose(exact.effect, effects, rtol=0, atol=1e-12)
 
 
 def test_trained_in_bfloat16_or_left_in_training_mode_is_the_same(cohort: Cohort) -> None:
-    sequences = WindowSequences.from_cohort(cohort, cohort.genes["gene_id"][0])
+    sequences = gene_sequences(cohort, cohort.genes["gene_id"][0], missing="reference")
     expected = window_mutagenesis(network(), sequences)
     model = network(precision="bfloat16", checkpointing=True, norm="running").train()
     with torch.autocast("cpu", torch.bfloat16):
@@ -88,14 +88,14 @@ def test_adapters_and_haplotypes_are_the_same_network_and_the_same_window(tmp_pa
     phased = open_cohort(small_cohort(tmp_path, window=1024, phased=True))
     gene = phased.genes["gene_id"][1]
     plain, adapted = network(), network(lora_rank=2)
-    one = window_mutagenesis(plain, WindowSequences.from_cohort(phased, gene))
-    two = window_mutagenesis(plain, WindowSequences.from_cohort(phased, gene, haplotypes=True))
+    one = window_mutagenesis(plain, gene_sequences(phased, gene, missing="reference"))
+    two = window_mutagenesis(plain, gene_sequences(phased, gene, haplotypes=True, missing="reference"))
     np.testing.assert_array_equal(one.effect, two.effect)
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if name.endswith(".up"):
                 weight.normal_(generator=torch.Generator().manual_seed(4))
-    found = window_mutagenesis(adapted, WindowSequences.from_cohort(phased, gene))
+    found = window_mutagenesis(adapted, gene_sequences(phased, gene, missing="reference"))
     np.testing.assert_allclose(found.effect, oracle_effects(adapted, phased, gene), rtol=0, atol=1e-5)
 
 
@@ -159,7 +159,7 @@ def additive() -> ExpressionNetwork:
 
 def test_an_additive_network_gives_differences_of_its_coefficients(cohort: Cohort) -> None:
     gene = cohort.genes["gene_id"][1]
-    model, sequences = additive(), WindowSequences.from_cohort(cohort, gene)
+    model, sequences = additive(), gene_sequences(cohort, gene, missing="reference")
     nothing = torch.zeros(1, 1024, 4, dtype=torch.float64, requires_grad=True)
     model(nothing).sum().backward()
     assert nothing.grad is not None

@@ -18,7 +18,7 @@ from torch import Tensor
 from varfx.errors import ConfigError
 from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort, window_start
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.sequences import Missing, WindowSequences
 from varfx.genome.fasta import CODE_OF
 from varfx.training.people.batches import Part
 
@@ -32,9 +32,21 @@ def gene_sequences(
     *,
     window: int | None = None,
     haplotypes: bool = False,
+    dtype: torch.dtype = torch.float32,
+    missing: Missing = "mean",
     mean_of: Sequence[int] | None = None,
 ) -> WindowSequences:
-    """A gene's window, or the `window` bases of it around the TSS; missing genotypes are the mean of the people `mean_of`.
+    """A gene's window, or the `window` bases of it around the TSS: the one way from a cohort to sequences.
+
+    Args:
+        cohort: the cohort.
+        gene_id: the gene.
+        device: where batches are made.
+        window: bases around the TSS; by default the cohort's.
+        haplotypes: a sequence per haplotype.
+        dtype: of the sequences.
+        missing: missing genotypes count as no copies ("reference") or as the mean of the individuals `mean_of`.
+        mean_of: rows of individuals; by default everyone.
 
     Raises:
         ConfigError: the cohort's windows are shorter.
@@ -55,7 +67,8 @@ def gene_sequences(
         torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes[inside], 0, -1))),
         strand=gene.strand,
         device=device,
-        missing="mean",
+        dtype=dtype,
+        missing=missing,
         mean_of=mean_of,
     )
 

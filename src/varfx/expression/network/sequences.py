@@ -13,73 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int8, Int64, UInt8
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
-from varfx.genome.fasta import CODE_OF
-
-if TYPE_CHECKING:
-    from varfx.expression.cohort.store import Cohort
 
 Missing = Literal["reference", "mean"]
 Rows = Int64[Tensor, " person"] | Sequence[int] | slice
 _COMPLEMENT = (3, 2, 1, 0, 4)  # code of the paired base, by code
-
-
-def encode(
-    reference: UInt8[Tensor, " base"],
-    offsets: Int64[Tensor, " variant"],
-    ref_code: UInt8[Tensor, " variant"],
-    alt_code: UInt8[Tensor, " variant"],
-    dosages: Int8[Tensor, "person variant"],
-    *,
-    strand: str,
-    dtype: torch.dtype = torch.float32,
-    missing: Missing = "reference",
-) -> Float[Tensor, "person base 4"]:
-    """Everyone's mean of two haplotypes; for many batches of one window, `WindowSequences` is faster.
-
-    Args:
-        reference: codes of the window in genome order (A, C, G, T are 0 to 3, others 4).
-        offsets: of each variant from the window's first base, in genome order. Several may share one (multi-allelic).
-        ref_code: codes of REF, as in `reference`.
-        alt_code: codes of ALT.
-        dosages: copies of ALT, 0 to 2; negative where missing.
-        strand: of the gene, "+" or "-"; the latter's sequences are reverse-complemented.
-        dtype: of the result.
-        missing: missing genotypes count as no copies ("reference") or as the mean of the others ("mean").
-
-    Raises:
-        ConfigError: another strand or `missing`.
-        DataError: offsets outside the window, codes outside 0 to 3, or REF that differs from the reference.
-    """
-    window = WindowSequences(
-        reference, offsets, ref_code, alt_code, dosages, strand=strand, dtype=dtype, missing=missing
-    )
-    return window.encode()
-
-
-def encode_haplotypes(
-    reference: UInt8[Tensor, " base"],
-    offsets: Int64[Tensor, " variant"],
-    ref_code: UInt8[Tensor, " variant"],
-    alt_code: UInt8[Tensor, " variant"],
-    haplotypes: Int8[Tensor, "person 2 variant"],
-    *,
-    strand: str,
-    dtype: torch.dtype = torch.float32,
-    missing: Missing = "reference",
-) -> Float[Tensor, "person 2 base 4"]:
-    """Everyone's two haplotypes, one-hot; arguments and errors as for `encode`, 1 where a haplotype carries ALT."""
-    window = WindowSequences(
-        reference, offsets, ref_code, alt_code, haplotypes, strand=strand, dtype=dtype, missing=missing
-    )
-    return window.encode()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +72,10 @@ class WindowSequences:
         """Checks the window and moves it to the device.
 
         Args:
-            reference: as for `encode`, and so the next three.
-            offsets: see there.
-            ref_code: see there.
-            alt_code: see there.
+            reference: codes of the window in genome order (A, C, G, T are 0 to 3, others 4).
+            offsets: of each variant from the window's first base, in genome order. Several may share one (multi-allelic).
+            ref_code: codes of REF, as in `reference`.
+            alt_code: codes of ALT.
             genotypes: copies of ALT (0, 1, 2), or whether each of the two haplotypes carries it (0, 1); negative where
                 missing. They decide which sequences are made.
             strand: of the gene, "+" or "-".
@@ -165,39 +109,6 @@ class WindowSequences:
         self._shared = torch.unique(offsets).shape[0] < offsets.shape[0]
         self._oriented: dict[bool, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         self._last: _View | None = None
-
-    @classmethod
-    def from_cohort(
-        cls,
-        cohort: Cohort,
-        gene_id: str,
-        device: torch.device | str | None = None,
-        haplotypes: bool = False,
-        *,
-        dtype: torch.dtype = torch.float32,
-        missing: Missing = "reference",
-        mean_of: Sequence[int] | None = None,
-    ) -> WindowSequences:
-        """The window of a cohort's gene; other arguments as for the constructor.
-
-        Raises:
-            DataError: no such gene, or haplotypes of a cohort that is not phased.
-        """
-        gene = cohort.gene(gene_id)
-        variants, _ = cohort.window_variants(gene_id)
-        genotypes = cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id)
-        return cls(
-            torch.from_numpy(np.ascontiguousarray(cohort.reference(gene_id))),
-            torch.from_numpy(variants["position"].to_numpy().astype(np.int64) - 1 - gene.start),
-            _codes_of(variants["other_allele"].to_list()),
-            _codes_of(variants["effect_allele"].to_list()),
-            torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes, 0, -1))),
-            strand=gene.strand,
-            device=device,
-            dtype=dtype,
-            missing=missing,
-            mean_of=mean_of,
-        )
 
     @property
     def device(self) -> torch.device:
@@ -330,9 +241,3 @@ def _refuse(bad: Bool[Tensor, " variant"], what: str) -> None:
 
 def _index(rows: Rows, device: torch.device) -> slice | Int64[Tensor, " person"]:
     return rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.int64, device=device)
-
-
-def _codes_of(alleles: Sequence[str]) -> UInt8[Tensor, " variant"]:
-    """Codes of single bases."""
-    letters = np.frombuffer("".join(alleles).encode(), dtype=np.uint8)
-    return torch.from_numpy(CODE_OF[letters])

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError
 from varfx.expression.cohort.store import Cohort
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.batches import gene_sequences
 from varfx.models.config import EnformerConfig
 from varfx.models.enformer import Enformer
 from varfx.models.enformer_weights import load_enformer
@@ -71,7 +71,7 @@ def predict_zero_shot(
     network: Enformer, cohort: Cohort, gene_id: str, people: Sequence[int] | ndarray, config: ZeroShotConfig
 ) -> Float32[ndarray, " person"]:
     """The value of these people (rows of the cohort), in the track's unit."""
-    sequences = WindowSequences.from_cohort(cohort, gene_id, torch.device(config.device))
+    sequences = gene_sequences(cohort, gene_id, torch.device(config.device), missing="reference")
     middle = (cohort.window // network.config.bin_size) // 2
     bins = slice(middle - CENTRE_BINS // 2, middle + CENTRE_BINS // 2 + 1)
     rows = [int(row) for row in people]
