@@ -1,4 +1,4 @@
-"""`evaluate`: how much better a prior explains held-out associations than no heritability at all.
+"""`score_windows`: log densities of held-out associations under a prior, and their gain over no heritability at all.
 
 All numbers are nats of the whitened associations, summed over windows, computed in float64 by the exact engine.
 """
@@ -18,7 +18,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.bootstrap import sum_interval
+from varfx.ld import WhitenedWindow
 from varfx.likelihood import exact
+from varfx.prior.gain_interval import Spectrum, gain_interval
 from varfx.progress import Progress, silent
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 
@@ -29,7 +31,7 @@ Observe = Callable[[PriorWindow, Float[Tensor, "variant trait"]], None]
 
 @dataclass(frozen=True, eq=False)
 class WindowScores:
-    """What scoring leaves of each window and trait; rows are windows, columns traits. NaN where a trait has no data.
+    """Scores per window (rows) and trait (columns); 0 where a trait has no data.
 
     Attributes:
         windows: numbers of the panel's windows.
@@ -37,6 +39,7 @@ class WindowScores:
         sum_squares: `w'w`, from which the null's log p follows for any sigma2.
         rank: independent associations.
         num_observed: associations.
+        spectra: signal of the windows with data, in order, one tuple per trait.
     """
 
     windows: tuple[int, ...]
@@ -44,6 +47,7 @@ class WindowScores:
     sum_squares: Float[ndarray, "window trait"]
     rank: Float[ndarray, "window trait"]
     num_observed: Float[ndarray, "window trait"]
+    spectra: tuple[tuple[Spectrum, ...], ...]
 
     def log_p_null(self, sigma2: Sequence[float]) -> Float[ndarray, "window trait"]:
         """Log p of each window without any heritability, w ~ N(0, sigma2 I)."""
@@ -59,6 +63,7 @@ def score_windows(
     sigma2: Sequence[float],
     *,
     observe: Observe | None = None,
+    tracks: bool = True,
     progress: Progress = silent,
 ) -> WindowScores:
     """Scores windows under a prior, in float64.
@@ -69,11 +74,13 @@ def score_windows(
         variance_of: F = n_ref f of a window's variants and each trait.
         sigma2: residual variance per trait.
         observe: sees each window and its F.
+        tracks: whether `variance_of` needs the windows' tracks.
         progress: told about each window.
     """
     shape = (len(windows), len(data.traits))
     log_p, squares, rank, observed = (np.zeros(shape) for _ in range(4))
-    for row, window in enumerate(in_background(data, windows)):
+    spectra: list[list[Spectrum]] = [[] for _ in data.traits]
+    for row, window in enumerate(in_background(data, windows, tracks=tracks)):
         F = variance_of(window).double()
         if observe is not None:
             observe(window, F)
@@ -82,10 +89,17 @@ def score_windows(
             if trait is None:
                 continue
             log_p[row, column] = float(exact(trait, F[:, column], sigma2[column], dtype=torch.float64).log_p)
+            spectra[column].append(spectrum(trait, F[:, column]))
             squares[row, column] = float(trait.w.double().square().sum())
             rank[row, column] = trait.num_terms
         progress(row + 1, len(windows), "windows scored")
-    return WindowScores(tuple(windows), log_p, squares, rank, observed)
+    return WindowScores(tuple(windows), log_p, squares, rank, observed, tuple(tuple(each) for each in spectra))
+
+
+def spectrum(window: WhitenedWindow, F: Float[Tensor, " variant"]) -> Spectrum:
+    """Eigenvalues of a window's signal `B F B'`, in float64."""
+    signal = window.B.double() if window.T is None else window.T.double() @ window.B.double()
+    return Spectrum(torch.linalg.eigvalsh((signal * F) @ signal.T).clamp_min(0.0).numpy(), window.replicates)
 
 
 def null_sigma2(data: WindowData, windows: Sequence[int]) -> list[float]:
@@ -106,7 +120,7 @@ def summarise(
     *,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """One JSON-able entry a trait: log p, the null's, the gain with its 95 % interval.
+    """One JSON-able entry per trait: log p, the null's, the gain with its 95 % interval.
 
     `gain` compares with the null at its own sigma2, `gain_same_sigma2` with the null at the prior's.
     """
@@ -121,7 +135,9 @@ def summarise(
                 "log_p": float(scores.log_p[used, i].sum()),
                 "log_p_null": float(null[used, i].sum()),
                 "gain": float(gain.sum()),
-                "gain_ci95": _listed(sum_interval(gain, seed=seed)),
+                "gain_ci95": _listed(
+                    gain_interval(gain, scores.spectra[i], sigma2[i], sigma2_null[i], seed=seed)
+                ),
                 "gain_same_sigma2": float((scores.log_p - same)[used, i].sum()),
                 "sigma2": float(sigma2[i]),
                 "sigma2_null": float(sigma2_null[i]),
