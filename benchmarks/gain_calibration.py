@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from _measure import machine
 from numpy import ndarray
 from scipy.optimize import minimize
 
+from _measure import machine
 from varfx.bootstrap import sum_interval
 from varfx.prior.gain_interval import Spectrum, gain_interval
 
@@ -138,10 +138,15 @@ def one_seed(seed: int, truth: str, num_features: int, source: Windows) -> list[
     gains = log_p(test, held, C) - log_p(test, held, C_null)
     expected = expected_log_p(C, true) - expected_log_p(C_null, true)
     signal = test.covariance(test.variances(theta), 0.0)
-    spectra = [Spectrum(np.linalg.eigvalsh(S[:r, :r]).clip(0)) for S, r in zip(signal, test.real.sum(1).astype(int), strict=True)]
+    spectra = [
+        Spectrum(np.linalg.eigvalsh(S[:r, :r]).clip(0))
+        for S, r in zip(signal, test.real.sum(1).astype(int), strict=True)
+    ]
     groups = [slice(start, start + FEW) for start in range(0, TEST - FEW + 1, FEW)] + [slice(0, TEST)]
     methods: dict[str, Callable[[slice], tuple[float, float] | None]] = {
-        "gain_interval": lambda rows: gain_interval(gains[rows], spectra[rows], sigma2, null, num_samples=1000, seed=seed),
+        "gain_interval": lambda rows: gain_interval(
+            gains[rows], spectra[rows], sigma2, null, num_samples=1000, seed=seed
+        ),
         "sum_interval": lambda rows: sum_interval(gains[rows], num_samples=1000, seed=seed),
     }
     records: list[dict[str, object]] = []
@@ -172,7 +177,13 @@ def main() -> None:
                     name: round(float(np.mean([each[name] for each in chosen])), 4)  # type: ignore[arg-type]
                     for name in ("covered", "too_high", "too_low", "above_0", "below_0", "width", "expected")
                 }
-                entry = {"truth": truth, "features": num_features, "windows": count, "method": method, "intervals": len(chosen)}
+                entry = {
+                    "truth": truth,
+                    "features": num_features,
+                    "windows": count,
+                    "method": method,
+                    "intervals": len(chosen),
+                }
                 results.append(entry | shares)
                 print(results[-1], flush=True)
         record = {"machine": machine(), "seeds": options.seeds, "nominal": 0.95, "results": results}

@@ -135,9 +135,7 @@ def summarise(
                 "log_p": float(scores.log_p[used, i].sum()),
                 "log_p_null": float(null[used, i].sum()),
                 "gain": float(gain.sum()),
-                "gain_ci95": _listed(
-                    gain_interval(gain, scores.spectra[i], sigma2[i], sigma2_null[i], seed=seed)
-                ),
+                "gain_ci95": _listed(gain_interval(gain, scores.spectra[i], sigma2[i], sigma2_null[i], seed=seed)),
                 "gain_same_sigma2": float((scores.log_p - same)[used, i].sum()),
                 "sigma2": float(sigma2[i]),
                 "sigma2_null": float(sigma2_null[i]),
