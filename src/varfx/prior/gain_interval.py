@@ -34,6 +34,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import expit
 
+Truth = Literal["null", "prior"]
 MIN_SKEWNESS = 0.01  # below it a gamma distribution is normal to all purposes
 DRAWS_AT_A_TIME = 2_000_000
 
@@ -80,10 +81,11 @@ def gain_interval(
         return total, total
     rng = np.random.default_rng(seed)
     from_prior = rng.binomial(num_samples, expit(total))
+    samples: dict[Truth, int] = {"null": num_samples - from_prior, "prior": from_prior}
     ratios = [
-        student_ratios(np.array([cumulants(each, sigma2, sigma2_null, truth=truth) for each in spectra]), samples, rng)
-        for truth, samples in (("null", num_samples - from_prior), ("prior", from_prior))
-        if samples
+        student_ratios(np.array([cumulants(each, sigma2, sigma2_null, truth=truth) for each in spectra]), number, rng)
+        for truth, number in samples.items()
+        if number
     ]
     tail = (1 - level) / 2
     low, high = np.quantile(np.concatenate(ratios), [tail, 1 - tail])
@@ -91,7 +93,7 @@ def gain_interval(
 
 
 def cumulants(
-    spectrum: Spectrum, sigma2: float, sigma2_null: float, *, truth: Literal["null", "prior"]
+    spectrum: Spectrum, sigma2: float, sigma2_null: float, *, truth: Truth
 ) -> tuple[float, float, float]:
     """Mean, variance and third cumulant of a window's gain under the null or the prior."""
     variance = spectrum.eigenvalues + sigma2  # of u_j under the prior
