@@ -92,9 +92,7 @@ def gain_interval(
     return total - float(high) * scale, total - float(low) * scale
 
 
-def cumulants(
-    spectrum: Spectrum, sigma2: float, sigma2_null: float, *, truth: Truth
-) -> tuple[float, float, float]:
+def cumulants(spectrum: Spectrum, sigma2: float, sigma2_null: float, *, truth: Truth) -> tuple[float, float, float]:
     """Mean, variance and third cumulant of a window's gain under the null or the prior."""
     variance = spectrum.eigenvalues + sigma2  # of u_j under the prior
     x = (1 / sigma2_null - 1 / variance) * (variance if truth == "prior" else sigma2_null)
