@@ -145,7 +145,7 @@ def test_a_file_per_chromosome(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     (tmp_path / "db_chr1.tsv").write_text("\n".join([HEADER, *ROWS[:5]]))
     got = values(DbnsfpSpec(tmp_path / "db_chr@.tsv", ("EVE_score",)), HG38)
     np.testing.assert_allclose(got[:, 0], [0.9, nan, 0.2, 0.75, nan, nan], rtol=1e-6)
-    assert "has no file for 1 of 2 chromosomes" in caplog.text
+    assert "has no file for 1 chromosomes (2)" in caplog.text
     with pytest.raises(FormatError, match=r"none of its 2 files exists"):
         read_dbnsfp(DbnsfpSpec(tmp_path / "x@", ("EVE_score",)), HG38)
 

@@ -22,6 +22,7 @@ from varfx.genome import intervals
 from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.genome.harmonise import Ledger, harmonise
 from varfx.genome.matching import Matching
+from varfx.genome.per_chromosome import files_of, is_split
 
 _SITES = (".bim", ".bim.gz", ".bim.zst", ".pvar", ".pvar.gz", ".pvar.zst")
 _EXTENSIONS = (".gz", ".bgz", ".zst", ".bed", ".tsv", ".csv", ".txt", ".parquet", ".annot")
@@ -202,7 +203,7 @@ def _of_table(
     spec: TableSpec, panel: pl.DataFrame, panel_name: str
 ) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
     """Channels by name, and what became of the table's rows."""
-    if "@" in spec.path.name:
+    if is_split(spec.path):
         return _of_chromosomes(spec, panel, panel_name)
     values, counts = _aligned(
         read_annotation_table(spec.path, columns=spec.columns, rows_of=spec.rows_of), panel, panel_name
@@ -237,19 +238,14 @@ def _of_chromosomes(
 ) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
     """A table that is split into a file per chromosome; chromosomes without a file are missing, and logged."""
     present = [name for name in CHROMOSOMES if (panel["chrom"] == name).any()]
-    paths = {name: spec.path.with_name(spec.path.name.replace("@", name)) for name in present}
-    lacking = [name for name, path in paths.items() if not path.is_file()]
-    if len(lacking) == len(paths):
-        first = next(iter(paths.values()), spec.path)
-        raise FormatError(f"`{spec.path}`: none of its {len(paths)} files exists, first `{first}`. Check the path.")
-    if lacking:
-        _log.warning(f"`{spec.path}` has no file for {len(lacking)} chromosomes ({', '.join(lacking)}): missing there")
+    paths = files_of(spec.path, present)
+    sites = {} if spec.rows_of is None else files_of(spec.rows_of, present)
     columns: dict[str, ndarray] = {}
     counts: dict[str, int] = {}
-    for number, chrom in enumerate(name for name in present if name not in lacking):
+    for number, chrom in enumerate(paths):
         rows = np.flatnonzero((panel["chrom"] == chrom).to_numpy())
-        sites = spec.rows_of and spec.rows_of.with_name(spec.rows_of.name.replace("@", chrom))
-        part, part_counts = _of_table(TableSpec(paths[chrom], spec.name, spec.columns, sites), panel[rows], panel_name)
+        one = TableSpec(paths[chrom], spec.name, spec.columns, sites.get(chrom))
+        part, part_counts = _of_table(one, panel[rows], panel_name)
         if number and part.keys() != columns.keys():
             odd = sorted(part.keys() ^ columns.keys())
             raise FormatError(f"`{paths[chrom]}` has other columns than the files before it, first `{odd[0]}`.")

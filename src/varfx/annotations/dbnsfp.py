@@ -19,8 +19,8 @@ import polars as pl
 from varfx.annotations.foreign import AnnotationTable
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import build_name
+from varfx.genome.per_chromosome import files_of, is_split
 from varfx.genome.variants import SCHEMA, chrom_expr
-from varfx.io.file_names import as_file_name
 from varfx.io.stream import stream_bytes
 
 logger = logging.getLogger(__name__)
@@ -145,20 +145,11 @@ def _direction(score: str) -> tuple[str, Direction]:
 
 
 def _paths(path: Path, panel: pl.DataFrame) -> list[Path]:
-    if "@" not in path.name:
-        return [path]
-    every = [
-        path.with_name(path.name.replace("@", as_file_name(name)))
-        for name in panel["chrom"].unique(maintain_order=True)
-    ]
-    present = [file for file in every if file.is_file()]
-    if not present:
-        raise FormatError(f"`{path}`: none of its {len(every)} files exists, first `{every[0]}`. Check the path.")
-    if len(present) < len(every):
-        logger.warning(
-            "`%s` has no file for %d of %d chromosomes: missing there", path, len(every) - len(present), len(every)
-        )
-    return present
+    return (
+        list(files_of(path, panel["chrom"].unique(maintain_order=True).to_list()).values())
+        if is_split(path)
+        else [path]
+    )
 
 
 def _rows(

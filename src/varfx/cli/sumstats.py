@@ -21,7 +21,7 @@ _NO_FILTERS = CleanOptions()
 
 @app.command
 def clean(
-    file: Path,
+    file: list[Path],
     *,
     out: Annotated[Path, Parameter(alias="-o")],
     n: str | None = None,
@@ -47,7 +47,7 @@ def clean(
     Parameters
     ----------
     file
-        The GWAS file.
+        The GWAS file; of a GWAS in several files, all of them, or one path with @ for the chromosome (h.chr@.txt.gz).
     out
         The file to write, by convention NAME.sumstats.parquet.
     n
@@ -59,8 +59,8 @@ def clean(
     filters
         Which variants to keep.
     columns
-        ROLE=NAME,... for a header that no format fits, or against the format's own: roles are chrom, position,
-        variant_id, effect_allele, other_allele, eaf, maf, info, n, n_case, n_control, n_eff, n_eff_half, z, beta,
+        ROLE=NAME,... for a header that no format fits, or against the format's own: roles are chrom, position, key
+        (chromosome:position:ref:alt in one column, with effects of alt), variant_id, effect_allele, other_allele, eaf, maf, info, n, n_case, n_control, n_eff, n_eff_half, z, beta,
         odds_ratio, hazard_ratio, se, chisq, neg_log10_p, log10_p, ln_p, p. A named statistic is used alone.
     na
         Words that mark missing values in this file, separated by commas, beside those of its format.
@@ -70,7 +70,7 @@ def clean(
     from varfx.gwas import clean as clean_file
 
     stats = clean_file(
-        file,
+        file[0] if len(file) == 1 else file,
         out=out,
         n=n,
         trait=trait,
@@ -79,7 +79,7 @@ def clean(
         na=na.split(",") if na else (),
         positions_from=positions_from,
     )
-    _show(stats, file, out)
+    _show(stats, file[0], out)
 
 
 def _mapping(text: str) -> dict[str, str]:

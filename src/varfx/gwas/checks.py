@@ -9,6 +9,7 @@ import polars as pl
 
 from varfx.errors import DataError
 from varfx.genome import variants
+from varfx.genome.chromosomes import unknown_names
 from varfx.gwas.options import CleanOptions
 from varfx.gwas.statistics import P_IS_ZERO, lacking
 from varfx.gwas.sumstats import MAX_ABS_Z
@@ -91,7 +92,9 @@ def drop_or_raise(table: pl.DataFrame, ledger: Ledger, options: CleanOptions, so
     """The rows without the rows that cannot be right: dropped and counted, or an error that names the first."""
     z, n, eaf = pl.col("z"), pl.col("n"), pl.col("eaf")
     percent = " (percentages?)" if _percentages(table["eaf"]) else ""
+    odd = unknown_names(table["chrom"].unique())
     rules: list[tuple[str, str, pl.Expr]] = [
+        ("chrom", f"chromosome is none of 1 to 22, X, Y, MT ({', '.join(odd[:5])})", pl.col("chrom").is_in(odd)),
         ("z", f"|z| is above {MAX_ABS_Z:g}", z.abs() > MAX_ABS_Z),
         ("n", "n is not positive", ~(n.is_finite() & (n > 0))),
         ("eaf", f"eaf is outside 0 to 1{percent}", ~((eaf >= 0) & (eaf <= 1)) | eaf.is_nan()),
@@ -121,7 +124,7 @@ def _rule(
         ledger.drop(count, f"invalid: {what}")
         return table.filter(~bad)
     first = table.row(int(bad.arg_max() or 0), named=True)
-    value = f", {column}={first[column]:g}" if column else ""
+    value = f", {column}={first[column]:g}" if column not in (None, "chrom") else ""
     raise DataError(
         f"`{source}`: {what} in {count} of {table.height} rows, first row {first['row']} ({describe(first)}{value}). "
         f"{_DROP}"

@@ -14,12 +14,14 @@ from varfx.errors import ConfigError, DataError
 from varfx.genome import variants
 from varfx.gwas.agreement import check_agreement
 from varfx.gwas.checks import check_signs, drop_missing, drop_or_raise, drop_without_z
+from varfx.gwas.files import GwasPath, gwas_files, read_files, source_of, trait_of
 from varfx.gwas.filters import filtered
 from varfx.gwas.frequencies import with_frequencies
+from varfx.gwas.keys import with_positions_of_ids
 from varfx.gwas.log_p import with_neg_log10_p
 from varfx.gwas.options import CleanOptions
 from varfx.gwas.positions import add_positions, read_positions
-from varfx.gwas.read import RawGwas, read_gwas
+from varfx.gwas.read import RawGwas
 from varfx.gwas.sample_size import SampleSize, Sizes, bolt_power_gain, parse_sample_size, sample_sizes
 from varfx.gwas.statistics import z_scores
 from varfx.gwas.sumstats import SCHEMA, SumStats
@@ -28,7 +30,7 @@ from varfx.io.ledger import Ledger
 
 
 def clean(
-    path: str | os.PathLike[str],
+    path: GwasPath,
     *,
     out: str | os.PathLike[str] | None = None,
     n: str | float | None = None,
@@ -41,7 +43,8 @@ def clean(
     """The summary statistics of a GWAS file, checked, filtered, in genome order; written to `out` if given.
 
     Args:
-        path: a file of any format of `varfx.gwas.formats`.
+        path: a file of any format of `varfx.gwas.formats`; of a GWAS in several files, a path with "@" for the
+            chromosome, or all their paths.
         out: the `*.sumstats.parquet` to write.
         n: sample size N, or "CASES,CONTROLS"; needed where the file has none.
         trait: a name for the trait; by default from the file's metadata or its name. Of a file with columns for
@@ -64,11 +67,14 @@ def clean(
     """
     options = filters or CleanOptions()
     given = None if n is None else parse_sample_size(n)
-    source = str(path)
-    raw = read_gwas(path, columns=columns, na=na, drop_invalid=options.drop_invalid, trait=trait)
+    files, source = gwas_files(path), source_of(path)
+    raw = read_files(files, columns=columns, na=na, drop_invalid=options.drop_invalid, trait=trait)
     ledger = raw.notes
+    expected = "position" in raw.table.columns
+    if positions_from is None:
+        raw = raw._replace(table=with_positions_of_ids(raw.table, ledger))
     table = _with_statistics(raw, given, options, source)
-    table = drop_missing(table, ledger, positions_expected="position" in raw.table.columns)
+    table = drop_missing(table, ledger, positions_expected=expected)
     if positions_from is not None:
         if "position" in raw.table.columns:
             raise ConfigError(f"`--positions-from` is for files without positions, but `{source}` has them.")
@@ -91,9 +97,9 @@ def clean(
     ledger.add("kept", table.height, "variants")
     stats = SumStats(
         table=table.select(list(SCHEMA)).cast(dict(SCHEMA)),  # type: ignore[arg-type]
-        trait=trait or raw.study.trait or _stem(path),
+        trait=trait or raw.study.trait or trait_of(path),
         metadata={
-            **_metadata(path, raw, options, n=n, columns=columns, na=na, positions_from=positions_from),
+            **_metadata(files, raw, options, n=n, columns=columns, na=na, positions_from=positions_from),
             "n_gain": gain,
         },
     )
@@ -112,10 +118,13 @@ def _with_statistics(raw: RawGwas, given: SampleSize | None, options: CleanOptio
     return drop_without_z(_canonical(with_frequencies(done, given, ledger), ledger), table, ledger, options, source)
 
 
-def _metadata(path: str | os.PathLike[str], raw: RawGwas, options: CleanOptions, **arguments: Any) -> dict[str, Any]:
+def _metadata(files: Sequence[Path], raw: RawGwas, options: CleanOptions, **arguments: Any) -> dict[str, Any]:
     positions_from = arguments.pop("positions_from")
     config = {**asdict(options), **{name: value for name, value in arguments.items() if value}}
-    inputs = {"gwas": path} if positions_from is None else {"gwas": path, "positions": positions_from}
+    inputs: dict[str, str | os.PathLike[str]] = {"gwas": files[0]}
+    inputs |= {f"gwas.{number}": file for number, file in enumerate(files[1:], start=2)}
+    if positions_from is not None:
+        inputs["positions"] = positions_from
     return {
         "format": raw.format_name,
         "genome_build": raw.study.genome_build,
@@ -147,10 +156,3 @@ def _in_order(table: pl.DataFrame) -> bool:
     """True if positions only ascend, which spares a sort of twelve million rows; ties are left to the sort."""
     rank, position = variants.chrom_rank().cast(pl.Int64), pl.col("position").fill_null(0)
     return bool((table.select(place=rank * 2**40 + position)["place"].diff(null_behavior="drop") > 0).all())
-
-
-def _stem(path: str | os.PathLike[str]) -> str:
-    name = Path(path).name
-    while name and Path(name).suffix in (".gz", ".bgz", ".zst", ".parquet", ".txt", ".tsv", ".sumstats", ".vcf"):
-        name = Path(name).stem
-    return name or Path(path).name

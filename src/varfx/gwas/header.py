@@ -13,6 +13,7 @@ from varfx.gwas.roles import (
     ALLELE_FIELD,
     ALLELE_NAMES,
     FIRST_FREQUENCY,
+    KEY,
     ROLES,
     SIZES,
     STATISTICS,
@@ -167,7 +168,7 @@ def _format(reading: _Reading) -> GwasFormat:
         fitting = [form for form in FORMATS if _fits_with(form, names, reading) and not form.refused(names)]
     if fitting:
         return max(fitting, key=lambda form: len(form.required))
-    if explicit or "effect_allele" in reading.given:
+    if explicit or {"effect_allele", KEY} & set(reading.given):
         return GENERIC
     raise _unknown(names, reading)
 
@@ -239,6 +240,8 @@ def _explicit_effect(reading: _Reading) -> None:
 
 def _require_alleles(reading: _Reading) -> None:
     """Both alleles: the other one, where none is said to be it, is whichever of two allele columns the effect is not."""
+    if KEY in reading.given:
+        return
     if "effect_allele" not in reading.given:
         raise _no_allele("effect_allele", reading)
     if reading.has("other_allele"):
@@ -282,6 +285,8 @@ def _synonyms(reading: _Reading, form: GwasFormat) -> None:
     wanted = _HARMLESS if form.name in _CLOSED else tuple(SYNONYMS) if strict else _BESIDE_A_FORMAT
     for role in wanted:
         if role in ("effect_allele", "other_allele") or reading.has(role):
+            continue
+        if role == KEY and (reading.has("chrom", "position") or form.name == "GWAS-VCF"):
             continue
         if role == "eaf" and reading.has("eaf_other", "frequency", FIRST_FREQUENCY, "minor_af"):
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from varfx.gwas.keys import unpacked
 from varfx.gwas.roles import ALLELE_FIELD, FIRST_FREQUENCY
 from varfx.io.ledger import Ledger
 
@@ -121,20 +122,13 @@ def first_rsid(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
 
 def neale(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     """Neale lab: `variant` is chr:position:ref:alt, effects are those of alt, and the frequency is the minor allele's."""
-    block = low_confidence(block, ledger)
-    parts = pl.col("key").str.split(":")
-    block = block.with_columns(
-        **{
-            role: parts.list.get(place, null_on_oob=True)
-            for place, role in enumerate(("chrom", "position", "other_allele", "effect_allele"))
-        }
-    )
+    block = unpacked(low_confidence(block, ledger))
     if {"minor_allele", "minor_af"} <= set(block.columns):
         minor = pl.col("minor_af").cast(pl.Float64, strict=False)
         of_alt = pl.col("minor_allele") == pl.col("effect_allele")
         of_ref = pl.col("minor_allele") == pl.col("other_allele")
         block = block.with_columns(eaf=pl.when(of_alt).then(minor).when(of_ref).then(1 - minor))
-    return block.drop("key", "minor_allele", "minor_af", strict=False)
+    return block.drop("minor_allele", "minor_af", strict=False)
 
 
 def low_confidence(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:

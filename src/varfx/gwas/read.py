@@ -14,6 +14,7 @@ from varfx.genome.variants import chrom_expr
 from varfx.gwas import formats, layouts
 from varfx.gwas.format import GwasFormat
 from varfx.gwas.header import GIVEN, ColumnUse, Layout, recognise
+from varfx.gwas.keys import on_chromosomes, unpacked
 from varfx.gwas.numbers import Offences, drop_bad_text, to_numbers
 from varfx.gwas.roles import STATISTICS
 from varfx.gwas.study import Study, read_sidecar, read_vcf_header
@@ -79,7 +80,7 @@ def read_gwas(
     _note_columns(layout.uses, ledger)
     whole = _rows(table, layout, missing, ledger, names=None if drop_invalid else names)
     if "chrom" in whole.columns:
-        whole = whole.with_columns(chrom_expr("chrom", codes=dict(form.chrom_codes)))
+        whole = on_chromosomes(whole.with_columns(chrom_expr("chrom", codes=dict(form.chrom_codes))), ledger)
     for role, value in layout.constants.items():
         if role not in whole.columns:
             whole = whole.with_columns(pl.lit(value, pl.Float64).alias(role))
@@ -105,7 +106,7 @@ def _rows(
         block = frame.select("row", *roles)
         if table.layout is None:
             block = _as_prepared(block, form, missing)
-        block = layouts.with_other_allele(_given_roles(form.prepare(block, ledger)))
+        block = layouts.with_other_allele(unpacked(_given_roles(form.prepare(block, ledger))))
         block = to_numbers(block, offences)
         parts.append(block if names is not None else drop_bad_text(block, ledger))
     if not parts:

@@ -34,7 +34,8 @@ NUMBER_ROLES = (
     "eaf_case",
     "eaf_control",
 )
-ROLES = TEXT_ROLES + NUMBER_ROLES
+KEY = "key"  # chromosome:position:reference:alternative in one column
+ROLES = (*TEXT_ROLES, *NUMBER_ROLES, KEY)
 STATISTICS = (
     "z",
     "beta",
@@ -71,10 +72,13 @@ def _ordered(names: str) -> tuple[frozenset[str], ...]:
     return _tiers(*names.split())
 
 
+_KEYS = ("chr_bp", "chr_pos", "chrom_pos", "chr_position", "snp", "variant")
+_BUILDS = ("_hg19", "_hg38", "_hg18", "_hg19b37", "_b37", "_b38", "_grch37", "_grch38", "_key")
 # Names in plain spelling. A column of an earlier tier wins; two of one tier are ambiguous.
 SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
-    "variant_id": _ordered("rsid rsids rs_number dbsnp_id SNP snpid MarkerName markerid variant_id ID"),
+    "variant_id": _ordered("rsid rsids rs_number dbsnp_id SNP snpid MarkerName markerid variant_id ID variant"),
     "chrom": _tiers("chrom chromosome CHR CHR_ID", "hg19chrc"),
+    KEY: _tiers(" ".join(f"{name}{build}" for name in _KEYS for build in _BUILDS) + " chr_bp chr_pos chrom_pos"),
     "position": _tiers("position BP POS base_pair_location bp_position bpos base_pair physical_position"),
     "effect_allele": _tiers(
         "effect_allele EA tested_allele effectallele eff_allele effallele assessed_allele coded_allele risk_allele "

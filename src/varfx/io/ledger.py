@@ -15,6 +15,12 @@ class Ledger:
         """Counts `variants` rows under `step`; `note` says why, or how."""
         self._counts[step, note] = self._counts.get((step, note), 0) + int(variants)
 
+    def include(self, other: Ledger, *, without: str = "\0") -> None:
+        """Adds another ledger's entries, but those whose step begins with a word."""
+        for (step, note), count in other._counts.items():
+            if not step.startswith(without):
+                self.add(step, count, note)
+
     def drop(self, variants: int, note: str) -> None:
         """Counts dropped rows; no entry where there are none."""
         if variants:
