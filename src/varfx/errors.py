@@ -8,6 +8,8 @@ An iteration that does not converge is no error here: solvers return an outcome.
 class VarfxError(Exception):
     """Base of every error that varfx raises for a caller's input."""
 
+    said = False  # whether another process of the same fit prints it
+
 
 class DataError(VarfxError, ValueError):
     """Values that cannot be right: a NaN z, a negative N, an allele outside ACGT."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 from varfx.training.people.batches import Part
@@ -52,6 +52,25 @@ class Simulated:
         self.seen.append((gene, rows.tolist(), reverse_complement, shift))
         x = self.x[gene, rows].roll(-shift, 1)
         return (x.flip(1, 2) if reverse_complement else x).to(device)
+
+
+class InFloat64(Simulated):
+    """The same in double precision."""
+
+    def encode(
+        self, gene: int, rows: np.ndarray, device: torch.device, *, reverse_complement: bool = False, shift: int = 0
+    ) -> Tensor:
+        x = super().encode(gene, rows, device, reverse_complement=reverse_complement, shift=shift)
+        return x.double()
+
+
+def assert_close(one: nn.Module, other: nn.Module) -> None:
+    """Every weight and statistic is the same to 1e-6 of the tensor's largest."""
+    for (name, value), expected in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        scale = float(expected.abs().max()) or 1.0
+        torch.testing.assert_close(
+            value, expected, rtol=0, atol=1e-6 * scale, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def small_network(**changes: object) -> ExpressionNetwork:

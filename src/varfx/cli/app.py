@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
         needed = missing_options(app, words, options) if isinstance(error, cyclopts.MissingArgumentError) else None
         return _fail(needed or one_line(str(error)) + " Ask the command for its --help.")
     except VarfxError as error:
-        return _fail(one_line(str(error)))
+        return 2 if error.said else _fail(one_line(str(error)))
     except KeyboardInterrupt:
         stderr.print(_how_to_go_on(app, words))
         return 130

@@ -35,6 +35,9 @@ def fit(
     dropout: float | None = None,
     precision: Literal["float32", "bfloat16"] | None = None,
     recompute: Annotated[bool, Switch] = False,
+    device: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
     epochs: int = 150,
     learning_rate: float | None = None,
     weight_decay: float = 0.01,
@@ -77,6 +80,9 @@ def fit(
         dropout: Of the transformer; by default 0.4 (published) with a checkpoint, 0 without.
         precision: Of the trunk in training; by default bfloat16 on a GPU, float32 elsewhere. Predictions are float32.
         recompute: Save memory: compute each stage again in the backward pass.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps.
+        devices: Processes per machine that train a network together, one per GPU, or on the CPU.
+        num_nodes: Machines that train together, each with as many devices, where torchrun or srun starts this command.
         epochs: Passes over all training people at most.
         learning_rate: By default 5e-6 with a checkpoint, 1e-3 for random weights, a head alone or adapters.
         weight_decay: AdamW's decay of the weights.
@@ -92,15 +98,15 @@ def fit(
         resume: Go on with an interrupted run.
         overwrite: Replace a finished run.
     """
-    import torch
-
+    from varfx.device import find_device
     from varfx.expression.cohort.store import open_cohort
     from varfx.expression.network.config import FitConfig
     from varfx.expression.network.fit import fit_network, fold_numbers, read_genes
     from varfx.models.config import ExpressionNetworkConfig
+    from varfx.training import processes
     from varfx.training.people.config import ExpressionTrainConfig
 
-    random, gpu = checkpoint is None, torch.cuda.is_available()
+    random, gpu = checkpoint is None, find_device(device).type == "cuda"
     drop = dropout if dropout is not None else 0.0 if random else 0.4
     published = dropout is None and not random
     rate = 1e-3 if random or freeze_trunk or lora_rank else 5e-6
@@ -135,12 +141,16 @@ def fit(
             patience=patience,
             reverse_complement=reverse_complement,
             max_shift=max_shift,
+            device=device,
+            devices=devices,
+            num_nodes=num_nodes,
             seed=seed,
         ),
     )
     with progress_bar() as progress:
         run = fit_network(cohort, out, config, resume=resume, overwrite=overwrite, progress=progress)
-    _show(run)
+    if not processes.rank():  # the first process prints
+        _show(run)
 
 
 def _show(run: ExpressionRun) -> None:

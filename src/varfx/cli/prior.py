@@ -52,6 +52,7 @@ def fit(
         overwrite: Replace a finished run.
     """
     from varfx.prior.fit import fit_inputs
+    from varfx.training import processes
 
     with progress_bar() as progress:
         run = fit_inputs(
@@ -64,6 +65,8 @@ def fit(
             overwrite=overwrite,
             progress=progress,
         )
+    if processes.rank():
+        return  # the first process prints
     table = Table("trait", "variants", "n", "sigma2", "sigma2 (null)", "alpha")
     for trait in run.record["traits"]:
         matched = trait["matched"]

@@ -126,7 +126,7 @@ class ChannelNorm(nn.Module):
         count = x.shape[0] * x.shape[2]
         if not count:
             return
-        variance, mean = torch.var_mean(x.float(), dim=(0, 2), correction=0)
+        variance, mean = torch.var_mean(_at_least_float32(x), dim=(0, 2), correction=0)
         shift = mean.double() - self.running_mean
         sums = torch.stack([count * shift, count * (variance.double() + shift.square())], dim=1).flatten()
         seen = torch.cat([sums.new_tensor([count]), sums])
@@ -134,7 +134,7 @@ class ChannelNorm(nn.Module):
 
     @torch.no_grad()
     def _set_statistics(self, x: Tensor) -> None:
-        variance, mean = torch.var_mean(x.float(), dim=(0, 2), correction=0)
+        variance, mean = torch.var_mean(_at_least_float32(x), dim=(0, 2), correction=0)
         self.running_mean.copy_(mean)
         self.running_var.copy_(variance)
         self.num_batches_tracked.fill_(1)
@@ -191,6 +191,10 @@ def unobserved(network: nn.Module) -> Iterator[None]:
             norm._pending = pending
             for name, value in buffers.items():
                 setattr(norm, name, value)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def _norms(network: nn.Module) -> list[ChannelNorm]:

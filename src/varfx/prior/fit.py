@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
+from varfx.annotations import Annotations, Standardiser
 from varfx.errors import ConfigError, StoreError
+from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
 from varfx.io.run_folder import check_run_folder
 from varfx.ld import LDPanel
@@ -23,17 +26,23 @@ from varfx.prior.config import SplitConfig
 from varfx.prior.files import PriorInputs
 from varfx.prior.inputs import assemble
 from varfx.prior.plausibility import sigma2_warning
-from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, write_run
+from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, open_run, write_run
 from varfx.prior.score import null_sigma2
 from varfx.prior.signs import check_signs
-from varfx.prior.split import split_windows
+from varfx.prior.split import Split, split_windows
 from varfx.progress import Progress, silent
-from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant
+from varfx.tracks.inputs import TrackInputs
+from varfx.training import TrainConfig, WindowData, prepare_objective, processes, start_at_constant
 from varfx.training.gwas.config import check_compile
+from varfx.training.history import LAST
+
+if TYPE_CHECKING:
+    from varfx.training import TrainOutcome
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 BEGUN = "begun.json"  # options and inputs of an unfinished run
+SCRATCH = "scratch"  # what is computed once per window, while the fit lasts
 
 
 class FitPaths(TypedDict, total=False):
@@ -97,52 +106,109 @@ def fit_inputs(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Run:
-    """`fit` with its inputs as one object."""
-    from varfx.training import train  # loads Lightning
+    """`fit` with its inputs as one object; under torchrun or srun, in all processes, of which the first writes."""
+    from varfx.training.launch import join  # loads Lightning
 
     model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
     split = split if split.seed is not None else replace(split, seed=training.seed)
     check_compile(model, training)
-    reference, associations, channels = inputs.open_panel(), inputs.read_sumstats(), inputs.read_annotations()
-    _check_names([each.trait for each in associations])
-    signals = inputs.tracks_for_fit(model)
-    config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
-    provenance = sealed.provenance(config, inputs.named())
     folder = Path(out)
-    check_out(folder, resume=resume, overwrite=overwrite)
+    join(training.devices, training.num_nodes, training.device)
+    with processes.in_step():
+        sources = _open(inputs, model)
+    config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
+    provenance = processes.first_does(lambda: sealed.provenance(config, inputs.named()))
+    processes.first_does(lambda: check_out(folder, resume=resume, overwrite=overwrite))
+    with processes.in_step():
+        job = _assemble(sources, model, training, split, scratch=folder / SCRATCH)
+    processes.first_does(lambda: _begin(folder, provenance or {}, resume=resume))
+    prior, outcome, guesses = _train(job, model, training, folder / CHECKPOINTS, resume=resume, progress=progress)
+    run = processes.first_does(
+        lambda: _finish(
+            folder, job, prior, outcome, {**_record(inputs, job, guesses), "config": config, "provenance": provenance}
+        )
+    )
+    return run or open_run(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """What the inputs hold."""
+
+    panel: LDPanel
+    sumstats: list[SumStats]
+    annotations: Annotations | None
+    tracks: TrackInputs | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """Data of a fit on the panel's rows, and the use of its windows."""
+
+    sources: _Sources
+    data: WindowData
+    standardiser: Standardiser | None
+    ledgers: list[dict[str, Any]]
+    split: Split
+    doubts: list[str]  # that a trait's alleles are those of the panel
+
+
+def _open(inputs: PriorInputs, model: ModelConfig) -> _Sources:
+    """Reads what is read at once."""
+    panel, associations, channels = inputs.open_panel(), inputs.read_sumstats(), inputs.read_annotations()
+    _check_names([each.trait for each in associations])
+    return _Sources(panel, list(associations), channels, inputs.tracks_for_fit(model))
+
+
+def _assemble(
+    sources: _Sources, model: ModelConfig, training: TrainConfig, split: SplitConfig, *, scratch: Path
+) -> _Job:
+    """The data on the panel's rows, and the split of its windows."""
+    panel = sources.panel
     data, standardiser, ledgers = assemble(
-        reference,
-        associations,
-        channels,
+        panel,
+        sources.sumstats,
+        sources.annotations,
         kind=model.kind,
-        scratch=folder / "scratch",
-        tracks=signals,
+        scratch=scratch,
+        tracks=sources.tracks,
         processes=training.devices,
     )
-    parts = split_windows(reference.windows, split, flank=reference.flank, has_data=_has_data(reference, data))
+    parts = split_windows(panel.windows, split, flank=panel.flank, has_data=_has_data(panel, data))
     if data.tracks is not None:
         used = sorted(parts.train + parts.validation + parts.holdout)
-        data.tracks.require([reference.rows(i)[1] for i in used], [reference.cores[i].name for i in used])
-    doubts = [check_signs(reference, trait, parts.train).warning(trait.name) for trait in data.traits]
-    _begin(folder, provenance, resume=resume)
+        data.tracks.require([panel.rows(i)[1] for i in used], [panel.cores[i].name for i in used])
+    doubts = [check_signs(panel, trait, parts.train).warning(trait.name) for trait in data.traits]
+    return _Job(sources, data, standardiser, ledgers, parts, [doubt for doubt in doubts if doubt is not None])
+
+
+def _train(
+    job: _Job, model: ModelConfig, training: TrainConfig, checkpoints: Path, *, resume: bool, progress: Progress
+) -> tuple[VariancePrior, TrainOutcome, list[float] | None]:
+    """The prior with its best weights, how training ended, and the heritabilities behind the objective's weights."""
+    from varfx.training import train  # loads Lightning
+
+    data, parts, signals = job.data, job.split, job.sources.tracks
     prior = VariancePrior(
         model,
-        0 if standardiser is None else len(standardiser.feature_names),
+        0 if job.standardiser is None else len(job.standardiser.feature_names),
         len(data.traits),
         num_tracks=0 if signals is None else signals.num_channels,
         seed=training.seed,
     )
     guesses = prepare_objective(data, parts.train, training.objective)
-    checkpoints = folder / CHECKPOINTS
-    if not (resume and (checkpoints / "last").is_dir()):
-        start_at_constant(
+    if not processes.of_first(resume and (checkpoints / LAST).is_dir()):
+        start = partial(
+            start_at_constant,
             prior,
             data,
             parts.train,
-            mean_ld_score=_mean_ld_score(reference),
+            mean_ld_score=_mean_ld_score(job.sources.panel),
             objective=training.objective,
             max_windows=training.start_windows,
         )
+        processes.first_does(start)
+        prior.load_state_dict(processes.of_first(prior.state_dict()))
     outcome = train(
         prior,
         data,
@@ -153,30 +219,42 @@ def fit_inputs(
         resume=resume,
         progress=progress,
     )
-    doubts += [sigma2_warning(trait.name, prior.sigma2_values()[i]) for i, trait in enumerate(data.traits)]
-    warnings = [doubt for doubt in doubts if doubt is not None]
-    for warning in warnings:
-        logger.warning(warning)
-    sealed.remove(folder / "scratch")
-    window_names = reference.windows["name"].to_list()
-    record = {
-        "traits": _trait_records(prior, data, null_sigma2(data, parts.train), ledgers),
-        "split": {part: [window_names[index] for index in windows] for part, windows in asdict(parts).items()},
-        "panel": str(reference.path.resolve()),
+    return prior, outcome, guesses
+
+
+def _record(inputs: PriorInputs, job: _Job, guesses: list[float] | None) -> dict[str, Any]:
+    """What the run says of its inputs."""
+    panel, signals = job.sources.panel, job.sources.tracks
+    window_names = panel.windows["name"].to_list()
+    return {
+        "split": {part: [window_names[index] for index in windows] for part, windows in asdict(job.split).items()},
+        "panel": str(panel.path.resolve()),
         "sumstats": [str(path.resolve()) for path in inputs.sumstats],
         "annotations": None if inputs.annotations is None else str(inputs.annotations.resolve()),
         "tracks": None if signals is None else signals.to_record(),
-        "config": config,
-        "warnings": warnings,
-        "objective": training.objective,
         "ballpark_h2": guesses,
-        "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},
-        "provenance": provenance,
     }
-    (checkpoints / HISTORY).replace(folder / HISTORY)
-    sealed.remove(checkpoints)
+
+
+def _finish(folder: Path, job: _Job, prior: VariancePrior, outcome: TrainOutcome, record: dict[str, Any]) -> Run:
+    """Writes the run in the place of checkpoints and scratch files."""
+    data = job.data
+    implausible = [sigma2_warning(trait.name, prior.sigma2_values()[i]) for i, trait in enumerate(data.traits)]
+    warnings = [*job.doubts, *(each for each in implausible if each is not None)]
+    for warning in warnings:
+        logger.warning(warning)
+    record = {
+        "traits": _trait_records(prior, data, null_sigma2(data, job.split.train), job.ledgers),
+        **record,
+        "warnings": warnings,
+        "objective": record["config"]["training"]["objective"],
+        "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},
+    }
+    sealed.remove(folder / SCRATCH)
+    (folder / CHECKPOINTS / HISTORY).replace(folder / HISTORY)
+    sealed.remove(folder / CHECKPOINTS)
     sealed.remove(folder / BEGUN)
-    return write_run(folder, prior, standardiser, record)
+    return write_run(folder, prior, job.standardiser, record)
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -222,7 +300,7 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     Raises:
         StoreError: it would destroy a run or something else, or its folder does not exist.
     """
-    started = (out / CHECKPOINTS / "last").is_dir()
+    started = (out / CHECKPOINTS / LAST).is_dir()
     check_run_folder(out, record=RECORD, begun=BEGUN, started=started, resume=resume, overwrite=overwrite)
 
 

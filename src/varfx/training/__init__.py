@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from varfx.training.gwas.score import total_log_p, total_score
     from varfx.training.gwas.start import start_at_constant
     from varfx.training.gwas.windows import PriorWindow, TraitData, WindowData
-    from varfx.training.watch import History
+    from varfx.training.history import History
 
 __all__ = [
     "History",
@@ -41,6 +41,6 @@ export(
         "gwas.score": "total_log_p total_score",
         "gwas.start": "start_at_constant",
         "gwas.windows": "PriorWindow TraitData WindowData",
-        "watch": "History",
+        "history": "History",
     },
 )

@@ -16,6 +16,20 @@ from varfx.errors import StoreError
 from varfx.io import sealed
 
 
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The nested dictionary of a checkpoint, on the CPU.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    sealed.check_directory(path)
+    tensors = safetensors.torch.load_file(Path(path) / "tensors.safetensors")
+    state = _unpack(json.loads((Path(path) / "state.json").read_text()), tensors)
+    if not isinstance(state, dict):
+        raise StoreError(f"`{path}` holds no checkpoint.")
+    return state
+
+
 class SafetensorsCheckpointIO(CheckpointIO):
     """Writes a checkpoint's nested dictionary as a folder: `tensors.safetensors` and `state.json`."""
 
@@ -39,12 +53,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
         Raises:
             StoreError: it is missing or damaged.
         """
-        sealed.check_directory(path)
-        tensors = safetensors.torch.load_file(Path(path) / "tensors.safetensors")
-        state = _unpack(json.loads((Path(path) / "state.json").read_text()), tensors)
-        if not isinstance(state, dict):
-            raise StoreError(f"`{path}` holds no checkpoint.")
-        return state
+        return read_checkpoint(path)
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Removes the folder."""

@@ -1,9 +1,13 @@
-"""Checks of the validation windows during training: best weights, early stopping, checkpoints, and their record."""
+"""Checks during training: best weights, early stopping, checkpoints, and their record; the same for priors and expression."""
 
 from __future__ import annotations
 
 import csv
+import logging
 import math
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,135 +16,132 @@ from typing import Any
 import lightning
 from torch import Tensor
 
-from varfx.errors import DataError
 from varfx.io import sealed
 from varfx.progress import Progress
-from varfx.training import ranks
-from varfx.training.gwas.config import UNITS, Objective, TrainConfig
-from varfx.training.gwas.module import COSTS, WATCH, PriorModule
-from varfx.training.gwas.score import DIVERGED
+from varfx.training import processes
+from varfx.training.checkpoint import read_checkpoint
+from varfx.training.history import LAST, History
+from varfx.training.loop import FitModule
 
-LAST = "last"  # the checkpoint's name
-
-
-@dataclass(frozen=True)
-class History:
-    """One check of the training: the mean log p per independent association, or of another objective's score per association.
-
-    Attributes:
-        step: optimiser steps done.
-        train: on the training windows since the last check, as they were visited; NaN at step 0.
-        validation: on the validation windows.
-    """
-
-    step: int
-    train: float
-    validation: float
+NAME = "watch"  # of the callback in a checkpoint
 
 
 @dataclass(eq=False)
 class Watch(lightning.Callback):
-    """Checks the validation windows, keeps the best weights, stops early, and writes checkpoints."""
+    """Checks the weights when due, keeps the best, stops early, and writes checkpoints; holds no individual's data."""
 
     folder: Path
-    config: TrainConfig
     progress: Progress
+    resume: bool = False  # from `folder`/last
     step: int = 0  # done so far, in this session and those before it
     history: list[History] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
-    best_step: int = 0
-    best_value: float = -math.inf  # total nats on the validation windows
-    hurdle: float = -math.inf  # what the next check must exceed so as not to be stale
-    stale: int = 0
-    seen: list[list[float]] = field(default_factory=list)  # the modules' of all processes, as of the last checkpoint
-    costs: dict[str, list[float]] = field(default_factory=dict)  # the module's; empty where the engine is fixed
+    best_number: int = 0  # step or pass of the best check
+    best_value: float = -math.inf
+    hurdle: float = -math.inf  # value that the next check must exceed to reset `stale`
+    stale: int = 0  # checks since the last improvement
+    early: bool = False  # whether `stale` has reached the module's patience
+    done: bool = False
+    terminated: bool = False  # SIGTERM came; the fit ends after the step, with a checkpoint
+    notes: dict[str, Any] = field(default_factory=dict)  # the module's
+    saved: float = field(default_factory=time.monotonic)
 
     @property
     def state_key(self) -> str:
         """Its name in a checkpoint."""
-        return WATCH
+        return NAME
 
-    @property
-    def early(self) -> bool:
-        """Whether the validation windows say that it is enough."""
-        return self.stale >= self.config.patience
+    def setup(self, trainer: Any, module: FitModule, stage: str) -> None:
+        """Goes on from the checkpoint, if there is one to go on from."""
+        if processes.rank():
+            logging.disable(logging.WARNING)  # the first process says it once
+        if self.resume:
+            self.load(read_checkpoint(self.folder / LAST), module)
 
-    @property
-    def done(self) -> bool:
-        """Whether no step is left."""
-        return self.early or self.step >= self.config.max_steps
+    def load(self, checkpoint: dict[str, Any], module: FitModule | None = None) -> None:
+        """Goes on from a checkpoint that is read; the module too, if given."""
+        self.load_state_dict(checkpoint["callbacks"][NAME])
+        if module is not None:
+            module.resume(checkpoint, self.notes, self.step)
 
-    def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Checks the starting weights, unless a checkpoint has."""
-        if self.seen:
-            score, count = self.seen[ranks.rank()]
-            module.seen = (score, int(count))
-        self.costs = {} if module.costs is None else module.costs.to_json()
-        if not self.history:
+    def on_train_start(self, trainer: Any, module: FitModule) -> None:
+        """Checks the starting weights, where that is wanted."""
+        self._defer_sigterm()
+        if module.checks_start and not self.history:
             self._check(module)
 
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Any, module: FitModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, if it is complete; checks and saves where one is due."""
-        if (batch_idx + 1) % (self.config.step_windows // ranks.world()):
+        if (batch_idx + 1) % module.batches_per_step:
             return
         self.step += 1
-        last = self.step >= self.config.max_steps
-        if last or self.step % self.config.check_every == 0:
-            pass_steps = -(-len(module.train_windows) // self.config.step_windows)
-            if last or self.step - self.history[-1].step >= pass_steps:
-                self._check(module)
-            self.seen = ranks.gathered(module.seen, module.device)
+        self.done = self.step >= module.total_steps
+        error, stop, due = self._agree(module)
+        if error:
+            processes.raise_together(module.error)
+        if self.done or module.check_due(self.step, self.history[-1].step if self.history else 0):
+            self._check(module)
+        if self.done or stop or due:
+            self.notes = module.notes()
             trainer.save_checkpoint(self.folder / LAST)
-            trainer.should_stop = self.done
-        self.progress(self.step, self.config.max_steps, "steps")
+            self.saved = time.monotonic()
+        trainer.should_stop = self.done or stop
+        self.progress(self.step, module.total_steps, "steps")
 
-    def _check(self, module: PriorModule) -> None:
-        parts = ranks.gathered(module.seen, module.device)
-        nats, count = sum(part[0] for part in parts), sum(part[1] for part in parts)
-        module.seen = (0.0, 0)
-        value, associations = module.validate()
-        if not math.isfinite(value):
-            raise DataError(DIVERGED)
-        train = nats / count if count else math.nan
-        self.history.append(History(self.step, train, value / max(associations, 1)))
+    def _agree(self, module: FitModule) -> tuple[bool, bool, bool]:
+        """Whether a process has an error, whether one was told to stop, and whether the first process's clock says to save."""
+        due = module.save_due(self.step, time.monotonic() - self.saved)
+        mine = (float(module.error is not None), float(self.terminated), float(due and not processes.rank()))
+        error, stop, due = (any(values) for values in zip(*processes.gathered(mine, module.device), strict=True))
+        return error, stop, due
+
+    def _check(self, module: FitModule) -> None:
+        number, train, validation, value = module.check(self.step)
+        self.history.append(History(number, train, validation))
         if value > self.best_value:
-            self.best_value, self.best_step = value, self.step
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in module.model.state_dict().items()}
+            self.best_value, self.best_number = value, number
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in module.kept().items()}
         if value > self.hurdle:
-            self.hurdle, self.stale = value + self.config.min_improvement, 0
+            self.hurdle, self.stale = value + module.min_improvement, 0
         else:
             self.stale += 1
+        self.early = self.stale >= module.patience
+        self.done = self.done or self.early
+
+    def _defer_sigterm(self) -> None:
+        """SIGTERM waits for the end of the step; a second one does what it did before. Lightning puts the handlers back.
+
+        Lightning's own handler would exchange data in the middle of a step.
+        """
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, frame: Any) -> None:
+        if self.terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+        self.terminated = True
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        return {
-            "step": self.step,
-            "history": [[entry.step, entry.train, entry.validation] for entry in self.history],
-            "best": self.best,
-            "best_step": self.best_step,
-            "best_value": self.best_value,
-            "hurdle": self.hurdle,
-            "stale": self.stale,
-            "seen": self.seen,
-            COSTS: self.costs,
-        }
+        names = ("step", "best", "best_number", "best_value", "hurdle", "stale", "early", "done", "notes")
+        history = [[entry.step, entry.train, entry.validation] for entry in self.history]
+        return {**{name: getattr(self, name) for name in names}, "history": history}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from a checkpoint."""
-        self.step = int(state["step"])
+        for name, value in state.items():
+            setattr(self, name, value)
         self.history = [History(int(step), float(train), float(value)) for step, train, value in state["history"]]
-        self.best, self.best_step = dict(state["best"]), int(state["best_step"])
-        self.best_value, self.hurdle, self.stale = (
-            float(state["best_value"]),
-            float(state["hurdle"]),
-            int(state["stale"]),
-        )
-        self.seen = [[float(value) for value in part] for part in state["seen"]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For the processes that a fit starts, which read the checkpoint themselves."""
+        return {**self.__dict__, "best": {}}
 
 
-def write_history(path: Path, history: Sequence[History], objective: Objective) -> None:
-    """Writes the checks as CSV; the headings name the objective's unit."""
+def write_history(path: Path, history: Sequence[History], columns: tuple[str, str, str]) -> None:
+    """Writes the checks as CSV with these headings."""
     with sealed.atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", *(f"{part}_{UNITS[objective]}_per_association" for part in ("train", "validation"))])
+        writer.writerow(columns)
         writer.writerows([entry.step, entry.train, entry.validation] for entry in history)

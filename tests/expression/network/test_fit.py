@@ -18,11 +18,11 @@ from cases.motif import MotifCase
 from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
-from varfx.expression.network import fit as fit_module
 from varfx.expression.network.batches import CohortBatches, gene_sequences
 from varfx.expression.network.fit import FitConfig, fit_network, fold_numbers, open_network, read_genes
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.models.expression import ExpressionNetworkConfig
+from varfx.training.people import fit as training_module
 from varfx.training.people.config import ExpressionTrainConfig
 
 CPU = torch.device("cpu")
@@ -197,13 +197,13 @@ def test_resumed_runs_are_the_same(cohort: Path, tmp_path: Path, monkeypatch: py
     with pytest.raises(StoreError, match="begun with other options"):
         fit_network(cohort, tmp_path / "part", replace(options, folds=(0,)), resume=True)
     trained: list[int] = []
-    train: Callable[..., Any] = fit_module.train_expression
+    train: Callable[..., Any] = training_module.train_expression
 
     def count(*args: Any, **options: Any) -> Any:
         trained.append(1)
         return train(*args, **options)
 
-    monkeypatch.setattr(fit_module, "train_expression", count)
+    monkeypatch.setattr(training_module, "train_expression", count)
     part = fit_network(cohort, tmp_path / "part", options, resume=True)
     assert len(trained) == 1  # the first fold was finished
     assert part.predictions.equals(whole.predictions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from varfx.models import ModelConfig, VariancePrior
 from varfx.models.channel_norm import ChannelNorm
 from varfx.prior.inputs import align_trait
 from varfx.tracks.store import open_tracks
-from varfx.training import TrainConfig, WindowData, ranks, train
+from varfx.training import TrainConfig, WindowData, processes, train
 
 TRAIN, VALIDATION = [0, 1, 2, 4, 5], [7, 8, 9]
 
@@ -134,22 +133,32 @@ def test_what_a_worker_says_comes_back(simulated: Simulated, z: np.ndarray, tmp_
 
 
 CALLER = """
-import os, pickle, subprocess, sys
-command = [sys.executable, "-c", sys.argv[1], "1", "2", sys.argv[2], "cpu", "1"]
-worker = subprocess.Popen(command, stdin=subprocess.PIPE)
-worker.stdin.write(pickle.dumps((print, ())))
-worker.stdin.flush()
-os._exit(0)
+import os, sys, threading
+from pathlib import Path
+from varfx.prior import SplitConfig, fit
+from varfx.models import ModelConfig
+from varfx.training import TrainConfig
+
+def step(done, total, what):
+    if what == "steps":
+        print(*[each.pid for each in __import__("multiprocessing").active_children()], flush=True)
+        os._exit(0)
+
+if __name__ == "__main__":
+    panel, sumstats, annot, out = sys.argv[1:]
+    fit(panel, [sumstats], out, annotations=annot, model=ModelConfig(kind="linear"), progress=step,
+        training=TrainConfig(max_steps=100000, windows_per_step=2, devices=2), split=SplitConfig(holdout_chrom=("3",)))
 """
 
 
-def test_a_worker_ends_with_its_caller() -> None:
-    """The caller is gone while the worker still waits for it; `run` returns when the worker, which shares its output, ends."""
-    with socket.socket() as deaf:  # a port that takes calls and never answers
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen()
-        words = [sys.executable, "-c", CALLER, ranks._WORKER, str(deaf.getsockname()[1])]
-        assert subprocess.run(words, capture_output=True, timeout=300, check=False).returncode == 0
+def test_workers_end_with_their_caller(simulated: Simulated, tmp_path: Path) -> None:
+    """The caller is gone after the first step; `run` returns when the workers, which share its output, end."""
+    script = tmp_path / "caller.py"
+    script.write_text(CALLER)
+    words = [sys.executable, script, simulated.panel, simulated.weight, simulated.annot, tmp_path / "RUN"]
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=300, check=False)
+    assert len(done.stdout.split()) == 2, done.stderr
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("devices", [0, 3])
@@ -162,7 +171,9 @@ def test_devices_share_a_step_evenly(devices: int) -> None:
 
 
 def test_one_process_needs_no_others() -> None:
-    assert (ranks.rank(), ranks.world()) == (0, 1)
-    assert ranks.gathered([1.5, 2.0]) == [[1.5, 2.0]]
-    if not torch.cuda.is_available():
-        assert ranks.accelerator(64) == "cpu"
+    assert (processes.rank(), processes.world()) == (0, 1)
+    assert processes.gathered([1.5, 2.0]) == [[1.5, 2.0]]
+    assert processes.gathered_objects("x") == ["x"]
+    assert processes.of_first("x") == processes.first_does(lambda: "x") == "x"
+    with pytest.raises(DataError, match="mine"), processes.in_step():
+        raise DataError("mine")

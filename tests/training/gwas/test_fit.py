@@ -23,6 +23,7 @@ from varfx.errors import ConfigError, DataError
 from varfx.io import sealed
 from varfx.models import ModelConfig, VariancePrior
 from varfx.training import TrainConfig, WindowData, start_at_constant, total_log_p, train
+from varfx.training.checkpoint import read_checkpoint
 from varfx.training.gwas.module import PriorModule
 from varfx.training.gwas.order import window_order
 from varfx.training.session import quiet_lightning
@@ -297,6 +298,7 @@ from varfx.prior import SplitConfig, fit
 from varfx.training import TrainConfig
 
 panel, sumstats, annot, out, how, step, resume = sys.argv[1:]
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
 
 def progress(done, total, what):
     if what == "steps" and done == int(step):
@@ -315,13 +317,13 @@ except KeyboardInterrupt:
 def run_fit(simulated: Simulated, out: Path, how: str, step: int, resume: bool) -> int:
     words = [simulated.panel, simulated.weight, simulated.annot, out, how, step, "yes" if resume else "no"]
     done = subprocess.run([sys.executable, "-c", FIT, *map(str, words)], capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 130, -signal.SIGKILL):
+    if done.returncode not in (0, 130, 143, -signal.SIGKILL):
         raise AssertionError(done.stderr)
     return done.returncode
 
 
 def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: Path) -> None:
-    """Killed after a checkpoint, then Ctrl-C, then finished: the same bytes as without an interruption."""
+    """Killed after a checkpoint, then Ctrl-C, then SIGTERM, then finished: the same bytes as without an interruption."""
     assert run_fit(simulated, tmp_path / "whole", "SIGKILL", -1, False) == 0
     assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", 27, False) == -signal.SIGKILL
     last = tmp_path / "stopped" / "checkpoints" / "last"
@@ -329,6 +331,8 @@ def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: P
     assert {path.suffix for path in last.iterdir()} == {".safetensors", ".json"}
     assert run_fit(simulated, tmp_path / "stopped", "SIGINT", 45, True) == 130
     assert not (tmp_path / "stopped" / "manifest.json").exists()
+    assert run_fit(simulated, tmp_path / "stopped", "SIGTERM", 53, True) == 143
+    assert read_checkpoint(last)["callbacks"]["watch"]["step"] == 54  # the step was finished, and nothing is lost
     assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", -1, True) == 0
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name

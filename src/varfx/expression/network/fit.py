@@ -30,6 +30,7 @@ from varfx.expression.run import (
     begin_run,
     check_out,
     cohort_identity,
+    open_run,
     write_run,
 )
 from varfx.io import sealed
@@ -38,6 +39,7 @@ from varfx.io.text_lines import read_fields
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
 from varfx.progress import Progress, silent
+from varfx.training import processes
 from varfx.training.people.predict import calibrate, predict
 
 if TYPE_CHECKING:
@@ -98,28 +100,40 @@ def fit_network(
     Raises:
         VarfxError: files that are not what they should be, genes or folds that the cohort does not have, too few people.
     """
+    from varfx.training.launch import device_here, join  # loads Lightning
+
     config = config or FitConfig()
-    opened = open_cohort(cohort)
-    tasks = _tasks(opened, config)
-    folder = Path(out)
-    check_out(folder, resume=resume, overwrite=overwrite)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    start: LoadedNetwork | None = _start(config)  # a checkpoint that does not fit is refused before anything is written
-    inputs: dict[str, str | os.PathLike[str]] = {"cohort": opened.path}
+    training, folder = config.training, Path(out)
+    join(training.devices, training.num_nodes, training.device)
+    with processes.in_step():
+        opened = open_cohort(cohort)
+        tasks = _tasks(opened, config)
+        device = device_here(training.device)
+    processes.first_does(lambda: check_out(folder, resume=resume, overwrite=overwrite))
+    with processes.in_step():
+        start: LoadedNetwork | None = _start(config)  # a checkpoint that does not fit is refused before any is written
+    provenance = processes.first_does(lambda: _begin(opened, folder, config, resume=resume, overwrite=overwrite))
+    for number, task in enumerate(tasks):
+        if not processes.of_first((folder / PARTS / f"{task.stem}.json").is_file()):
+            start = start or _start(config)
+            _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
+            start = None  # its weights have been trained
+        if len(tasks) > 1 and processes.rank() == 0:
+            progress(number + 1, len(tasks), "networks")
+    run = processes.first_does(lambda: _finish(opened, tasks, config, folder, provenance or {}))
+    return run or open_run(folder)
+
+
+def _begin(cohort: Cohort, folder: Path, config: FitConfig, *, resume: bool, overwrite: bool) -> dict[str, Any]:
+    """Makes the run's folders, or leaves those of the interrupted run; returns the provenance."""
+    inputs: dict[str, str | os.PathLike[str]] = {"cohort": cohort.path}
     if config.checkpoint is not None:
         inputs["checkpoint"] = config.checkpoint
     provenance = sealed.provenance(_jsonable(config), inputs)
     begin_run(folder, provenance, resume=resume, overwrite=overwrite)
     for name in (PARTS, MODELS):
         (folder / name).mkdir(exist_ok=True)
-    for number, task in enumerate(tasks):
-        if not (folder / PARTS / f"{task.stem}.json").is_file():
-            start = start or _start(config)
-            _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
-            start = None  # its weights have been trained
-        if len(tasks) > 1:
-            progress(number + 1, len(tasks), "networks")
-    return _finish(opened, tasks, config, folder, provenance)
+    return provenance
 
 
 def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> ExpressionNetwork:
@@ -218,21 +232,27 @@ def _fit_one(
 
     data = CohortBatches(cohort, task.genes, task.fold, window=config.network.window, phased=config.phased)
     checkpoints = folder / CHECKPOINTS / task.stem
-    resumed = (checkpoints / "last").is_dir()
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    resumed = processes.of_first((checkpoints / "last").is_dir())
+    processes.first_does(lambda: checkpoints.mkdir(parents=True, exist_ok=True))
     network.to(device)
     if config.checkpoint is None and not resumed and config.network.norm in ("running", "frozen"):
         calibrate(network, data, seed=config.training.seed)
     outcome = train_expression(network, data, config.training, checkpoints, resume=True, progress=progress)
     network.to(device)
-    part = folder / PARTS / task.stem
     table = _predictions(cohort, task, config, network, data, device)
+    processes.first_does(lambda: _write_one(task, folder, network, table, outcome))
+
+
+def _write_one(
+    task: _Task, folder: Path, network: ExpressionNetwork, table: pl.DataFrame, outcome: ExpressionOutcome
+) -> None:
+    part = folder / PARTS / task.stem
     sealed.write_table(table, part.with_name(f"{task.stem}.parquet"), kind=PREDICTIONS_KIND, metadata={})
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with sealed.atomic_path(folder / MODELS / f"{task.stem}.safetensors") as unfinished:
         safetensors.torch.save_file(weights, unfinished)
     sealed.write_json(part.with_name(f"{task.stem}.json"), _outcome(task, outcome))
-    sealed.remove(checkpoints)
+    sealed.remove(folder / CHECKPOINTS / task.stem)
 
 
 def _predictions(
@@ -249,26 +269,32 @@ def _predictions(
     parts = ["tune"] * fold.tune.size + ["test"] * fold.test.size
     names = [cohort.people[row] for row in rows]
     heldout = CohortBatches(cohort, task.heldout, task.fold, window=config.network.window, phased=config.phased)
-    tables = []
-    for split, source in (("hop", data), ("hogp", heldout)):
-        for number, gene in enumerate(source.genes):
-            encode = partial(_encode, source, number, device)
-            values = predict(network, encode, rows, micro_batch=config.training.micro_batch)
-            tables.append(
-                pl.DataFrame(
-                    {
-                        "gene_id": gene,
-                        "model": config.name,
-                        "fold": task.fold,
-                        "split": split,
-                        "part": parts,
-                        "person": names,
-                        "prediction": values,
-                    },
-                    schema=PREDICTION_SCHEMA,
-                )
-            )
-    return pl.concat(tables)
+    genes = [
+        (split, source, number)
+        for split, source in (("hop", data), ("hogp", heldout))
+        for number in range(source.num_genes)
+    ]
+
+    def table(split: str, source: CohortBatches, number: int) -> pl.DataFrame:
+        values = predict(
+            network, partial(_encode, source, number, device), rows, micro_batch=config.training.micro_batch
+        )
+        columns = {
+            "gene_id": source.genes[number],
+            "model": config.name,
+            "fold": task.fold,
+            "split": split,
+            "part": parts,
+            "person": names,
+            "prediction": values,
+        }
+        return pl.DataFrame(columns, schema=PREDICTION_SCHEMA)
+
+    size = processes.world()  # each process predicts its share of the genes
+    with processes.in_step():
+        mine = [table(*each) for each in genes[processes.rank() :: size]]
+    shares = processes.gathered_objects(mine)
+    return pl.concat([shares[place % size][place // size] for place in range(len(genes))])
 
 
 def _encode(source: CohortBatches, gene: int, device: torch.device, rows: Int64[ndarray, " person"]) -> Tensor:
@@ -280,9 +306,9 @@ def _outcome(task: _Task, outcome: ExpressionOutcome) -> dict[str, Any]:
         "fold": task.fold,
         "gene": task.gene,
         "best_epoch": outcome.best,
-        "tune_r2": outcome.history[outcome.best - 1].tune_r2,
+        "tune_r2": outcome.history[outcome.best - 1].validation,
         "stopped": outcome.stopped,
-        "history": [[epoch.number, epoch.train_loss, epoch.tune_r2] for epoch in outcome.history],
+        "history": [[each.step, each.train, each.validation] for each in outcome.history],
     }
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from varfx.device import check_device
 from varfx.errors import ConfigError
 from varfx.likelihood.config import Engine, check_engine
 from varfx.models.config import ModelConfig
@@ -17,6 +18,7 @@ Objective = Literal["likelihood", "ldsr", "composite"]
 UNITS: dict[Objective, str] = {"likelihood": "log_p", "ldsr": "quasi_nats", "composite": "composite_log_p"}
 Precision = Literal["float32", "float64"]
 Decay = Literal["none", "cosine"]
+COUNTS = ("max_steps", "windows_per_step", "devices", "num_nodes", "patience", "check_every", "start_windows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +50,13 @@ class TrainConfig:
     start_windows: int = 64
     """At most so many training windows, evenly spaced, on which the constant model's optimum is found to start from."""
     windows_per_step: int | None = None
-    """Windows whose gradients make one step, over all devices; by default one per device. One is in memory at a time."""
+    """Windows whose gradients make one step, over all processes; by default one per process. One is in memory at a time."""
+    device: str = "auto"
+    """Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
     devices: int = 1
-    """Processes that train together, each on its share of a step's windows: GPUs where there are any, else on the CPU."""
+    """Processes per machine that train together, each on its share of a step's windows: one per GPU, or on the CPU."""
+    num_nodes: int = 1
+    """Machines that train together, each with `devices` processes, started by torchrun or srun."""
     compile: bool = False
     """Whether an enformer is compiled (`torch.compile`): slower to start, then faster. Results differ by rounding."""
     patience: int = 10
@@ -73,14 +79,17 @@ class TrainConfig:
             raise ConfigError(f"`precision` must be {' or '.join(get_args(Precision))}, got {self.precision!r}.")
         if self.learning_rate_decay not in get_args(Decay):
             raise ConfigError(f"`learning-rate-decay` must be none or cosine, got {self.learning_rate_decay!r}.")
-        for name in ("max_steps", "windows_per_step", "devices", "patience", "check_every", "start_windows"):
+        for name in COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {value}.")
-        if self.step_windows % self.devices:
+        check_device(self.device)
+        if self.step_windows % self.processes:
+            nodes = (
+                f" x `num-nodes` = {self.devices} x {self.num_nodes}" if self.num_nodes > 1 else f" = {self.devices}"
+            )
             raise ConfigError(
-                f"`windows-per-step` must be a multiple of `devices` = {self.devices}, got {self.windows_per_step}: each "
-                "takes the same number."
+                f"`windows-per-step` must be a multiple of `devices`{nodes}, got {self.windows_per_step}: each takes the same number."
             )
         for name in ("gradient_error", "learning_rate", "learning_rate_scalars", "max_gradient_norm"):
             value = getattr(self, name)
@@ -97,9 +106,14 @@ class TrainConfig:
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.max_steps)))
 
     @property
+    def processes(self) -> int:
+        """Processes that train together, on all machines."""
+        return self.devices * self.num_nodes
+
+    @property
     def step_windows(self) -> int:
-        """Windows whose gradients make one step, over all devices."""
-        return self.devices if self.windows_per_step is None else self.windows_per_step
+        """Windows whose gradients make one step, over all processes."""
+        return self.processes if self.windows_per_step is None else self.windows_per_step
 
     @property
     def dtype(self) -> torch.dtype:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning
-import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
-from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from varfx.errors import ConfigError
 from varfx.models import TrackEnformer, VariancePrior
 from varfx.progress import Progress, silent
-from varfx.training import ranks
-from varfx.training.checkpoint import SafetensorsCheckpointIO
-from varfx.training.gwas.config import TrainConfig, check_compile
-from varfx.training.gwas.module import WATCH, PriorModule
+from varfx.training import processes
+from varfx.training.gwas.config import UNITS, TrainConfig, check_compile
+from varfx.training.gwas.module import PriorModule
 from varfx.training.gwas.windows import WindowData
-from varfx.training.session import honest_interrupt, quiet_lightning
-from varfx.training.watch import LAST, History, Watch, write_history
+from varfx.training.history import LAST, History
+from varfx.training.launch import join
+from varfx.training.session import run
+from varfx.training.watch import Watch, write_history
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,55 +69,26 @@ def train(
                 f"no {name} windows are left by the split. Hold out fewer chromosomes, or use smaller --core windows."
             )
     check_compile(model.config, config)
+    join(config.devices, config.num_nodes, config.device)
     if not (resume and (folder / LAST).is_dir()):
         _calibrate(model, data, train_windows)
-    watch = Watch(folder, config, progress)
-    job = (model, data, list(train_windows), list(validation_windows), config, folder, resume)
-    with ranks.together(_fit, job, config.devices), quiet_lightning(), honest_interrupt():
-        _fit(*job, watch)
+    module = PriorModule(model, data, train_windows, validation_windows, config)
+    watch = Watch(folder, progress, resume)
+    run(
+        module,
+        watch,
+        device=config.device,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        accumulate_grad_batches=module.batches_per_step,
+        gradient_clip_val=config.max_gradient_norm,
+    )
     model.cpu().load_state_dict(watch.best)
-    write_history(folder / "history.csv", watch.history, config.objective)
+    unit = UNITS[config.objective]
+    columns = ("step", f"train_{unit}_per_association", f"validation_{unit}_per_association")
+    processes.first_does(lambda: write_history(folder / "history.csv", watch.history, columns))
     stopped = "early" if watch.early else "max_steps"
-    return TrainOutcome(history=watch.history, best_step=watch.best_step, stopped=stopped)
-
-
-def _fit(
-    model: VariancePrior,
-    data: WindowData,
-    train_windows: Sequence[int],
-    validation_windows: Sequence[int],
-    config: TrainConfig,
-    folder: Path,
-    resume: bool,
-    watch: Watch | None = None,
-) -> None:
-    """What each process does: all steps that are left. Only the first has a `watch` that anybody looks at."""
-    io, watch = SafetensorsCheckpointIO(), watch or Watch(folder, config, silent)
-    checkpoint = io.load_checkpoint(folder / LAST) if resume and (folder / LAST).is_dir() else None
-    module = PriorModule(model, data, train_windows, validation_windows, config, checkpoint)
-    if checkpoint is not None:  # Lightning's own resume depends on its version for where in an epoch it goes on
-        module.load_state_dict(checkpoint["state_dict"])
-        watch.load_state_dict(checkpoint["callbacks"][WATCH])
-    if watch.done:
-        return
-    with _compiled(model, config):
-        lightning.Trainer(
-            accelerator=ranks.accelerator(config.devices),
-            devices=config.devices,
-            strategy="auto" if config.devices == 1 else DDPStrategy(broadcast_buffers=False),
-            max_epochs=1,
-            accumulate_grad_batches=config.step_windows // config.devices,
-            callbacks=[watch],
-            # one process, or those that we started, whatever a cluster's variables say
-            plugins=[io, LightningEnvironment() if config.devices == 1 else ranks.Ranks()],
-            gradient_clip_val=config.max_gradient_norm,
-            default_root_dir=folder,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        ).fit(module)
+    return TrainOutcome(history=watch.history, best_step=watch.best_number, stopped=stopped)
 
 
 def _calibrate(model: VariancePrior, data: WindowData, windows: Sequence[int]) -> None:
@@ -134,20 +99,3 @@ def _calibrate(model: VariancePrior, data: WindowData, windows: Sequence[int]) -
         model.network.eval()
         model.network.calibrate(features)
         model.network.train()
-
-
-@contextlib.contextmanager
-def _compiled(model: VariancePrior, config: TrainConfig) -> Iterator[None]:
-    """Inside it, an enformer's passes are compiled, if that is wanted."""
-    if not config.compile:
-        yield
-        return
-    network: Any = model.network
-    network.score = torch.compile(network.score)
-    try:
-        with warnings.catch_warnings():
-            # the position functions are kept for speed alone, so that going past the cache changes nothing
-            warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
-            yield
-    finally:
-        del network.score

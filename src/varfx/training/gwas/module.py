@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor
 
+from varfx.errors import DataError, VarfxError
 from varfx.ld.whiten import WhitenedWindow
 from varfx.likelihood import Engine, evaluate
 from varfx.likelihood.cost_model import CostModel, calibrated
 from varfx.models import VariancePrior
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.config import Kind
-from varfx.training import ranks
+from varfx.training import processes
 from varfx.training.gwas.config import TrainConfig
 from varfx.training.gwas.order import Batches, probe_generator, window_order
-from varfx.training.gwas.score import Likelihood, total_score
+from varfx.training.gwas.score import DIVERGED, Likelihood, total_score
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
+from varfx.training.loop import FitModule
 
-WATCH = "watch"  # the callback's part of a checkpoint
-COSTS = "costs"  # the engines' predicted times, likewise: a resumed fit must choose as it did before
+COSTS = "costs"  # the engines' predicted times, in a checkpoint: a resumed fit must choose as it did before
+SEEN = "seen"  # likewise, each process's score and associations since the last check
 LEARNING_RATES: dict[Kind, float] = {"constant": 2e-3, "linear": 2e-3, "mlp": 1e-3, "enformer": 1e-4}  # the networks'
 
 
-class PriorModule(lightning.LightningModule):
-    """The training loop's view of a prior: loss, optimiser, and the order of the windows."""
+class PriorModule(FitModule):
+    """The training loop's view of a prior: loss, optimiser, order of the windows, validation."""
+
+    checks_start = True
 
     def __init__(
         self,
@@ -37,19 +41,18 @@ class PriorModule(lightning.LightningModule):
         train: Sequence[int],
         validation: Sequence[int],
         config: TrainConfig,
-        checkpoint: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._checkpoint = checkpoint
-        self.first_step = 0 if checkpoint is None else int(checkpoint["callbacks"][WATCH]["step"])
         self.model = model
         self.config = config
         self.data = data
         self.train_windows = list(train)
         self.validation_windows = list(validation)
+        self.total_steps = config.max_steps
+        self.batches_per_step = config.step_windows // config.processes
+        self.patience = config.patience
+        self.min_improvement = config.min_improvement
         self.costs: CostModel | None = None
-        if checkpoint is not None and checkpoint["callbacks"][WATCH][COSTS]:
-            self.costs = CostModel.from_json(checkpoint["callbacks"][WATCH][COSTS])
         terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
         self.mean_terms = float(np.mean(terms[self.train_windows])) * sum(trait.replicates for trait in data.traits)
         # Score and associations of the training windows since the last check, of this process.
@@ -57,20 +60,71 @@ class PriorModule(lightning.LightningModule):
 
     def training_step(self, batch: PriorWindow, batch_idx: int) -> Tensor:
         """Minus the score of a window, per association of an average window."""
-        place = self.first_step * self.config.step_windows + batch_idx * ranks.world() + ranks.rank()
+        place = self.first_step * self.config.step_windows + batch_idx * processes.world() + processes.rank()
         likelihood = self._likelihood(self.config.engine, probe_generator(self.config.seed, place))
-        score, count = total_score(self.model, batch, self.config.objective, likelihood)
+        try:
+            score, count = total_score(self.model, batch, self.config.objective, likelihood)
+        except VarfxError as error:
+            if processes.world() == 1:
+                raise
+            self.error = error  # the others wait in the exchange of gradients: take part, and raise it after the step
+            return torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum() * 0.0
         self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
         return -score / self.mean_terms
 
     def on_fit_start(self) -> None:
         """Learns how long the engines take here, if that matters and no checkpoint knows; all processes go by the first's."""
         if self.config.objective == "likelihood" and self.config.engine == "auto" and self.costs is None:
-            self.costs = ranks.of_first(calibrated(self.config.dtype, self.device) if ranks.rank() == 0 else None)
+            self.costs = processes.of_first(
+                calibrated(self.config.dtype, self.device) if processes.rank() == 0 else None
+            )
+        if self.config.compile:
+            network: Any = self.model.network
+            network.score = torch.compile(network.score)
+
+    def teardown(self, stage: str) -> None:
+        """Takes the compiled network away."""
+        self.model.network.__dict__.pop("score", None)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """After a step's last backward pass: what its windows showed enters the network's running statistics."""
-        fold_statistics(self.model.network, ranks.all_reduce if ranks.world() > 1 else None)
+        fold_statistics(self.model.network, processes.all_reduce if processes.world() > 1 else None)
+
+    def check_due(self, step: int, last: int) -> bool:
+        """Every `check_every` steps, but at most once per pass over the training windows."""
+        pass_steps = -(-len(self.train_windows) // self.config.step_windows)
+        return step % self.config.check_every == 0 and step - last >= pass_steps
+
+    def save_due(self, step: int, seconds: float) -> bool:
+        """Every `check_every` steps."""
+        return step % self.config.check_every == 0
+
+    def check(self, step: int) -> tuple[int, float, float, float]:
+        """Step, score per association on training and validation windows, and the total on the validation windows."""
+        parts = processes.gathered(self.seen, self.device)
+        nats, count = sum(part[0] for part in parts), sum(part[1] for part in parts)
+        self.seen = (0.0, 0)
+        value, associations = self.validate()
+        if not math.isfinite(value):
+            raise DataError(DIVERGED)
+        return step, nats / count if count else math.nan, value / max(associations, 1), value
+
+    def kept(self) -> dict[str, Tensor]:
+        """All weights of the prior."""
+        return self.model.state_dict()
+
+    def notes(self) -> dict[str, Any]:
+        """Engine costs, and what was seen since the last check."""
+        costs = {} if self.costs is None else self.costs.to_json()
+        return {COSTS: costs, SEEN: processes.gathered(self.seen, self.device)}
+
+    def resume(self, checkpoint: dict[str, Any], notes: dict[str, Any], step: int) -> None:
+        """Goes on from a checkpoint."""
+        super().resume(checkpoint, notes, step)
+        if notes[COSTS]:
+            self.costs = CostModel.from_json(notes[COSTS])
+        score, count = notes[SEEN][processes.rank()]
+        self.seen = (score, int(count))
 
     def _likelihood(self, engine: Engine, probes: torch.Generator | None = None) -> Likelihood:
         """Log p by an engine, with the configured error and precision."""
@@ -95,7 +149,7 @@ class PriorModule(lightning.LightningModule):
         size = self.config.step_windows
         first, end = self.first_step * size, self.config.max_steps * size
         order = window_order(self.train_windows, self.config.seed, first, end - first)
-        return Batches(self.data, order[ranks.rank() :: ranks.world()])
+        return Batches(self.data, order[processes.rank() :: processes.world()])
 
     def transfer_batch_to_device(self, batch: PriorWindow, device: torch.device, dataloader_idx: int) -> PriorWindow:
         """Moves a window."""
@@ -109,12 +163,13 @@ class PriorModule(lightning.LightningModule):
         """
         self.model.eval()
         total, counts = 0.0, 0
-        for window in in_background(self.data, self.validation_windows[ranks.rank() :: ranks.world()]):
-            here = window if self.device.type == "cpu" else window.to(self.device)
-            score, count = total_score(self.model, here, self.config.objective, self._likelihood("exact"))
-            total, counts = total + float(score), counts + count
+        with processes.in_step():
+            for window in in_background(self.data, self.validation_windows[processes.rank() :: processes.world()]):
+                here = window if self.device.type == "cpu" else window.to(self.device)
+                score, count = total_score(self.model, here, self.config.objective, self._likelihood("exact"))
+                total, counts = total + float(score), counts + count
         self.model.train()
-        parts = ranks.gathered([total, counts], self.device)
+        parts = processes.gathered([total, counts], self.device)
         return sum(part[0] for part in parts), int(sum(part[1] for part in parts))
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -135,7 +190,7 @@ class PriorModule(lightning.LightningModule):
             groups.append({"params": weights, "lr": rate, "weight_decay": self.config.weight_decay})
         optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.config.learning_rate_factor)
-        if self._checkpoint is not None:
-            optimizer.load_state_dict(self._checkpoint["optimizer_states"][0])
-            schedule.load_state_dict(self._checkpoint["lr_schedulers"][0])
+        if self.checkpoint is not None:
+            optimizer.load_state_dict(self.checkpoint["optimizer_states"][0])
+            schedule.load_state_dict(self.checkpoint["lr_schedulers"][0])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from varfx.device import check_device
 from varfx.errors import ConfigError
 
 
@@ -32,13 +33,19 @@ class ExpressionTrainConfig:
     """Probability that a batch's sequences are turned to the other strand."""
     max_shift: int = 0
     """A batch's sequences are shifted by up to so many bases."""
+    device: str = "auto"
+    """Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
+    devices: int = 1
+    """Processes per machine that train one network together, each on its share of a batch: one per GPU, or on the CPU."""
+    num_nodes: int = 1
+    """Machines that train together, each with `devices` processes, started by torchrun or srun."""
     checkpoint_minutes: float = 5.0
-    """At least so long between two checkpoints, which are written at the end of a pass."""
+    """Minutes between checkpoints, which are written at the end of a step."""
     seed: int = 0
     """Of the order of people, the augmentation and dropout."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "micro_batch", "patience"):
+        for name in ("epochs", "batch", "micro_batch", "patience", "devices", "num_nodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
         for name in ("learning_rate", "max_gradient_norm"):
@@ -47,5 +54,6 @@ class ExpressionTrainConfig:
         for name in ("weight_decay", "max_shift", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"`{name.replace('_', '-')}` must not be negative, got {getattr(self, name)}.")
+        check_device(self.device)
         if not 0 <= self.reverse_complement <= 1:
             raise ConfigError(f"`reverse-complement` must be from 0 to 1, got {self.reverse_complement}.")

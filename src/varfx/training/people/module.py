@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
-import torch.distributed
 from jaxtyping import Float, Int64
 from numpy import ndarray
 from torch import Tensor
@@ -18,12 +16,12 @@ from torch import Tensor
 from varfx.errors import DataError
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.expression import ExpressionNetwork
+from varfx.training import processes
+from varfx.training.loop import FitModule
 from varfx.training.people.batches import Batch, BatchOrder, GeneBatches
 from varfx.training.people.config import ExpressionTrainConfig
 from varfx.training.people.pairwise import AllReduce, Dropout, backward, sum_gradients
 from varfx.training.people.predict import DIVERGED
-
-WATCH = "watch"  # the callback's part of a checkpoint
 
 
 def mean_r2(pairs: Sequence[tuple[Float[ndarray, " person"], Float[ndarray, " person"]]]) -> float:
@@ -62,38 +60,24 @@ class _Batches:
         return self.order.from_step(self.first, self.epochs)
 
 
-class ExpressionModule(lightning.LightningModule):
+class ExpressionModule(FitModule):
     """The training loop's view of a network: the step, the optimiser, and the tuning people."""
 
-    def __init__(
-        self,
-        network: ExpressionNetwork,
-        data: GeneBatches,
-        config: ExpressionTrainConfig,
-        checkpoint: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, network: ExpressionNetwork, data: GeneBatches, config: ExpressionTrainConfig) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step goes backward several times, and sums over processes by itself
         self.network = network
         self.data = data
         self.config = config
         self.order = BatchOrder(data, config.batch, config.seed, config.reverse_complement, config.max_shift)
-        self.first_step = 0 if checkpoint is None else int(checkpoint["callbacks"][WATCH]["step"])
+        self.total_steps = config.epochs * self.order.steps_per_epoch
+        self.patience = config.patience
         self.losses: list[float] = []  # of the steps since the last check
-        self._checkpoint = checkpoint
 
     @property
     def all_reduce(self) -> AllReduce | None:
         """Sums a tensor over the processes; None where there is one."""
-        return torch.distributed.all_reduce if self._size > 1 else None
-
-    @property
-    def _size(self) -> int:
-        return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-
-    @property
-    def _rank(self) -> int:
-        return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        return processes.all_reduce if processes.world() > 1 else None
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step: gradients of the whole batch, clipped, AdamW, and the norms' statistics."""
@@ -110,7 +94,7 @@ class ExpressionModule(lightning.LightningModule):
         Raises:
             DataError: the loss is not finite.
         """
-        rows = batch.rows[self._rank :: self._size]
+        rows = batch.rows[processes.rank() :: processes.world()]
         size = self.config.micro_batch
         cuts = [rows[first : first + size] for first in range(0, len(rows), size)]
 
@@ -127,7 +111,7 @@ class ExpressionModule(lightning.LightningModule):
             self.network,
             [prediction(some) for some in cuts],
             [self.data.targets(batch.gene, some) for some in cuts],
-            Dropout((self.config.seed * 1_000_003 + batch.step) * self._size + self._rank, self.device),
+            Dropout((self.config.seed * 1_000_003 + batch.step) * processes.world() + processes.rank(), self.device),
             all_reduce=self.all_reduce,
             keep_graphs=self.config.keep_graphs,
         )
@@ -149,8 +133,8 @@ class ExpressionModule(lightning.LightningModule):
         for gene in range(self.data.num_genes):
             rows = self.data.people(gene, "tune")
             predicted = torch.zeros(len(rows), device=self.device)
-            for first in range(self._rank, len(rows), self._size * self.config.micro_batch):
-                here = slice(first, first + self._size * self.config.micro_batch, self._size)
+            for first in range(processes.rank(), len(rows), processes.world() * self.config.micro_batch):
+                here = slice(first, first + processes.world() * self.config.micro_batch, processes.world())
                 predicted[here] = self.network(self.data.encode(gene, rows[here], self.device))
             if self.all_reduce is not None:
                 self.all_reduce(predicted)
@@ -160,6 +144,35 @@ class ExpressionModule(lightning.LightningModule):
         if not math.isfinite(value):
             raise DataError(DIVERGED)
         return value
+
+    def check_due(self, step: int, last: int) -> bool:
+        """At the end of a pass."""
+        return step % self.order.steps_per_epoch == 0
+
+    def save_due(self, step: int, seconds: float) -> bool:
+        """Every `checkpoint_minutes`."""
+        return seconds >= 60 * self.config.checkpoint_minutes
+
+    def check(self, step: int) -> tuple[int, float, float, float]:
+        """Number of the pass, mean loss of its batches, and the tuning people's mean R2, which decides."""
+        value = self.tune_r2()
+        loss = float(np.mean(self.losses))
+        self.losses = []
+        return step // self.order.steps_per_epoch, loss, value, value
+
+    def kept(self) -> dict[str, Tensor]:
+        """What training may change: parameters that learn, and statistics."""
+        learning = {name: value for name, value in self.network.named_parameters() if value.requires_grad}
+        return {**learning, **dict(self.network.named_buffers())}
+
+    def notes(self) -> dict[str, Any]:
+        """Losses of the pass so far, which are the same in all processes."""
+        return {"losses": self.losses}
+
+    def resume(self, checkpoint: dict[str, Any], notes: dict[str, Any], step: int) -> None:
+        """Goes on from a checkpoint."""
+        super().resume(checkpoint, notes, step)
+        self.losses = list(notes["losses"])
 
     def train_dataloader(self) -> _Batches:
         """The steps that are left."""
@@ -173,6 +186,6 @@ class ExpressionModule(lightning.LightningModule):
         """AdamW of what learns, as at the checkpoint where there is one."""
         learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(learning, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
-        if self._checkpoint is not None:
-            optimizer.load_state_dict(self._checkpoint["optimizer_states"][0])
+        if self.checkpoint is not None:
+            optimizer.load_state_dict(self.checkpoint["optimizer_states"][0])
         return optimizer
