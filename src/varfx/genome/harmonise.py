@@ -275,7 +275,8 @@ def _judge(
         raise HarmonisationError(
             f"The allele frequencies of {check.count} variants of `{names[0]}` correlate {check.correlation:.2f} with "
             f"those of `{names[1]}`: the effect and other allele, or the allele that eaf counts, are exchanged. "
-            "Check which column is the effect allele."
+            "Check which column is the effect allele; minor-allele frequencies are named so by `varfx sumstats clean --columns "
+            "maf=NAME`."
         )
     if matching.palindromes == "infer":
         by_frequency, known = signs_by_frequency(check, frequency, target_frequency)
