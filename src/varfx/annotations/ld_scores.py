@@ -22,6 +22,7 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome.variants import chrom_expr, in_genome_order
 from varfx.gwas.sumstats import SumStats
+from varfx.io.text_lines import as_text, numbered_lines
 from varfx.io.text_numbers import MISSING, whole
 from varfx.io.text_table import open_table
 
@@ -230,7 +231,7 @@ def _read_counts(files: list[Path], num_annotations: int, suffix: str) -> Float[
         if not path.is_file():
             logger.info("no counts of variants: `%s` does not exist", path)
             return None
-        words = path.read_text(encoding="utf-8", errors="replace").split()
+        words = [word for _, line in numbered_lines(path) for word in as_text(line).split()]
         try:
             values = np.array([float(word) for word in words])
         except ValueError:

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from varfx.errors import DataError, FormatError
 from varfx.genome.builds import builds_of, chromosome_name
-from varfx.io.stream import read_bytes
+from varfx.io.text_lines import as_text, numbered_lines
 
 _HEADER_FIELDS = 12  # "chain" to qEnd; the id behind it is optional
 
@@ -139,11 +139,10 @@ def read_chain(path: str | os.PathLike[str]) -> ChainFile:
         FormatError: no such file, no chain file, damaged, or blocks that do not add up to their chain.
     """
     path = Path(path)
-    text = read_bytes(path).decode("ascii", errors="replace")
     chains: dict[str, list[Chain]] = {}
     from_sizes: dict[str, int] = {}
     to_sizes: dict[str, int] = {}
-    for number, header, blocks in _stanzas(path, text):
+    for number, header, blocks in _stanzas(path):
         chain = _chain(path, number, header, blocks)
         from_chrom = chromosome_name(header[2])
         if from_chrom is None:
@@ -159,12 +158,12 @@ def read_chain(path: str | os.PathLike[str]) -> ChainFile:
     return ChainFile(path, chains, builds_of(from_sizes), builds_of(to_sizes))
 
 
-def _stanzas(path: Path, text: str) -> Iterator[tuple[int, list[str], list[list[str]]]]:
+def _stanzas(path: Path) -> Iterator[tuple[int, list[str], list[list[str]]]]:
     """Line number and fields of each header, and the fields of its blocks."""
     number, header = 0, None
     blocks: list[list[str]] = []
-    for line_number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
+    for line_number, line in numbered_lines(path):
+        fields = as_text(line).split()
         if not fields or fields[0].startswith("#"):
             continue
         if fields[0] == "chain":
@@ -172,7 +171,7 @@ def _stanzas(path: Path, text: str) -> Iterator[tuple[int, list[str], list[list[
                 yield number, header, blocks
             number, header, blocks = line_number, fields, []
         elif header is None:
-            raise FormatError(f"`{path}` is no chain file: line {line_number} is no header ({line[:40]!r}).")
+            raise FormatError(f"`{path}` is no chain file: line {line_number} is no header ({as_text(line)[:40]!r}).")
         else:
             blocks.append(fields)
     if header is not None:
@@ -190,7 +189,7 @@ def _chain(path: Path, number: int, header: list[str], blocks: list[list[str]]) 
         gaps = np.array([[int(value) for value in fields[1:]] for fields in blocks[:-1]], dtype=np.int64).reshape(-1, 2)
         closed = bool(blocks) and len(blocks[-1]) == 1
         rank = float(score)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise FormatError(f"{fault} cannot be read: {error}. Fetch the file again.") from error
     if from_strand != "+" or to_strand not in ("+", "-"):
         raise FormatError(f"{fault} has the strands {from_strand!r} and {to_strand!r}. Fetch the file again.")

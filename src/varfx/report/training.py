@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from varfx.errors import StoreError
+from varfx.errors import FormatError, StoreError
+from varfx.io.text_numbers import whole_numbers
+from varfx.io.text_table import open_table
 from varfx.report.style import COLOURS, MARKERS, panels, styled
 
 if TYPE_CHECKING:
@@ -64,12 +66,21 @@ def read_history(path: str | os.PathLike[str]) -> pl.DataFrame:
     file = Path(path)
     file = file / "history.csv" if file.is_dir() else file
     try:
-        history = pl.read_csv(file, schema_overrides=[pl.Int64(), pl.Float64(), pl.Float64()])
+        text = open_table(file).read()
         known = [["step", *(f"{part}_{unit}_per_association" for part in ("train", "validation"))] for unit in UNITS]
-        if history.columns not in known:
-            raise pl.exceptions.SchemaError(f"its columns are {history.columns}")
-    except (OSError, pl.exceptions.PolarsError) as error:
+        if text.columns not in known:
+            raise FormatError(f"its columns are {text.columns}")
+        history = text.with_columns(whole_numbers(text, "step", file), *_losses(text, file))
+    except FormatError as error:
         raise StoreError(f"`{file}` is missing or is no training history. Give a run of `varfx prior fit`.") from error
     if not history.height:
         raise StoreError(f"`{file}` holds no checks. Give a finished run of `varfx prior fit`.")
     return history
+
+
+def _losses(text: pl.DataFrame, file: Path) -> list[pl.Series]:
+    """The columns behind the step as floats, NaN where there is none yet."""
+    losses = [text[name].cast(pl.Float64, strict=False) for name in text.columns[1:]]
+    if any(loss.null_count() > text[loss.name].null_count() for loss in losses):
+        raise FormatError(f"`{file}` holds words where losses belong.")
+    return losses
