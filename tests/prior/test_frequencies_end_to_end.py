@@ -11,7 +11,9 @@ import scipy.stats
 from bed_reader import to_bed
 
 from varfx import gwas, prior
-from varfx.errors import FormatError
+from varfx.cli.app import build_app
+from varfx.errors import ConfigError, FormatError
+from varfx.genome.matching import Matching
 from varfx.genotypes.open_ld import open_source
 from varfx.ld import build_panel
 from varfx.models import ModelConfig
@@ -60,16 +62,23 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pl.DataFrame]
     return folder, table
 
 
-def accuracy(folder: Path, table: pl.DataFrame, name: str, **columns: str) -> dict[str, tuple[float, np.ndarray]]:
+def accuracy(
+    folder: Path, table: pl.DataFrame, name: str, palindromes: str | None = None, **columns: str
+) -> dict[str, tuple[float, np.ndarray]]:
     """Correlation of the weights with the true effects, and the weights, of all and of not palindromic variants."""
     path = folder / name
     table.drop("truth").write_csv(path, separator="\t")
     sumstats, run = folder / f"{name}.sumstats.parquet", folder / f"run_{name}"
     gwas.clean(path, out=sumstats, columns=columns or None)
     prior.fit(
-        folder / "P.ld.zarr", sumstats, run, model=ModelConfig(kind="constant"), training=TrainConfig(max_steps=20)
+        folder / "P.ld.zarr",
+        sumstats,
+        run,
+        model=ModelConfig(kind="constant"),
+        training=TrainConfig(max_steps=20),
+        palindromes=palindromes,
     )
-    found = prior.weights(run)
+    found = prior.weights(run)  # matches as the fit did
     truth = table.select("SNP", "truth").rename({"SNP": "variant_id"})
     joined = found.join(truth, on="variant_id", how="left", maintain_order="left")
     beta, true = joined["beta"].to_numpy(), joined["truth"].to_numpy()
@@ -97,3 +106,34 @@ def test_frequencies_of_another_allele_do_no_harm(study: tuple[Path, pl.DataFram
         accuracy(folder, swapped, "munge.tsv")
     named = accuracy(folder, swapped, "munge.named.tsv", effect_allele="A2", other_allele="A1")
     np.testing.assert_allclose(named["all"][1], right["all"][1], rtol=1e-4, atol=1e-6)
+
+
+def test_palindromes_and_overlap_are_options_of_a_run(study: tuple[Path, pl.DataFrame]) -> None:
+    folder, table = study
+    kept = accuracy(folder, table, "kept.fastGWA", palindromes="keep")
+    right = accuracy(folder, table, "right.fastGWA")
+    assert kept["all"][0] > right["all"][0] - 0.02  # one strand: keeping them all loses nothing
+    matched = [
+        prior.open_run(folder / f"run_{name}.fastGWA").record["traits"][0]["matched"] for name in ("kept", "right")
+    ]
+    assert matched[0] == table.height > matched[1]
+    assert prior.open_run(folder / "run_kept.fastGWA").record["config"]["matching"]["palindromes"] == "keep"
+    sumstats = folder / "right.fastGWA.sumstats.parquet"
+    with pytest.raises(ConfigError, match=r"`--min-overlap` must be between 0 and 1, but is 2"):
+        prior.fit(folder / "P.ld.zarr", sumstats, folder / "run_no", min_overlap=2)
+    words = [
+        "prior",
+        "fit",
+        "--panel",
+        "P",
+        "--sumstats",
+        "S",
+        "--out",
+        "R",
+        "--palindromes",
+        "drop",
+        "--min-overlap",
+        "0",
+    ]
+    _, bound, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
+    assert bound.arguments["inputs"].matching == Matching(palindromes="drop", min_overlap=0)

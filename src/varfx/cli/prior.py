@@ -148,6 +148,7 @@ def evaluate(
                 chrom=chrom,
                 exclude_chrom=exclude_chrom,
                 seed=seed,
+                matching=inputs.matching,
                 progress=progress,
             )
         else:

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from varfx.cli.options import HIDDEN, as_options
+from varfx.genome.matching import Palindromes  # noqa: F401  FitInputs' inherited annotations are evaluated here
 from varfx.models.config import AttributionConfig, ModelConfig, TrackEnformerConfig
 from varfx.prior.config import SplitConfig
 from varfx.prior.explain.config import ExplainConfig

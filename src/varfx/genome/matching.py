@@ -12,19 +12,15 @@ Palindromes = Literal["infer", "drop", "keep"]
 
 @dataclass(frozen=True, kw_only=True)
 class Matching:
-    """How summary statistics are matched to a panel's variants.
-
-    Attributes:
-        palindromes: What becomes of A/T and C/G variants, whose strand cannot be seen: infer (by the two allele
-            frequencies, where the other variants show that these can be trusted; else dropped), drop, or keep (both files
-            are on one strand).
-        min_overlap: Smallest share of variants found, of those that could be, where both files have variants.
-        max_frequency_difference: Drop variants whose two allele frequencies differ by more.
-    """
+    """How summary statistics are matched to a panel's variants."""
 
     palindromes: Palindromes = "infer"
+    """A/T and C/G variants, whose strand cannot be seen: infer (by the two allele frequencies, where the other variants show that
+    these can be trusted; else dropped), drop, or keep (both files are on one strand)."""
     min_overlap: float = 0.2
+    """Smallest share of variants found, of those that could be, where both files have variants."""
     max_frequency_difference: float | None = None
+    """Drop variants whose two allele frequencies differ by more."""
 
     def __post_init__(self) -> None:
         if self.palindromes not in ("infer", "drop", "keep"):

@@ -15,6 +15,7 @@ from torch import Tensor
 from varfx.annotations.snpvar import read_variances
 from varfx.errors import ConfigError, DataError
 from varfx.genome.chromosomes import chrom_list
+from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import read_sumstats
 from varfx.ld import LDPanel, open_panel
 from varfx.ld.windows import core_of_name
@@ -143,6 +144,7 @@ def evaluate_variances(
     chrom: Sequence[str] = (),
     exclude_chrom: Sequence[str] = (),
     seed: int = 0,
+    matching: Matching | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Scores anybody's per-variant prior on the same windows, by the same likelihood.
@@ -158,6 +160,7 @@ def evaluate_variances(
         chrom: chromosomes to score; by default all.
         exclude_chrom: chromosomes to leave out.
         seed: of the bootstrap.
+        matching: how the trait is matched to the panel.
         progress: told about each window.
 
     Raises:
@@ -168,7 +171,14 @@ def evaluate_variances(
     chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
     reference = open_panel(panel)
     check_chroms(exclude_chrom, [core.chrom for core in reference.cores], option="exclude-chrom")
-    data, _, _ = assemble(reference, [read_sumstats(sumstats)], None, kind="constant", dtype=torch.float64)
+    data, _, _ = assemble(
+        reference,
+        [read_sumstats(sumstats)],
+        None,
+        kind="constant",
+        dtype=torch.float64,
+        matching=matching or Matching(),
+    )
     f = read_variances(variances, reference.variants)
     windows = _chosen(reference, chrom, exclude_chrom)
     usable = [index for index in windows if _observed(reference, data, index)]
@@ -219,6 +229,7 @@ def _score_run(
         standardiser=run.standardiser,
         dtype=torch.float64,
         tracks=tracks,
+        matching=files.matching,
     )
     model = run.model.in_double()
     device = "cuda" if model.num_tracks and torch.cuda.is_available() else "cpu"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from varfx.errors import ConfigError, DataError
+from varfx.genome.matching import Matching, Palindromes
 from varfx.io import sealed
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ class InputPaths(TypedDict, total=False):
     annotations: PathLike | None
     tracks: PathLike | None
     chain: PathLike | None
+    palindromes: Palindromes | None
+    min_overlap: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriorInputs:
-    """The files of a prior."""
+    """The files of a prior, and how summary statistics are matched to its panel."""
 
     panel: Path | None = None
     """LD panel (`varfx ld build`)."""
@@ -53,6 +56,11 @@ class PriorInputs:
     """Signals along the genome (`varfx tracks build`): read base by base by enformer, averaged for linear and mlp."""
     chain: Path | None = None
     """UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz)."""
+    palindromes: Palindromes | None = None
+    """A/T and C/G variants of summary statistics: infer (by frequencies, where other variants confirm these; else dropped; the
+    default), drop, or keep (both files are on one strand)."""
+    min_overlap: float | None = None
+    """Smallest share of variants of summary statistics and panel found in each other, where both have variants; by default 0.2."""
 
     @classmethod
     def of(
@@ -63,6 +71,8 @@ class PriorInputs:
         annotations: PathLike | None = None,
         tracks: PathLike | None = None,
         chain: PathLike | None = None,
+        palindromes: Palindromes | None = None,
+        min_overlap: float | None = None,
     ) -> PriorInputs:
         """The object of paths in any form; one path of summary statistics stands for a list of one."""
         several = [sumstats] if isinstance(sumstats, str | os.PathLike) else (sumstats or [])
@@ -72,7 +82,15 @@ class PriorInputs:
             annotations=_path(annotations),
             tracks=_path(tracks),
             chain=_path(chain),
+            palindromes=palindromes,
+            min_overlap=min_overlap,
         )
+
+    @property
+    def matching(self) -> Matching:
+        """How summary statistics are matched to the panel."""
+        given = {"palindromes": self.palindromes, "min_overlap": self.min_overlap}
+        return Matching(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
     def or_those_of(self, run: Run) -> PriorInputs:
         """These files, and in place of those not given the run's own."""
@@ -83,9 +101,10 @@ class PriorInputs:
             annotations=run.record["annotations"],
             tracks=tracks.get("path"),
             chain=tracks.get("chain"),
+            **run.record["config"].get("matching", {}),
         )
         given = {each.name: getattr(self, each.name) for each in fields(self)}
-        return replace(own, **{name: value for name, value in given.items() if value})
+        return replace(own, **{name: value for name, value in given.items() if value not in (None, ())})
 
     def named(self) -> dict[str, Path]:
         """Each file that is given, by the name that a run's provenance has for it."""

@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from varfx.annotations import Annotations, Standardiser
 from varfx.errors import ConfigError, StoreError
+from varfx.genome.matching import Matching, Palindromes
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
 from varfx.io.run_folder import check_run_folder
@@ -51,6 +52,8 @@ class FitPaths(TypedDict, total=False):
     annotations: PathLike | None
     tracks: PathLike | None
     chain: PathLike | None
+    palindromes: Palindromes | None
+    min_overlap: float | None
 
 
 def fit(
@@ -78,7 +81,7 @@ def fit(
         resume: continue an interrupted fit in `out`.
         overwrite: replace a finished run in `out`.
         progress: told about each step.
-        **inputs: `annotations`, `tracks` and `chain`, see `varfx.prior.files.PriorInputs`.
+        **inputs: `annotations`, `tracks`, `chain`, `palindromes`, `min_overlap`, see `varfx.prior.files.PriorInputs`.
 
     Raises:
         VarfxError: inputs of another kind, too little overlap, a split without training windows.
@@ -116,7 +119,8 @@ def fit_inputs(
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
         sources = _open(inputs, model)
-    config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split)}
+    matching = {"palindromes": inputs.matching.palindromes, "min_overlap": inputs.matching.min_overlap}
+    config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split), "matching": matching}
     provenance = processes.first_does(lambda: sealed.provenance(config, inputs.named()))
     processes.first_does(lambda: check_out(folder, resume=resume, overwrite=overwrite))
     with processes.in_step():
@@ -139,6 +143,7 @@ class _Sources:
     sumstats: list[SumStats]
     annotations: Annotations | None
     tracks: TrackInputs | None
+    matching: Matching
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +162,7 @@ def _open(inputs: PriorInputs, model: ModelConfig) -> _Sources:
     """Reads what is read at once."""
     panel, associations, channels = inputs.open_panel(), inputs.read_sumstats(), inputs.read_annotations()
     _check_names([each.trait for each in associations])
-    return _Sources(panel, list(associations), channels, inputs.tracks_for_fit(model))
+    return _Sources(panel, list(associations), channels, inputs.tracks_for_fit(model), inputs.matching)
 
 
 def _assemble(
@@ -173,6 +178,7 @@ def _assemble(
         scratch=scratch,
         tracks=sources.tracks,
         processes=training.devices,
+        matching=sources.matching,
     )
     parts = split_windows(panel.windows, split, flank=panel.flank, has_data=_has_data(panel, data))
     if data.tracks is not None:

@@ -151,6 +151,7 @@ def assemble(
     scratch: Path | None = None,
     tracks: TrackInputs | None = None,
     processes: int = 1,
+    matching: Matching = _DEFAULT,
 ) -> tuple[WindowData, Standardiser | None, list[dict[str, Any]]]:
     """The windows with traits and features, the features' standardiser, and each trait's ledger.
 
@@ -164,8 +165,9 @@ def assemble(
         scratch: see `WindowData`.
         tracks: read base by base, or as averages that join the annotations.
         processes: how many share this machine's memory.
+        matching: how the traits are matched to the panel.
     """
-    aligned = [align_trait(each, panel) for each in associations]
+    aligned = [align_trait(each, panel, matching) for each in associations]
     variants = panel_variants(panel, aligned)
     features: ndarray = np.zeros((variants.height, 0), dtype=np.float32)
     if kind != "constant":

@@ -56,7 +56,7 @@ def predict(run: PathLike | Run, *, inputs: PriorInputs | None = None, **paths: 
         known = not reference.variants["eaf"].null_count()
         if not known:
             inputs_of_run(fitted, given, used=("sumstats",))
-        traits = [] if known else [align_trait(each, reference) for each in files.read_sumstats()]
+        traits = [] if known else [align_trait(each, reference, files.matching) for each in files.read_sumstats()]
         variants = panel_variants(reference, traits)
     else:
         assert table is not None

@@ -220,7 +220,7 @@ def weights(
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     files, _ = inputs_of_run(fitted, given)
     reference = files.open_panel()
-    traits = [align_trait(each, reference) for each in files.read_sumstats()]
+    traits = [align_trait(each, reference, files.matching) for each in files.read_sumstats()]
     variants = panel_variants(reference, traits)
     f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted))
     eaf = variants["eaf"].cast(pl.Float64).to_numpy()

@@ -111,6 +111,7 @@ def explain(
         standardiser=fitted.standardiser,
         dtype=torch.float64,
         tracks=given.tracks_of_run(fitted),
+        matching=files.matching,
     )
     channels = Channels(
         features=() if fitted.standardiser is None else fitted.standardiser.feature_names,
