@@ -571,3 +571,13 @@ def test_a_shift_of_0_is_not_taken_for_another_build() -> None:
         harmonise(shuffled, panel, source="t", reference_name="panel")
     with pytest.raises(HarmonisationError, match=r"median shift \+7 bp.*another genome build"):
         harmonise(panel.with_columns(pl.col("position") + 7), panel, source="t", reference_name="panel")
+
+
+def test_chromosomes_on_which_a_table_has_nothing_are_noted() -> None:
+    panel = frame([(chrom, 1000 + k, f"rs{chrom}{k}", "A", "G", 0.3) for chrom in "1234" for k in range(3)])
+    cut = panel.filter(pl.col("chrom").is_in(["1", "2"]))
+    (note,) = harmonise(cut, panel, source="S", reference_name="P").ledger.notes
+    assert note == "`S` has no variants on 2 of the 4 chromosomes of `P` (3, 4): check that the file is whole."
+    assert not harmonise(panel, cut, source="S", reference_name="P").ledger.notes
+    one = panel.filter(pl.col("chrom") == "1")  # a GWAS of one chromosome is a choice
+    assert not harmonise(one, panel, source="S", reference_name="P").ledger.notes

@@ -145,6 +145,8 @@ def harmonise(
             "have too different frequencies. Add allele frequencies, or use --palindromes keep."
         )
     notes = judged.notes(dropped, names=(source, reference_name))
+    if matching.min_overlap > 0:
+        notes += overlap.absent_chromosomes(table, reference, source=source, reference_name=reference_name)
     for note in notes:
         _log.warning(note)
     rows = np.flatnonzero(used)

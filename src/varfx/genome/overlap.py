@@ -139,6 +139,19 @@ def comparable(table: pl.DataFrame, reference: pl.DataFrame) -> tuple[int, int]:
     return inside, theirs.join(mine.unique(), on=["chrom", "block"], how="semi").height
 
 
+def absent_chromosomes(table: pl.DataFrame, reference: pl.DataFrame, *, source: str, reference_name: str) -> list[str]:
+    """A note where a table of several chromosomes has nothing on others of the reference, as a file that is cut has."""
+    mine = set(table["chrom"].unique().drop_nulls())
+    theirs = reference.select(pl.col("chrom").unique()).sort(chrom_rank())["chrom"].to_list()
+    absent = [chrom for chrom in theirs if chrom not in mine]
+    if not absent or len(theirs) - len(absent) < 2 or table["position"].has_nulls():
+        return []
+    return [
+        f"`{source}` has no variants on {len(absent)} of the {len(theirs)} chromosomes of `{reference_name}` "
+        f"({', '.join(absent)}): check that the file is whole."
+    ]
+
+
 def likely_cause(
     ids: SharedIds,
     *,
