@@ -30,16 +30,26 @@ WORDS = {
 }
 
 
-class InputPaths(TypedDict, total=False):
+class FeaturePaths(TypedDict, total=False):
+    """The inputs that are features of variants, as keyword arguments of a function."""
+
+    annotations: PathLike | None
+    tracks: PathLike | None
+    chain: PathLike | None
+
+
+class FitPaths(FeaturePaths, total=False):
+    """What a fit takes beside panel and summary statistics, as keyword arguments."""
+
+    palindromes: Palindromes | None
+    min_overlap: float | None
+
+
+class InputPaths(FitPaths, total=False):
     """`PriorInputs` as keyword arguments of a function."""
 
     panel: PathLike | None
     sumstats: PathLike | Sequence[PathLike] | None
-    annotations: PathLike | None
-    tracks: PathLike | None
-    chain: PathLike | None
-    palindromes: Palindromes | None
-    min_overlap: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from jaxtyping import Bool
@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from varfx.annotations import Annotations, Standardiser
 from varfx.errors import ConfigError, StoreError
-from varfx.genome.matching import Matching, Palindromes
+from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
 from varfx.io.run_folder import check_run_folder
@@ -24,7 +24,7 @@ from varfx.ld import LDPanel
 from varfx.models import ModelConfig, VariancePrior
 from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
-from varfx.prior.files import PriorInputs
+from varfx.prior.files import FitPaths, PriorInputs
 from varfx.prior.inputs import assemble
 from varfx.prior.plausibility import sigma2_warning
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, open_run, write_run
@@ -44,16 +44,6 @@ logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 BEGUN = "begun.json"  # options and inputs of an unfinished run
 SCRATCH = "scratch"  # what is computed once per window, while the fit lasts
-
-
-class FitPaths(TypedDict, total=False):
-    """Further inputs of `fit`, by name."""
-
-    annotations: PathLike | None
-    tracks: PathLike | None
-    chain: PathLike | None
-    palindromes: Palindromes | None
-    min_overlap: float | None
 
 
 def fit(

@@ -12,7 +12,7 @@ from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError
 from varfx.prior.experiment.materials import simulated_signal
 from varfx.prior.simulation.config import TruthConfig
-from varfx.prior.simulation.simulate import TrackTruth, simulate
+from varfx.prior.simulation.simulate import simulate
 from varfx.prior.simulation.truth_network import BIN, random_filter
 from varfx.tracks.build import build_tracks
 from varfx.tracks.manifest import TrackSpec
@@ -36,7 +36,7 @@ def tracks(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_a_filter_weighs_bases_and_averages_know_nothing_of_it(
     simulated: Simulated, tracks: Path, tmp_path: Path
 ) -> None:
-    made = simulate(simulated.panel, tmp_path / "SIM", tracks=TrackTruth(tracks), truth=FILTER)
+    made = simulate(simulated.panel, tmp_path / "SIM", tracks=tracks, truth=FILTER)
     panel = simulated.open()
     signals = PanelTracks(open_tracks(tracks), panel.variants, width=WINDOW)
     core, _ = panel.rows(0)
@@ -56,10 +56,10 @@ def test_weights_have_mean_0_and_are_the_same_within_a_bin() -> None:
 
 def test_a_random_enformer_varies(simulated: Simulated, tracks: Path, tmp_path: Path) -> None:
     truth = TruthConfig(kind="enformer", window=WINDOW, width=24, depth=1, seed=1)
-    made = simulate(simulated.panel, tmp_path / "SIM", tracks=TrackTruth(tracks), truth=truth)
+    made = simulate(simulated.panel, tmp_path / "SIM", tracks=tracks, truth=truth)
     log_f = np.log(made.truth["f"].to_numpy())
     assert log_f.std() == pytest.approx(1)
-    again = simulate(simulated.panel, tmp_path / "AGAIN", tracks=TrackTruth(tracks), truth=truth)
+    again = simulate(simulated.panel, tmp_path / "AGAIN", tracks=tracks, truth=truth)
     assert again.truth.equals(made.truth)
 
 

@@ -21,7 +21,7 @@ from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel, open_panel
 from varfx.ld.rank_rule import default_rank_variance
 from varfx.prior.experiment.config import AnnotationSource, Entry, Experiment, PanelSource, TrackSource, expanded
-from varfx.prior.simulation.simulate import TRUTH, TrackTruth, simulate
+from varfx.prior.simulation.simulate import TRUTH, simulate
 from varfx.progress import Progress, silent
 from varfx.tracks.build import build_tracks
 from varfx.tracks.manifest import TrackSpec, stem
@@ -248,7 +248,8 @@ def _simulated(
             panel,
             target,
             annotations=None if read_tracks else annotations,
-            tracks=TrackTruth(tracks, chain) if read_tracks and tracks is not None else None,
+            tracks=tracks if read_tracks else None,
+            chain=chain if read_tracks else None,
             truth=replace(source.network, seed=seed),
             config=replace(source.signal, seed=source.signal.seed + seed),
             trait=f"truth {seed}",

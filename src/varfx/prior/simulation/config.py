@@ -16,13 +16,13 @@ TruthKind = Literal["mlp", "linear", "enformer", "filter"]
 class TruthConfig:
     """A random network that says how large effects are."""
 
-    kind: TruthKind = "mlp"
-    """mlp: a perceptron with tanh between its layers, so that no variant is far out; linear: a weighted sum of the features;
+    kind: TruthKind | None = None
+    """By default enformer with tracks, else mlp. mlp: a perceptron with tanh between its layers, so that no variant is far out; linear: a weighted sum of the features;
     enformer: an Enformer over tracks, base by base; filter: a weighted sum of the bases of the tracks, whose weights (random,
     one per 16 bases) have mean 0 in each track, so that window averages tell nothing."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the perceptron's hidden layers."""
-    gain: float = 1.0
+    gain: float = 2.0
     """Factor of the perceptron's random weights (normal, variance 1 / inputs): the larger, the more the function bends."""
     link: Link = "exp"
     """From score to variance: exp (the paper's) or softplus."""
@@ -41,11 +41,11 @@ class TruthConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.kind not in get_args(TruthKind):
+        if self.kind is not None and self.kind not in get_args(TruthKind):
             raise ConfigError(f"`kind` of the truth must be {', '.join(get_args(TruthKind))}, got {self.kind!r}.")
         if self.link not in get_args(Link):
             raise ConfigError(f"`link` must be {' or '.join(get_args(Link))}, got {self.link!r}.")
-        if self.kind == "mlp" and not (self.hidden and all(size > 0 for size in self.hidden)):
+        if self.kind in (None, "mlp") and not (self.hidden and all(size > 0 for size in self.hidden)):
             raise ConfigError(f"`hidden` must be one or more positive widths, got {self.hidden}.")
         for name in ("gain", "spread"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):

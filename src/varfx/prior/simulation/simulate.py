@@ -12,24 +12,26 @@ from __future__ import annotations
 import gzip
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.annotations import Standardiser, read_annotations
+from varfx.annotations import Standardiser
 from varfx.annotations.snpvar import PREDICTION_KIND
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.gwas.sumstats import SCHEMA, SumStats, replicate_names
 from varfx.io import sealed
-from varfx.ld import LDPanel, open_panel
+from varfx.ld import LDPanel
+from varfx.prior.files import FeaturePaths, PriorInputs
 from varfx.prior.inputs import heterozygosity, panel_variants, raw_features
 from varfx.prior.predict import predict
+from varfx.prior.run import Run, folder_of
 from varfx.prior.simulation.config import SimulateConfig, TruthConfig
 from varfx.prior.simulation.truth_network import linear_r2, log_variances, random_score, track_score
 from varfx.progress import Progress, silent
@@ -39,14 +41,6 @@ from varfx.tracks.panel import PanelTracks
 PathLike = str | os.PathLike[str]
 TRUTH, REPLICATES, EACH = "truth.parquet", "replicates.sumstats.parquet", "each"
 EFFECTS, NOISE = 1, 2  # which stream of random numbers
-
-
-@dataclass(frozen=True)
-class TrackTruth:
-    """Tracks that a random truth reads: the store, and the chain file from the panel's build where it is another."""
-
-    path: PathLike
-    chain: PathLike | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,33 +62,54 @@ def simulate(
     panel: PathLike,
     out: PathLike,
     *,
-    annotations: PathLike | None = None,
-    tracks: TrackTruth | None = None,
-    truth: TruthConfig | PathLike | None = None,
+    truth: TruthConfig | PathLike | Run | None = None,
     config: SimulateConfig | None = None,
     trait: str = "simulated",
     write_each: bool = False,
     progress: Progress = silent,
+    **inputs: Unpack[FeaturePaths],
 ) -> Simulation:
     """Draws summary statistics for a panel's variants, and writes them with the f that they come from.
 
     Args:
-        panel: an LD panel; its LD is that of the simulated GWAS.
+        panel: LD panel; its LD is that of the simulated GWAS.
         out: the folder to write.
-        annotations: the features of a random truth; by default frequency, minor-allele frequency and LD score.
-        tracks: what a random network reads around each variant: base by base by enformer, averages by the others.
         truth: a random network, or a run whose f (up to the scale) is taken for true.
         config: signal, noise, replicates, seed.
         trait: its name.
         write_each: also write `each/1.tsv.gz, 2.tsv.gz, ...`, one replicate each, for other programs.
         progress: told about each window.
+        **inputs: `annotations` are the features of a random network, by default minor-allele frequency and LD score; `tracks`
+            (with `chain`) are read around each variant: base by base by enformer and filter, averaged by the others.
 
     Raises:
         VarfxError: inputs that cannot be read, or options out of range.
     """
+    return simulate_inputs(
+        PriorInputs.of(panel=panel, **inputs),
+        out,
+        truth=truth,
+        config=config,
+        trait=trait,
+        write_each=write_each,
+        progress=progress,
+    )
+
+
+def simulate_inputs(
+    inputs: PriorInputs,
+    out: PathLike,
+    *,
+    truth: TruthConfig | PathLike | Run | None = None,
+    config: SimulateConfig | None = None,
+    trait: str = "simulated",
+    write_each: bool = False,
+    progress: Progress = silent,
+) -> Simulation:
+    """`simulate` with its inputs as one object."""
     config = config or SimulateConfig()
-    reference = open_panel(panel)
-    log_f, features, described = _log_truth(reference, annotations, tracks, truth)
+    reference = inputs.open_panel()
+    log_f, features, described = _log_truth(reference, inputs, truth)
     share = np.exp(log_f - log_f.max())
     f = config.mean_f(share.size) * share / share.mean()
     record = {
@@ -109,10 +124,7 @@ def simulate(
         if features is None
         else linear_r2(log_f, features, heterozygosity(panel_variants(reference, []))),
     }
-    inputs: dict[str, PathLike] = {"panel": panel}
-    inputs |= {} if annotations is None else {"annotations": annotations}
-    inputs |= {} if tracks is None else {"tracks": tracks.path}
-    metadata = {"simulated": record, "provenance": sealed.provenance(described, inputs)}
+    metadata = {"simulated": record, "provenance": sealed.provenance(described, inputs.named())}
     z = draw(reference, config.n * f, config.noise, config.replicates, config.seed, progress=progress)
     keys = reference.variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     table = keys.with_columns(f=pl.Series(f))
@@ -163,24 +175,21 @@ def draw(
 
 
 def _log_truth(
-    reference: LDPanel, annotations: PathLike | None, tracks: TrackTruth | None, truth: TruthConfig | PathLike | None
+    reference: LDPanel, inputs: PriorInputs, truth: TruthConfig | PathLike | Run | None
 ) -> tuple[Float[ndarray, " variant"], Float[ndarray, "variant feature"] | None, dict[str, Any]]:
     """Log f up to a constant, the features that a linear model of it would have, and what it is in words of JSON."""
     if truth is not None and not isinstance(truth, TruthConfig):
-        table = predict(truth, panel=reference.path)
-        if "f" not in table.columns:
-            raise ConfigError(f"`{truth}` is a run of several traits: a simulation needs one of them alone.")
-        f = table["f"].to_numpy()
-        if not (f > 0).all():
-            raise ConfigError(f"`{truth}` gives {int((f <= 0).sum())} of {f.size} variants no variance at all.")
-        return np.log(f), None, {"run": str(truth)}
+        if inputs.annotations is not None or inputs.tracks is not None:
+            raise ConfigError("a run as the truth brings its own inputs: leave out --annotations and --tracks.")
+        return _log_f_of_run(truth, reference), None, {"run": str(folder_of(truth))}
     config = truth or TruthConfig()
+    config = replace(config, kind=config.kind or ("mlp" if inputs.tracks is None else "enformer"))
     by_base = config.kind in ("enformer", "filter")
-    if by_base and (tracks is None or annotations is not None):
+    if by_base and (inputs.tracks is None or inputs.annotations is not None):
         raise ConfigError(f"a random {config.kind} reads tracks, and no annotations: give it `tracks` alone.")
     variants = panel_variants(reference, [])
-    averages = None if tracks is None else tracks_for_fit(tracks.path, tracks.chain, kind="mlp", window=config.window)
-    given = None if annotations is None else read_annotations(annotations)
+    averages = tracks_for_fit(inputs.tracks, inputs.chain, kind="mlp", window=config.window)
+    given = inputs.read_annotations()
     names, values, missing = raw_features(variants, given, averages)
     features = Standardiser.fit(names, values, missing).apply(names, values, missing)
     if by_base:
@@ -191,6 +200,17 @@ def _log_truth(
         score = random_score(features, config)
     log_f = log_variances(score, heterozygosity(variants), config)
     return log_f, features, {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(names)}
+
+
+def _log_f_of_run(run: PathLike | Run, reference: LDPanel) -> Float[ndarray, " variant"]:
+    """Log f of the panel's variants under a run of one trait."""
+    table = predict(run, panel=reference.path)
+    if "f" not in table.columns:
+        raise ConfigError(f"`{folder_of(run)}` is a run of several traits: a simulation needs one of them alone.")
+    f = table["f"].to_numpy()
+    if not (f > 0).all():
+        raise ConfigError(f"`{folder_of(run)}` gives {int((f <= 0).sum())} of {f.size} variants no variance at all.")
+    return np.asarray(np.log(f))
 
 
 def _sumstats_table(keys: pl.DataFrame, z: Float[ndarray, "variant replicate"], n: float) -> pl.DataFrame:

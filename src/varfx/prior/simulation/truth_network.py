@@ -33,7 +33,7 @@ def random_score(features: Float[ndarray, "variant feature"], config: TruthConfi
         raise ConfigError("a random truth needs features: give annotations or tracks.")
     rng = np.random.default_rng(config.seed)
     x = features.astype(np.float64)
-    for width in config.hidden if config.kind == "mlp" else ():
+    for width in config.hidden if config.kind in (None, "mlp") else ():
         weights = rng.standard_normal((x.shape[1], width)) * (config.gain / x.shape[1] ** 0.5)
         x = np.tanh(x @ weights + config.gain * rng.uniform(-1, 1, width))
     return standardised(x @ rng.standard_normal(x.shape[1]))
