@@ -60,7 +60,9 @@ def prepare(folder: Path, options: argparse.Namespace) -> list[tuple[str, int]]:
     data = Path(options.data) / "gwas" / "polypred"
     clean(data / "bolt.sumstats.txt.gz", out=folder / "S.sumstats.parquet", n=450_000, trait="height")
     source = open_source([data / "1000G.subset.22.bed"])
-    panel = build_panel(source, folder / "P.ld.zarr", PanelConfig(core=options.core, flank=options.core), workers=1)
+    panel = build_panel(
+        source, folder / "P.ld.zarr", PanelConfig(core=options.core, flank=options.core, rank_variance=1.0), workers=1
+    )
     position = panel.variants["position"]
     start, end = int(position.min()) - 1000, int(position.max()) + 1000  # type: ignore[call-overload]
     random_store(folder / "T.tracks.zarr", options.tracks, end - start, start=start)

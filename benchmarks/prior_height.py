@@ -25,7 +25,6 @@ from varfx.annotations import BedSpec, build_annotations
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.clean import clean
 from varfx.ld import PanelConfig, build_panel
-from varfx.ld.rank_rule import default_rank_variance
 from varfx.models import ModelConfig
 from varfx.models.track_enformer import TrackEnformerConfig
 from varfx.prior import SplitConfig, evaluate, fit
@@ -76,7 +75,7 @@ def main() -> None:
         sumstats, annot, panel = folder / "height.sumstats.parquet", folder / "all.annot.parquet", folder / "P.ld.zarr"
         clean(prefix / "bolt.sumstats.txt.gz", out=sumstats, n=450_000, trait="height")
         source = open_source([prefix / f"1000G.subset.{chrom}.bed" for chrom in range(1, 23)])
-        config = PanelConfig(core=options.core, rank_variance=default_rank_variance(source.num_people))
+        config = PanelConfig(core=options.core)
         built = build_panel(source, panel, config, workers=1)
         beds = [BedSpec(path) for path in sorted((options.data / "annotations").glob("*.bed*"))]
         build_annotations(built.variants, beds).write(annot)

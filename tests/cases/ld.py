@@ -15,7 +15,7 @@ from varfx.genotypes.ukb_ld import write_ukb_ld
 from varfx.ld import PanelConfig
 
 CORE = 1000
-CONFIG = PanelConfig(core=CORE, flank=CORE)
+CONFIG = PanelConfig(core=CORE, flank=CORE, rank_variance=1.0)
 
 
 def haplotype_counts(rng: np.random.Generator, people: int, variants: int, copy: float = 0.9) -> np.ndarray:

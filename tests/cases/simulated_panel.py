@@ -122,7 +122,11 @@ def simulate(folder: Path, *, people: int = 200, chroms: int = 3, cores: int = 4
     write_bed(folder / "ref", counts, chrom, position)
     source = open_source([folder / "ref.bed"], maf=0.0)
     panel = build_panel(
-        source, folder / "P.ld.zarr", PanelConfig(core=CORE, flank=CORE), workers=1, inputs=[folder / "ref.bed"]
+        source,
+        folder / "P.ld.zarr",
+        PanelConfig(core=CORE, flank=CORE, rank_variance=1.0),
+        workers=1,
+        inputs=[folder / "ref.bed"],
     )
     assert panel.variants.height == total
 

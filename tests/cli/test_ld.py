@@ -11,7 +11,8 @@ import pytest
 
 from cases.command_line import varfx
 from cases.ld import haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
-from varfx.ld import open_panel
+from varfx.genotypes.open_ld import open_source
+from varfx.ld import PanelConfig, build_panel, open_panel
 
 SMALL = ("--core", 1000, "--flank", 1000, "--workers", 1)
 
@@ -142,3 +143,16 @@ def test_a_folder_of_others_is_refused(reference: Path, tmp_path: Path, capsys: 
     result = varfx(capsys, "ld", "build", reference / "a.bed", "--out", tmp_path, *SMALL)
     assert "is a folder with files that varfx did not write, and is left alone" in result.error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_python_and_the_command_line_keep_the_same_directions(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once `build_panel` kept all of them, `varfx ld build` 95 %."""
+    panel = build_panel(
+        open_source(reference / "a.bed"), tmp_path / "P.ld.zarr", PanelConfig(core=1000, flank=1000), workers=1
+    )
+    assert panel.metadata["config"]["rank_variance"] == 0.95
+    result = varfx(capsys, "ld", "build", reference / "a.bed", "--out", tmp_path / "Q.ld.zarr", *SMALL)
+    assert result.code == 0
+    assert open_panel(tmp_path / "Q.ld.zarr").windows.equals(panel.windows)

@@ -12,7 +12,15 @@ import pytest
 
 from varfx.cli.app import build_app
 
-COMMANDS = ("prior fit", "prior evaluate", "prior explain", "prior predict", "prior simulate", "prior weights")
+COMMANDS = (
+    "prior fit",
+    "prior evaluate",
+    "prior explain",
+    "prior predict",
+    "prior simulate",
+    "prior weights",
+    "ld build",
+)
 # Fields for Python alone, and those whose word alone would be ambiguous among the options of a command.
 HIDDEN = {("TrackEnformerConfig", "zero_output")}
 RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}

@@ -134,10 +134,10 @@ def test_parallel_is_serial_bit_for_bit(bed: Path, tmp_path: Path, monkeypatch: 
 def test_precision_is_kept_where_it_is_asked_for(bed: Path, tmp_path: Path) -> None:
     source = open_source(bed)
     for name, V in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
-        config = PanelConfig(core=CORE, flank=CORE, dtype=name)
+        config = PanelConfig(core=CORE, flank=CORE, dtype=name, rank_variance=1.0)
         window = build_panel(source, tmp_path / "P.ld.zarr", config, workers=1).window(0)
         assert (window.factors.B.dtype, window.factors.V.dtype, window.factors.lam.dtype) == (name, V, "float64")
-    assert BUILD._storage_dtype(source, [None], PanelConfig()) == np.float32
+    assert BUILD._storage_dtype(source, [None], PanelConfig(rank_variance=1.0)) == np.float32
 
 
 def test_large_panels_are_stored_in_half_precision(bed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ def test_a_folder_of_others_is_never_replaced(bed: Path, tmp_path: Path) -> None
 def test_a_panel_is_replaced_when_the_next_one_is_whole(bed: Path, tmp_path: Path) -> None:
     out = tmp_path / "P.ld.zarr"
     build_panel(open_source(bed), out, CONFIG, workers=1)
-    interrupt_config = PanelConfig(core=2 * CORE, flank=0)
+    interrupt_config = PanelConfig(core=2 * CORE, flank=0, rank_variance=1.0)
     assert open_panel(out).windows.height == 8
     assert build_panel(open_source(bed), out, interrupt_config, workers=1).windows.height == 4
     assert sorted(path.name for path in tmp_path.glob("*P.ld*")) == ["P.ld.zarr"]
@@ -469,3 +469,9 @@ def test_a_source_must_offer_genotypes_or_correlations(bed: Path, tmp_path: Path
     core, panel = source.select("1", 0, CORE, 0)
     with pytest.raises(DataError, match="offers neither genotypes nor correlations"):
         factors_of(type("Nothing", (), {"name": "x"})(), core, panel, 1.0)
+
+
+@pytest.mark.parametrize(("num_people", "share"), [(4_999, 0.95), (5_000, 0.99), (337_491, 0.99)])
+def test_the_rank_rule_follows_the_size_of_the_reference(num_people: int, share: float) -> None:
+    assert PanelConfig().share(num_people) == share
+    assert PanelConfig(rank_variance=0.8).share(num_people) == 0.8

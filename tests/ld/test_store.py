@@ -139,7 +139,9 @@ def test_rows_are_read_without_the_correlations(panel: Path, monkeypatch: pytest
 def test_B_is_stored_by_blocks_of_columns(tmp_path: Path, rng: np.random.Generator) -> None:
     size = COLUMNS_PER_CHUNK + 10
     bed = write_bed(tmp_path / "ref", haplotype_counts(rng, 12, size), positions_of(rng, size, ["1"], bases=4000))
-    panel = build_panel(open_source(bed), tmp_path / "P.ld.zarr", type(CONFIG)(core=4000, flank=0), workers=1)
+    panel = build_panel(
+        open_source(bed), tmp_path / "P.ld.zarr", type(CONFIG)(core=4000, flank=0, rank_variance=1.0), workers=1
+    )
     assert (
         len([path for path in (panel.path / "windows" / "chr1_0_4000" / "B" / "c").rglob("*") if path.is_file()]) == 2
     )

@@ -257,7 +257,7 @@ def test_runs_of_different_traits_are_not_compared(linear_run: Path, mlp_run: Pa
 
 def test_a_panel_with_other_windows_is_refused(linear_run: Path, simulated: Simulated, tmp_path: Path) -> None:
     source = open_source([simulated.bed], maf=0.0)
-    build_panel(source, tmp_path / "P.ld.zarr", PanelConfig(core=200_000, flank=100_000), workers=1)
+    build_panel(source, tmp_path / "P.ld.zarr", PanelConfig(core=200_000, flank=100_000, rank_variance=1.0), workers=1)
     with pytest.raises(DataError, match=r"lacks .* of the run's windows, first chr1_0_100000"):
         evaluate(linear_run, panel=tmp_path / "P.ld.zarr")
     held_out = evaluate(linear_run, panel=tmp_path / "P.ld.zarr", chrom=["3"])
@@ -332,7 +332,7 @@ def test_neither_f_nor_gain_depends_on_which_allele_a_panel_counts(simulated: Si
     turned = build_panel(
         open_source([tmp_path / "ref.bed"], maf=0.0),
         tmp_path / "P.ld.zarr",
-        PanelConfig(core=CORE, flank=CORE),
+        PanelConfig(core=CORE, flank=CORE, rank_variance=1.0),
         workers=1,
     )
     assert (turned.variants["effect_allele"] == "G").sum() == swapped.sum() > 200

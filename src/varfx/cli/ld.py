@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import cyclopts
-from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.options import Out, Paths, Where, as_options
+from varfx.genotypes.config import ReferenceConfig
+from varfx.io.workers import Workers
+from varfx.ld.config import PanelConfig
+
+Panel = Annotated[PanelConfig, as_options(PanelConfig, group="Panel")]
+Reference = Annotated[ReferenceConfig, as_options(ReferenceConfig, group="Reference")]
 
 app = cyclopts.App(name="ld", help="LD panels: windows of whitened linkage disequilibrium, computed once and reused.")
 
 
 @app.command
 def build(
-    sources: Annotated[list[Path], Parameter(negative=())],
+    sources: Paths,
     /,
     *,
-    out: Annotated[Path, Parameter(alias="-o")],
-    core: int = 1_000_000,
-    flank: int = 1_000_000,
-    maf: float = 0.01,
-    rank_variance: float | None = None,
-    dtype: str = "auto",
-    keep: Path | None = None,
-    population: str | None = None,
-    num_people: int | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
+    out: Out,
+    panel: Panel = PanelConfig(),
+    reference: Reference = ReferenceConfig(),
+    where: Where = Workers(),
 ) -> None:
     """Build an LD panel from a reference.
 
@@ -42,39 +40,25 @@ def build(
     Args:
         sources: PLINK .bed or .pgen files (or their prefixes), a folder of UKBB_LD .npz files, or LDGM metadata.
         out: The panel to make, by convention ending in .ld.zarr.
-        core: Bases of a core.
-        flank: Bases of flank on each side of a core.
-        maf: Leave out variants with a rarer minor allele (where frequencies are known).
-        rank_variance: Share of each core's LD variance to keep; 1 keeps every direction. The default depends on the size
-            of the reference: see docs/ld.md.
-        dtype: Precision of the stored correlations: float16, float32, float64, or auto (float16 above 8 GiB).
-        keep: A file of people to use (FID IID, or IID), for genotypes.
-        population: Which population of LDGM metadata.
-        num_people: Sample size behind correlations that do not say (UKBB_LD, LDGM).
-        workers: Processes; by default one per processor.
-        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
     """
     from varfx.genotypes.open_ld import input_files, open_source
-    from varfx.ld import PanelConfig, build_panel
-    from varfx.ld.rank_rule import default_rank_variance
+    from varfx.ld import build_panel
 
-    source = open_source(sources, maf=maf, keep=keep, population=population, num_people=num_people)
-    share = default_rank_variance(source.num_people) if rank_variance is None else rank_variance
-    config = PanelConfig(core=core, flank=flank, rank_variance=share, dtype=dtype)
-    inputs = input_files(sources) + ([] if keep is None else [keep])
+    source = open_source(sources, **vars(reference))
+    inputs = input_files(sources) + ([] if reference.keep is None else [reference.keep])
     with progress_bar() as progress:
-        panel = build_panel(source, out, config, workers=workers, scheduler=scheduler, inputs=inputs, progress=progress)
+        built = build_panel(source, out, panel, **vars(where), inputs=inputs, progress=progress)
     table = Table("step", "variants", title="ledger")
-    for entry in panel.metadata["ledger"]:
+    for entry in built.metadata["ledger"]:
         table.add_row(str(entry["step"]), f"{entry['variants']:,}")
     console.print(table)
-    windows = panel.windows
+    windows = built.windows
     ranks = windows["rank"].to_numpy()
     console.print(
-        f"{out}: {panel.variants.height:,} variants, {windows.height} windows, {panel.num_people:,} people, rank "
-        f"{ranks.min()} to {ranks.max()}, rank rule {share:g}, B in {panel.metadata['config']['dtype']}",
+        f"{out}: {built.variants.height:,} variants, {windows.height} windows, {built.num_people:,} people, rank "
+        f"{ranks.min()} to {ranks.max()}, rank rule {built.metadata['config']['rank_variance']:g}, B in {built.metadata['config']['dtype']}",
         soft_wrap=True,
     )
-    for region in panel.metadata["missing"]:
+    for region in built.metadata["missing"]:
         stretch = f"chr{region['chrom']}:{region['start']}-{region['end']}"
         console.print(f"missing: {stretch}: {region['reason']}", soft_wrap=True)

@@ -14,6 +14,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import cyclopts
 from cyclopts import Parameter
 
+from varfx.io.workers import Workers
+
 HIDDEN = Parameter(parse=False)  # a field for Python alone
 Switch = Parameter(negative=(), show_default=False)
 
@@ -64,3 +66,6 @@ def _by_type(hint: Any, default: Any) -> Parameter:
     if hint is bool and default is False:
         return Switch
     return Parameter(name="*") if is_dataclass(hint) else Parameter()
+
+
+Where = Annotated[Workers, as_options(Workers, group="Workers")]

@@ -20,7 +20,6 @@ from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
 from varfx.ld import Core, LDPanel, PanelConfig, build_panel
-from varfx.ld.rank_rule import default_rank_variance
 from varfx.models import ModelConfig
 from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
@@ -179,7 +178,7 @@ def results(demo: Demo) -> dict[str, object]:
 
 def _panel(genotypes: Path, out: Path, workers: int | None, progress: Progress) -> LDPanel:
     source = open_source([genotypes], maf=MAF)
-    config = PanelConfig(rank_variance=default_rank_variance(source.num_people))
+    config = PanelConfig()
     return build_panel(source, out, config, workers=workers, inputs=[genotypes], progress=progress)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from varfx.errors import ConfigError
+from varfx.genotypes.config import ReferenceConfig
 from varfx.genotypes.ld_source import LDSource
 from varfx.genotypes.ldgm import METADATA, Ldgm
 from varfx.genotypes.panel import GenotypeFile, GenotypePanel, People
@@ -19,7 +20,7 @@ ACCEPTED = "PREFIX.bed, PREFIX.pgen, a bare PREFIX, a folder of UKBB_LD files, o
 def open_source(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    maf: float = 0.01,
+    maf: float = ReferenceConfig.maf,
     keep: People | None = None,
     population: str | None = None,
     num_people: int | None = None,

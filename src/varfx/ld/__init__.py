@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
-    from varfx.ld.build import PanelConfig, build_panel
+    from varfx.ld.build import build_panel
+    from varfx.ld.config import PanelConfig
     from varfx.ld.store import LDPanel, PanelWindow, open_panel
     from varfx.ld.whiten import Factors, WhitenedWindow, whiten
     from varfx.ld.windows import Core
@@ -29,7 +30,8 @@ __all__ = [
 export(
     __name__,
     {
-        "build": "PanelConfig build_panel",
+        "build": "build_panel",
+        "config": "PanelConfig",
         "store": "LDPanel PanelWindow open_panel",
         "whiten": "Factors WhitenedWindow whiten",
         "windows": "Core",

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import zarr
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from varfx.errors import ConfigError, DataError, StoreError, VarfxError
+from varfx.errors import DataError, StoreError, VarfxError
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.io import sealed
 from varfx.io.workers import Job, Workers, map_pieces
+from varfx.ld.config import PanelConfig
 from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
 from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
 from varfx.ld.windows import Core, tile
@@ -30,28 +31,6 @@ from varfx.progress import Progress, silent
 logger = logging.getLogger(__name__)
 HALF_PRECISION_ABOVE = 8 * 2**30  # bytes of float32 `B` in the whole panel
 DTYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PanelConfig:
-    """How a panel is cut, whitened and stored."""
-
-    core: int = 1_000_000
-    """Bases of a core: the variants whose associations a window explains."""
-    flank: int = 1_000_000
-    """Bases on each side of the core whose variants may carry effects on it."""
-    rank_variance: float = 1.0
-    """Share of a core's LD variance that the kept eigenvectors hold."""
-    dtype: str = "auto"
-    """Precision of the stored B: float16, float32, float64; auto is float32, and float16 above 8 GiB."""
-
-    def __post_init__(self) -> None:
-        if self.core <= 0 or self.flank < 0:
-            raise ConfigError(f"`core` must be positive and `flank` not negative, got {self.core} and {self.flank}.")
-        if not 0 < self.rank_variance <= 1:
-            raise ConfigError(f"`rank-variance` must be above 0 and at most 1, got {self.rank_variance}.")
-        if self.dtype != "auto" and self.dtype not in DTYPES:
-            raise ConfigError(f"`dtype` must be auto, float16, float32 or float64, got {self.dtype!r}.")
 
 
 def build_panel(
@@ -97,6 +76,7 @@ def build_panel(
     if not cores:
         raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
     dtype = _storage_dtype(source, cores, config)
+    config = replace(config, rank_variance=config.share(source.num_people))
     provenance = sealed.provenance(asdict(config), {str(path): path for path in inputs})
     building = _begin(target, source, config, dtype, provenance)
     done = _finished(building)
@@ -255,7 +235,7 @@ def _build_window(build: _Build, core: Core) -> None:
     if (build.building / "windows" / core.name).is_dir():
         return
     core_rows, panel_rows = build.source.select(core.chrom, core.start, core.end, build.config.flank)
-    factors, scores, kept = factors_of(build.source, core_rows, panel_rows, build.config.rank_variance)
+    factors, scores, kept = factors_of(build.source, core_rows, panel_rows, build.config.share(build.source.num_people))
     write_window(build.building, core, factors, core_rows, panel_rows, scores, kept, dtype=build.dtype)
 
 

@@ -221,7 +221,7 @@ def panel_of(folder: Path, variants: pl.DataFrame, rng: np.random.Generator) -> 
     panel = build_panel(
         open_source([folder / "ref.bed"], maf=0.0),
         folder / "P.ld.zarr",
-        PanelConfig(core=2_000, flank=1_000),
+        PanelConfig(core=2_000, flank=1_000, rank_variance=1.0),
         workers=1,
         inputs=[folder / "ref.bed"],
     )

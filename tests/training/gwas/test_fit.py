@@ -202,7 +202,10 @@ def test_half_precision_is_kept_where_memory_is_short(simulated: Simulated, tmp_
 
     source = open_source([simulated.bed], maf=0.0)
     half = build_panel(
-        source, tmp_path / "H.ld.zarr", PanelConfig(core=100_000, flank=100_000, dtype="float16"), workers=1
+        source,
+        tmp_path / "H.ld.zarr",
+        PanelConfig(core=100_000, flank=100_000, dtype="float16", rank_variance=1.0),
+        workers=1,
     )
     z = z_of(simulated)
     streamed, cached = (window_data(half, z, cache_bytes=size) for size in (0, 2**30))

@@ -19,7 +19,6 @@ from varfx.gwas.sumstats import KIND as SUMSTATS
 from varfx.io import sealed
 from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel, open_panel
-from varfx.ld.rank_rule import default_rank_variance
 from varfx.prior.experiment.config import AnnotationSource, Entry, Experiment, PanelSource, TrackSource, expanded
 from varfx.prior.simulation.simulate import TRUTH, simulate
 from varfx.progress import Progress, silent
@@ -117,8 +116,9 @@ def _panel(source: PanelSource, flank: int | None, folder: Path, where: Workers,
 
     def make() -> None:
         opened = open_source(references, maf=source.maf)
-        rank = default_rank_variance(opened.num_people) if source.rank_variance is None else source.rank_variance
-        config = PanelConfig(core=source.core, flank=source.flank if flank is None else flank, rank_variance=rank)
+        config = PanelConfig(
+            core=source.core, flank=source.flank if flank is None else flank, rank_variance=source.rank_variance
+        )
         inputs = [path for path in references if path.is_file()]
         build_panel(opened, target, config, **vars(where), inputs=inputs, progress=progress)
 
