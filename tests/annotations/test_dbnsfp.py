@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from varfx.annotations import DbnsfpSpec, TableSpec, build_annotations, dbnsfp
 from varfx.annotations.dbnsfp import DIRECTIONS, read_dbnsfp
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.variants import SCHEMA
+
+Spec38 = partial(DbnsfpSpec, build="hg38")
 
 HEADER = (
     "#chr\tpos(1-based)\tref\talt\thg19_chr\thg19_pos(1-based)\tEnsembl_transcriptid\tVEP_canonical\tSIFT_score\tSIFT_pred\t"
@@ -117,7 +120,7 @@ def test_positions_of_the_other_build(path: Path) -> None:
 
 
 def test_a_given_direction_counts(path: Path) -> None:
-    high, low = (values(DbnsfpSpec(path, (f"New_score:{word}",)), HG38)[:, 0] for word in ("high", "low"))
+    high, low = (values(Spec38(path, (f"New_score:{word}",)), HG38)[:, 0] for word in ("high", "low"))
     np.testing.assert_allclose(high, [7, nan, 1, 4, 1, nan])
     np.testing.assert_allclose(low, [-7, nan, -1, -2, -1, nan])
 
@@ -127,12 +130,12 @@ def test_known_directions() -> None:
     assert {DIRECTIONS[name] for name in low} == {"low"}
     high = {"EVE_score", "GERP++_RS", "AlphaMissense_score", "CADD_phred", "REVEL_score", "phyloP100way_vertebrate"}
     assert {DIRECTIONS[name] for name in high} == {"high"}
-    assert DbnsfpSpec(Path("x"), ("SIFT_converted_rankscore",)).columns == {"SIFT_converted_rankscore": "high"}
+    assert Spec38(Path("x"), ("SIFT_converted_rankscore",)).columns == {"SIFT_converted_rankscore": "high"}
 
 
 @pytest.mark.parametrize("size", [1, 40, 300])
 def test_blocks_of_any_size_give_the_same(path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    spec = DbnsfpSpec(path, SCORES)
+    spec = Spec38(path, SCORES)
     whole = read_dbnsfp(spec, HG38)
     monkeypatch.setattr(dbnsfp, "_BLOCK_BYTES", size)
     parts = read_dbnsfp(spec, HG38)
@@ -143,15 +146,15 @@ def test_blocks_of_any_size_give_the_same(path: Path, monkeypatch: pytest.Monkey
 
 def test_a_file_per_chromosome(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "db_chr1.tsv").write_text("\n".join([HEADER, *ROWS[:5]]))
-    got = values(DbnsfpSpec(tmp_path / "db_chr@.tsv", ("EVE_score",)), HG38)
+    got = values(Spec38(tmp_path / "db_chr@.tsv", ("EVE_score",)), HG38)
     np.testing.assert_allclose(got[:, 0], [0.9, nan, 0.2, 0.75, nan, nan], rtol=1e-6)
     assert "has no file for 1 chromosomes (2)" in caplog.text
     with pytest.raises(FormatError, match=r"none of its 2 files exists"):
-        read_dbnsfp(DbnsfpSpec(tmp_path / "x@", ("EVE_score",)), HG38)
+        read_dbnsfp(Spec38(tmp_path / "x@", ("EVE_score",)), HG38)
 
 
 def test_provenance_says_what_was_done(path: Path) -> None:
-    built = build_annotations(HG38, dbnsfp=DbnsfpSpec(path, ("SIFT_score",), "mean"))
+    built = build_annotations(HG38, dbnsfp=Spec38(path, ("SIFT_score",), "mean"))
     (entry,) = built.metadata["annotation_inputs"]
     assert (entry["reduce"], entry["build"], entry["directions"]) == ("mean", "hg38", {"SIFT_score": "low"})
     assert entry["counts"]["variants with a row"] == 5
@@ -161,34 +164,34 @@ def test_mistakes(path: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"It is not known which end of `New_score` is damaging. Say it: New_score:high"
     ):
-        DbnsfpSpec(path, ("New_score",))
+        Spec38(path, ("New_score",))
     with pytest.raises(ConfigError, match="the word behind the colon must be high or low"):
-        DbnsfpSpec(path, ("New_score:up",))
+        Spec38(path, ("New_score:up",))
     with pytest.raises(ConfigError, match="no scores are chosen"):
-        DbnsfpSpec(path, ())
+        Spec38(path, ())
     with pytest.raises(ConfigError, match="a score is chosen twice"):
-        DbnsfpSpec(path, ("EVE_score", "EVE_score:high"))
+        Spec38(path, ("EVE_score", "EVE_score:high"))
     with pytest.raises(ConfigError, match="`reduce` must be one of damaging, canonical, mean, but is 'worst'"):
-        DbnsfpSpec(path, ("EVE_score",), "worst")  # type: ignore[arg-type]
+        Spec38(path, ("EVE_score",), "worst")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="`build` must be hg19"):
         DbnsfpSpec(path, ("EVE_score",), build="hg18")
     with pytest.raises(
         FormatError, match=r"has no column `SIFT4G_score` \(1 of 5 needed are missing; similar: SIFT_score"
     ):
-        read_dbnsfp(DbnsfpSpec(tmp_path / "dbNSFP.gz", ("SIFT4G_score",)), HG38)
+        read_dbnsfp(Spec38(tmp_path / "dbNSFP.gz", ("SIFT4G_score",)), HG38)
     with pytest.raises(FormatError, match=r"`SIFT_pred` is no number in 4 of 6 rows, first 'D;T' at 1:201"):
-        read_dbnsfp(DbnsfpSpec(path, ("SIFT_pred:high",)), HG38)
+        read_dbnsfp(Spec38(path, ("SIFT_pred:high",)), HG38)
     with pytest.raises(DataError, match="no row is at a position of the panel's 1 variants, by hg38 positions"):
-        read_dbnsfp(DbnsfpSpec(path, ("EVE_score",)), panel(("1", 202, "A", "G")))
+        read_dbnsfp(Spec38(path, ("EVE_score",)), panel(("1", 202, "A", "G")))
     with pytest.raises(FormatError, match="cannot be read"):
-        read_dbnsfp(DbnsfpSpec(tmp_path / "absent", ("EVE_score",)), HG38)
+        read_dbnsfp(Spec38(tmp_path / "absent", ("EVE_score",)), HG38)
     (tmp_path / "short").write_text(f"{HEADER}\n1\t201\tA\n")
     with pytest.raises(FormatError, match="a row has another number of columns than the header"):
-        read_dbnsfp(DbnsfpSpec(tmp_path / "short", ("EVE_score",)), HG38)
+        read_dbnsfp(Spec38(tmp_path / "short", ("EVE_score",)), HG38)
     table = tmp_path / "t.tsv"
     table.write_text("CHR\tBP\tEVE_score\n1\t201\t5\n")
     with pytest.raises(ConfigError, match=r"The channel name `EVE_score` of `.*` is taken by"):
-        build_annotations(HG38, tables=[TableSpec(table)], dbnsfp=DbnsfpSpec(path, ("EVE_score",)))
+        build_annotations(HG38, tables=[TableSpec(table)], dbnsfp=Spec38(path, ("EVE_score",)))
 
 
 @pytest.mark.parametrize(

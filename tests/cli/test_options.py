@@ -20,6 +20,8 @@ COMMANDS = (
     "prior simulate",
     "prior weights",
     "ld build",
+    "tracks build",
+    "annot build",
 )
 # Fields for Python alone, and those whose word alone would be ambiguous among the options of a command.
 HIDDEN = {("TrackEnformerConfig", "zero_output")}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from varfx.errors import ConfigError, DataError
-from varfx.tracks.quantise import StoredAs, Transform, choose_code
+from varfx.tracks.config import StoredAs
+from varfx.tracks.quantise import Transform, choose_code
 
 finite = st.floats(-60_000, 60_000, width=32, allow_subnormal=False)
 signals = arrays(np.float32, st.integers(1, 40), elements=st.one_of(finite, st.just(float("nan"))))

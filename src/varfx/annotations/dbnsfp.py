@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from varfx.annotations.config import Reduce
 from varfx.annotations.foreign import AnnotationTable
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import build_name
@@ -24,7 +25,6 @@ from varfx.genome.variants import SCHEMA, chrom_expr
 from varfx.io.stream import stream_bytes
 
 logger = logging.getLogger(__name__)
-Reduce = Literal["damaging", "canonical", "mean"]
 Direction = Literal["high", "low"]
 _PLACE = {"hg38": ("chr", "pos(1-based)"), "hg19": ("hg19_chr", "hg19_pos(1-based)")}
 _CANONICAL = "VEP_canonical"
@@ -64,7 +64,7 @@ class DbnsfpSpec:
     path: Path
     scores: tuple[str, ...]
     reduce: Reduce = "damaging"
-    build: str = "hg38"
+    build: str = "hg19"
 
     def __post_init__(self) -> None:
         if self.reduce not in get_args(Reduce):

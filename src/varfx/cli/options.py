@@ -29,12 +29,18 @@ def split_list(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[Any, ...]:
     return tuple(element(part) for token in tokens for part in token.value.replace(",", " ").split())
 
 
+def split_words(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[str, ...]:
+    """The values of a list option whose values may hold commas, such as files."""
+    return tuple(token.value for token in tokens)
+
+
 def _shown(value: Any) -> str | None:
     """A list's default on a help page; nothing for an empty one."""
     return ",".join(map(str, value)) or None
 
 
 LIST = Parameter(converter=split_list, negative=(), show_default=_shown)
+WORDS = Parameter(converter=split_words, negative=(), show_default=_shown)
 Names = Annotated[tuple[str, ...], LIST]
 Numbers = Annotated[tuple[int, ...], LIST]
 Paths = Annotated[tuple[Path, ...], LIST]

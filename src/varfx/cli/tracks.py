@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
-from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.options import WORDS, Out, Where, as_options
+from varfx.io.workers import Workers
+from varfx.tracks.config import TrackFiles
 
 if TYPE_CHECKING:
-    from varfx.tracks.manifest import Missing, TrackSpec
-    from varfx.tracks.quantise import StoredAs
-    from varfx.tracks.signals import Kind
     from varfx.tracks.store import TrackStore
+
+Files = Annotated[
+    TrackFiles, as_options(TrackFiles, group="Tracks", **dict.fromkeys(("bigwig", "bedgraph", "bed"), WORDS))
+]
 
 app = cyclopts.App(name="tracks", help="Base-resolution signals along the genome: bigWig, bedGraph, BED.")
 
@@ -24,16 +27,9 @@ app = cyclopts.App(name="tracks", help="Base-resolution signals along the genome
 def build(
     *,
     build: str,
-    out: Annotated[Path, Parameter(alias="-o")],
-    manifest: Path | None = None,
-    bigwig: Annotated[list[str] | None, Parameter(negative=())] = None,
-    bedgraph: Annotated[list[str] | None, Parameter(negative=())] = None,
-    bed: Annotated[list[str] | None, Parameter(negative=())] = None,
-    transform: str = "none",
-    missing: Literal["zero", "mask"] = "zero",
-    store: Literal["uint8", "float16"] = "uint8",
-    workers: int | None = None,
-    scheduler: str | None = None,
+    out: Out,
+    files: Files = TrackFiles(),
+    where: Where = Workers(),
 ) -> None:
     """Build a track store: one named channel per file, in the order given.
 
@@ -46,24 +42,13 @@ def build(
     Args:
         build: Genome build of all files: hg19 (GRCh37) or hg38 (GRCh38). Their chromosome lengths are checked.
         out: The store to make, by convention ending in .tracks.zarr.
-        manifest: YAML file with name, file, assay, transform, missing and store of each track; see docs/tracks.md.
-        bigwig: bigWig file, or NAME=FILE. Repeat it for more.
-        bedgraph: bedGraph file, or NAME=FILE. Repeat it for more.
-        bed: BED file, or NAME=FILE: 1 where an interval covers a base. Repeat it for more.
-        transform: For files given by options: none, log1p, sqrt, asinh, clip:LOW:HIGH, or some joined by commas.
-        missing: For files given by options: a base without a value is zero, or masked as unknown (mask).
-        store: For files given by options: uint8 (256 steps between the smallest and largest value), or float16.
-        workers: Processes on this machine; by default one per processor.
-        scheduler: Address of a dask.distributed scheduler whose workers see the same files.
     """
     from varfx.tracks.build import build_tracks
-    from varfx.tracks.manifest import read_manifest_yaml
+    from varfx.tracks.manifest import tracks_of
 
-    tracks = [] if manifest is None else read_manifest_yaml(manifest)
-    given: tuple[tuple[Kind, list[str] | None], ...] = (("bigwig", bigwig), ("bedgraph", bedgraph), ("bed", bed))
-    tracks += [_spec(text, kind, transform, missing, store) for kind, texts in given for text in texts or []]
+    tracks = tracks_of(files)
     with progress_bar() as progress:
-        built = build_tracks(tracks, out, build=build, workers=workers, scheduler=scheduler, progress=progress)
+        built = build_tracks(tracks, out, build=build, **vars(where), progress=progress)
     _list(built)
 
 
@@ -84,7 +69,7 @@ def average(
     *,
     tracks: Path,
     panel: Path,
-    out: Annotated[Path, Parameter(alias="-o")],
+    out: Out,
     width: int = 256,
     chain: Path | None = None,
 ) -> None:
@@ -121,14 +106,6 @@ def average(
     console.print(
         f"{out}: {built.table.height:,} variants, {len(built.channels)} channels, {share:.2%} missing", soft_wrap=True
     )
-
-
-def _spec(text: str, kind: Kind, transform: str, missing: Missing, store: StoredAs) -> TrackSpec:
-    from varfx.annotations import parse_named_path
-    from varfx.tracks.manifest import TrackSpec, stem
-
-    name, path = parse_named_path(text)
-    return TrackSpec(name=name or stem(path), file=path, kind=kind, transform=transform, missing=missing, store=store)
 
 
 def _list(store: TrackStore) -> None:

@@ -16,16 +16,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from varfx.annotations.build import parse_named_path
 from varfx.annotations.store import EFFECT_FREQUENCY, INDICATOR, KEY_SCHEMA
 from varfx.errors import ConfigError
 from varfx.io.visible import shown
 from varfx.io.yaml_text import read_yaml
-from varfx.tracks.quantise import StoredAs, Transform
+from varfx.tracks.config import Missing, StoredAs, TrackFiles
+from varfx.tracks.quantise import Transform
 from varfx.tracks.signals import COMPRESSED, EXTENSIONS, KINDS, Kind, kind_of
-
-Missing = Literal["zero", "mask"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,25 @@ class TrackSpec:
             Transform(self.transform)
         except ConfigError as error:
             raise ConfigError(f"track `{self.name}`: {error}") from None
+
+
+def tracks_of(files: TrackFiles) -> list[TrackSpec]:
+    """The tracks that options name, in their order.
+
+    Raises:
+        ConfigError: see `read_manifest_yaml`; or a file without a name on one side of "=".
+    """
+    tracks = [] if files.manifest is None else read_manifest_yaml(files.manifest)
+    given: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+        ("bigwig", files.bigwig),
+        ("bedgraph", files.bedgraph),
+        ("bed", files.bed),
+    )
+    for kind, texts in given:
+        for name, path in map(parse_named_path, texts):
+            spec = {"transform": files.transform, "missing": files.missing, "store": files.store}
+            tracks.append(TrackSpec(name=name or stem(path), file=path, kind=kind, **spec))  # type: ignore[arg-type]
+    return tracks
 
 
 def read_manifest_yaml(path: str | Path) -> list[TrackSpec]:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError
+from varfx.tracks.config import StoredAs
 
-StoredAs = Literal["uint8", "float16"]
 MISSING_CODE = 255
 LARGEST_CODE = 254
 AT_ONCE = 1 << 18  # bases whose temporaries stay in the processor's cache

@@ -25,7 +25,8 @@ from numpy import ndarray
 from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS
 from varfx.io import sealed
-from varfx.tracks.quantise import Code, StoredAs
+from varfx.tracks.config import StoredAs
+from varfx.tracks.quantise import Code
 
 KIND = "tracks"
 ARRAYS_KIND = "tracks-arrays"

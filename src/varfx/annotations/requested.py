@@ -1,0 +1,59 @@
+"""The annotations that options ask for: `varfx annot build` below its command."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from varfx.annotations.build import BedSpec, build_annotations, parse_named_path, parse_table, with_frequencies
+from varfx.annotations.config import AnnotationFiles
+from varfx.annotations.dbnsfp import DbnsfpSpec
+from varfx.annotations.store import Annotations
+from varfx.errors import ConfigError
+from varfx.gwas import sumstats
+from varfx.io import sealed
+
+
+def annotate(variants: pl.DataFrame, files: AnnotationFiles, *, panel: Path) -> Annotations:
+    """The annotations of a panel's variants, with their provenance.
+
+    Args:
+        variants: columns of `varfx.genome.variants.SCHEMA`, and `ld_score` if there is one.
+        files: BED files, tables, dbNSFP, and what is taken from them.
+        panel: the panel's folder, for messages and checksums.
+
+    Raises:
+        VarfxError: see `varfx.annotations.build.build_annotations`.
+    """
+    inputs: dict[str, Path] = {"panel": panel}
+    metadata: dict[str, Any] = {}
+    if files.frequency_from is not None:
+        gwas = sumstats.read_sumstats(files.frequency_from)
+        variants, ledger = with_frequencies(
+            variants, gwas.table, source=str(files.frequency_from), panel_name=str(panel)
+        )
+        metadata["frequency_ledger"] = ledger.to_dict()
+        inputs["frequency_from"] = files.frequency_from
+    beds = [BedSpec(path, name) for name, path in map(parse_named_path, files.bed)]
+    beds += [_score(text, files) for text in files.bed_score]
+    tables = [parse_table(text, files.columns) for text in (*files.table, *files.annot)]
+    coding = None
+    if files.dbnsfp is not None:
+        coding = DbnsfpSpec(files.dbnsfp, files.scores, files.reduce, files.build)
+        inputs["dbnsfp"] = files.dbnsfp
+    inputs |= {str(path): path for path in [*(spec.path for spec in beds), *(spec.path for spec in tables)]}
+    config = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(files).items()}
+    metadata["provenance"] = sealed.provenance(config, inputs)
+    return build_annotations(variants, beds, tables, dbnsfp=coding, panel_name=str(panel), metadata=metadata)
+
+
+def _score(text: str, files: AnnotationFiles) -> BedSpec:
+    """The score of a BED file, from `NAME=FILE:COLUMN`."""
+    named_path, _, column = text.rpartition(":")
+    if not named_path or not column.isdecimal():
+        raise ConfigError(f"`--bed-score {text}` does not end in a column number. Give NAME=FILE:COLUMN, as in FILE:5.")
+    name, path = parse_named_path(named_path)
+    return BedSpec(path, name, column=int(column), fill=files.fill, combine=files.combine)

@@ -1,0 +1,30 @@
+"""Which files become tracks, as options; without numpy, so that help pages can show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Missing = Literal["zero", "mask"]
+StoredAs = Literal["uint8", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackFiles:
+    """The files of a track store; the manifest's tracks come first, then bigWig, bedGraph and BED files in the order given."""
+
+    manifest: Path | None = None
+    """YAML file with name, file, assay, transform, missing and store of each track; see docs/tracks.md."""
+    bigwig: tuple[str, ...] = ()
+    """bigWig files, each FILE or NAME=FILE."""
+    bedgraph: tuple[str, ...] = ()
+    """bedGraph files, each FILE or NAME=FILE."""
+    bed: tuple[str, ...] = ()
+    """BED files, each FILE or NAME=FILE: 1 where an interval covers a base."""
+    transform: str = "none"
+    """For files given by options: none, log1p, sqrt, asinh, clip:LOW:HIGH, or some joined by commas."""
+    missing: Missing = "zero"
+    """For files given by options: a base without a value is zero, or masked as unknown (mask)."""
+    store: StoredAs = "uint8"
+    """For files given by options: uint8 (256 steps between the smallest and largest value), or float16."""
