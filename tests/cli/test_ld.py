@@ -71,7 +71,10 @@ def test_missing_regions_are_named(reference: Path, tmp_path: Path, capsys: pyte
     [
         (["--core", "0"], "`core` must be positive and `flank` not negative, got 0 and 1000000."),
         (["--rank-variance", "2"], "`rank-variance` must be above 0 and at most 1, got 2.0."),
-        (["--dtype", "int8"], 'Invalid value "int8" for --dtype. Choose from: "auto", "float16", "float32", "float64".'),
+        (
+            ["--dtype", "int8"],
+            'Invalid value "int8" for --dtype. Choose from: "auto", "float16", "float32", "float64".',
+        ),
         (["--workers", "0"], "`workers` must be at least 1, got 0. Leave it out for one per processor."),
         (["--num-people", "5"], "`num_people` is for matrices of correlations, but"),
         (["--maf", "0.7"], "`maf`"),
