@@ -3,6 +3,7 @@
 #   make docs    the documentation as a site, in build/site; fails on any broken link
 #   make demo    priors of height, and models of expression, on chromosome 22, from download to pictures, in demo-output/
 #   make test    all tests                 make lint    format, lint and types
+#   make torture    damaged files, kills and full disks for an hour, or MINUTES=5; counts as JSON
 #   make bench   time and memory as JSON, in benchmarks/output/      make bench-linalg    the linear algebra alone, with a picture
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -22,7 +23,7 @@ BENCHMARKS := $(filter-out rank_rule prior_height linalg engines gpu,$(patsubst 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-.PHONY: demo docs test lint format bench bench-linalg clean
+.PHONY: demo docs test torture lint format bench bench-linalg clean
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -37,6 +38,12 @@ demo: $(INSTALLED)
 # Workers share the processors, so that each computes with one thread.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(PYTEST_ARGS)
+
+# Damaged files, kills and full disks, for an hour (or MINUTES=5); counts as JSON in benchmarks/output/torture.json.
+MINUTES ?= 60
+torture: $(INSTALLED)
+	mkdir -p benchmarks/output
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m torture --minutes $(MINUTES) --out benchmarks/output/torture.json
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -189,8 +189,10 @@ def _chain(path: Path, number: int, header: list[str], blocks: list[list[str]]) 
         gaps = np.array([[int(value) for value in fields[1:]] for fields in blocks[:-1]], dtype=np.int64).reshape(-1, 2)
         closed = bool(blocks) and len(blocks[-1]) == 1
         rank = float(score)
+        if max((abs(number) for number in (*ends, *size.tolist(), *gaps.ravel().tolist())), default=0) >= 2**31:
+            raise ValueError("a position or size is beyond any chromosome")
     except (ValueError, OverflowError) as error:
-        raise FormatError(f"{fault} cannot be read: {error}. Fetch the file again.") from error
+        raise FormatError(f"{fault} cannot be read: {str(error)[:100]}. Fetch the file again.") from error
     if from_strand != "+" or to_strand not in ("+", "-"):
         raise FormatError(f"{fault} has the strands {from_strand!r} and {to_strand!r}. Fetch the file again.")
     length = size.sum() + gaps.sum(axis=0)

@@ -64,7 +64,9 @@ def _contigs(content: bytes) -> Iterator[tuple[str | None, int, int]]:
         raise ValueError("no index")
     place, pseudo = 4, _PSEUDO_BIN_TBI
     if is_csi:
-        _, depth, auxiliary = struct.unpack_from("<iii", content, place)
+        shift, depth, auxiliary = struct.unpack_from("<iii", content, place)
+        if not (0 < shift < 48 and 0 <= depth < 11 and shift + 3 * depth < 62 and auxiliary >= 0):
+            raise ValueError("no index that htslib could read")
         pseudo = ((1 << 3 * (depth + 1)) - 1) // 7 + 1
         names = _names(content[place + 12 : place + 12 + auxiliary])
         place += 12 + auxiliary
@@ -74,21 +76,33 @@ def _contigs(content: bytes) -> Iterator[tuple[str | None, int, int]]:
         (count,) = struct.unpack_from("<i", content, place)
         names = _names(content[place + 4 :])
         place += 32 + struct.unpack_from("<i", content, place + 28)[0]
+    if not 0 <= count <= len(content):
+        raise ValueError("the index claims more contigs than it has bytes")
     for number in range(count):
         first, last = 1 << 64, 0
         (bins,) = struct.unpack_from("<i", content, place)
         place += 4
+        seen: set[int] = set()
+        if bins < 0:
+            raise ValueError("a number of bins is negative")
         for _ in range(bins):
             (which,) = struct.unpack_from("<I", content, place)
             place += 12 if is_csi else 4
             (chunks,) = struct.unpack_from("<i", content, place)
+            if chunks < 0 or which > pseudo or which in seen or (which == pseudo and chunks != 2):
+                raise ValueError("a bin of the index is none")
+            seen.add(which)
             offsets = struct.unpack_from(f"<{2 * chunks}Q", content, place + 4)
             place += 4 + 16 * chunks
             if which != pseudo and chunks:
                 first, last = min(first, *offsets[::2]), max(last, *offsets[1::2])
         if not is_csi:
+            if struct.unpack_from("<i", content, place)[0] < 0:
+                raise ValueError("a number of intervals is negative")
             place += 4 + 8 * struct.unpack_from("<i", content, place)[0]
         yield names[number] if number < len(names) else None, first, last
+    if len(content) - place not in (0, 8):  # a count of records without a place may follow
+        raise ValueError("the index ends elsewhere")
 
 
 def _names(header: bytes) -> list[str]:

@@ -37,6 +37,7 @@ from varfx.genotypes.ld_source import (
     genome_ordered,
     without_duplicates,
 )
+from varfx.io.stream import is_file
 from varfx.io.text_numbers import decimals, whole_numbers
 from varfx.io.text_table import read_headerless, read_with_header
 
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 # multiples of 1 / (2 n) for exactly these n.
 NUM_PEOPLE = {"AFR": 661, "AMR": 347, "EAS": 504, "EUR": 503, "SAS": 489}
 METADATA_COLUMNS = ("chrom", "chromStart", "chromEnd", "name", "snplistName", "population")
+MAX_ABS_R = 1.01
 METADATA = "metadata.csv"
 _SOLVE_COLUMNS = 512
 _BLOCKS_IN_MEMORY = 3
@@ -234,10 +236,14 @@ def correlation_of(P: sparse.csc_matrix, path: Path) -> Float32[ndarray, "node n
         solved = factor.solve(unit)
         variance[columns] = solved[columns, columns - start]
         R[columns] = solved.T
-    scale = (1 / np.sqrt(variance)).astype(np.float32)
-    R *= scale[:, None]
-    R *= scale
-    np.fill_diagonal(R, 1.0)
+    if (variance > 0).all():
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            scale = (1 / np.sqrt(variance)).astype(np.float32)
+            R *= scale[:, None]
+            R *= scale
+        np.fill_diagonal(R, 1.0)
+    if not (variance > 0).all() or not (np.abs(R) <= MAX_ABS_R).all():  # also of NaN
+        raise DataError(f"`{path}`: its precision matrix of {size} indexes leads to no correlations. Fetch it again.")
     return R
 
 
@@ -260,10 +266,10 @@ def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tu
             path.parent / row["name"],
             path.parent / row["snplistName"],
         )
-        absent = [file.name for file in (block.edges, block.sites) if not file.is_file()]
+        absent = [file.name for file in (block.edges, block.sites) if not is_file(file)]
         if absent:
-            logger.warning("%s: %s is missing", path, absent[0])
-            missing.append(MissingRegion(block.chrom, block.start, block.end, f"{absent[0]} is missing"))
+            logger.warning("%s: %s is missing", path, absent[0][:100])
+            missing.append(MissingRegion(block.chrom, block.start, block.end, f"{absent[0][:100]} is missing"))
         else:
             blocks.append(block)
     if not blocks:

@@ -6,7 +6,9 @@ out of the archive into the one dense matrix, and the other triangle is filled i
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -36,7 +38,13 @@ _DAMAGE = (
     RuntimeError,  # encrypted, or compressed in a way that zipfile does not know
     zipfile.BadZipFile,
     zlib.error,
+    OverflowError,
+    MemoryError,
+    SyntaxError,  # of an array's header
+    RecursionError,
+    struct.error,
 )
+_FEW_BYTES = 1 << 16  # of a header, and of the arrays that hold the shape and the format
 _BLOCK = 1024
 
 
@@ -53,6 +61,7 @@ def read_npz(path: Path, size: int, table: Path) -> Float32[ndarray, "variant va
         DataError: an r that is NaN or beyond [-1, 1], both triangles that disagree, or another diagonal.
     """
     try:
+        _check_sizes(path, size)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             shape = tuple(int(length) for length in archive["shape"])
             layout = archive["format"].astype(str).item()
@@ -114,6 +123,29 @@ def _entries(path: Path, layout: str) -> Iterator[tuple[ndarray, ndarray, ndarra
                 yield whole.row[part], whole.col[part], whole.data[part]
     except _DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+def _check_sizes(path: Path, size: int) -> None:
+    """Refuses arrays that claim more than a matrix of this size can hold, before memory is taken for them.
+
+    Raises:
+        ValueError: with the array.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            most = _FEW_BYTES + (0 if name in ("shape", "format") else 8 * size * max(size, 2))
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read_header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read_header(stream, max_header_size=_FEW_BYTES)
+            claimed = math.prod(int(length) for length in shape) * dtype.itemsize
+            if max(claimed, member.file_size) > most:
+                raise ValueError(
+                    f"`{name}` claims {max(claimed, member.file_size):,} bytes, more than a matrix of {size} variants has"
+                )
 
 
 class _Member:

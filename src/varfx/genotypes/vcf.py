@@ -56,9 +56,11 @@ class VcfFile:
                 f"`{command} {self.path.name}`."
             )
         self._open()
-        self.people = tuple(self._file.samples)
+        self.people = self._people()
         if not self.people:
             raise FormatError(f"`{self.path}` holds no people, only sites. Give the file with genotypes.")
+        for index in indices:  # htslib may use either, and does not survive every damage
+            check_index(self.path, index)
         contigs = self._contigs(indices[0])
         self.contigs = tuple(contigs)
         self._contigs_of: dict[str, list[str]] = {}
@@ -66,8 +68,6 @@ class VcfFile:
             self._contigs_of.setdefault(name, []).append(contig)
         self.chroms = tuple(self._contigs_of)
         self.lengths = self._header_lengths()
-        for index in indices:  # htslib may use either
-            check_index(self.path, index)
 
     def records(self, chrom: str, start: int, end: int) -> Iterator[Record]:
         """See `DonorFile.records`; a record with neither GT nor a dosage has no alleles (ploidy 0)."""
@@ -128,7 +128,7 @@ class VcfFile:
         before = pysam.set_verbosity(0)
         try:
             found = list(self._reader.fetch(contig, last, end))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # a method of compression that bgzip has not
             raise self._damaged() from error
         finally:
             pysam.set_verbosity(before)
@@ -150,6 +150,14 @@ class VcfFile:
                 ) from error
             raise FormatError(
                 f"`{self.path}` cannot be read as VCF or BCF with people's genotypes. Check its header."
+            ) from error
+
+    def _people(self) -> tuple[str, ...]:
+        try:
+            return tuple(self._file.samples)
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                f"`{self.path}`: a name of an individual is no UTF-8 text. Rename it with `bcftools reheader -s`."
             ) from error
 
     def _damaged(self) -> FormatError:

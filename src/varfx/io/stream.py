@@ -83,6 +83,14 @@ def _decompressor(gzip: bool) -> Any:
     return zlib.decompressobj(wbits=31) if gzip else zstandard.ZstdDecompressor().decompressobj()
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """True for an existing file; False for a name that no file can have, such as one of thousands of letters."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_gzip(path: str | os.PathLike[str]) -> bool:
     """True where a file begins as gzip does.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ from varfx.models.enformer import Enformer
 TRUNK_PLACES = {"1": "stem", "2": "conv_tower", "4": "transformer", "6": "final_pointwise"}
 _ENTRIES = ("state_dict", "model_state_dict", "model")  # of training checkpoints, in which a state dict may stand
 _FIRST = ("stem.0.weight", "_trunk.1.0.weight")  # names that every checkpoint of an Enformer has one of
+# What safetensors, torch's unpickler and zipfile raise for damaged files.
+_DAMAGE = (
+    *(SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, TypeError),
+    *(LookupError, AttributeError, OSError, OverflowError, MemoryError, AssertionError, NotImplementedError),
+)
 _COUNTER = "num_batches_tracked"  # of batch norms; without effect at a fixed momentum
 
 
@@ -80,9 +86,10 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).split("\n")[0]
+    except _DAMAGE as error:
+        reason = str(error).split("\n")[0][:300]
         raise FormatError(
             f"`{path}` cannot be read as tensors (truncated, or not a plain state dict in .safetensors or torch format): {reason}"
         ) from error
@@ -94,6 +101,20 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             )
         content = content[entries[0]]
     return dict(content)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses a zip archive, as torch writes them, whose members grow when decompressed: torch stores them as they are.
+
+    Raises:
+        ValueError: with the sizes.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        inside, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
+    if inside > size:
+        raise ValueError(f"its members claim {inside:,} bytes in a file of {size:,}")
 
 
 def _is_state_dict(content: object) -> bool:

@@ -36,6 +36,7 @@ from varfx.expression.linear.informed import InformedConfig, LearnedPrior, gene_
 from varfx.expression.network.zero_shot import ZeroShotConfig, load_zero_shot, predict_zero_shot
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
 from varfx.io import sealed
+from varfx.io.stream import is_file
 from varfx.io.text_lines import read_fields
 from varfx.io.workers import Job, Workers, map_pieces, num_cores
 from varfx.progress import Progress, silent
@@ -190,7 +191,7 @@ def read_gene_list(text: str) -> tuple[str, ...]:
     if text == "all":
         return ()
     path = Path(text)
-    listed = [word for _, fields in read_fields(path, "genes") for word in fields] if path.is_file() else None
+    listed = [word for _, fields in read_fields(path, "genes") for word in fields] if is_file(path) else None
     words = text.replace(",", " ").split() if listed is None else listed
     if not words:
         raise ConfigError(f"`genes`: `{text}` names no gene. Give one Ensembl id a line.")
