@@ -28,8 +28,8 @@ class AlignedTable:
     Attributes:
         values: NaN where the table has no row for a variant, or no value.
         channels: a name per column.
-        counts: what became of the table's rows.
-        notes: what the user should know.
+        counts: number of rows per outcome.
+        notes: warnings for the user.
     """
 
     values: Float32[ndarray, "variant channel"]

@@ -59,7 +59,7 @@ class AnnotationTable:
 
     Attributes:
         source: the path.
-        kind: what a row is known by: chromosome, position and "alleles"; chromosome and "position"; or "rsid".
+        kind: the key of a row: chromosome, position and "alleles"; chromosome and "position"; or "rsid".
         keys: columns of `varfx.genome.variants.SCHEMA`, null where the table does not have them.
         values: one Float32 column per channel; null where missing or not finite.
         num_not_finite: number of infinite or NaN values.
@@ -136,7 +136,7 @@ def _kind(keys: pl.DataFrame, roles: dict[str, str]) -> KeyKind:
 
 
 def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Sequence[str] | None) -> list[str]:
-    """The columns to take as channels, in the order of the table or as chosen."""
+    """Names of the channels, in the order of the table or as chosen."""
     spent = set(roles.values())
     alleles = {name for pair in _ALLELES for name in pair} | {
         spelling for names in _SYNONYMS.values() for spelling in names
@@ -185,7 +185,7 @@ def _flags_as_numbers(text: pl.Series) -> pl.Series:
 
 
 def _numbers(path: Path, frame: pl.DataFrame, channels: Sequence[str]) -> tuple[pl.DataFrame, int]:
-    """The channels as Float32, null where missing or not finite, and how many were not finite."""
+    """The channels as Float32, null where missing or not finite, and the number of values that were not finite."""
     columns, num_not_finite = [], 0
     for name in channels:
         column = _flags_as_numbers(missing_as_null(column_of(frame, name)))

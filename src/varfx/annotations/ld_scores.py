@@ -40,10 +40,10 @@ class LDScores:
 
     Attributes:
         table: columns `chrom, position, variant_id`, and one column of scores for each of `names`.
-        names: of the annotations, as in the file but without a closing "L2" (which alone stays).
-        counts: M of each annotation, in the order of `names`; None where there is no file of counts.
+        names: names of the annotations, without a final "L2"; a column named "L2" keeps it.
+        counts: M of each annotation, in the order of `names`; None without a file of counts.
         source: the path, for messages and provenance.
-        files: what was read.
+        files: the files read.
     """
 
     table: pl.DataFrame
@@ -63,7 +63,7 @@ class JoinedScores:
         ref_ld: LD scores of the annotations.
         weight_ld: LD scores to weight with.
         key: how variants were matched, "rsID" or "position".
-        notes: what was lost on the way, in words.
+        notes: number of variants lost per cause, in words.
     """
 
     chi2: Float[ndarray, " variant"]
@@ -108,7 +108,7 @@ def read_ld_scores(path: str | os.PathLike[str], *, all_frequencies: bool = Fals
 
 
 def find_files(path: str | os.PathLike[str]) -> list[Path]:
-    """The LD score files that `path` means, by chromosome; see `read_ld_scores`.
+    """The LD score files under `path`, in the order of chromosomes; see `read_ld_scores`.
 
     Raises:
         FormatError: there is none, or a folder holds several sets.

@@ -37,7 +37,7 @@ _ROLES = {
 
 
 def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Float[ndarray, " reference"]:
-    """The variance of each reference variant's effect on standardised genotypes; NaN where the file has none.
+    """Variance of each reference variant's effect on standardised genotypes; NaN for variants that the file lacks.
 
     Args:
         path: PolyFun's `CHR SNP BP A1 A2 SNPVAR ...` (text or parquet), a table with `variant` (rsID, or chrom:position:A:B)

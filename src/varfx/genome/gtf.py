@@ -51,8 +51,8 @@ def is_second_by_place(gene_id: str, chrom: str) -> pl.Expr:
 def read_gtf(path: str | os.PathLike[str], *, chroms: Mapping[str, str] | None = None) -> pl.DataFrame:
     """The `gene` rows of a GTF file, plain, gzip or zstd: columns of `SCHEMA`, in file order.
 
-    The TSS is the gene's first base on its strand: its start on "+", its end on "-" (both 1-based and inclusive). The
-    second copies of pseudoautosomal genes on Y are left out.
+    The TSS is the gene's first base on its strand: its start on "+", its end on "-" (both 1-based and inclusive). Second
+    copies of pseudoautosomal genes on Y are left out.
 
     Args:
         path: the file.

@@ -59,7 +59,7 @@ class Intervals:
         return inside
 
     def scores(self, position: Int64[ndarray, " variant"], combine: Combine) -> Float64[ndarray, " variant"]:
-        """The largest or mean score of the intervals that cover each 1-based position; NaN where there is none."""
+        """The largest or mean score of the intervals over each 1-based position; NaN at uncovered positions."""
         assert self.score is not None
         scored = np.flatnonzero(np.isfinite(self.score))
         order = np.argsort(position, kind="stable")
@@ -123,7 +123,7 @@ _WIGGLE = (b"fixedStep", b"variableStep")
 
 
 def _lines(path: Path) -> pl.DataFrame:
-    """The data lines with their 1-based numbers in the file."""
+    """Data lines and their 1-based line numbers."""
     remedy = "Give a BED file: chrom, start, end, split by tabs."
     numbers, lines = [], []
     for number, line in numbered_lines(path):
@@ -142,7 +142,7 @@ def _lines(path: Path) -> pl.DataFrame:
 
 
 def _fields(lines: pl.DataFrame, last: int) -> pl.DataFrame:
-    """Fields 1 to 3 and the last one wanted, as text; `fields` counts all fields of a line.
+    """Fields 1 to 3 and field `last` as text, and the number of fields of each line.
 
     A line is split at tabs if it has them between its first three fields, else at any run of blanks.
     """
@@ -159,7 +159,7 @@ def _fields(lines: pl.DataFrame, last: int) -> pl.DataFrame:
 
 
 def _check(lines: pl.DataFrame, path: Path, score_column: int | None) -> None:
-    """Raises on the first kind of fault that any line has."""
+    """Raises for the first kind of fault found in any line."""
     faults = [
         (pl.col("fields") < 3, "fewer than 3 columns", "A BED file has chrom, start, end."),
         (
@@ -234,7 +234,7 @@ def _some(names: Mapping[str, object] | list[str]) -> str:
 
 
 def covered(intervals: Mapping[str, Intervals], variants: pl.DataFrame) -> Float32[ndarray, " variant"]:
-    """1 for each variant that some interval covers, else 0.
+    """Indicator of each variant: 1 if covered by an interval, else 0.
 
     Args:
         intervals: by chromosome, from `read_bed`.
@@ -250,12 +250,12 @@ def covered(intervals: Mapping[str, Intervals], variants: pl.DataFrame) -> Float
 def covering_score(
     intervals: Mapping[str, Intervals], variants: pl.DataFrame, *, combine: Combine = "max"
 ) -> Float32[ndarray, " variant"]:
-    """The largest, or mean, score of the intervals that cover each variant; NaN where there is none.
+    """The largest or mean score of the intervals over each variant; NaN for uncovered variants.
 
     Args:
         intervals: by chromosome, from `read_bed` with a score column.
         variants: columns `chrom, position` (1-based).
-        combine: what to do where several intervals cover a variant.
+        combine: the largest or the mean score of several covering intervals.
     """
     values = np.full(variants.height, np.nan, dtype=np.float32)
     for chrom, rows, position in _by_chrom(variants):
