@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varfx.errors import FormatError
+from varfx.errors import FormatError, StoreError
 from varfx.genome.gtf import read_gtf
 from varfx.genome.intervals import read_bed
 from varfx.genome.liftover import read_chain
 from varfx.gwas import clean
-from varfx.io import stream
+from varfx.io import sealed, stream
 from varfx.io.stream import read_bytes, stream_bytes
 
 
@@ -94,3 +97,34 @@ def test_a_zstd_window_of_gigabytes_is_refused(tmp_path: Path) -> None:
     path.write_bytes(compressor.compress(b"CHR SNP\n" * 1000) + compressor.flush())
     with pytest.raises(FormatError, match="is damaged or truncated"):
         read_bytes(path)
+
+
+def test_a_zarr_array_that_claims_terabytes(tmp_path: Path) -> None:
+    root = tmp_path / "a.zarr"
+    zarr.create_array(root / "x", shape=(10,), chunks=(5,), dtype="u1")[...] = 1
+    described = json.loads((root / "x" / "zarr.json").read_text())
+    for lengths, match in (
+        ([5], None),
+        ([2**40], "claims chunks of 1,099,511,627,776 numbers"),
+        ("x", "describes no array"),
+    ):
+        described["chunk_grid"]["configuration"]["chunk_shape"] = lengths
+        (root / "x" / "zarr.json").write_text(json.dumps(described))
+        sealed.seal_directory(root)
+        with nullcontext() if match is None else pytest.raises(StoreError, match=match):
+            sealed.check_array(root, sealed.read_manifest(root))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"format_version": Infinity, "files": {}}', '{"format_version": ' + "9" * 5000 + "}"]
+)
+def test_manifests_of_an_enemy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(StoreError, match="is damaged and cannot be read"):
+        sealed.read_manifest(tmp_path)
+
+
+def test_a_manifest_names_no_file_outside(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(sealed._manifest_text(1, {"../../x": (1, "0")}))
+    with pytest.raises(StoreError, match="lists a file outside its directory"):
+        sealed.read_manifest(tmp_path)

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import shutil
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import polars as pl  # loaded when a table is: help pages and the numerical core run without it
 
 FORMAT_VERSION = 1
+LARGEST_CHUNK = 1 << 31  # numbers in a chunk or shard of a Zarr array
 MANIFEST = "manifest.json"
 _DIGEST_LABEL = b"varfx-sha256:"
 _EMPTY_DIGEST = b"0" * 64
@@ -307,8 +309,21 @@ def check_array(root: Path, entries: Mapping[str, tuple[int, str]]) -> None:
     for name, entry in entries.items():
         if name.endswith("zarr.json"):
             check_file(root, name, entry)
+            _check_chunks(root, name)
         elif not (root / name).is_file() or (root / name).stat().st_size != entry[0]:
             raise StoreError(f"`{root}` is damaged: `{name}` is missing or cut. Make it anew.")
+
+
+def _check_chunks(root: Path, name: str) -> None:
+    """Refuses an array whose `zarr.json` claims chunks that no store of ours has, before memory is taken for one."""
+    described = read_json(root / name)
+    try:
+        lengths = described["chunk_grid"]["configuration"]["chunk_shape"]
+        claimed = math.prod(max(1, int(length)) for length in lengths)
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise StoreError(f"`{root}` is damaged: `{name}` describes no array. Make it anew.") from error
+    if claimed > LARGEST_CHUNK:
+        raise StoreError(f"`{root}` is damaged: `{name}` claims chunks of {claimed:,} numbers. Make it anew.")
 
 
 def check_directory(root: str | os.PathLike[str], progress: Progress = silent) -> int:
