@@ -23,7 +23,8 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(cohort: Path) -> Path:
-    from varfx.expression.linear.run import BaselineConfig, fit_baselines
+    from varfx.expression.linear.config import BaselineConfig
+    from varfx.expression.linear.run import fit_baselines
 
     out = cohort.parent / "RUN"
     fit_baselines(cohort, out, BaselineConfig(models=tuple(MODELS.split(","))), workers=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, get_args
 
 import cyclopts
 import pytest
@@ -22,10 +22,13 @@ COMMANDS = (
     "ld build",
     "tracks build",
     "annot build",
+    "expr variants",
+    "expr baseline",
 )
 # Fields for Python alone, and those whose word alone would be ambiguous among the options of a command.
 HIDDEN = {("TrackEnformerConfig", "zero_output")}
 RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}
+PREFIXED = {"InformedConfig": "--prior-"}
 RENAMED |= {("TruthConfig", "seed"): "--truth-seed"}
 
 
@@ -74,7 +77,14 @@ def test_every_field_is_an_option_with_the_same_default(words: str) -> None:
                 continue
             argument = found[keys]
             assert argument.field_info.default == default, (owner, field)
-            assert RENAMED.get((owner.__name__, field), "--" + field.replace("_", "-")) in argument.names
+            if argument.children:  # a configuration that may be left out
+                assert default is None
+                (within,) = [kind for kind in get_args(argument.hint) if is_dataclass(kind)]
+                assert {child.keys[-1] for child in argument.children} == {each.name for each in fields(within)}
+                continue
+            prefix = PREFIXED.get(owner.__name__, "--")
+            assert RENAMED.get((owner.__name__, field), prefix + field.replace("_", "-")) in argument.names
+            assert argument.show, f"{owner.__name__}.{field} is not on the help page"
             assert argument.parameter.help, f"{owner.__name__}.{field} has no docstring"
 
 

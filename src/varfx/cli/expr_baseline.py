@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from varfx.cli.console import Names, Widths, console, progress_bar
+from varfx.cli.console import console, progress_bar
+from varfx.cli.options import HIDDEN, Names, Out, Paths, Switch, Where, as_options, genes_option
+from varfx.expression.linear.config import BaselineConfig, InformedConfig
+from varfx.expression.network.config import ZeroShotConfig
+from varfx.io.workers import Workers
+
+_PRIOR = {name: Parameter(name=f"--prior-{name.replace('_', '-')}") for name in InformedConfig.__dataclass_fields__}
+_PRIOR["max_genes"] = Parameter(name=("--prior-max-genes", "--prior-genes"))
+as_options(InformedConfig, group=None, **_PRIOR)
+as_options(ZeroShotConfig, network=HIDDEN)
+Baselines = Annotated[
+    BaselineConfig,
+    as_options(
+        BaselineConfig, genes=genes_option(), keep_weights=Parameter(alias="--weights", negative="--no-weights")
+    ),
+]
 
 
 def baseline(
     cohort: Path,
     /,
     *,
-    out: Annotated[Path, Parameter(alias="-o")],
-    models: Names = ("elastic-net", "lasso", "ridge", "blup", "top1", "informed-blup"),
-    genes: str = "all",
-    folds: Widths = (),
-    fit_on: Literal["train", "train+tune"] = "train",
-    annot: Annotated[tuple[Path, ...], Parameter(negative=())] = (),
+    out: Out,
+    config: Baselines = BaselineConfig(),
+    annot: Paths = (),
     bed: Names = (),
-    prior_network: Literal["linear", "mlp"] = "linear",
-    prior_genes: int = 300,
-    checkpoint: Path | None = None,
-    track: int = 4950,
-    device: str = "cpu",
-    weights: bool = True,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    seed: int = 0,
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    where: Where = Workers(),
+    resume: Annotated[bool, Switch] = False,
+    overwrite: Annotated[bool, Switch] = False,
 ) -> None:
     """Fit the linear models of a cohort, each gene on its own dosages.
 
@@ -44,38 +48,13 @@ def baseline(
     Args:
         cohort: A cohort (`varfx expr prepare`).
         out: The run's folder.
-        models: Of elastic-net, lasso, ridge, blup, top1, informed-blup, and zero-shot (needs --checkpoint).
-        genes: all, a file with one Ensembl id a line, or ids with commas.
-        folds: Numbers of the folds, counted from 0; by default all.
-        fit_on: People that models are fitted on: train, or train+tune.
         annot: Annotations (`varfx annot build`) that the prior of informed-blup may use beside the distance to the TSS.
         bed: Genome intervals for the same: PATH or NAME=PATH.
-        prior_network: How the prior depends on what is known: linear (log-linear) or mlp (a perceptron).
-        prior_genes: Training genes that teach the prior at most.
-        checkpoint: The published Enformer as a local file, for zero-shot.
-        track: Its output track that zero-shot reads; 4950 is 'CAGE:blood, adult, pool1'.
-        device: Where zero-shot computes: cpu or cuda.
-        weights: Keep the weights of all variants.
-        workers: Processes; by default one per core.
-        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
-        seed: Of all that is random.
-        resume: Go on with an interrupted run.
+        resume: Continue an interrupted run.
         overwrite: Replace a finished run.
     """
-    from varfx.expression.linear.informed import InformedConfig
-    from varfx.expression.linear.run import BaselineConfig, fit_baselines, read_gene_list
-    from varfx.expression.network.zero_shot import ZeroShotConfig
+    from varfx.expression.linear.run import fit_baselines
 
-    config = BaselineConfig(
-        models=models,
-        folds=folds,
-        genes=read_gene_list(genes),
-        fit_on=fit_on,
-        keep_weights=weights,
-        seed=seed,
-        informed=InformedConfig(network=prior_network, max_genes=prior_genes, seed=seed),
-        zero_shot=None if checkpoint is None else ZeroShotConfig(checkpoint=checkpoint, track=track, device=device),
-    )
     with progress_bar() as progress:
         run = fit_baselines(
             cohort,
@@ -83,8 +62,7 @@ def baseline(
             config,
             annot=annot,
             beds=bed,
-            workers=workers,
-            scheduler=scheduler,
+            **vars(where),
             resume=resume,
             overwrite=overwrite,
             progress=progress,

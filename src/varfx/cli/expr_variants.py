@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.options import Out, as_options, genes_option
 from varfx.errors import StoreError
+from varfx.expression.variants.config import VariantConfig
 
 if TYPE_CHECKING:
     from varfx.expression.variants.score import VariantScores
 
+Scoring = Annotated[VariantConfig, as_options(VariantConfig, genes=genes_option())]
 SHOWN = 20  # genes on the screen
 DRAWN = 20  # genes that get a picture
 
@@ -22,20 +24,12 @@ def variants(
     run: Path,
     /,
     *,
-    out: Annotated[Path, Parameter(alias="-o")],
+    out: Out,
     baseline: Path | None = None,
-    genes: str = "all",
-    fold: int = 0,
-    model: str | None = None,
-    rule: Literal["variformer", "sasse", "rastogi"] = "variformer",
-    top: int = 20,
-    gradients: Literal["none", "reference", "people"] = "reference",
+    config: Scoring = VariantConfig(),
     long: Path | None = None,
     json: Path | None = None,
     figures: Path | None = None,
-    variants_per_pass: int = 16,
-    float64: Annotated[bool, Parameter(negative=())] = False,
-    device: str | None = None,
     cohort: Path | None = None,
 ) -> None:
     """Score the variants of the genes' windows: effects, high-scoring variants and drivers, as annotations.
@@ -52,44 +46,23 @@ def variants(
         run: A run of `varfx expr fit` or `varfx expr baseline`.
         out: The file to make, by convention ending in .annot.parquet.
         baseline: A run with elastic nets on the same cohort: a gene's high-scoring variants are as many as its elastic net has.
-        genes: all, a file with one Ensembl id a line, or ids with commas.
-        fold: Whose models, counted from 0.
-        model: Of a run with several; by default elastic-net, or the first with weights.
-        rule: Whose drivers the annotations hold and the screen shows; all three are in the long table.
-        top: High-scoring variants of a gene where no elastic net says how many.
-        gradients: Input gradients of a network: none, on the reference, or on the test people's sequences too (slow).
         long: Write a row per gene and variant to this Parquet file.
         json: Write a record per gene to this file: how many drivers, and how well they stand for model and expression.
         figures: Write pictures into this folder: effects along the windows of the first 20 genes, and against the elastic net.
-        variants_per_pass: Variants that are computed together: bounds the memory.
-        float64: Compute effects in float64, for those below a millionth of the prediction.
-        device: cpu or cuda; by default cuda where there is one.
         cohort: Where the run's cohort lies, if it moved.
     """
-    import torch
-
-    from varfx.expression.linear.run import read_gene_list
-    from varfx.expression.variants.score import VariantConfig, score_variants
+    from varfx.expression.variants.score import score_variants
     from varfx.expression.variants.table import LONG_KIND, as_annotations
     from varfx.io import sealed
 
     for path in filter(None, (out, long, json, figures)):
         if not path.parent.is_dir():
             raise StoreError(f"`{path}` cannot be written: the folder `{path.parent}` does not exist. Create it first.")
-    config = VariantConfig(
-        genes=read_gene_list(genes),
-        fold=fold,
-        model=model,
-        rule=rule,
-        top=top,
-        gradients=gradients,
-        variants_per_pass=variants_per_pass,
-        float64=float64,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-    )
     with progress_bar() as progress:
         found = score_variants(run, config, baseline=baseline, cohort=cohort, progress=progress)
-    options = {"fold": fold, "model": found.model, "rule": rule, "gradients": gradients, "top": top, "float64": float64}
+    rule = config.rule
+    options = {name: getattr(config, name) for name in ("fold", "rule", "gradients", "top", "float64")}
+    options["model"] = found.model
     inputs = {"run": run} | ({} if baseline is None else {"baseline": baseline})
     provenance = sealed.provenance(options, inputs)
     annotations = as_annotations(

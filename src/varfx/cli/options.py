@@ -47,6 +47,17 @@ Paths = Annotated[tuple[Path, ...], LIST]
 Out = Annotated[Path, Parameter(alias="-o")]
 
 
+def _genes(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[str, ...]:
+    files = [token.value for token in tokens if Path(token.value).is_file()]
+    words = [word for token in tokens if token.value not in files for word in token.value.replace(",", " ").split()]
+    return (*files, *words)
+
+
+def genes_option() -> Parameter:
+    """Genes as ids, with commas or blanks, or as a file whose name may hold them."""
+    return Parameter(converter=_genes, negative=(), show_default=_shown)
+
+
 def as_options(config: type, *, group: str | None = None, **spelling: Parameter) -> Parameter:
     """Makes the fields of a configuration options; returns the parameter that puts them among a command's own.
 
@@ -62,7 +73,7 @@ def as_options(config: type, *, group: str | None = None, **spelling: Parameter)
         parameters = [_by_type(hints[each.name], each.default)]
         parameters += [spelling[each.name]] if each.name in spelling else []
         config.__annotations__[each.name] = Annotated[(hints[each.name], *parameters)]
-    return Parameter(name="*", group=group)
+    return Parameter(name="*") if group is None else Parameter(name="*", group=group)
 
 
 def _by_type(hint: Any, default: Any) -> Parameter:
@@ -71,7 +82,8 @@ def _by_type(hint: Any, default: Any) -> Parameter:
         return LIST
     if hint is bool and default is False:
         return Switch
-    return Parameter(name="*") if is_dataclass(hint) else Parameter()
+    within = [part for part in (hint, *get_args(hint)) if is_dataclass(part)]  # also a configuration or None
+    return Parameter(name="*") if within else Parameter()
 
 
 Where = Annotated[Workers, as_options(Workers, group="Workers")]

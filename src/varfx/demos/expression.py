@@ -21,12 +21,13 @@ from varfx.expression.cohort.prepare import PrepareConfig, prepare
 from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import ExpressionEvaluation, evaluate, mean_interval
-from varfx.expression.linear.run import BaselineConfig, fit_baselines
+from varfx.expression.linear.config import BaselineConfig
+from varfx.expression.linear.run import fit_baselines
 from varfx.expression.network.config import FitConfig
 from varfx.expression.network.fit import fit_network
 from varfx.expression.run import ExpressionRun
-from varfx.expression.variants.drivers import Rule
-from varfx.expression.variants.score import VariantConfig, VariantScores, score_variants
+from varfx.expression.variants.config import Rule, VariantConfig
+from varfx.expression.variants.score import VariantScores, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.io import sealed
 from varfx.models.config import ExpressionNetworkConfig

@@ -11,11 +11,13 @@ from varfx._lazy import export
 if TYPE_CHECKING:
     from varfx.expression.cohort.store import Cohort, open_cohort
     from varfx.expression.evaluate import ExpressionEvaluation, evaluate
-    from varfx.expression.linear.run import BaselineConfig, fit_baselines
+    from varfx.expression.linear.config import BaselineConfig
+    from varfx.expression.linear.run import fit_baselines
     from varfx.expression.network.config import FitConfig
     from varfx.expression.network.fit import fit_network
     from varfx.expression.run import ExpressionRun, open_run
-    from varfx.expression.variants.score import VariantConfig, score_variants
+    from varfx.expression.variants.config import VariantConfig
+    from varfx.expression.variants.score import score_variants
 
 __all__ = [
     "BaselineConfig",
@@ -37,10 +39,12 @@ export(
     {
         "cohort.store": "Cohort open_cohort",
         "evaluate": "ExpressionEvaluation evaluate",
-        "linear.run": "BaselineConfig fit_baselines",
+        "linear.config": "BaselineConfig",
+        "linear.run": "fit_baselines",
         "network.config": "FitConfig",
         "network.fit": "fit_network",
         "run": "ExpressionRun open_run",
-        "variants.score": "VariantConfig score_variants",
+        "variants.config": "VariantConfig",
+        "variants.score": "score_variants",
     },
 )

@@ -15,12 +15,12 @@ from varfx.annotations import Annotations
 from varfx.errors import ConfigError, DataError, VarfxError
 from varfx.expression.cohort.store import GeneWindow
 from varfx.expression.linear.blup import fit_blup, likelihood_gain, prior_root
+from varfx.expression.linear.config import InformedConfig
 from varfx.expression.linear.features import SCALES, read_window_annotations, window_features
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import rotate
 from varfx.expression.linear.informed import (
     GeneWindowData,
-    InformedConfig,
     LearnedPrior,
     _Objective,
     _Problem,

@@ -19,11 +19,12 @@ from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import open_cohort
 from varfx.expression.evaluate import evaluate
+from varfx.expression.gene_list import gene_ids
 from varfx.expression.linear import run as baseline
 from varfx.expression.linear.blup import fit_blup
-from varfx.expression.linear.informed import InformedConfig
-from varfx.expression.linear.run import LINEAR, BaselineConfig, fit_baselines, read_gene_list
-from varfx.expression.network.zero_shot import ZeroShotConfig
+from varfx.expression.linear.config import LINEAR, BaselineConfig, InformedConfig
+from varfx.expression.linear.run import fit_baselines
+from varfx.expression.network.config import ZeroShotConfig
 from varfx.expression.run import BASELINES, open_run
 from varfx.models.enformer import Enformer, EnformerConfig
 
@@ -238,12 +239,12 @@ def test_genes_and_folds_that_are_not_there(cohort: Path, tmp_path: Path) -> Non
 
 def test_lists_of_genes(tmp_path: Path) -> None:
     (tmp_path / "genes.txt").write_text("ENSG1\nENSG2.4\n")
-    assert read_gene_list("all") == ()
-    assert read_gene_list(str(tmp_path / "genes.txt")) == ("ENSG1", "ENSG2.4")
-    assert read_gene_list("ENSG1,ENSG2") == ("ENSG1", "ENSG2")
+    assert gene_ids(("all",)) == ()
+    assert gene_ids((str(tmp_path / "genes.txt"),)) == ("ENSG1", "ENSG2.4")
+    assert gene_ids(("ENSG1", "ENSG2")) == ("ENSG1", "ENSG2")
     (tmp_path / "none.txt").write_text("\n")
     with pytest.raises(ConfigError, match="names no gene"):
-        read_gene_list(str(tmp_path / "none.txt"))
+        gene_ids((str(tmp_path / "none.txt"),))
 
 
 def small_network(tracks: int = 5) -> EnformerConfig:

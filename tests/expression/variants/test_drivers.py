@@ -10,7 +10,8 @@ from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
 from varfx.errors import ConfigError, DataError
-from varfx.expression.variants.drivers import RULES, Rule, correlations, driver_score, find_drivers, high_scoring
+from varfx.expression.variants.config import RULES, Rule
+from varfx.expression.variants.drivers import correlations, driver_score, find_drivers, high_scoring
 
 
 def transcription(copies: np.ndarray, weights: np.ndarray, y: np.ndarray, rule: Rule) -> list[int]:

@@ -21,10 +21,11 @@ from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network.batches import gene_sequences
 from varfx.expression.run import ExpressionRun
+from varfx.expression.variants.config import VariantConfig
 from varfx.expression.variants.drivers import find_drivers
 from varfx.expression.variants.gradients import people_attribution, reference_attribution
 from varfx.expression.variants.ism import window_mutagenesis
-from varfx.expression.variants.score import VariantConfig, score_variants
+from varfx.expression.variants.score import score_variants
 from varfx.expression.variants.table import LONG_SCHEMA, as_annotations
 from varfx.genotypes.open_ld import open_source
 from varfx.ld import PanelConfig, build_panel

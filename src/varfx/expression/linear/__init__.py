@@ -10,11 +10,12 @@ from varfx._lazy import export
 
 if TYPE_CHECKING:
     from varfx.expression.linear.blup import fit_blup, fit_top1
+    from varfx.expression.linear.config import BaselineConfig, InformedConfig
     from varfx.expression.linear.gene import GeneFits, fit_gene
     from varfx.expression.linear.heritability import Heritability, reml
-    from varfx.expression.linear.informed import InformedConfig, LearnedPrior, learn_prior
+    from varfx.expression.linear.informed import LearnedPrior, learn_prior
     from varfx.expression.linear.penalised import fit_penalised
-    from varfx.expression.linear.run import BaselineConfig, fit_baselines
+    from varfx.expression.linear.run import fit_baselines
 
 __all__ = [
     "BaselineConfig",
@@ -35,10 +36,11 @@ export(
     __name__,
     {
         "blup": "fit_blup fit_top1",
+        "config": "BaselineConfig InformedConfig",
         "gene": "GeneFits fit_gene",
         "heritability": "Heritability reml",
-        "informed": "InformedConfig LearnedPrior learn_prior",
+        "informed": "LearnedPrior learn_prior",
         "penalised": "fit_penalised",
-        "run": "BaselineConfig fit_baselines",
+        "run": "fit_baselines",
     },
 )

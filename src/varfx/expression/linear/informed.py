@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from varfx.annotations import Standardiser
-from varfx.errors import ConfigError, DataError
+from varfx.errors import DataError
+from varfx.expression.linear.config import InformedConfig
 from varfx.expression.linear.fit import Genotypes, standardise
 from varfx.expression.linear.heritability import Contrasts, log_likelihood, maximise, rotate
 from varfx.ld import WhitenedWindow
@@ -37,37 +38,6 @@ from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
 LEAST_VARIANTS = 2  # of a gene that can teach which variants matter
-
-
-@dataclass(frozen=True, kw_only=True)
-class InformedConfig:
-    """How the shared prior is learned."""
-
-    network: Literal["linear", "mlp"] = "linear"
-    """linear: log f is a weighted sum of the features; mlp: a perceptron."""
-    hidden: tuple[int, ...] = (16,)
-    """Widths of the perceptron's hidden layers."""
-    penalties: tuple[float, ...] = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
-    """Candidates for the strength of the pull to 0, in nats per squared parameter, descending; tuning people choose."""
-    patience: int = 2
-    """Candidates in a row that may be worse on the tuning people before the search ends."""
-    max_steps: int = 40
-    """L-BFGS steps per candidate."""
-    max_genes: int = 300
-    """Training genes that teach the prior; of more, so many are drawn."""
-    seed: int = 0
-    """Of that draw, and of a perceptron's first weights."""
-
-    def __post_init__(self) -> None:
-        if self.network not in ("linear", "mlp"):
-            raise ConfigError(f"`network` must be linear or mlp, got {self.network!r}.")
-        if not self.penalties or any(b >= a for a, b in zip(self.penalties, self.penalties[1:], strict=False)):
-            raise ConfigError(f"`penalties` must be one or more numbers, descending, got {self.penalties}.")
-        if min(self.penalties) <= 0:
-            raise ConfigError(f"`penalties` must be positive, got {min(self.penalties)}.")
-        for name in ("patience", "max_steps", "max_genes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,7 +144,7 @@ def learn_prior(
     heterozygosity = torch.from_numpy(np.concatenate([gene.genotypes.heterozygosity for gene in genes]))
     problems = [_Problem.of(gene) for gene in genes]
     model = ModelConfig(kind=config.network, link="exp", hidden=config.hidden)
-    prior = VariancePrior(model, features.shape[1], 1, seed=config.seed).double()
+    prior = VariancePrior(model, features.shape[1], 1, seed=(config.seed or 0)).double()
     objective = _Objective(prior, features, heterozygosity, problems, executor)
     start = objective.parameters()
     flat = objective.evaluate(start)

@@ -6,9 +6,9 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,8 @@ from varfx.bootstrap import sum_interval
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.gene_list import gene_ids
+from varfx.expression.linear.config import INFORMED, LINEAR, ZERO_SHOT, BaselineConfig
 from varfx.expression.linear.features import read_window_annotations, window_features
 from varfx.expression.linear.gene import (
     FitJob,
@@ -32,58 +34,17 @@ from varfx.expression.linear.gene import (
     start_worker,
     write_fits,
 )
-from varfx.expression.linear.informed import InformedConfig, LearnedPrior, gene_window_data, learn_prior
-from varfx.expression.network.zero_shot import ZeroShotConfig, load_zero_shot, predict_zero_shot
+from varfx.expression.linear.informed import LearnedPrior, gene_window_data, learn_prior
+from varfx.expression.network.zero_shot import load_zero_shot, predict_zero_shot
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
 from varfx.io import sealed
-from varfx.io.stream import is_file
-from varfx.io.text_lines import read_fields
 from varfx.io.workers import Job, Workers, map_pieces, num_cores
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
-INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
-LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
-MODELS = (*LINEAR, ZERO_SHOT)
 SLOW = {"elastic-net", "lasso"}  # seconds a gene
 GENES_PER_WORKER = 100  # of the other models, that are worth the start of a process
 PARTS = "parts"  # of an unfinished run: the tables of each finished gene
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineConfig:
-    """Which models are fitted, on whom."""
-
-    models: tuple[str, ...] = LINEAR
-    """Of elastic-net, lasso, ridge, blup, top1, informed-blup and zero-shot."""
-    folds: tuple[int, ...] = ()
-    """Numbers of the folds; all if empty."""
-    genes: tuple[str, ...] = ()
-    """Ensembl ids; all genes of the cohort, held-out ones too, if empty."""
-    fit_on: Literal["train", "train+tune"] = "train"
-    """People that models are fitted on. Expression is adjusted by what the training people show in both cases."""
-    keep_weights: bool = True
-    """Write the weights of the variants."""
-    seed: int = 0
-    """Of all that is random: the genes that teach the shared prior where there are too many."""
-    informed: InformedConfig = field(default_factory=InformedConfig)
-    """How the shared prior is learned."""
-    zero_shot: ZeroShotConfig | None = None
-    """Where the pretrained network is; needed for zero-shot alone."""
-
-    def __post_init__(self) -> None:
-        other = [name for name in self.models if name not in MODELS]
-        if other or not self.models:
-            raise ConfigError(f"`models` must be some of {', '.join(MODELS)}, got {other[0] if other else 'none'!r}.")
-        if len(set(self.models)) < len(self.models):
-            raise ConfigError(f"`models` names a model more than once: {', '.join(self.models)}.")
-        if self.fit_on not in ("train", "train+tune"):
-            raise ConfigError(f"`fit_on` must be train or train+tune, got {self.fit_on!r}.")
-        if ZERO_SHOT in self.models and self.zero_shot is None:
-            raise ConfigError(
-                "model zero-shot needs the published Enformer as a local file: give --checkpoint (docs/enformer.md says "
-                "where to get it), or leave zero-shot out of --models."
-            )
 
 
 def fit_baselines(
@@ -118,6 +79,9 @@ def fit_baselines(
         VarfxError: files that are not what they should be, genes or folds that the cohort does not have, a lost scheduler.
     """
     config, where = config or BaselineConfig(), Workers(workers=workers, scheduler=scheduler)
+    config = replace(config, genes=gene_ids(config.genes))
+    if config.informed.seed is None:
+        config = replace(config, informed=replace(config.informed, seed=config.seed))
     opened = open_cohort(cohort)
     genes, folds = chosen_genes(opened, config.genes), chosen_folds(opened, config.folds)
     annotations = read_window_annotations(opened.variants, annot, beds) if INFORMED in config.models else []
@@ -180,22 +144,6 @@ class _Job:
     annotations: Sequence[Annotations]
     where: Workers
     progress: Progress
-
-
-def read_gene_list(text: str) -> tuple[str, ...]:
-    """Gene ids: none for "all", those in a file with one a line, or those separated by commas.
-
-    Raises:
-        ConfigError: the file holds none.
-    """
-    if text == "all":
-        return ()
-    path = Path(text)
-    listed = [word for _, fields in read_fields(path, "genes") for word in fields] if is_file(path) else None
-    words = text.replace(",", " ").split() if listed is None else listed
-    if not words:
-        raise ConfigError(f"`genes`: `{text}` names no gene. Give one Ensembl id a line.")
-    return tuple(words)
 
 
 def chosen_genes(cohort: Cohort, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -265,7 +213,7 @@ def _learn(job: _Job, number: int) -> LearnedPrior:
     training = set(job.cohort.genes_train)
     genes = [gene for gene in job.genes if gene in training]
     if len(genes) > config.max_genes:
-        rng = np.random.default_rng([config.seed, number])
+        rng = np.random.default_rng([config.seed or 0, number])
         genes = [genes[place] for place in np.sort(rng.choice(len(genes), config.max_genes, replace=False))]
     if not genes:
         raise DataError("none of the genes is a training gene: informed-blup has nothing to learn from. Name others.")

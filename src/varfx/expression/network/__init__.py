@@ -10,10 +10,10 @@ from varfx._lazy import export
 
 if TYPE_CHECKING:
     from varfx.expression.network.batches import CohortBatches
-    from varfx.expression.network.config import FitConfig
+    from varfx.expression.network.config import FitConfig, ZeroShotConfig
     from varfx.expression.network.fit import fit_network, open_network
     from varfx.expression.network.sequences import WindowSequences
-    from varfx.expression.network.zero_shot import ZeroShotConfig, predict_zero_shot
+    from varfx.expression.network.zero_shot import predict_zero_shot
 
 __all__ = [
     "CohortBatches",
@@ -29,9 +29,9 @@ export(
     __name__,
     {
         "batches": "CohortBatches",
-        "config": "FitConfig",
+        "config": "FitConfig ZeroShotConfig",
         "fit": "fit_network open_network",
         "sequences": "WindowSequences",
-        "zero_shot": "ZeroShotConfig predict_zero_shot",
+        "zero_shot": "predict_zero_shot",
     },
 )

@@ -1,4 +1,4 @@
-"""Which networks `expr fit` trains, on which genes and individuals."""
+"""Which networks are trained or read, on which genes and individuals; without torch, so that help pages can show it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from varfx.errors import ConfigError
-from varfx.models.config import ExpressionNetworkConfig
+from varfx.models.config import EnformerConfig, ExpressionNetworkConfig
 from varfx.training.people.config import ExpressionTrainConfig
+
+HEAD = "human"
+TRACK = 4950  # 'CAGE:blood, adult, pool1'
+
+
+def published() -> EnformerConfig:
+    """The sizes of the published model, with all bins put out and the human head only."""
+    return EnformerConfig(output_heads={HEAD: 5313}, target_length=None, gamma_scale="function")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotConfig:
+    """Which network is read, and where."""
+
+    checkpoint: Path
+    """Local file with the published weights: `.safetensors` or a state dict of torch."""
+    track: int = TRACK
+    """Output track of the human head, counted from 0."""
+    people_per_batch: int = 4
+    """Sequences in memory at a time."""
+    device: str = "cpu"
+    """Where the network runs."""
+    network: EnformerConfig | None = None
+    """Other sizes than the published ones."""
+
+    def __post_init__(self) -> None:
+        tracks = (self.network or published()).output_heads[HEAD]
+        if not 0 <= self.track < tracks:
+            raise ConfigError(f"`track` must be from 0 to {tracks - 1}, got {self.track}.")
+        if self.people_per_batch < 1:
+            raise ConfigError(f"`people_per_batch` must be at least 1, got {self.people_per_batch}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,52 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
-from varfx.errors import ConfigError
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.network.batches import gene_sequences
-from varfx.models.config import EnformerConfig
+from varfx.expression.network.config import HEAD, ZeroShotConfig, published
 from varfx.models.enformer import Enformer
 from varfx.models.enformer_weights import load_enformer
 
-HEAD = "human"
 CENTRE_BINS = 3
-TRACK = 4950  # 'CAGE:blood, adult, pool1'
-
-
-def published() -> EnformerConfig:
-    """The sizes of the published model, with all bins put out and the human head only."""
-    return EnformerConfig(output_heads={HEAD: 5313}, target_length=None, gamma_scale="function")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZeroShotConfig:
-    """Which network is read, and where."""
-
-    checkpoint: Path
-    """Local file with the published weights: `.safetensors` or a state dict of torch."""
-    track: int = TRACK
-    """Output track of the human head, counted from 0."""
-    people_per_batch: int = 4
-    """Sequences in memory at a time."""
-    device: str = "cpu"
-    """Where the network runs."""
-    network: EnformerConfig | None = None
-    """Other sizes than the published ones."""
-
-    def __post_init__(self) -> None:
-        tracks = (self.network or published()).output_heads[HEAD]
-        if not 0 <= self.track < tracks:
-            raise ConfigError(f"`track` must be from 0 to {tracks - 1}, got {self.track}.")
-        if self.people_per_batch < 1:
-            raise ConfigError(f"`people_per_batch` must be at least 1, got {self.people_per_batch}.")
 
 
 def load_zero_shot(config: ZeroShotConfig) -> Enformer:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
+    from varfx.expression.variants.config import VariantConfig
     from varfx.expression.variants.drivers import Drivers, DriverScore, driver_score, find_drivers
     from varfx.expression.variants.gradients import people_attribution, reference_attribution
     from varfx.expression.variants.ism import Mutagenesis, mutagenesis
-    from varfx.expression.variants.score import VariantConfig, VariantScores, score_variants
+    from varfx.expression.variants.score import VariantScores, score_variants
     from varfx.expression.variants.table import as_annotations
 
 __all__ = [
@@ -36,7 +37,8 @@ export(
         "drivers": "DriverScore Drivers driver_score find_drivers",
         "gradients": "people_attribution reference_attribution",
         "ism": "Mutagenesis mutagenesis",
-        "score": "VariantConfig VariantScores score_variants",
+        "config": "VariantConfig",
+        "score": "VariantScores score_variants",
         "table": "as_annotations",
     },
 )

@@ -17,7 +17,6 @@ people they are scored on; here they are chosen on some and scored on others (`d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -25,9 +24,8 @@ from numpy import ndarray
 from scipy.stats import beta
 
 from varfx.errors import ConfigError, DataError
+from varfx.expression.variants.config import RULES, Rule
 
-Rule = Literal["sasse", "variformer", "rastogi"]
-RULES: tuple[Rule, ...] = get_args(Rule)
 GAIN = 0.05
 LEVEL = 0.01
 MIN_PEOPLE = 4

@@ -20,6 +20,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
+from varfx.expression.variants.config import VARIANTS_PER_PASS
 from varfx.models.enformer import Enformer
 from varfx.models.expression import ExpressionNetwork
 from varfx.models.full_precision import full_precision
@@ -29,7 +30,6 @@ from varfx.models.local_tower import LocalTower
 if TYPE_CHECKING:
     from varfx.expression.network.sequences import WindowSequences
 
-VARIANTS_PER_PASS = 16
 Read = Callable[[Float[Tensor, "variant row channel"]], Float[Tensor, " variant"]]
 
 

@@ -8,64 +8,33 @@ chosen on tuning people and scored on test people, with the reference's predicti
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
+from varfx.device import find_device
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
 from varfx.expression.cohort.store import Cohort, GeneWindow, window_start
 from varfx.expression.evaluate import cohort_of
+from varfx.expression.gene_list import gene_ids
 from varfx.expression.linear.run import chosen_genes
 from varfx.expression.network.batches import gene_sequences
 from varfx.expression.network.fit import open_network
 from varfx.expression.run import NETWORK, ExpressionRun, open_run
-from varfx.expression.variants.drivers import RULES, Rule, driver_score, find_drivers, high_scoring
+from varfx.expression.variants.config import RULES, Rule, VariantConfig
+from varfx.expression.variants.drivers import driver_score, find_drivers, high_scoring
 from varfx.expression.variants.gradients import people_attribution, reference_attribution
-from varfx.expression.variants.ism import VARIANTS_PER_PASS, window_mutagenesis
+from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
 from varfx.models.expression import ExpressionNetwork
 from varfx.progress import Progress, silent
 
-Gradients = Literal["none", "reference", "people"]
 ELASTIC_NET = "elastic-net"
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantConfig:
-    """Which models score variants, and how."""
-
-    genes: tuple[str, ...] = ()
-    """Ensembl ids; all genes of the run if empty."""
-    fold: int = 0
-    """Whose models; the paper scores variants with those of the first fold."""
-    model: str | None = None
-    """Of a run with several models; by default elastic-net, or the first with weights."""
-    rule: Rule = "variformer"
-    """Whose drivers are the channel `driver` and are scored: sasse, variformer or rastogi. All three are in the long table."""
-    top: int = 20
-    """High-scoring variants of a gene for which no elastic net says how many."""
-    gradients: Gradients = "reference"
-    """Input gradients of networks: none, on the reference, or on test people too (a pass for each of them)."""
-    variants_per_pass: int = VARIANTS_PER_PASS
-    """Bounds the memory of mutagenesis."""
-    float64: bool = False
-    """Mutagenesis in float64: for effects below a millionth of the prediction."""
-    device: str = "cpu"
-    """Where networks compute."""
-
-    def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise ConfigError(f"`rule` must be one of {', '.join(RULES)}, got {self.rule!r}.")
-        if self.gradients not in get_args(Gradients):
-            raise ConfigError(f"`gradients` must be none, reference or people, got {self.gradients!r}.")
-        if self.top < 0:
-            raise ConfigError(f"`top` must not be negative, got {self.top}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +87,7 @@ def score_variants(
         VarfxError: runs of different cohorts; no such gene, fold or model; a run without weights.
     """
     config = config or VariantConfig()
+    config = replace(config, genes=gene_ids(config.genes))
     opened = open_run(run)
     other = None if baseline is None else open_run(baseline)
     people = cohort_of([opened, *([] if other is None else [other])], cohort)
@@ -191,7 +161,7 @@ def _score_gene(job: _Job, gene_id: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     variants, _ = cohort.window_variants(gene_id)
     dosages = imputed(cohort.dosages(gene_id), fold)
     if job.run.kind == NETWORK:
-        network = open_network(job.run, config.fold, gene_id).to(config.device)
+        network = open_network(job.run, config.fold, gene_id).to(find_device(config.device))
         inside = _inside(gene, variants, network.config.window)
         variants, dosages = variants.filter(pl.Series(inside, dtype=pl.Boolean)), dosages[:, inside]
         effects = _network_effects(job, gene_id, network, fold.test.tolist(), fold.train.tolist())
@@ -237,7 +207,7 @@ def _network_effects(
 ) -> _Effects:
     config = job.config
     sequences = gene_sequences(
-        job.cohort, gene_id, torch.device(config.device), window=network.config.window, mean_of=train
+        job.cohort, gene_id, find_device(config.device), window=network.config.window, mean_of=train
     )
     nothing = np.full(len(sequences.offsets), np.nan)
     places = sequences.offsets.cpu().numpy()

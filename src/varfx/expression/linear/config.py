@@ -1,0 +1,80 @@
+"""Which linear models are fitted, and how; without numpy, so that help pages can show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from varfx.errors import ConfigError
+from varfx.expression.network.config import ZeroShotConfig
+
+INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
+LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
+MODELS = (*LINEAR, ZERO_SHOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InformedConfig:
+    """How the shared prior is learned."""
+
+    network: Literal["linear", "mlp"] = "linear"
+    """linear: log f is a weighted sum of the features; mlp: a perceptron."""
+    hidden: tuple[int, ...] = (16,)
+    """Widths of the perceptron's hidden layers."""
+    penalties: tuple[float, ...] = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+    """Candidates for the strength of the pull to 0, in nats per squared parameter, descending; tuning people choose."""
+    patience: int = 2
+    """Candidates in a row that may be worse on the tuning people before the search ends."""
+    max_steps: int = 40
+    """L-BFGS steps per candidate."""
+    max_genes: int = 300
+    """Training genes that teach the prior; of more, so many are drawn."""
+    seed: int | None = None
+    """Of that draw, and of a perceptron's first weights; by default the run's."""
+
+    def __post_init__(self) -> None:
+        if self.network not in ("linear", "mlp"):
+            raise ConfigError(f"`network` must be linear or mlp, got {self.network!r}.")
+        if not self.penalties or any(b >= a for a, b in zip(self.penalties, self.penalties[1:], strict=False)):
+            raise ConfigError(f"`penalties` must be one or more numbers, descending, got {self.penalties}.")
+        if min(self.penalties) <= 0:
+            raise ConfigError(f"`penalties` must be positive, got {min(self.penalties)}.")
+        for name in ("patience", "max_steps", "max_genes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """Which models are fitted, on whom."""
+
+    models: tuple[str, ...] = LINEAR
+    """Of elastic-net, lasso, ridge, blup, top1, informed-blup and zero-shot."""
+    folds: tuple[int, ...] = ()
+    """Numbers of the folds; all if empty."""
+    genes: tuple[str, ...] = ()
+    """Ensembl ids, or files with one per line; all genes of the cohort, held-out ones too, if empty, or for `all`."""
+    fit_on: Literal["train", "train+tune"] = "train"
+    """People that models are fitted on. Expression is adjusted by what the training people show in both cases."""
+    keep_weights: bool = True
+    """Write the weights of the variants."""
+    seed: int = 0
+    """Of all that is random: the genes that teach the shared prior where there are too many."""
+    informed: InformedConfig = field(default_factory=InformedConfig)
+    """How the shared prior is learned."""
+    zero_shot: ZeroShotConfig | None = None
+    """Where the pretrained network is; needed for zero-shot alone."""
+
+    def __post_init__(self) -> None:
+        other = [name for name in self.models if name not in MODELS]
+        if other or not self.models:
+            raise ConfigError(f"`models` must be some of {', '.join(MODELS)}, got {other[0] if other else 'none'!r}.")
+        if len(set(self.models)) < len(self.models):
+            raise ConfigError(f"`models` names a model more than once: {', '.join(self.models)}.")
+        if self.fit_on not in ("train", "train+tune"):
+            raise ConfigError(f"`fit_on` must be train or train+tune, got {self.fit_on!r}.")
+        if ZERO_SHOT in self.models and self.zero_shot is None:
+            raise ConfigError(
+                "model zero-shot needs the published Enformer as a local file: give --checkpoint (docs/enformer.md says "
+                "where to get it), or leave zero-shot out of --models."
+            )

@@ -1,0 +1,47 @@
+"""Which models score variants, and how; without numpy, so that help pages can show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from varfx.device import check_device
+from varfx.errors import ConfigError
+
+Rule = Literal["sasse", "variformer", "rastogi"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+Gradients = Literal["none", "reference", "people"]
+VARIANTS_PER_PASS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantConfig:
+    """Which models score variants, and how."""
+
+    genes: tuple[str, ...] = ()
+    """Ensembl ids, or files with one per line; all genes of the run if empty, or for `all`."""
+    fold: int = 0
+    """Whose models; the paper scores variants with those of the first fold."""
+    model: str | None = None
+    """Of a run with several models; by default elastic-net, or the first with weights."""
+    rule: Rule = "variformer"
+    """Whose drivers are the channel `driver` and are scored: sasse, variformer or rastogi. All three are in the long table."""
+    top: int = 20
+    """High-scoring variants of a gene for which no elastic net says how many."""
+    gradients: Gradients = "reference"
+    """Input gradients of networks: none, on the reference, or on test people too (a pass for each of them)."""
+    variants_per_pass: int = VARIANTS_PER_PASS
+    """Bounds the memory of mutagenesis."""
+    float64: bool = False
+    """Mutagenesis in float64: for effects below a millionth of the prediction."""
+    device: str = "auto"
+    """Where networks compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ConfigError(f"`rule` must be one of {', '.join(RULES)}, got {self.rule!r}.")
+        if self.gradients not in get_args(Gradients):
+            raise ConfigError(f"`gradients` must be none, reference or people, got {self.gradients!r}.")
+        check_device(self.device)
+        if self.top < 0:
+            raise ConfigError(f"`top` must not be negative, got {self.top}.")
