@@ -243,7 +243,7 @@ def test_lists_of_genes(tmp_path: Path) -> None:
     assert gene_ids((str(tmp_path / "genes.txt"),)) == ("ENSG1", "ENSG2.4")
     assert gene_ids(("ENSG1", "ENSG2")) == ("ENSG1", "ENSG2")
     (tmp_path / "none.txt").write_text("\n")
-    with pytest.raises(ConfigError, match="names no gene"):
+    with pytest.raises(FormatError, match="is empty: it should list genes"):
         gene_ids((str(tmp_path / "none.txt"),))
 
 
