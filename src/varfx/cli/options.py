@@ -48,7 +48,9 @@ Out = Annotated[Path, Parameter(alias="-o")]
 
 
 def _genes(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[str, ...]:
-    files = [token.value for token in tokens if Path(token.value).is_file()]
+    from varfx.io.stream import is_file
+
+    files = [token.value for token in tokens if is_file(token.value)]
     words = [word for token in tokens if token.value not in files for word in token.value.replace(",", " ").split()]
     return (*files, *words)
 
