@@ -1,1 +1,1 @@
-"""Campaigns against every reader and every long command: `make torture`. Not collected by `make test`, but for one sample."""
+"""Damaged files for every reader: `make torture`. Not collected by `make test`."""
