@@ -195,6 +195,23 @@ def test_several_values_after_one_flag(given: str, spread: str) -> None:
     assert spread_lists(build_app(), given.split()) == spread.split()
 
 
+def test_completion_is_installed(capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    result = varfx(capsys, "--install-completion", "--shell", "bash")
+    assert result.code == 0, result.err
+    (script,) = (tmp_path / ".local/share/bash-completion/completions").iterdir()
+    text = script.read_text()
+    for word in ("--holdout-chrom", "--rank-variance", "evaluate"):
+        assert word in text
+    subprocess.run(["bash", "-n", script], check=True)  # the shell can read it
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(sys.modules["varfx"].__file__ or "").parent / "py.typed").is_file()
+
+
 def test_a_bug_is_not_hidden(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(words: object) -> None:
         raise RuntimeError("a bug")

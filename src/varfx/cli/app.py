@@ -48,6 +48,7 @@ def build_app() -> cyclopts.App:
     app.command(experiment)
     app.command(info)
     app.command(plan)
+    app.register_install_completion_command(help="Install completion of commands and options for this shell.")
     return app
 
 
