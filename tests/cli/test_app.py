@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -303,3 +304,17 @@ def test_the_program_exits_with_the_code() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == ["error: `/nonexistent` does not exist."]
+
+
+def test_a_run_s_options_can_be_given_again(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    """The file says everything: the second run has the same options, inputs and numbers."""
+    words = [*simulated.fit_options(), "--hidden", 5, 4, "--holdout-chrom", "3", "--seed", 2, "--engine", "exact"]
+    words += ["--max-steps", 4, "--check-every", 2, "--network-precision", "bfloat16", "--precision", "float64"]
+    assert varfx(capsys, "prior", "fit", *words, "--out", tmp_path / "A").code == 0
+    again = varfx(capsys, "prior", "fit", "--config", tmp_path / "A" / "options.yaml", "--out", tmp_path / "B")
+    assert again.code == 0, again.err
+    first, second = (json.loads((tmp_path / name / "run.json").read_text()) for name in "AB")
+    assert first["config"] == second["config"]
+    assert (first["config"]["split"]["seed"], first["config"]["model"]["enformer"]["precision"]) == (2, "bfloat16")
+    assert first["traits"] == second["traits"]
+    assert (tmp_path / "A" / "options.yaml").read_text() == (tmp_path / "B" / "options.yaml").read_text()

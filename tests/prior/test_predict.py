@@ -108,6 +108,7 @@ def test_the_run_folder_holds_what_is_documented(mlp_run: Path, simulated: Simul
         "history.csv",
         "manifest.json",
         "model.safetensors",
+        "options.yaml",
         "run.json",
     ]
     record = open_run(mlp_run).record

@@ -26,6 +26,7 @@ from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
 from varfx.prior.files import FitPaths, PriorInputs
 from varfx.prior.inputs import assemble
+from varfx.prior.option_file import OPTIONS, option_file
 from varfx.prior.plausibility import sigma2_warning
 from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, open_run, write_run
 from varfx.prior.score import null_sigma2
@@ -250,6 +251,7 @@ def _finish(folder: Path, job: _Job, prior: VariancePrior, outcome: TrainOutcome
     (folder / CHECKPOINTS / HISTORY).replace(folder / HISTORY)
     sealed.remove(folder / CHECKPOINTS)
     sealed.remove(folder / BEGUN)
+    sealed.write_text(folder / OPTIONS, option_file(record))
     return write_run(folder, prior, job.standardiser, record)
 
 

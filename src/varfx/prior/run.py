@@ -1,4 +1,4 @@
-"""A run: what a fit leaves, as a folder (`run.json`, `model.safetensors`, `history.csv`, `manifest.json`)."""
+"""A run: what a fit leaves, as a folder (`run.json`, `model.safetensors`, `history.csv`, `options.yaml`, `manifest.json`)."""
 
 from __future__ import annotations
 
