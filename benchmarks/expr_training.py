@@ -28,7 +28,8 @@ from varfx.expression.network.sequences import WindowSequences
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 from varfx.models.full_precision import full_precision
-from varfx.training.people.pairwise import Dropout, backward
+from varfx.training.dropout import Dropout
+from varfx.training.people.pairwise import backward
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.stats
+import torch
 from bed_reader import to_bed
 
 from cases.simulated_panel import Simulated, simulate
@@ -23,6 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("shared_data"):
                 item.add_marker(pytest.mark.skip(reason=f"real data absent: set VARFX_DATA (looked in {SHARED_DATA})"))
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
 @pytest.fixture(scope="session")

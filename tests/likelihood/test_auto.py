@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from varfx.ld import WhitenedWindow
 from varfx.likelihood import cost_model, evaluate, exact, stochastic
 from varfx.likelihood.auto import choose
 from varfx.likelihood.cost_model import CostModel, calibrated
+from varfx.likelihood.exact import operations
 
 ENGINES = ("exact rank", "exact symmetric", "stochastic")
 MEASURED = CostModel(
@@ -83,6 +85,29 @@ def test_more_work_never_takes_less_time(rank: int, extra: int, gradient_error: 
         assert all(harder[engine] >= seconds[engine] for engine in seconds)
 
 
+def test_a_gpu_is_measured_on_windows_that_fill_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2e9 multiplications take it no longer than to start; and each run is waited for, the one that warms up too."""
+    done: list[tuple[int, int] | str] = []
+
+    def window(rank: int, num_variants: int, *rest: object) -> tuple[WhitenedWindow, torch.Tensor]:
+        B = torch.empty(rank, num_variants, device="meta")
+        return WhitenedWindow(B=B, w=torch.empty(rank, device="meta")), torch.empty(num_variants, device="meta")
+
+    def run(window: WhitenedWindow, *rest: object, **options: object) -> None:
+        done.append((window.rank, window.num_variants))
+
+    monkeypatch.setattr(cost_model, "_window", window)
+    monkeypatch.setattr(cost_model, "exact", run)
+    monkeypatch.setattr(cost_model, "stochastic", run)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: done.append("wait"))
+    cost_model.measure(torch.float32, torch.device("cuda"))
+    assert "wait" not in done[::2]
+    assert set(done[1::2]) == {"wait"}
+    timed = {shape for shape in done[::2] if isinstance(shape, tuple)}
+    assert max(operations(*shape)["rank"] for shape in timed) > 1e11
+    assert min(operations(*shape)["rank"] for shape in timed) < 1e7
+
+
 def test_shape_storage_and_T_are_seen() -> None:
     seen = []
 
@@ -94,9 +119,11 @@ def test_shape_storage_and_T_are_seen() -> None:
     spy = Spy(MEASURED.coefficients)
     choose(window_of(20, 90), dtype=torch.float32, costs=spy)
     choose(window_of(20, 90, stored=25, dtype=torch.float16), dtype=torch.float32, gradient_error=0.3, costs=spy)
+    choose(replace(window_of(20, 90), kept=False), dtype=torch.float32, costs=spy)
     assert seen == [
-        (20, 90, {"rewhitened": None, "converted": False, "gradient_error": 0.1}),
-        (20, 90, {"rewhitened": 25, "converted": True, "gradient_error": 0.3}),
+        (20, 90, {"rewhitened": None, "converted": False, "kept": True, "gradient_error": 0.1}),
+        (20, 90, {"rewhitened": 25, "converted": True, "kept": True, "gradient_error": 0.3}),
+        (20, 90, {"rewhitened": None, "converted": False, "kept": False, "gradient_error": 0.1}),
     ]
 
 

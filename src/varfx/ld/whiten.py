@@ -31,12 +31,14 @@ class WhitenedWindow:
     Attributes:
         B: whitened correlations with all variants of the panel, one column per variant; float16, 32 or 64.
         w: whitened associations; with a second axis for independent replicates of the same trait, whose log p are added.
-        T: what re-whitens a stored `B` for a GWAS that lacks variants or has unequal sample sizes; None means identity.
+        T: re-whitens a stored `B` for a GWAS that lacks variants or has unequal sample sizes; None means identity.
+        kept: whether the object serves several calls of an engine, which then share `gram`; False for one that is made per call.
     """
 
     B: Float[Tensor, "stored variant"]
     w: Float[Tensor, "rank ..."]
     T: Float[Tensor, "rank stored"] | None = None
+    kept: bool = True
 
     def __post_init__(self) -> None:
         if self.B.ndim != 2 or self.w.ndim not in (1, 2) or 0 in self.w.shape[1:]:

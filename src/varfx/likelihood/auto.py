@@ -66,6 +66,7 @@ def choose(
         window.num_variants,
         rewhitened=None if window.T is None else window.B.shape[0],
         converted=window.B.dtype != dtype,
+        kept=window.kept,
         gradient_error=gradient_error,
     )
     possible: list[Variety] = [each for each in seconds if window.w.ndim == 1 or each != "stochastic"]

@@ -72,10 +72,10 @@ class Chi2Window:
             out[part] = block.T @ rows
         return out
 
-    def to(self, device: torch.device | str) -> Chi2Window:
-        """The same window on another device."""
+    def to(self, device: torch.device | str, squares: Tensor | None = None) -> Chi2Window:
+        """The same window on another device; `squares` if they are there already, for another trait."""
         return Chi2Window(
-            squares=self.squares.to(device),
+            squares=self.squares.to(device) if squares is None else squares,
             rows=self.rows.to(device),
             chi2=self.chi2.to(device),
             scale=self.scale.to(device),

@@ -32,8 +32,11 @@ from varfx.likelihood.stochastic import first_probes, stochastic
 logger = logging.getLogger(__name__)
 Variety = Literal["exact rank", "exact symmetric", "stochastic"]
 FILE = "engine_costs.json"
-FORMAT = 1  # of the file, and of what the coefficients mean
+FORMAT = 2  # of the file, and of what the coefficients mean
 SHAPES = ((40, 120), (40, 400), (160, 160), (160, 640), (500, 600), (500, 2000), (1000, 1100), (900, 3600))
+# A GPU does all of these in the time that its kernels take to start, which says nothing about the windows of a biobank.
+GPU_SHAPES = (*SHAPES[1::2], (2000, 2500), (2000, 8000), (4000, 5000), (4000, 12_000))
+MOST_OPERATIONS = {"cpu": 2e9, "cuda": 1e12}  # of a timed task; larger ones would not improve the fit
 REPEATS = 3
 TYPICAL_STEPS = 5  # of CG on real LD
 _PASSES = 2 * TYPICAL_STEPS + 3  # products with B for every column of the block
@@ -53,6 +56,7 @@ class CostModel:
         *,
         rewhitened: int | None = None,
         converted: bool = False,
+        kept: bool = True,
         gradient_error: float = 0.1,
     ) -> dict[Variety, float]:
         """Predicted seconds for the value and gradient of one window, by engine.
@@ -62,9 +66,10 @@ class CostModel:
             num_variants: M.
             rewhitened: rows of the stored B where a T comes before it.
             converted: whether B is stored in a lower precision than is computed in.
+            kept: whether the window serves several calls, which share the product B'B.
             gradient_error: that `stochastic` is asked for.
         """
-        exactly = operations(rank, num_variants, rewhitened)
+        exactly = operations(rank, num_variants, rewhitened, kept=kept)
         entries = (rewhitened or rank) * num_variants
         probes = stochastic_operations(rank, num_variants, first_probes(gradient_error), rewhitened)
         return {
@@ -158,7 +163,9 @@ def measure(dtype: torch.dtype, device: torch.device) -> CostModel:
     """Times every engine on windows of several sizes, and fits the coefficients."""
     generator = torch.Generator().manual_seed(0)
     rows: dict[str, list[tuple[float, float, float]]] = {}
-    for rank, num_variants in SHAPES:
+    on_gpu = device.type == "cuda"
+    most = MOST_OPERATIONS["cuda" if on_gpu else "cpu"]
+    for rank, num_variants in GPU_SHAPES if on_gpu else SHAPES:
         window, F = _window(rank, num_variants, dtype, device, generator)
         half = WhitenedWindow(B=window.B.half(), w=window.w)
         exactly, entries = operations(rank, num_variants), rank * num_variants
@@ -172,7 +179,7 @@ def measure(dtype: torch.dtype, device: torch.device) -> CostModel:
             _HALF: (by_probes, functools.partial(by_chance, half)),
         }
         for name, (count, task) in tasks.items():
-            if count < 2e9:  # what takes longer says nothing more
+            if count < most:
                 rows.setdefault(name, []).append((_best_time(task, device), count, float(entries)))
     return CostModel({name: _fitted(measured) for name, measured in rows.items()})
 
@@ -189,16 +196,22 @@ def _window(
 
 
 def _best_time(task: Callable[[], object], device: torch.device) -> float:
-    """The shortest of a few runs: what disturbs a run makes it longer. A long run is not repeated so often."""
+    """The shortest of a few runs, after one that warms up: disturbances make a run longer. A long run is repeated less often."""
     task()
+    _wait(device)  # else the first run's time would be that of the warm-up too
     times: list[float] = []
     while len(times) < REPEATS and sum(times) < 0.2:
         started = time.perf_counter()
         task()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        _wait(device)
         times.append(time.perf_counter() - started)
     return min(times)
+
+
+def _wait(device: torch.device) -> None:
+    """Until the device has done all that it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _fitted(measured: list[tuple[float, float, float]]) -> tuple[float, float, float]:

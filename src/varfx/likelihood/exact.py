@@ -14,6 +14,7 @@ rank form in float64.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ from varfx.likelihood.result import LikelihoodResult, check_parameters, working_
 
 logger = logging.getLogger(__name__)
 Form = Literal["rank", "symmetric"]
-GRAM_CALLS = 4  # calls with the same window among which the one product B'B is shared when operations are counted
+GRAM_CALLS = (
+    4  # calls with the same window object among which the one product B'B is shared when operations are counted
+)
 BLOCK_BYTES = 2**27  # of B in the working precision, converted and multiplied at a time
 # Up to which `_Terms.condition` a form is trusted. Measured against float64 over F of 12 orders of magnitude and sigma2
 # from 1e-6 to 1e3, the error of the gradient stayed below 1e-4 of its norm.
@@ -93,27 +96,29 @@ def exact(
 
 def cheaper_form(window: WhitenedWindow) -> Form:
     """The form with fewer floating-point operations."""
-    counts = operations(window.rank, window.num_variants, None if window.T is None else window.B.shape[0])
+    rewhitened = None if window.T is None else window.B.shape[0]
+    counts = operations(window.rank, window.num_variants, rewhitened, kept=window.kept)
     return "symmetric" if counts["symmetric"] < counts["rank"] else "rank"
 
 
-def operations(rank: int, num_variants: int, rewhitened: int | None = None) -> dict[Form, float]:
+def operations(rank: int, num_variants: int, rewhitened: int | None = None, *, kept: bool = True) -> dict[Form, float]:
     """Multiplications that each form takes.
 
     Rank form: half of `B F B'`, Cholesky and inverse of C, and `L^-1 B`; with T the products with it. Symmetric form:
-    Cholesky and inverse of A, and a share of `B'B` (with T of `T B`), which is computed once and kept with the window.
+    Cholesky and inverse of A, and a share of `B'B` (with T of `T B`), which is computed once per window object.
 
     Args:
         rank: r.
         num_variants: M.
         rewhitened: the number of rows of the stored B where there is a T.
+        kept: whether the window object serves several calls.
     """
-    r, stored, M = rank, rewhitened or rank, num_variants
+    r, stored, M, calls = rank, rewhitened or rank, num_variants, GRAM_CALLS if kept else 1
     gram = 5 / 8 * stored**2 * M
-    by_rank, symmetric = gram + r**3 / 2 + r**2 * M / 2, M**3 / 2 + M**2 * r / GRAM_CALLS
+    by_rank, symmetric = gram + r**3 / 2 + r**2 * M / 2, M**3 / 2 + M**2 * r / calls
     if rewhitened is not None:
         by_rank = gram + r * stored * (stored + r) + r**3 / 2 + r**2 * stored / 2 + r * stored * M
-        symmetric += r * stored * M / GRAM_CALLS
+        symmetric += r * stored * M / calls
     return {"rank": by_rank, "symmetric": symmetric}
 
 
@@ -149,12 +154,23 @@ def _compute(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dtyp
         return terms, f"exact ({form} form, {name})"
     why = f"{name} was not enough" if form == "rank" else f"the symmetric form in {name} was not enough"
     if (form, dtype) != ("rank", torch.float64):
+        _say_slow(F.device)
         terms = _rank_form(window, F.double(), sigma2, torch.float64)
     if terms.condition <= MAX_CONDITION["rank", torch.float64]:
         return terms, f"exact (rank form, float64: {why})"
     failed = "exact (failed: the range of F against sigma2 is beyond float64)"
     logger.warning("%s: largest F %.3g, sigma2 %.3g", failed, float(F.max()), sigma2)
     return _nothing(window, F.device), failed
+
+
+@functools.cache
+def _say_slow(device: torch.device) -> None:
+    """Says once per GPU that windows are computed in float64 there."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        logger.warning(
+            "some windows need float64, which takes up to 64 times as long as float32 on consumer GPUs (%s)", name
+        )
 
 
 def _rank_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dtype) -> _Terms:
@@ -168,7 +184,9 @@ def _rank_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dt
     signal = _lower_norm(C)
     C.diagonal().add_(sigma2)
     L, failed = torch.linalg.cholesky_ex(C)
-    if bool(failed):
+    lowest = L.diagonal().min().square()
+    norm, broke, pivot = _numbers(signal, failed, lowest)
+    if broke:
         return _nothing(window, F.device)
     w, k = _columns(window, dtype), window.replicates
     half_w = torch.linalg.solve_triangular(L, w, upper=False)
@@ -186,7 +204,7 @@ def _rank_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dt
         log_p=-0.5 * (k * log_det + half_w.square().sum() + window.num_terms * math.log(2 * math.pi)),
         grad_F=0.5 * (score2 - k * leverage),
         grad_sigma2=0.5 * (solved_w.square().sum() - k * torch.cholesky_inverse(L).trace()),
-        condition=(sigma2 + signal) / float(L.diagonal().min().square()),
+        condition=(sigma2 + norm) / pivot,
     )
 
 
@@ -198,9 +216,11 @@ def _symmetric_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: tor
     A = (R * root).mul_((root / sigma2)[:, None])
     signal = _lower_norm(A)
     A.diagonal().add_(1)
-    # One M x M matrix beside R: the factor takes the place of A, the inverse that of the factor.
+    # The factor takes the place of A, the inverse that of the factor: one M x M matrix beside R on the CPU. On a GPU torch copies
+    # inside both functions.
     L, failed = torch.linalg.cholesky_ex(A, out=(A, torch.empty((), dtype=torch.int32, device=A.device)))
-    if bool(failed):
+    norm, broke = _numbers(signal, failed)
+    if broke:
         return _nothing(window, F.device)
     u_root = u * root[:, None]
     y = torch.cholesky_solve(u_root, L)
@@ -217,7 +237,7 @@ def _symmetric_form(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: tor
         log_p=-0.5 * (k * log_det + quadratic + window.num_terms * math.log(2 * math.pi)),
         grad_F=0.5 * (score.square().sum(1) - k * leverage),
         grad_sigma2=0.5 * (solved_w.square().sum() - k * trace),
-        condition=1 + signal,  # the smallest eigenvalue of A is at least 1
+        condition=1 + norm,  # the smallest eigenvalue of A is at least 1
     )
 
 
@@ -261,12 +281,18 @@ def _mirror(G: Tensor) -> Tensor:
     return G.tril() + G.tril(-1).T
 
 
-def _lower_norm(G: Tensor) -> float:
+def _lower_norm(G: Tensor) -> Tensor:
     """The Frobenius norm, no less than the largest eigenvalue, of the symmetric matrix whose lower triangle is that of G."""
-    return float((2 * G.tril().square().sum() - G.diagonal().square().sum()).sqrt())
+    return (2 * G.tril().square().sum() - G.diagonal().square().sum()).sqrt()
+
+
+def _numbers(*values: Tensor) -> list[float]:
+    """The values as numbers: one wait for the device, whatever their count."""
+    numbers: list[float] = torch.stack([value.double() for value in values]).tolist()
+    return numbers
 
 
 def _nothing(window: WhitenedWindow, device: torch.device) -> _Terms:
-    """What stands for numbers that cannot be had."""
+    """NaN terms for a factorisation that failed."""
     nan = torch.full((), math.nan, dtype=torch.float64, device=device)
     return _Terms(log_p=nan, grad_F=nan.repeat(window.num_variants), grad_sigma2=nan, condition=math.inf)

@@ -70,10 +70,12 @@ def check_parameters(window: VariantWindow, F: Tensor, sigma2: Tensor) -> None:
             f"`F` must have shape ({window.num_variants},), one value per variant of the panel, got {tuple(F.shape)}."
         )
     bad = ~(torch.isfinite(F) & (F >= 0))
-    if bool(bad.any()):
+    wrong = ~(torch.isfinite(sigma2) & (sigma2 > 0))
+    any_bad, any_wrong = torch.stack([bad.any(), wrong.any().to(F.device)]).tolist()  # one wait for the device
+    if any_bad:
         first = int(bad.nonzero()[0])
         raise DataError(
             f"`F` must be finite and not negative: {int(bad.sum())} of {F.numel()} are not, first F[{first}] = {float(F[first])}."
         )
-    if sigma2.numel() != 1 or not bool(torch.isfinite(sigma2).all() and (sigma2 > 0).all()):
+    if sigma2.numel() != 1 or any_wrong:
         raise DataError(f"`sigma2` must be one positive number, got {sigma2.tolist()}.")

@@ -1,4 +1,4 @@
-"""Evaluation in full precision, however a network was trained: what differences of predictions need.
+"""Evaluation in full precision, whatever a network was trained in: what differences of predictions need.
 
 The effect of a variant is a small difference of two predictions. bfloat16 resolves steps of 1/256 of their size, TF32 of
 1/2048; both would drown most effects.

@@ -8,6 +8,7 @@ number per trait; N is the trait's reference sample size.
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from varfx.errors import ConfigError
 from varfx.models.config import Link, ModelConfig
 from varfx.models.constant import Constant
+from varfx.models.full_precision import full_precision
 from varfx.models.linear import Linear
 from varfx.models.mlp import MLP
 from varfx.models.track_enformer import TrackEnformer, TrackFeatures
@@ -65,8 +67,12 @@ class VariancePrior(nn.Module):
         Args:
             features: standardised features; for an enformer tracks, with the features as their predictors.
             heterozygosity: `p (1 - p)` of each variant.
+
+        In evaluation mode a network over tracks computes in float32 (`full_precision`), whatever it was trained in.
         """
-        score = self.network(features)
+        evaluates = not self.training and self.config.kind == "enformer"
+        with full_precision(self.network) if evaluates else contextlib.nullcontext():
+            score = self.network(features)
         score = score.to(torch.promote_types(score.dtype, self.scale.dtype))
         log_F = self.log_base(heterozygosity) + log_link(score, self.config.link)
         return log_F.clamp_max(MAX_LOG_VARIANCE).exp()

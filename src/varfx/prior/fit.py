@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from varfx.annotations import Annotations, Standardiser
+from varfx.device import for_float64
 from varfx.errors import ConfigError, StoreError
 from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
@@ -184,6 +185,7 @@ def _train(
 ) -> tuple[VariancePrior, TrainOutcome, list[float] | None]:
     """The prior with its best weights, how training ended, and the heritabilities behind the objective's weights."""
     from varfx.training import train  # loads Lightning
+    from varfx.training.launch import device_here
 
     data, parts, signals = job.data, job.split, job.sources.tracks
     prior = VariancePrior(
@@ -203,6 +205,7 @@ def _train(
             mean_ld_score=_mean_ld_score(job.sources.panel),
             objective=training.objective,
             max_windows=training.start_windows,
+            device=for_float64(device_here(training.device)),
         )
         processes.first_does(start)
         prior.load_state_dict(processes.of_first(prior.state_dict()))

@@ -17,9 +17,8 @@ class FitModule(lightning.LightningModule):
 
     Attributes:
         first_step: optimiser steps done before this session.
-        total_steps: optimiser steps at most.
+        total_steps: optimiser steps at most; the watch has it too.
         batches_per_step: batches of this process that make an optimiser step.
-        patience: checks without improvement before training stops.
         min_improvement: by which a check's value must exceed the best to count as an improvement.
         checks_start: whether the starting weights are checked too.
         error: what went wrong in this process since the last step; raised in all processes after it.
@@ -28,7 +27,6 @@ class FitModule(lightning.LightningModule):
     first_step = 0
     total_steps = 0
     batches_per_step = 1
-    patience = 1
     min_improvement = 0.0
     checks_start = False
     error: VarfxError | None = None

@@ -32,6 +32,8 @@ class Watch(lightning.Callback):
 
     folder: Path
     progress: Progress
+    total_steps: int  # at most
+    patience: int  # checks without improvement before the fit ends
     resume: bool = False  # from `folder`/last
     step: int = 0  # done so far, in this session and those before it
     history: list[History] = field(default_factory=list)
@@ -40,8 +42,6 @@ class Watch(lightning.Callback):
     best_value: float = -math.inf
     hurdle: float = -math.inf  # value that the next check must exceed to reset `stale`
     stale: int = 0  # checks since the last improvement
-    early: bool = False  # whether `stale` has reached the module's patience
-    done: bool = False
     terminated: bool = False  # SIGTERM came; the fit ends after the step, with a checkpoint
     notes: dict[str, Any] = field(default_factory=dict)  # the module's
     saved: float = field(default_factory=time.monotonic)
@@ -50,6 +50,16 @@ class Watch(lightning.Callback):
     def state_key(self) -> str:
         """Its name in a checkpoint."""
         return NAME
+
+    @property
+    def early(self) -> bool:
+        """Whether the checks say that it is enough."""
+        return self.stale >= self.patience
+
+    @property
+    def done(self) -> bool:
+        """Whether no step is left."""
+        return self.early or self.step >= self.total_steps
 
     def setup(self, trainer: Any, module: FitModule, stage: str) -> None:
         """Goes on from the checkpoint, if there is one to go on from."""
@@ -75,18 +85,17 @@ class Watch(lightning.Callback):
         if (batch_idx + 1) % module.batches_per_step:
             return
         self.step += 1
-        self.done = self.step >= module.total_steps
         error, stop, due = self._agree(module)
         if error:
             processes.raise_together(module.error)
-        if self.done or module.check_due(self.step, self.history[-1].step if self.history else 0):
+        if self.step >= self.total_steps or module.check_due(self.step, self.history[-1].step if self.history else 0):
             self._check(module)
         if self.done or stop or due:
             self.notes = module.notes()
             trainer.save_checkpoint(self.folder / LAST)
             self.saved = time.monotonic()
         trainer.should_stop = self.done or stop
-        self.progress(self.step, module.total_steps, "steps")
+        self.progress(self.step, self.total_steps, "steps")
 
     def _agree(self, module: FitModule) -> tuple[bool, bool, bool]:
         """Whether a process has an error, whether one was told to stop, and whether the first process's clock says to save."""
@@ -105,8 +114,6 @@ class Watch(lightning.Callback):
             self.hurdle, self.stale = value + module.min_improvement, 0
         else:
             self.stale += 1
-        self.early = self.stale >= module.patience
-        self.done = self.done or self.early
 
     def _defer_sigterm(self) -> None:
         """SIGTERM waits for the end of the step; a second one does what it did before. Lightning puts the handlers back.
@@ -124,7 +131,7 @@ class Watch(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        names = ("step", "best", "best_number", "best_value", "hurdle", "stale", "early", "done", "notes")
+        names = ("step", "best", "best_number", "best_value", "hurdle", "stale", "notes")
         history = [[entry.step, entry.train, entry.validation] for entry in self.history]
         return {**{name: getattr(self, name) for name in names}, "history": history}
 

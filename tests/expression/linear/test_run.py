@@ -264,7 +264,7 @@ def checkpoint(tmp_path: Path) -> Callable[[EnformerConfig], Path]:
 
 
 def test_zero_shot_reads_the_three_centre_bins(
-    cohort: Path, tmp_path: Path, checkpoint: Callable[[EnformerConfig], Path]
+    cohort: Path, tmp_path: Path, checkpoint: Callable[[EnformerConfig], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = small_network()
     config = BaselineConfig(
@@ -273,7 +273,12 @@ def test_zero_shot_reads_the_three_centre_bins(
         folds=(0,),
         zero_shot=ZeroShotConfig(checkpoint=checkpoint(network), track=3, network=network, people_per_batch=7),
     )
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen: list[bool] = []
+    embed = Enformer.embed
+    monkeypatch.setattr(Enformer, "embed", lambda *words: seen.append(torch.backends.cudnn.allow_tf32) or embed(*words))
     run = fit_baselines(cohort, tmp_path / "RUN", config, workers=1)
+    assert set(seen) == {False}  # people differ in digits that TF32 does not have
     opened = open_cohort(cohort)
     model = Enformer(network, generator=torch.Generator().manual_seed(1)).eval()
     for gene_id in config.genes:

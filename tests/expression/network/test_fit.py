@@ -88,6 +88,32 @@ def test_kept_windows_are_few(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # --- the run
 
 
+def test_windows_stay_on_the_current_gpu(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tensor of device `cuda` says that it lies on `cuda:0`, which is another device to torch."""
+    opened = open_cohort(cohort)
+    made: list[str] = []
+
+    class OnGpu:
+        device = torch.device("cuda:0")
+
+        def encode(self, *args: Any, **options: Any) -> torch.Tensor:
+            return torch.zeros(1)
+
+    def make(cohort: Cohort, gene: str, *args: Any, **options: Any) -> OnGpu:
+        made.append(gene)
+        return OnGpu()
+
+    monkeypatch.setattr("varfx.expression.network.batches.gene_sequences", make)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    data = CohortBatches(opened, opened.genes_train[:2], 0)
+    for gene in (0, 1, 0, 1):
+        data.encode(gene, np.arange(2), torch.device("cuda"))
+    data.encode(0, np.arange(2), torch.device("cuda:0"))
+    assert made == list(opened.genes_train[:2])
+    data.encode(0, np.arange(2), torch.device("cpu"))
+    assert len(made) == 3
+
+
 def test_a_run(cohort: Path, tmp_path: Path) -> None:
     run = fit_network(cohort, tmp_path / "RUN", config(folds=()))
     opened = open_cohort(cohort)

@@ -199,6 +199,24 @@ def test_a_resumed_fit_has_the_same_bits(
     assert (tmp_path / "whole" / "history.csv").read_bytes() == (folder / "history.csv").read_bytes()
 
 
+def test_dropout_follows_from_seed_and_place(simulated: Simulated, store: TrackStore, z: np.ndarray) -> None:
+    """Whatever the global generator has drawn before; other places and seeds drop other values."""
+    data = data_with_tracks(simulated, store, z)
+
+    def loss(place: int, *, seed: int = 0, draws: int = 0) -> float:
+        model = enformer(data, ModelConfig(kind="enformer", enformer=replace(SMALL, dropout=0.5)), moved=True)
+        module = PriorModule(model, data, TRAIN, VALIDATION, TrainConfig(engine="exact", seed=seed))
+        torch.manual_seed(0)
+        torch.rand(draws)
+        state = torch.get_rng_state()
+        value = float(module.training_step(data[1], place).detach())
+        assert torch.equal(torch.get_rng_state(), state)
+        return value
+
+    assert loss(3) == loss(3, draws=5)
+    assert len({loss(3), loss(4), loss(3, seed=1)}) == 3
+
+
 def test_half_precision_of_the_network_leaves_the_likelihood_single(
     simulated: Simulated, store: TrackStore, z: np.ndarray
 ) -> None:

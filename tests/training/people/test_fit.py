@@ -163,6 +163,22 @@ def test_micro_batches_change_nothing(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_tuning_is_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16 resolves 1/256 of a prediction: early stopping would choose among rounded numbers."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    network = small_network(precision="bfloat16")
+    seen: list[tuple[bool, torch.dtype, bool]] = []
+    network.trunk.stem[0].register_forward_hook(
+        lambda module, x, y: seen.append((torch.backends.cudnn.allow_tf32, y.dtype, module.training))
+    )
+    module = ExpressionModule(network, Simulated(), ExpressionTrainConfig())
+    network.train()
+    module.gradients(module.order.epoch(0)[0])
+    module.tune_r2()
+    assert set(seen) == {(True, torch.bfloat16, True), (False, torch.float32, False)}
+    assert network.training
+
+
 # --- interruption
 
 

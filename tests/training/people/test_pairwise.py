@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
-from varfx.training.people.pairwise import Dropout, ResidualSums, backward, pairwise_loss, sum_gradients
+from varfx.training.dropout import Dropout
+from varfx.training.people.pairwise import ResidualSums, backward, pairwise_loss, sum_gradients
 
 PEOPLE = 32
 STEP = Dropout(7, torch.device("cpu"))

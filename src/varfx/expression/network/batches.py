@@ -15,6 +15,7 @@ from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
 from torch import Tensor
 
+from varfx.device import numbered
 from varfx.errors import ConfigError
 from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort, window_start
@@ -142,7 +143,7 @@ class CohortBatches:
     ) -> Float[Tensor, "person *haplotype base 4"]:
         """Sequences of some people."""
         window = self._kept.get(gene)
-        if window is None or window.device != device:
+        if window is None or window.device != numbered(device):
             window = gene_sequences(
                 self._cohort,
                 self.genes[gene],

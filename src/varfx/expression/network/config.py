@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from varfx.device import check_device
 from varfx.errors import ConfigError
 from varfx.models.config import EnformerConfig, ExpressionNetworkConfig
 from varfx.training.people.config import ExpressionTrainConfig
@@ -28,12 +29,13 @@ class ZeroShotConfig:
     """Output track of the human head, counted from 0."""
     people_per_batch: int = 4
     """Sequences in memory at a time."""
-    device: str = "cpu"
-    """Where the network runs."""
+    device: str = "auto"
+    """Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
     network: EnformerConfig | None = None
     """Other sizes than the published ones."""
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         tracks = (self.network or published()).output_heads[HEAD]
         if not 0 <= self.track < tracks:
             raise ConfigError(f"`track` must be from 0 to {tracks - 1}, got {self.track}.")

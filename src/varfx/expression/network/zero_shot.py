@@ -15,11 +15,13 @@ import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
+from varfx.device import find_device
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.network.batches import gene_sequences
 from varfx.expression.network.config import HEAD, ZeroShotConfig, published
 from varfx.models.enformer import Enformer
 from varfx.models.enformer_weights import load_enformer
+from varfx.models.full_precision import full_precision
 
 CENTRE_BINS = 3
 
@@ -30,20 +32,23 @@ def load_zero_shot(config: ZeroShotConfig) -> Enformer:
     Raises:
         FormatError: the file is missing, damaged, or does not fit.
     """
-    return load_enformer(os.fspath(config.checkpoint), config.network or published()).model.to(config.device)
+    return load_enformer(os.fspath(config.checkpoint), config.network or published()).model.to(
+        find_device(config.device)
+    )
 
 
 @torch.inference_mode()
 def predict_zero_shot(
     network: Enformer, cohort: Cohort, gene_id: str, people: Sequence[int] | ndarray, config: ZeroShotConfig
 ) -> Float32[ndarray, " person"]:
-    """The value of these people (rows of the cohort), in the track's unit."""
-    sequences = gene_sequences(cohort, gene_id, torch.device(config.device), missing="reference")
+    """The value of these individuals (rows of the cohort), in the track's unit."""
+    sequences = gene_sequences(cohort, gene_id, find_device(config.device), missing="reference")
     middle = (cohort.window // network.config.bin_size) // 2
     bins = slice(middle - CENTRE_BINS // 2, middle + CENTRE_BINS // 2 + 1)
     rows = [int(row) for row in people]
     values = []
-    for start in range(0, len(rows), config.people_per_batch):
-        x = sequences.encode(rows[start : start + config.people_per_batch])
-        values.append(network(x, bins)[HEAD][:, :, config.track].sum(dim=1).cpu().numpy())
+    with full_precision(network):  # people differ in the third digit
+        for start in range(0, len(rows), config.people_per_batch):
+            x = sequences.encode(rows[start : start + config.people_per_batch])
+            values.append(network(x, bins)[HEAD][:, :, config.track].sum(dim=1).cpu().numpy())
     return np.concatenate(values).astype(np.float32) if values else np.empty(0, dtype=np.float32)

@@ -73,7 +73,7 @@ def train(
     if not (resume and (folder / LAST).is_dir()):
         _calibrate(model, data, train_windows)
     module = PriorModule(model, data, train_windows, validation_windows, config)
-    watch = Watch(folder, progress, resume)
+    watch = Watch(folder, progress, module.total_steps, config.patience, resume)
     run(
         module,
         watch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +19,10 @@ from varfx.models import VariancePrior
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.config import Kind
 from varfx.training import processes
+from varfx.training.dropout import Dropout
 from varfx.training.gwas.config import TrainConfig
 from varfx.training.gwas.order import Batches, probe_generator, window_order
+from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.score import DIVERGED, Likelihood, total_score
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 from varfx.training.loop import FitModule
@@ -50,9 +53,9 @@ class PriorModule(FitModule):
         self.validation_windows = list(validation)
         self.total_steps = config.max_steps
         self.batches_per_step = config.step_windows // config.processes
-        self.patience = config.patience
         self.min_improvement = config.min_improvement
         self.costs: CostModel | None = None
+        self._place: Placement | None = None
         terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
         self.mean_terms = float(np.mean(terms[self.train_windows])) * sum(trait.replicates for trait in data.traits)
         # Score and associations of the training windows since the last check, of this process.
@@ -62,8 +65,10 @@ class PriorModule(FitModule):
         """Minus the score of a window, per association of an average window."""
         place = self.first_step * self.config.step_windows + batch_idx * processes.world() + processes.rank()
         likelihood = self._likelihood(self.config.engine, probe_generator(self.config.seed, place))
+        dropout = Dropout(self.config.seed, self.device)
         try:
-            score, count = total_score(self.model, batch, self.config.objective, likelihood)
+            with dropout.part(place) if self.model.config.enformer.dropout else contextlib.nullcontext():
+                score, count = total_score(self.model, batch, self.config.objective, likelihood)
         except VarfxError as error:
             if processes.world() == 1:
                 raise
@@ -149,11 +154,18 @@ class PriorModule(FitModule):
         size = self.config.step_windows
         first, end = self.first_step * size, self.config.max_steps * size
         order = window_order(self.train_windows, self.config.seed, first, end - first)
-        return Batches(self.data, order[processes.rank() :: processes.world()])
+        return Batches(self.data, order[processes.rank() :: processes.world()], self.place)
+
+    @property
+    def place(self) -> Placement:
+        """Where windows go: this process's device."""
+        if self._place is None or self._place.device != self.device:
+            self._place = Placement(self.device)
+        return self._place
 
     def transfer_batch_to_device(self, batch: PriorWindow, device: torch.device, dataloader_idx: int) -> PriorWindow:
-        """Moves a window."""
-        return batch if device.type == "cpu" else batch.to(device)
+        """Nothing to move: windows come from `place`."""
+        return batch
 
     @torch.no_grad()
     def validate(self) -> tuple[float, int]:
@@ -164,9 +176,9 @@ class PriorModule(FitModule):
         self.model.eval()
         total, counts = 0.0, 0
         with processes.in_step():
-            for window in in_background(self.data, self.validation_windows[processes.rank() :: processes.world()]):
-                here = window if self.device.type == "cpu" else window.to(self.device)
-                score, count = total_score(self.model, here, self.config.objective, self._likelihood("exact"))
+            mine = self.validation_windows[processes.rank() :: processes.world()]
+            for window in in_background(self.data, mine, place=self.place):
+                score, count = total_score(self.model, window, self.config.objective, self._likelihood("exact"))
                 total, counts = total + float(score), counts + count
         self.model.train()
         parts = processes.gathered([total, counts], self.device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 
 
@@ -37,13 +38,14 @@ def window_order(windows: Sequence[int], seed: int, first: int, count: int) -> l
 
 @dataclass(frozen=True)
 class Batches:
-    """Windows in order, each read while the one before is computed."""
+    """Windows in order, each read and moved to its device while the one before is computed."""
 
     data: WindowData
     order: list[int]
+    place: Placement | None = None
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __iter__(self) -> Iterator[PriorWindow]:
-        return in_background(self.data, self.order)
+        return in_background(self.data, self.order, place=self.place)

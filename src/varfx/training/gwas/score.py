@@ -67,6 +67,6 @@ def total_score(
 
 def _variances(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, Tensor]:
     F, sigma2 = model(window.features, window.heterozygosity), model.sigma2
-    if not bool(torch.isfinite(F).all() and torch.isfinite(sigma2).all()):
+    if not bool(torch.isfinite(F).all() & torch.isfinite(sigma2).all()):
         raise DataError(DIVERGED)
     return F, sigma2

@@ -20,7 +20,8 @@ from varfx.models import VariancePrior
 from varfx.models.prior import MIN_HETEROZYGOSITY
 from varfx.training.gwas.config import Objective
 from varfx.training.gwas.objective import chi2_score
-from varfx.training.gwas.windows import PriorWindow, WindowData
+from varfx.training.gwas.placement import Placement
+from varfx.training.gwas.windows import WindowData, in_background
 
 logger = logging.getLogger(__name__)
 BOUNDS = ((-30.0, 10.0), (-2.0, 3.0), (math.log(0.05), math.log(20.0)))  # of scale, alpha, log sigma2
@@ -40,6 +41,7 @@ def start_at_constant(
     objective: Objective = "likelihood",
     max_windows: int = 64,
     steps: int = 30,
+    device: torch.device | str = "cpu",
 ) -> None:
     """Sets scale, alpha and sigma2 of each trait near the constant model's optimum on (some of) the windows.
 
@@ -51,7 +53,9 @@ def start_at_constant(
         objective: whose optimum is sought; `prepare_objective` must have been called.
         max_windows: at most so many windows, evenly spaced, are used.
         steps: of L-BFGS-B.
+        device: where the likelihood is computed, in at least float32.
     """
+    place = Placement(torch.device(device))
     chosen = [windows[i] for i in np.unique(np.linspace(0, len(windows) - 1, max_windows).astype(int))]
     rows = np.concatenate([data.panel.rows(index)[0] for index in chosen])
     for number, trait in enumerate(data.traits):
@@ -63,7 +67,7 @@ def start_at_constant(
         fit = minimize(
             _objective,
             guess,
-            args=(data, chosen, number, objective),
+            args=(data, chosen, number, objective, place),
             jac=True,
             method="L-BFGS-B",
             bounds=BOUNDS,
@@ -78,26 +82,25 @@ def start_at_constant(
 
 
 def _objective(
-    values: ndarray, data: WindowData, windows: Sequence[int], trait: int, objective: Objective
+    values: ndarray, data: WindowData, windows: Sequence[int], trait: int, objective: Objective, place: Placement
 ) -> tuple[float, ndarray]:
     """Minus the mean score (log p) per association that it counts, and its gradient."""
     scale, alpha, log_sigma2 = (torch.tensor(float(value), dtype=torch.float64, requires_grad=True) for value in values)
     total = torch.zeros((), dtype=torch.float64)
     count = 0
-    for index in windows:
-        window: PriorWindow = data.plain(index)
+    for window in in_background(data, windows, tracks=False, place=place):
         whitened = window.traits[trait]
         if whitened is None:
             continue
         log_heterozygosity = (4 * window.heterozygosity.double().clamp_min(MIN_HETEROZYGOSITY)).log()
-        F = (scale + alpha * log_heterozygosity).exp()
+        F = (scale.to(place.device) + alpha.to(place.device) * log_heterozygosity).exp()
         chi2 = window.chi2[trait] if window.chi2 else None
         if objective == "likelihood":
             dtype = torch.promote_types(whitened.w.dtype, torch.float32)
-            total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double()
+            total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double().cpu()
             count += whitened.num_terms
         elif chi2 is not None:
-            total = total + chi2_score(chi2, F, log_sigma2.exp(), objective).double()
+            total = total + chi2_score(chi2, F, log_sigma2.exp(), objective).double().cpu()
             count += chi2.num_observed
     loss = -total / max(count, 1)
     gradient = torch.autograd.grad(loss, (scale, alpha, log_sigma2))

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -87,24 +88,77 @@ class PriorWindow:
     num_observed: tuple[int, ...]
     chi2: tuple[Chi2Window | None, ...] = ()
 
-    def to(self, device: torch.device | str) -> PriorWindow:
-        """The same window on another device; a `B` shared by the traits is moved once."""
+    def to(self, device: torch.device | str, *, kept: bool = False) -> PriorWindow:
+        """The same window on another device; what the traits share (`B`, squared correlations) is moved once.
+
+        Args:
+            device: where to.
+            kept: whether the moved window will serve several calls of an engine.
+        """
         moved: dict[int, Tensor] = {}
-        traits: list[WhitenedWindow | None] = []
-        for trait in self.traits:
-            if trait is None:
-                traits.append(None)
-                continue
-            B = moved.setdefault(id(trait.B), trait.B.to(device, non_blocking=True))
-            traits.append(WhitenedWindow(B=B, w=trait.w.to(device), T=None if trait.T is None else trait.T.to(device)))
+
+        def shared(tensor: Tensor) -> Tensor:
+            if id(tensor) not in moved:
+                moved[id(tensor)] = tensor.to(device, non_blocking=True)
+            return moved[id(tensor)]
+
         return PriorWindow(
             index=self.index,
             features=self.features.to(device),
-            heterozygosity=self.heterozygosity.to(device),
-            traits=tuple(traits),
+            heterozygosity=self.heterozygosity.to(device, non_blocking=True),
+            traits=tuple(
+                None
+                if trait is None
+                else WhitenedWindow(
+                    B=shared(trait.B),
+                    w=trait.w.to(device, non_blocking=True),
+                    T=None if trait.T is None else trait.T.to(device, non_blocking=True),
+                    kept=kept,
+                )
+                for trait in self.traits
+            ),
             num_observed=self.num_observed,
-            chi2=tuple(None if trait is None else trait.to(device) for trait in self.chi2),
+            chi2=tuple(None if trait is None else trait.to(device, shared(trait.squares)) for trait in self.chi2),
         )
+
+    def pinned(self) -> PriorWindow:
+        """The same window in page-locked memory, from which a GPU copies while it computes; tracks lie there already."""
+        pinned: dict[int, Tensor] = {}
+
+        def shared(tensor: Tensor) -> Tensor:
+            if id(tensor) not in pinned:
+                pinned[id(tensor)] = tensor.pin_memory()
+            return pinned[id(tensor)]
+
+        return replace(
+            self,
+            features=self.features.pin_memory() if isinstance(self.features, Tensor) else self.features,
+            heterozygosity=self.heterozygosity.pin_memory(),
+            traits=tuple(
+                None
+                if trait is None
+                else WhitenedWindow(
+                    B=shared(trait.B), w=trait.w.pin_memory(), T=None if trait.T is None else trait.T.pin_memory()
+                )
+                for trait in self.traits
+            ),
+            chi2=tuple(None if trait is None else replace(trait, squares=shared(trait.squares)) for trait in self.chi2),
+        )
+
+    def features_on(self, device: torch.device | str) -> PriorWindow:
+        """The window without associations, on another device: all that a network needs."""
+        bare = replace(self, traits=(), num_observed=(), chi2=())
+        return bare.to(device)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the window but for those of tracks, each once."""
+        found = [self.heterozygosity, *([self.features] if isinstance(self.features, Tensor) else [])]
+        for trait in self.traits:
+            found += [] if trait is None else [trait.B, trait.w, *([] if trait.T is None else [trait.T])]
+        for each in self.chi2:
+            found += [] if each is None else [each.squares, each.rows, each.chi2, each.scale, each.weights]
+            found += [] if each is None or each.scatter is None else [each.scatter]
+        return list({id(tensor): tensor for tensor in found}.values())
 
     @property
     def rank(self) -> int:
@@ -286,19 +340,38 @@ class WindowData:
         return w, left
 
 
-def in_background(data: WindowData, order: Sequence[int], *, tracks: bool = True) -> Iterator[PriorWindow]:
-    """The windows in the given order; the next one is read while the caller works on this one.
+def in_background(
+    data: WindowData, order: Sequence[int], *, tracks: bool = True, place: Placed | None = None
+) -> Iterator[PriorWindow]:
+    """The windows in the given order; the next one is read, and moved to its device, while the caller works on this one.
 
     Args:
         data: the windows.
         order: their numbers.
         tracks: whether their tracks are needed.
+        place: where they are wanted; where they are read, if not given.
     """
-    load = data.__getitem__ if tracks else data.plain
+
+    def load(index: int) -> tuple[PriorWindow, Any]:
+        window = data[index] if tracks else data.plain(index)
+        return (window, None) if place is None else place.start(window)
+
     with ThreadPoolExecutor(1) as pool:
         coming = [pool.submit(load, index) for index in order[:1]]
         for position in range(len(order)):
-            window = coming.pop().result()
+            window, ticket = coming.pop().result()
             if position + 1 < len(order):
                 coming.append(pool.submit(load, order[position + 1]))
-            yield window
+            yield window if place is None else place.finish(window, ticket)
+
+
+class Placed(Protocol):
+    """Where windows are wanted; `varfx.training.gwas.placement.Placement`."""
+
+    def start(self, window: PriorWindow) -> tuple[PriorWindow, Any]:
+        """Begins to move a window, in a thread of its own; a ticket for `finish` beside it."""
+        ...
+
+    def finish(self, window: PriorWindow, ticket: Any) -> PriorWindow:
+        """The window, of which the caller may use all."""
+        ...

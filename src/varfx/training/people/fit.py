@@ -66,7 +66,8 @@ def train_expression(
     _check_people(data)
     network.cpu().train()  # loaded weights come in evaluation mode, and Lightning keeps a mode
     join(config.devices, config.num_nodes, config.device)
-    module, watch = ExpressionModule(network, data, config), Watch(folder, progress, resume)
+    module = ExpressionModule(network, data, config)
+    watch = Watch(folder, progress, module.total_steps, config.patience, resume)
     run(module, watch, device=config.device, devices=config.devices, num_nodes=config.num_nodes)
     network.cpu().load_state_dict(watch.best, strict=False)
     processes.first_does(lambda: write_history(folder / "history.csv", watch.history, HISTORY_COLUMNS))

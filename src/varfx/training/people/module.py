@@ -16,11 +16,13 @@ from torch import Tensor
 from varfx.errors import DataError
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.expression import ExpressionNetwork
+from varfx.models.full_precision import full_precision
 from varfx.training import processes
+from varfx.training.dropout import Dropout
 from varfx.training.loop import FitModule
 from varfx.training.people.batches import Batch, BatchOrder, GeneBatches
 from varfx.training.people.config import ExpressionTrainConfig
-from varfx.training.people.pairwise import AllReduce, Dropout, backward, sum_gradients
+from varfx.training.people.pairwise import AllReduce, backward, sum_gradients
 from varfx.training.people.predict import DIVERGED
 
 
@@ -71,7 +73,6 @@ class ExpressionModule(FitModule):
         self.config = config
         self.order = BatchOrder(data, config.batch, config.seed, config.reverse_complement, config.max_shift)
         self.total_steps = config.epochs * self.order.steps_per_epoch
-        self.patience = config.patience
         self.losses: list[float] = []  # of the steps since the last check
 
     @property
@@ -123,23 +124,22 @@ class ExpressionModule(FitModule):
 
     @torch.no_grad()
     def tune_r2(self) -> float:
-        """Mean R2 over genes in the tuning people; each process predicts its share of them.
+        """Mean R2 over genes in the tuning people, from predictions in float32; each process predicts its share of them.
 
         Raises:
             DataError: a prediction is not finite.
         """
-        self.network.eval()
         pairs = []
-        for gene in range(self.data.num_genes):
-            rows = self.data.people(gene, "tune")
-            predicted = torch.zeros(len(rows), device=self.device)
-            for first in range(processes.rank(), len(rows), processes.world() * self.config.micro_batch):
-                here = slice(first, first + processes.world() * self.config.micro_batch, processes.world())
-                predicted[here] = self.network(self.data.encode(gene, rows[here], self.device))
-            if self.all_reduce is not None:
-                self.all_reduce(predicted)
-            pairs.append((predicted.cpu().numpy(), self.data.targets(gene, rows).numpy()))
-        self.network.train()
+        with full_precision(self.network):
+            for gene in range(self.data.num_genes):
+                rows = self.data.people(gene, "tune")
+                predicted = torch.zeros(len(rows), device=self.device)
+                for first in range(processes.rank(), len(rows), processes.world() * self.config.micro_batch):
+                    here = slice(first, first + processes.world() * self.config.micro_batch, processes.world())
+                    predicted[here] = self.network(self.data.encode(gene, rows[here], self.device)).to(predicted.dtype)
+                if self.all_reduce is not None:
+                    self.all_reduce(predicted)
+                pairs.append((predicted.cpu().numpy(), self.data.targets(gene, rows).numpy()))
         value = mean_r2(pairs)
         if not math.isfinite(value):
             raise DataError(DIVERGED)

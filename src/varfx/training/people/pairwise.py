@@ -18,7 +18,7 @@ one micro-batch. A batch that is one micro-batch on each process keeps its graph
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from varfx.models.channel_norm import unobserved
+from varfx.training.dropout import Dropout
 
 AllReduce = Callable[[Tensor], object]  # sums a tensor in place over processes, e.g. `torch.distributed.all_reduce`
 
@@ -76,27 +77,6 @@ def pairwise_loss(prediction: Float[Tensor, " person"], target: Float[Tensor, " 
     n = len(e)
     half_mse = 0.5 * e.square().mean()
     return half_mse + (e - e.mean()).square().sum() / (n - 1) if n > 1 else half_mse
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Where dropout's random numbers come from: each part of a batch has a stream of its own, the same in both passes.
-
-    Attributes:
-        seed: of the step; processes should take different ones.
-        device: whose generator is used besides the CPU's.
-    """
-
-    seed: int
-    device: torch.device
-
-    @contextlib.contextmanager
-    def part(self, number: int) -> Iterator[None]:
-        """Inside it, dropout (which knows the global generator only) draws from the part's stream."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed((self.seed * 1_000_003 + number) % 2**63)
-            yield
 
 
 def backward(
