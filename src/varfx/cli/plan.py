@@ -51,7 +51,7 @@ def plan(
     check_every: int = 50,
     validation_fraction: float = 0.15,
     devices: int = 1,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: str = "auto",
     folder: Path | None = None,
     json: Path | None = None,
 ) -> None:
@@ -86,12 +86,11 @@ def plan(
         check_every: Steps between checks at least.
         validation_fraction: Share of the windows that decide when to stop.
         devices: Processes that train together.
-        device: Where to compute; auto takes a GPU where there is one.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps.
         folder: Where files would be written; by default here. Disk is measured there.
         json: Write all numbers to this file.
     """
-    import torch
-
+    from varfx.device import find_device
     from varfx.io import sealed
     from varfx.ld import open_panel
     from varfx.models import ModelConfig, TrackEnformerConfig
@@ -106,9 +105,7 @@ def plan(
         raise ConfigError("give either --panel, or both --variants and --windows (and --rank).")
     if tracks is not None and num_tracks is not None:
         raise ConfigError("give either --tracks or --num-tracks, one of the two.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("`device` is cuda, but torch sees no GPU here. Leave it out to plan for the CPU.")
-    where = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    where = find_device(device)
     store = None if tracks is None else open_tracks(tracks)
     kind = model or ("enformer" if store is not None or num_tracks else "mlp")
     sizes: dict[str, Any] = {
