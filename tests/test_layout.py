@@ -122,7 +122,7 @@ def modules_after(code: str) -> set[str]:
 
 def test_a_room_keeps_its_function_of_a_submodules_name() -> None:
     code = """
-from varfx.prior.fit import check_out
+from varfx.prior.fit import fit as _
 import varfx.prior, varfx.gwas.clean
 from varfx.prior import fit
 assert callable(fit) and fit.__module__ == "varfx.prior.fit"

@@ -125,7 +125,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path: Path, capsys: py
     assert not out.exists()
     (tmp_path / "file").write_text("")
     assert run(["demo", "prior", "--out", str(tmp_path / "file" / "out")]) == 2
-    assert "was not written: Not a directory" in " ".join(capsys.readouterr().err.split())
+    assert "file` is no folder. Choose another --out." in " ".join(capsys.readouterr().err.split())
 
 
 def test_without_network_the_command_ends_with_2(

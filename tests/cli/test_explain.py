@@ -75,7 +75,7 @@ def test_a_folder_of_tables_and_pictures(linear: Path, tmp_path: Path, capsys: p
     assert "held-out nats lost when permuted" in result.out
     assert {path.name for path in out.iterdir()} == {
         "attribution.parquet", "channels.parquet", "channels.tsv", "importance.tsv", "importance.json",
-        "channels.png", "importance.png", "variants.png", "manifest.json",
+        "channels.png", "importance.png", "variants.png", "identity.json", "manifest.json",
     }  # fmt: skip
     assert "every checksum is right" in varfx(capsys, "info", out).out
     table, metadata = sealed.read_table(out / "attribution.parquet", kind="attribution")
@@ -118,15 +118,20 @@ def test_contributions_of_a_linear_run_are_its_weights(
     assert table["channel.active"].std() > 0  # type: ignore[operator]
 
 
-def test_the_same_command_replaces_its_folder(linear: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_explanation_is_replaced_only_when_told(
+    linear: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "WHY"
     words = ["--out", out, "--repeats", 1, "--sample", 5, "--groups", "prefix"]
     tables = []
-    for _ in range(2):
-        assert varfx(capsys, "prior", "explain", linear, *words).code == 0
+    for more in ([], ["--overwrite"]):
+        assert varfx(capsys, "prior", "explain", linear, *words, *more).code == 0
         tables.append(sealed.read_table(out / "attribution.parquet", kind="attribution")[0])
     assert tables[0].equals(tables[1])
     assert tables[0].height == 5
+    again = varfx(capsys, "prior", "explain", linear, *words)
+    assert again.code == 2
+    assert "holds a finished explanation. Choose another --out, or replace it with --overwrite." in again.error
 
 
 def test_highest_and_named_variants(linear: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +158,7 @@ def test_tracks_have_profiles(enformer: Path, tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "WHY"
     options = ["--sample", 12, "--detail", 2, "--repeats", 1, "--max-steps", 16]
     for scope in ("window", "all"):
-        result = varfx(capsys, "prior", "explain", enformer, "--out", out, "--scope", scope, *options)
+        result = varfx(capsys, "prior", "explain", enformer, "--out", out, "--overwrite", "--scope", scope, *options)
         assert result.code == 0, result.err
     profile = sealed.read_table(out / "profile.parquet", kind="attribution")[0]
     assert profile["offset"].to_list() == [*range(-8, 8)] * 4

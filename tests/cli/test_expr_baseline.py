@@ -112,7 +112,7 @@ def test_mistakes_of_evaluate(run: Path, cohort: Path, tmp_path: Path, capsys: C
     assert varfx(capsys, "expr", "baseline", other, *words, "--out", tmp_path / "OTHER").code == 0
     evaluate = ("expr", "evaluate")
     assert "was made on another cohort" in varfx(capsys, *evaluate, run, tmp_path / "OTHER").error
-    assert "is no run on a cohort" in varfx(capsys, *evaluate, cohort).error
+    assert "cohort` is no run: it has no run.json" in varfx(capsys, *evaluate, cohort).error
     assert "`against` must be one of" in varfx(capsys, *evaluate, run, "--against", "x", "--samples", "5").error
     assert "does not exist or is no folder" in varfx(capsys, *evaluate, tmp_path / "none").error
 

@@ -75,4 +75,4 @@ def test_what_is_unfinished_or_not_ours(panel: Path, tmp_path: Path, capsys: pyt
     folder.mkdir()
     assert "has no manifest.json: it is unfinished, or not written by varfx" in varfx(capsys, "info", folder).error
     sealed.seal_directory(folder)
-    assert "is no LD panel" in varfx(capsys, "info", folder).error
+    assert "is no panel" in varfx(capsys, "info", folder).error

@@ -144,7 +144,7 @@ def test_bad_references_are_one_line_and_leave_nothing(
 def test_a_folder_of_others_is_refused(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     result = varfx(capsys, "ld", "build", reference / "a.bed", "--out", tmp_path, *SMALL)
-    assert "is a folder with files that varfx did not write, and is left alone" in result.error
+    assert "exists and is no panel. Choose another --out." in result.error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

@@ -206,7 +206,7 @@ def test_interrupt_then_resume_with_other_and_with_the_same_options(
     steps = ["--max-steps", "20000", "--out", str(out)]
     script = "from varfx.cli import main; import sys; main(sys.argv[1:])"
     child = subprocess.Popen([sys.executable, "-c", script, *words, *steps], stderr=subprocess.PIPE, text=True)
-    last = out / "checkpoints" / "last" / "manifest.json"
+    last = tmp_path / "RUN.building" / "checkpoints" / "last" / "manifest.json"
     for _ in range(600):
         if last.is_file():
             break
@@ -226,7 +226,10 @@ def test_interrupt_then_resume_with_other_and_with_the_same_options(
     fewer = ["--max-steps", "20", "--out", str(out)]
     assert "max-steps was 20000, now 20" in varfx(capsys, *words, *fewer, "--resume").error
     assert varfx(capsys, *words, *fewer, "--overwrite").code == 0
-    assert not (out / "checkpoints").exists()
+    assert sorted(path.name for path in out.iterdir()) == [
+        "history.csv", "identity.json", "manifest.json", "model.safetensors", "run.json"
+    ]  # fmt: skip
+    assert not list(tmp_path.glob("*.building")) + list(tmp_path.glob(".*"))
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +255,7 @@ def test_an_enformer_on_tracks(capsys: Capsys, simulated: Simulated, tracks: Sim
     ("words", "message"),
     [
         (["--model", "enformer"], "`model` enformer reads tracks. Give them with --tracks"),
-        (["--model", "enformer", "--tracks", "/nonexistent"], "Give a store made by `varfx tracks build`"),
+        (["--model", "enformer", "--tracks", "/nonexistent"], "Give a track store made by `varfx tracks build`"),
         (["--chain", "x"], "`chain` lifts variants to the tracks' build, but there are no --tracks"),
         (
             ["--model", "enformer", "--width", "50"],

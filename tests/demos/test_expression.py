@@ -122,7 +122,7 @@ def test_a_panel_without_common_variants_and_a_folder_that_is_a_file_are_refused
     with pytest.raises(DataError, match=r"none of 1?\d variants is common"):
         simulate_study(panel, tmp_path / "study", num_genes=3, window=WINDOW)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="Not a directory"):
+    with pytest.raises(StoreError, match="file` is no folder"):
         simulate_study(panel, tmp_path / "file" / "study")
 
 

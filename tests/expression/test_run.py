@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from varfx.errors import DataError, StoreError
-from varfx.expression.run import BASELINES, BEGUN, begin_run, check_out, cohort_identity, open_run, write_run
+from varfx.expression.run import BASELINES, begin_run, check_out, cohort_identity, open_run, run_folder, write_run
 from varfx.io import sealed
 
 PREDICTIONS = pl.DataFrame(
@@ -67,14 +67,15 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert run.weights.equals(WEIGHTS)
     assert run.intercepts is not None
     assert run.intercepts.equals(INTERCEPTS)
-    assert not (run.path / BEGUN).exists()
+    assert not run_folder(run.path).building.exists()
 
 
 def test_a_network_has_no_weights_of_variants_but_files_of_its_own(tmp_path: Path) -> None:
     out = tmp_path / "RUN"
     begin_run(out, provenance())
-    (out / "models").mkdir()
-    (out / "models" / "fold0.safetensors").write_bytes(b"weights")
+    models = run_folder(out).result / "models"
+    models.mkdir()
+    (models / "fold0.safetensors").write_bytes(b"weights")
     write_run(out, record=record(kind="expression network"), predictions=PREDICTIONS)
     run = open_run(out)
     assert run.weights is None
@@ -101,7 +102,10 @@ def test_a_finished_run_is_replaced_only_when_told(tmp_path: Path) -> None:
             begin_run(out, provenance(seed=0), resume=resume)
     open_run(out)
     assert not begin_run(out, provenance(seed=1), overwrite=True)
-    assert [each.name for each in out.iterdir()] == [BEGUN]
+    open_run(out)  # until the next one is whole
+    write_run(out, record=record(), predictions=PREDICTIONS)
+    assert open_run(out).weights is None
+    assert [each.name for each in tmp_path.iterdir()] == ["RUN"]
 
 
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:
@@ -124,21 +128,23 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
 def test_an_unfinished_run_goes_on_with_the_same_options_only(tmp_path: Path) -> None:
     out = tmp_path / "RUN"
     assert not begin_run(out, provenance(seed=0))
-    (out / "parts").mkdir()
+    parts = run_folder(out).building / "parts"
+    parts.mkdir()
+    (parts / "ENSG1.json").write_text("{}")
     with pytest.raises(StoreError, match=r"unfinished run\. Finish it with the same command and --resume"):
         open_run(out)
     with pytest.raises(StoreError, match=r"unfinished run\. Go on with --resume, or start anew"):
         begin_run(out, provenance(seed=0))
-    with pytest.raises(StoreError, match=r"other options or inputs \(option seed\)"):
+    with pytest.raises(StoreError, match=r"other options or inputs \(seed was 0, now 1\)"):
         begin_run(out, provenance(seed=1), resume=True)
     changed = provenance(seed=0)
     changed["inputs"]["cohort"]["sha256"] = "1"
     with pytest.raises(StoreError, match=r"other options or inputs \(input cohort\)"):
         begin_run(out, changed, resume=True)
     assert begin_run(out, provenance(seed=0), resume=True)
-    assert (out / "parts").is_dir()
+    assert parts.is_dir()
     assert not begin_run(out, provenance(seed=1), overwrite=True)
-    assert not (out / "parts").exists()
+    assert not parts.exists()
 
 
 def test_resuming_where_nothing_is_begins(tmp_path: Path) -> None:
@@ -176,7 +182,7 @@ def test_another_sealed_folder_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "COHORT").mkdir()
     (tmp_path / "COHORT" / "cohort.json").write_text("{}")
     sealed.seal_directory(tmp_path / "COHORT")
-    with pytest.raises(StoreError, match=r"no run on a cohort: it has no run\.json and predictions\.parquet"):
+    with pytest.raises(StoreError, match=r"COHORT` is no run: it has no run\.json\. Give a run made by"):
         open_run(tmp_path / "COHORT")
     identity = cohort_identity(tmp_path / "COHORT")
     assert identity["cohort"] == str((tmp_path / "COHORT").resolve())

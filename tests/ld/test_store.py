@@ -116,7 +116,9 @@ def test_what_is_no_panel_is_refused(copy: Path, tmp_path: Path) -> None:
         open_panel(other)
     sealed.write_text(other / "notes", "x")
     sealed.seal_directory(other)
-    with pytest.raises(StoreError, match=r"other` is no LD panel: it has no `zarr.json`"):
+    with pytest.raises(
+        StoreError, match=r"other` is no panel: it has no windows.parquet. Give a panel made by `varfx ld build`"
+    ):
         open_panel(other)
     manifest = copy / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format_version": 2}))

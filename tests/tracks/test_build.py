@@ -149,9 +149,9 @@ def test_resumes_after_a_kill(tmp_path: Path, bigwig: Path, monkeypatch: pytest.
         build_tracks(tracks, tmp_path / "T", build="hg19", workers=1)
     assert not (tmp_path / "T").exists()
     building = tmp_path / "T.building"
-    stale = building / "signal" / "chr2" / ".001.0000.partial"
+    stale = building / "result" / "signal" / "chr2" / ".001.0000.partial"
     stale.mkdir(parents=True)
-    with pytest.raises(StoreError, match="is an interrupted build of other files or with other options"):
+    with pytest.raises(StoreError, match=r"T\.building` was begun with other options or inputs"):
         build_tracks(tracks[::-1], tmp_path / "T", build="hg19", workers=1)
 
     later: list[Unit] = []

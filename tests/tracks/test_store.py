@@ -96,7 +96,7 @@ def test_mistakes(store: TrackStore, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"has no manifest.json: it is unfinished"):
         open_tracks(tmp_path / "empty")
     sealed.seal_directory(tmp_path / "empty")
-    with pytest.raises(StoreError, match=r"is no track store: it has no `zarr.json`"):
+    with pytest.raises(StoreError, match=r"is no track store: it has no tracks.parquet"):
         open_tracks(tmp_path / "empty")
 
 

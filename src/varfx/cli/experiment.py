@@ -22,6 +22,7 @@ def experiment(
     workers: int | None = None,
     scheduler: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run an experiment: prepare its data, fit every model, and write a figure, a table and all numbers.
 
@@ -36,6 +37,7 @@ def experiment(
         workers: Fits at the same time; by default one per processor.
         scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
         resume: Keep the fits that an earlier run has finished.
+        overwrite: Remove an earlier experiment in the folder, with all its fits.
     """
     from varfx.prior.experiment import read_experiment, run_experiment
     from varfx.report.experiment import figure
@@ -43,7 +45,15 @@ def experiment(
 
     described = read_experiment(file)
     with progress_bar() as progress:
-        outcome = run_experiment(described, out, workers=workers, scheduler=scheduler, resume=resume, progress=progress)
+        outcome = run_experiment(
+            described,
+            out,
+            workers=workers,
+            scheduler=scheduler,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
     picture = figure(outcome.results, outcome.summary, title=described.title, error=described.kind == "fig3")
     save(picture, out / "figure.png")
     _show(outcome)

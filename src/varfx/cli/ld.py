@@ -28,6 +28,7 @@ def build(
     panel: Panel = PanelConfig(),
     reference: Reference = ReferenceConfig(),
     where: Where = Workers(),
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Build an LD panel from a reference.
 
@@ -40,6 +41,7 @@ def build(
     Args:
         sources: PLINK .bed or .pgen files (or their prefixes), a folder of UKBB_LD .npz files, or LDGM metadata.
         out: The panel to make, by convention ending in .ld.zarr.
+        overwrite: Replace a finished panel, when the new one is whole.
     """
     from varfx.genotypes.open_ld import input_files, open_source
     from varfx.ld import build_panel
@@ -47,7 +49,7 @@ def build(
     source = open_source(sources, **vars(reference))
     inputs = input_files(sources) + ([] if reference.keep is None else [reference.keep])
     with progress_bar() as progress:
-        built = build_panel(source, out, panel, **vars(where), inputs=inputs, progress=progress)
+        built = build_panel(source, out, panel, **vars(where), overwrite=overwrite, inputs=inputs, progress=progress)
     table = Table("step", "variants", title="ledger")
     for entry in built.metadata["ledger"]:
         table.add_row(str(entry["step"]), f"{entry['variants']:,}")

@@ -34,6 +34,7 @@ def explain(
     chrom: Names = (),
     exclude_chrom: Names = (),
     inputs: Inputs = PriorInputs(),
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Say which channels and positions a prior looks at, and how many nats each group of channels is worth.
 
@@ -53,12 +54,14 @@ def explain(
         trait: Whose f is explained; by default the first. Importance is that of all traits.
         chrom: Chromosomes to look at instead of the held-out windows.
         exclude_chrom: Chromosomes to leave out.
+        overwrite: Replace a finished explanation.
     """
     from varfx.io import sealed
     from varfx.prior.explain.explain import explain as explain_run
-    from varfx.prior.explain.explain import write_explanation
+    from varfx.prior.explain.explain import explanation_folder, write_explanation
 
-    sealed.check_replaceable(out)
+    folder = explanation_folder(out)
+    folder.check(overwrite=overwrite)
     with progress_bar() as progress:
         found = explain_run(
             run,
@@ -72,11 +75,10 @@ def explain(
             integration=integration,
             progress=progress,
         )
-    with sealed.atomic_path(out) as partial:
-        partial.mkdir()
-        write_explanation(found, partial, run=run)
-        pictures = _draw(found, partial)
-        sealed.seal_directory(partial)
+    folder.begin({"config": found.config, "inputs": {"run": sealed.sha256(run / sealed.MANIFEST)}}, overwrite=True)
+    write_explanation(found, folder.result, run=run)
+    pictures = _draw(found, folder.result)
+    folder.finish()
     _show(found, out, pictures)
 
 

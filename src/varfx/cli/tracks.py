@@ -30,6 +30,7 @@ def build(
     out: Out,
     files: Files = TrackFiles(),
     where: Where = Workers(),
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Build a track store: one named channel per file, in the order given.
 
@@ -42,13 +43,14 @@ def build(
     Args:
         build: Genome build of all files: hg19 (GRCh37) or hg38 (GRCh38). Their chromosome lengths are checked.
         out: The store to make, by convention ending in .tracks.zarr.
+        overwrite: Replace a finished store, when the new one is whole.
     """
     from varfx.tracks.build import build_tracks
     from varfx.tracks.manifest import tracks_of
 
     tracks = tracks_of(files)
     with progress_bar() as progress:
-        built = build_tracks(tracks, out, build=build, **vars(where), progress=progress)
+        built = build_tracks(tracks, out, build=build, **vars(where), overwrite=overwrite, progress=progress)
     _list(built)
 
 

@@ -30,6 +30,7 @@ from varfx.expression.variants.config import Rule, VariantConfig
 from varfx.expression.variants.score import VariantScores, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.io import sealed
+from varfx.io.run_folder import check_parent
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
 from varfx.training.people.config import ExpressionTrainConfig
@@ -173,8 +174,9 @@ def run_demo(
     """
     config = config or DemoConfig()
     folder = Path(out)
+    check_parent(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise sealed.write_error(folder, error) from error
     with _one_thread():

@@ -19,6 +19,7 @@ from varfx.errors import DataError
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
+from varfx.io.run_folder import check_parent
 from varfx.ld import Core, LDPanel, PanelConfig, build_panel
 from varfx.models import ModelConfig
 from varfx.models.config import Kind
@@ -107,8 +108,9 @@ def run_demo(
         VarfxError: a file that cannot be read or written.
     """
     folder = Path(out)
+    check_parent(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise sealed.write_error(folder, error) from error
     training = training or TrainConfig(seed=seed)
@@ -179,7 +181,7 @@ def results(demo: Demo) -> dict[str, object]:
 def _panel(genotypes: Path, out: Path, workers: int | None, progress: Progress) -> LDPanel:
     source = open_source([genotypes], maf=MAF)
     config = PanelConfig()
-    return build_panel(source, out, config, workers=workers, inputs=[genotypes], progress=progress)
+    return build_panel(source, out, config, workers=workers, overwrite=True, inputs=[genotypes], progress=progress)
 
 
 def _annotate(panel: LDPanel, beds: Sequence[Path], out: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

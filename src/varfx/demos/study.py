@@ -24,6 +24,7 @@ from varfx.genome.fasta import CODE_OF, UNKNOWN, bases
 from varfx.genotypes.donors import DonorVariants, open_donors
 from varfx.genotypes.plink1 import BedFile
 from varfx.io import sealed
+from varfx.io.run_folder import check_parent
 
 NEEDED = {  # what a folder of real data holds: one file of each
     "genotypes": "genotypes/*.vcf.gz",
@@ -109,7 +110,7 @@ def simulate_study(
 
     Args:
         genotypes: a PLINK .bed.
-        folder: where files are written; made if it is not there.
+        folder: where files are written; made if it is not there, and so is the demo's folder above it.
         num_genes: how many genes.
         window: bases around a TSS that will be looked at.
         seed: of everything random.
@@ -119,6 +120,7 @@ def simulate_study(
         StoreError: the folder cannot be written.
     """
     rng = np.random.default_rng(seed)
+    check_parent(folder if folder.parent.exists() else folder.parent)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

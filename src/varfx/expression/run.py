@@ -1,5 +1,6 @@
 """A run on a cohort: what `varfx expr baseline` and `varfx expr fit` leave, as a folder.
 
+identity.json        options and checksums of the inputs
 run.json             what was fitted on what (see `ExpressionRun.record`)
 predictions.parquet  predicted values of tuning and test people; observed ones are read from the cohort
 weights.parquet      linear models: weight of each variant and allele (`intercepts.parquet`: of each gene, model and fold)
@@ -20,15 +21,15 @@ import polars as pl
 
 from varfx.errors import DataError, StoreError
 from varfx.io import sealed
-from varfx.io.run_folder import check_run_folder
+from varfx.io.run_folder import RunFolder, identity_of
 
 RECORD = "run.json"
 PREDICTIONS = "predictions.parquet"
 WEIGHTS = "weights.parquet"
 INTERCEPTS = "intercepts.parquet"
 MODELS = "models"
-BEGUN = "begun.json"  # options and inputs of an unfinished run
 BASELINES, NETWORK = "expression baselines", "expression network"
+_MADE_BY = "Give a run made by `varfx expr baseline` or `varfx expr fit`."
 REQUIRED = ("kind", "cohort", "cohort_seal", "models", "folds", "genes", "config", "provenance")
 
 PREDICTION_SCHEMA: dict[str, pl.DataType] = {
@@ -103,23 +104,27 @@ def cohort_identity(cohort: str | os.PathLike[str]) -> dict[str, str]:
     return {"cohort": str(root), "cohort_seal": sealed.sha256(root / sealed.MANIFEST)}
 
 
+def run_folder(out: str | os.PathLike[str]) -> RunFolder:
+    """The folder of a run, finished or not."""
+    return RunFolder(out=Path(out), holds="run", record=RECORD, made_by="varfx expr baseline` or `varfx expr fit")
+
+
 def check_out(out: Path, *, resume: bool = False, overwrite: bool = False) -> None:
     """Checks that a run may be written to `out`; changes nothing.
 
     Raises:
         StoreError: it would destroy a run or something else, or its folder does not exist.
     """
-    started = out.is_dir() and any(each.name != BEGUN for each in out.iterdir())
-    check_run_folder(out, record=RECORD, begun=BEGUN, started=started, resume=resume, overwrite=overwrite)
+    run_folder(out).check(resume=resume, overwrite=overwrite)
 
 
 def begin_run(
     out: str | os.PathLike[str], provenance: Mapping[str, Any], *, resume: bool = False, overwrite: bool = False
 ) -> bool:
-    """Makes the run's folder, or leaves that of an interrupted run which is to go on; returns whether it goes on.
+    """Whether an interrupted run goes on in `run_folder(out).building`; otherwise that folder is made anew.
 
     Args:
-        out: the folder. A finished run in it is removed where `overwrite` says so.
+        out: the folder of the finished run. An earlier one in it stays until this one is whole.
         provenance: of `sealed.provenance`; its options and the checksums of its inputs must be those of the interrupted run.
         resume: go on with an interrupted run, if there is one.
         overwrite: replace a finished run.
@@ -127,29 +132,7 @@ def begin_run(
     Raises:
         StoreError: see `check_out`; or the interrupted run had other options or inputs.
     """
-    folder = Path(out)
-    check_out(folder, resume=resume, overwrite=overwrite)
-    checksums = {name: entry["sha256"] for name, entry in provenance["inputs"].items()}
-    identity = {"config": provenance["config"], "inputs": checksums}
-    begun = folder / BEGUN
-    if resume and begun.is_file():
-        earlier = sealed.read_json(begun)
-        different = [
-            f"{group[:-1] if group == 'inputs' else 'option'} {name}"
-            for group in ("inputs", "config")
-            for name in sorted({*earlier[group], *identity[group]})
-            if earlier[group].get(name) != identity[group].get(name)
-        ]
-        if different:
-            raise StoreError(
-                f"`{folder}` was begun with other options or inputs ({different[0]}), so it cannot be resumed. Repeat the "
-                "earlier command, or start anew with --overwrite."
-            )
-        return True
-    sealed.remove(folder)
-    folder.mkdir()
-    sealed.write_json(begun, identity)
-    return False
+    return run_folder(out).begin(identity_of(provenance), resume=resume, overwrite=overwrite)
 
 
 def write_run(
@@ -160,12 +143,10 @@ def write_run(
     weights: pl.DataFrame | None = None,
     intercepts: pl.DataFrame | None = None,
 ) -> ExpressionRun:
-    """Completes a run's folder, begun by `begin_run`, in which files of a network may already lie under `models/`.
-
-    Everything in the folder becomes part of the run: remove checkpoints and scratch files before.
+    """Completes a run begun by `begin_run`, in whose `result` files of a network may already lie under `models/`.
 
     Args:
-        out: the folder.
+        out: the folder of the finished run.
         record: the keys of `REQUIRED`, and any others, JSON-able; no person's values. Config and outcome of a network too.
         predictions: columns of `PREDICTION_SCHEMA`.
         weights: columns of `WEIGHT_SCHEMA`.
@@ -175,7 +156,7 @@ def write_run(
         DataError: a key or a column is missing, a row stands twice, or `split` or `part` is another word.
         StoreError: it cannot be written.
     """
-    folder = Path(out)
+    folder = run_folder(out)
     absent = [name for name in REQUIRED if name not in record]
     if absent:
         raise DataError(f"`record` lacks {len(absent)} of {len(REQUIRED)} keys, first `{absent[0]}`.")
@@ -187,12 +168,11 @@ def write_run(
     if intercepts is not None:
         tables.append((INTERCEPTS, "expression intercepts", _conform(intercepts, INTERCEPT_SCHEMA, "intercepts")))
     for name, kind, table in tables:
-        sealed.write_table(table, folder / name, kind=kind, metadata={})
+        sealed.write_table(table, folder.result / name, kind=kind, metadata={})
     record = {"format_version": sealed.FORMAT_VERSION, **record}
-    sealed.write_json(folder / RECORD, record)
-    sealed.remove(folder / BEGUN)
-    sealed.seal_directory(folder)
-    return ExpressionRun(path=folder, record=record)
+    sealed.write_json(folder.result / RECORD, record)
+    folder.finish()
+    return ExpressionRun(path=folder.out, record=record)
 
 
 def open_run(path: str | os.PathLike[str]) -> ExpressionRun:
@@ -201,18 +181,14 @@ def open_run(path: str | os.PathLike[str]) -> ExpressionRun:
     Raises:
         StoreError: no run, unfinished, damaged, or of a newer version.
     """
-    root = Path(path)
-    made_by = "Give a run made by `varfx expr baseline` or `varfx expr fit`."
-    if not root.is_dir():
-        raise StoreError(f"`{root}` does not exist or is no folder. {made_by}")
-    if not (root / sealed.MANIFEST).is_file() and (root / BEGUN).is_file():
-        raise StoreError(f"`{root}` is an unfinished run. Finish it with the same command and --resume.")
-    if not {RECORD, PREDICTIONS} <= sealed.read_manifest(root).keys():
-        raise StoreError(f"`{root}` is no run on a cohort: it has no {RECORD} and {PREDICTIONS}. {made_by}")
+    folder = run_folder(path)
+    root = folder.out
+    if PREDICTIONS not in folder.open():
+        raise StoreError(f"`{root}` is no run on a cohort: it has no {PREDICTIONS}. {_MADE_BY}")
     sealed.check_directory(root)
     record = sealed.read_json(root / RECORD)
     if record.get("kind") not in (BASELINES, NETWORK):
-        raise StoreError(f"`{root}` is no run on a cohort but of kind {record.get('kind')!r}. {made_by}")
+        raise StoreError(f"`{root}` is no run on a cohort but of kind {record.get('kind')!r}. {_MADE_BY}")
     return ExpressionRun(path=root, record=record)
 
 

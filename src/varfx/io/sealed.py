@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import io
 import json
@@ -35,6 +36,7 @@ LARGEST_CHUNK = 1 << 31  # numbers in a chunk or shard of a Zarr array
 MANIFEST = "manifest.json"
 _DIGEST_LABEL = b"varfx-sha256:"
 _EMPTY_DIGEST = b"0" * 64
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -54,6 +56,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield partial
+        if partial.is_file():
+            give_usual_mode(partial)
         replace(partial, target)
     except OSError as error:
         if isinstance(error, VarfxError):
@@ -65,15 +69,45 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_error(path: Path, error: OSError) -> StoreError:
     """The one-line `StoreError` for a failed write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
-            f"`{path}` was not written: the disk is full. Nothing was left behind; free some space and run again."
+    more = "; free some space and run again" if error.errno in _FULL else ""
+    return StoreError(f"`{path}` was not written: {reason(error)}. Nothing was left behind{more}.")
+
+
+def reason(error: OSError) -> str:
+    """The cause of a failed write, in words."""
+    return "the disk is full" if error.errno in _FULL else str(error.strerror or error)
+
+
+def give_usual_mode(file: Path) -> None:
+    """Gives a file the mode that the user's umask asks for; some libraries write 0600."""
+    file.chmod(0o666 & ~_umask())
+
+
+@functools.cache
+def _umask() -> int:
+    """The umask, which can be read only by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
+    """Writes a safetensors file, complete or not at all.
+
+    Args:
+        path: the file.
+        tensors: torch tensors by name; they are moved to the CPU.
+    """
+    import safetensors.torch
+
+    with atomic_path(path) as partial:
+        safetensors.torch.save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial
         )
-    return StoreError(f"`{path}` was not written: {error.strerror or error}. Nothing was left behind.")
 
 
 def replace(partial: Path, target: Path) -> None:
-    """Puts `partial` in the place of `target`, whichever of file or directory either is.
+    """Moves `partial` to `target`; both may be files or directories.
 
     Raises:
         StoreError: `target` is a directory with content that varfx did not write.

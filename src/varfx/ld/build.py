@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -18,12 +16,13 @@ import zarr
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from varfx.errors import DataError, StoreError, VarfxError
+from varfx.errors import DataError, StoreError
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.io import sealed
+from varfx.io.run_folder import RESULT
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld.config import PanelConfig
-from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
+from varfx.ld.store import LDPanel, open_panel, panel_folder, write_tables, write_window
 from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
 from varfx.ld.windows import Core, tile
 from varfx.progress import Progress, silent
@@ -40,6 +39,7 @@ def build_panel(
     *,
     workers: int | None = None,
     scheduler: str | None = None,
+    overwrite: bool = False,
     inputs: Sequence[str | os.PathLike[str]] = (),
     progress: Progress = silent,
 ) -> LDPanel:
@@ -55,6 +55,7 @@ def build_panel(
         workers: processes; by default one per core of the machine, at most one per window.
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
+        overwrite: replace a finished panel in `out`, when the new one is whole.
         inputs: files whose checksums go into the provenance; an interrupted build goes on with the same ones only.
         progress: told about each finished window.
 
@@ -62,12 +63,11 @@ def build_panel(
         ConfigError: `workers` is not positive, or no scheduler answers.
         WorkerError: workers or the scheduler were lost; finished windows are kept.
         DataError: the source has no usable variants, or its values are wrong.
-        StoreError: the disk is full, `out` is a file or a folder with other files, or `OUT.building` was begun with
-            other options.
+        StoreError: the disk is full, `out` is finished or something else, or `OUT.building` was begun with other options.
     """
     config, where = config or PanelConfig(), Workers(workers=workers, scheduler=scheduler)
-    target = Path(out)
-    _check_target(target)
+    folder = panel_folder(out)
+    folder.check(resume=True, overwrite=overwrite, identity={"config": asdict(config)})
     cores = [
         core
         for core in tile(source.variants, config.core)
@@ -78,8 +78,9 @@ def build_panel(
     dtype = _storage_dtype(source, cores, config)
     config = replace(config, rank_variance=config.share(source.num_people))
     provenance = sealed.provenance(asdict(config), {str(path): path for path in inputs})
-    building = _begin(target, source, config, dtype, provenance)
-    done = _finished(building)
+    folder.begin(_identity(source, config, dtype, provenance), resume=True, overwrite=overwrite)
+    folder.below(RESULT, "windows")
+    done = _finished(folder.result)
     todo = [core for core in cores if core.name not in done]
     if done:
         logger.info("resuming: %d of %d windows are done", len(cores) - len(todo), len(cores))
@@ -87,24 +88,20 @@ def build_panel(
     job = Job(
         function=_build_window,
         start=_Build,
-        arguments=(source, config, dtype, building.absolute()),
+        arguments=(source, config, dtype, folder.result.absolute()),
         what="windows",
         finished=finished,
         again="Give the same command again: finished windows are kept.",
-        folder=building,
+        folder=folder.building,
     )
-    try:
+    with folder.starting():
         for _ in map_pieces(job, todo, where):
             progress(finished := finished + 1, len(cores), "windows")
-    except VarfxError:
-        if not _finished(building):
-            sealed.remove(building)
-        raise
 
     notes = []
     scores = np.full(source.variants.height, np.nan)
     for core in cores:
-        note, rows, ld_score = _note(building, core)
+        note, rows, ld_score = _note(folder.result, core)
         notes.append(note)
         scores[rows] = ld_score
     metadata = {
@@ -115,12 +112,9 @@ def build_panel(
         "provenance": provenance,
     }
     variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
-    try:
-        finish_panel(building, variants, pl.DataFrame(notes), metadata)
-        sealed.replace(building, target)
-    except OSError as error:
-        raise error if isinstance(error, StoreError) else sealed.write_error(target, error) from error
-    return open_panel(target)
+    write_tables(folder.result, variants, pl.DataFrame(notes), metadata)
+    folder.finish()
+    return open_panel(out)
 
 
 def factors_of(
@@ -173,51 +167,26 @@ def _storage_dtype(source: LDSource, cores: list[Core], config: PanelConfig) -> 
     return np.dtype(np.float16 if size > HALF_PRECISION_ABOVE else np.float32)
 
 
-def _check_target(target: Path) -> None:
-    """Finds out before the work, not after it, that the panel cannot stand there."""
-    if not target.parent.is_dir():
-        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
-    if target.exists() and not target.is_dir():
-        raise StoreError(f"`{target}` is a file, and a panel is a folder. Delete it or give another name.")
-    sealed.check_replaceable(target)
-
-
-def _begin(
-    target: Path, source: LDSource, config: PanelConfig, dtype: np.dtype[Any], provenance: dict[str, Any]
-) -> Path:
-    """The folder to build in, new or from an interrupted build with the same source and options."""
-    building = target.with_name(target.name + ".building")
-    identity = {
-        **asdict(config),
-        "dtype": dtype.name,
-        "variants": hashlib.sha256(source.variants.hash_rows(seed=1).to_numpy().tobytes()).hexdigest(),
-        "num_people": source.num_people,
-        "inputs": sorted(str(entry["sha256"]) for entry in provenance["inputs"].values()),
+def _identity(
+    source: LDSource, config: PanelConfig, dtype: np.dtype[Any], provenance: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What an interrupted build must have been begun with to go on; paths do not matter."""
+    variants = hashlib.sha256(source.variants.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()
+    checksums = sorted(str(entry["sha256"]) for entry in provenance["inputs"].values())
+    return {
+        "config": asdict(config),
+        "inputs": {
+            "variants": variants,
+            "num_people": source.num_people,
+            "files": checksums,
+            "dtype": dtype.name,
+        },
     }
-    for stale in target.parent.glob(f".{glob.escape(building.name)}.*.partial"):
-        sealed.remove(stale)
-    if building.exists():
-        try:
-            same = json.loads((building / "build.json").read_text()) == identity
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            raise StoreError(
-                f"`{building}` is an interrupted build from another source or with other options. Delete it to start anew, "
-                "or repeat the earlier command to finish it."
-            )
-        for stale in building.rglob(".*.partial"):
-            sealed.remove(stale)
-        return building
-    with sealed.atomic_path(building) as partial:
-        zarr.create_group(partial).create_group("windows")
-        sealed.write_json(partial / "build.json", identity)
-    return building
 
 
-def _finished(building: Path) -> set[str]:
+def _finished(result: Path) -> set[str]:
     """Names of the windows that are whole."""
-    return {path.name for path in (building / "windows").iterdir() if not path.name.startswith(".") and path.is_dir()}
+    return {path.name for path in (result / "windows").iterdir() if not path.name.startswith(".") and path.is_dir()}
 
 
 @dataclass(frozen=True)
@@ -227,21 +196,21 @@ class _Build:
     source: LDSource
     config: PanelConfig
     dtype: np.dtype[Any]
-    building: Path
+    result: Path
 
 
 def _build_window(build: _Build, core: Core) -> None:
     """Writes one window, unless it is whole already."""
-    if (build.building / "windows" / core.name).is_dir():
+    if (build.result / "windows" / core.name).is_dir():
         return
     core_rows, panel_rows = build.source.select(core.chrom, core.start, core.end, build.config.flank)
     factors, scores, kept = factors_of(build.source, core_rows, panel_rows, build.config.share(build.source.num_people))
-    write_window(build.building, core, factors, core_rows, panel_rows, scores, kept, dtype=build.dtype)
+    write_window(build.result, core, factors, core_rows, panel_rows, scores, kept, dtype=build.dtype)
 
 
-def _note(building: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core"], Float[ndarray, " core"]]:
+def _note(result: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core"], Float[ndarray, " core"]]:
     """A finished window's row in the table of windows, its core rows and their LD scores."""
-    path = building / "windows" / core.name
+    path = result / "windows" / core.name
     try:
         group = zarr.open_group(path, mode="r")
         arrays = {name: zarr.open_array(path / name, mode="r") for name in ("B", "core", "ld_score")}

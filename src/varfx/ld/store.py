@@ -24,6 +24,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from varfx.errors import StoreError
 from varfx.genome.variants import SCHEMA
 from varfx.io import sealed
+from varfx.io.run_folder import RunFolder
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
 
@@ -137,9 +138,7 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
         StoreError: not a panel, unfinished, damaged, or of a newer version.
     """
     root = Path(path)
-    if not root.is_dir():
-        raise StoreError(f"`{root}` does not exist or is no folder. Give a panel made by `varfx ld build`.")
-    manifest = sealed.read_manifest(root)
+    manifest = panel_folder(path).open()
     for name in ("zarr.json", "variants.parquet", "windows.parquet"):
         if name not in manifest:
             raise StoreError(f"`{root}` is no LD panel: it has no `{name}`. Give a panel made by `varfx ld build`.")
@@ -149,13 +148,26 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
     return LDPanel(path=root, variants=variants, windows=windows, metadata=metadata)
 
 
+def panel_folder(out: str | os.PathLike[str]) -> RunFolder:
+    """The folder of a panel, finished or not."""
+    return RunFolder(
+        out=Path(out), holds="panel", record="windows.parquet", made_by="varfx ld build", resume_option=False
+    )
+
+
 def finish_panel(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
     """Adds the tables and the manifest to a folder whose windows are all written."""
+    write_tables(root, variants, windows, metadata)
+    sealed.seal_directory(root)
+
+
+def write_tables(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
+    """Adds the tables to a folder whose windows are all written."""
+    zarr.open_group(root, mode="a").require_group("windows")
     variants = variants.select(*VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
     sealed.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
     windows = windows.select(*WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
     sealed.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
-    sealed.seal_directory(root)
 
 
 def write_window(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,11 +17,11 @@ from numpy import ndarray
 
 from varfx.annotations import Annotations, Standardiser
 from varfx.device import for_float64
-from varfx.errors import ConfigError, StoreError
+from varfx.errors import ConfigError
 from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
-from varfx.io.run_folder import check_run_folder
+from varfx.io.run_folder import RunFolder, identity_of
 from varfx.ld import LDPanel
 from varfx.models import ModelConfig, VariancePrior
 from varfx.models.config import Kind
@@ -29,7 +30,7 @@ from varfx.prior.files import FitPaths, PriorInputs
 from varfx.prior.inputs import assemble
 from varfx.prior.option_file import OPTIONS, option_file
 from varfx.prior.plausibility import sigma2_warning
-from varfx.prior.run import CHECKPOINTS, HISTORY, RECORD, Run, open_run, write_run
+from varfx.prior.run import CHECKPOINTS, HISTORY, Run, open_run, run_folder, write_run
 from varfx.prior.score import null_sigma2
 from varfx.prior.signs import check_signs
 from varfx.prior.split import Split, split_windows
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
-BEGUN = "begun.json"  # options and inputs of an unfinished run
-SCRATCH = "scratch"  # what is computed once per window, while the fit lasts
 
 
 def fit(
@@ -107,24 +106,26 @@ def fit_inputs(
     model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
     split = split if split.seed is not None else replace(split, seed=training.seed)
     check_compile(model, training)
-    folder = Path(out)
+    folder = run_folder(out)
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
         sources = _open(inputs, model)
     matching = {"palindromes": inputs.matching.palindromes, "min_overlap": inputs.matching.min_overlap}
     config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split), "matching": matching}
     provenance = processes.first_does(lambda: sealed.provenance(config, inputs.named()))
-    processes.first_does(lambda: check_out(folder, resume=resume, overwrite=overwrite))
+    identity = identity_of(provenance or {"config": {}, "inputs": {}})
+    processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite, identity=identity))
     with processes.in_step():
-        job = _assemble(sources, model, training, split, scratch=folder / SCRATCH)
-    processes.first_does(lambda: _begin(folder, provenance or {}, resume=resume))
-    prior, outcome, guesses = _train(job, model, training, folder / CHECKPOINTS, resume=resume, progress=progress)
+        job = _assemble(sources, model, training, split, scratch=folder.scratch)
+    processes.first_does(lambda: folder.begin(identity, resume=resume, overwrite=overwrite))
+    checkpoints = folder.below(CHECKPOINTS)
+    prior, outcome, guesses = _train(job, model, training, checkpoints, resume=resume, progress=progress)
     run = processes.first_does(
         lambda: _finish(
             folder, job, prior, outcome, {**_record(inputs, job, guesses), "config": config, "provenance": provenance}
         )
     )
-    return run or open_run(folder)
+    return run or open_run(folder.out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +237,8 @@ def _record(inputs: PriorInputs, job: _Job, guesses: list[float] | None) -> dict
     }
 
 
-def _finish(folder: Path, job: _Job, prior: VariancePrior, outcome: TrainOutcome, record: dict[str, Any]) -> Run:
-    """Writes the run in the place of checkpoints and scratch files."""
+def _finish(folder: RunFolder, job: _Job, prior: VariancePrior, outcome: TrainOutcome, record: dict[str, Any]) -> Run:
+    """The finished run, written in place of checkpoints and scratch files."""
     data = job.data
     implausible = [sigma2_warning(trait.name, prior.sigma2_values()[i]) for i, trait in enumerate(data.traits)]
     warnings = [*job.doubts, *(each for each in implausible if each is not None)]
@@ -250,11 +251,8 @@ def _finish(folder: Path, job: _Job, prior: VariancePrior, outcome: TrainOutcome
         "objective": record["config"]["training"]["objective"],
         "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},
     }
-    sealed.remove(folder / SCRATCH)
-    (folder / CHECKPOINTS / HISTORY).replace(folder / HISTORY)
-    sealed.remove(folder / CHECKPOINTS)
-    sealed.remove(folder / BEGUN)
-    sealed.write_text(folder / OPTIONS, option_file(record))
+    shutil.copyfile(folder.building / CHECKPOINTS / HISTORY, folder.result / HISTORY)
+    sealed.write_text(folder.result / OPTIONS, option_file(record))
     return write_run(folder, prior, job.standardiser, record)
 
 
@@ -293,51 +291,6 @@ def _has_data(panel: LDPanel, data: WindowData) -> Bool[ndarray, " window"]:
     if not has_data.all():
         logger.warning("%d of %d windows hold no association and are left out", (~has_data).sum(), has_data.size)
     return has_data
-
-
-def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Checks that a run may be written to `out`; changes nothing.
-
-    Raises:
-        StoreError: it would destroy a run or something else, or its folder does not exist.
-    """
-    started = (out / CHECKPOINTS / LAST).is_dir()
-    check_run_folder(out, record=RECORD, begun=BEGUN, started=started, resume=resume, overwrite=overwrite)
-
-
-def _begin(out: Path, provenance: dict[str, Any], *, resume: bool) -> None:
-    """Makes the run's folder, or leaves that of the interrupted fit which is to go on.
-
-    Raises:
-        StoreError: the interrupted fit had other options or inputs.
-    """
-    begun = out / BEGUN
-    checksums = {name: entry["sha256"] for name, entry in provenance["inputs"].items()}
-    identity = {"config": provenance["config"], "inputs": checksums}
-    if begun.is_file() and resume:
-        earlier = sealed.read_json(begun)
-        if earlier != identity:
-            raise StoreError(
-                f"`{out}` was begun with other options or inputs ({_difference(earlier, identity)}), so it cannot be resumed. "
-                "Repeat the earlier command, or start anew with --overwrite."
-            )
-        return
-    sealed.remove(out)
-    out.mkdir()
-    sealed.write_json(begun, identity)
-    (out / CHECKPOINTS).mkdir()
-
-
-def _difference(earlier: dict[str, Any], identity: dict[str, Any]) -> str:
-    """The first thing that differs, in words."""
-    for name in sorted({*earlier["inputs"], *identity["inputs"]}):
-        if earlier["inputs"].get(name) != identity["inputs"].get(name):
-            return f"input {name}"
-    for group, options in identity["config"].items():
-        for name, value in options.items():
-            if earlier["config"].get(group, {}).get(name) != value:
-                return f"{name.replace('_', '-')} was {earlier['config'].get(group, {}).get(name)}, now {value}"
-    return "another version of varfx"
 
 
 def _mean_ld_score(panel: LDPanel) -> float:

@@ -11,8 +11,8 @@ from typing import Any
 import safetensors.torch
 
 from varfx.annotations import Standardiser
-from varfx.errors import StoreError
 from varfx.io import sealed
+from varfx.io.run_folder import RunFolder
 from varfx.models import ModelConfig, TrackEnformerConfig, VariancePrior
 
 RECORD = "run.json"
@@ -48,11 +48,16 @@ class Run:
         return [trait["name"] for trait in self.record["traits"]]
 
 
-def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | None, record: dict[str, Any]) -> Run:
-    """Completes the folder of a fit; the manifest, written last, marks it as whole."""
-    safetensors.torch.save_file(
-        {name: value.contiguous() for name, value in model.state_dict().items()}, path / WEIGHTS
-    )
+def run_folder(out: str | os.PathLike[str]) -> RunFolder:
+    """The folder of a run, finished or not."""
+    return RunFolder(out=Path(out), holds="run", record=RECORD, made_by="varfx prior fit")
+
+
+def write_run(
+    folder: RunFolder, model: VariancePrior, standardiser: Standardiser | None, record: dict[str, Any]
+) -> Run:
+    """The run of a fit begun in this folder, whose `result` it completes."""
+    sealed.write_tensors(folder.result / WEIGHTS, model.state_dict())
     record = {
         "format_version": sealed.FORMAT_VERSION,
         **record,
@@ -64,9 +69,9 @@ def write_run(path: Path, model: VariancePrior, standardiser: Standardiser | Non
         },
         "features": None if standardiser is None else standardiser.to_dict(),
     }
-    sealed.write_json(path / RECORD, record)
-    sealed.seal_directory(path)
-    return Run(path=path, model=model, standardiser=standardiser, record=record)
+    sealed.write_json(folder.result / RECORD, record)
+    folder.finish()
+    return Run(path=folder.out, model=model, standardiser=standardiser, record=record)
 
 
 def folder_of(run: str | os.PathLike[str] | Run) -> Path:
@@ -82,15 +87,9 @@ def open_run(run: str | os.PathLike[str] | Run) -> Run:
     """
     if isinstance(run, Run):
         return replace(run, model=copy.deepcopy(run.model))  # callers change its precision and device
-    root = Path(run)
-    if not root.is_dir():
-        raise StoreError(f"`{root}` does not exist or is no folder. Give a run made by `varfx prior fit`.")
-    if not (root / sealed.MANIFEST).is_file() and (root / CHECKPOINTS).is_dir():
-        raise StoreError(
-            f"`{root}` is an unfinished run. Finish it with the same `varfx prior fit` command and --resume."
-        )
-    if RECORD not in sealed.read_manifest(root):
-        raise StoreError(f"`{root}` is no run: it has no {RECORD}. Give a run made by `varfx prior fit`.")
+    folder = run_folder(run)
+    folder.open()
+    root = folder.out
     sealed.check_directory(root)
     record = sealed.read_json(root / RECORD)
     settings = dict(record["model"])

@@ -6,7 +6,6 @@ finished array has its place in `OUT.building` and a note beside it, so that not
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -25,14 +24,16 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS, build_name
 from varfx.io import sealed
+from varfx.io.run_folder import RESULT
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
 from varfx.tracks.manifest import TrackSpec, require_distinct
 from varfx.tracks.quantise import AT_ONCE, Transform, choose_code
 from varfx.tracks.signals import Contradiction, Signal, open_signal
-from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, finish_store, open_tracks
+from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, open_tracks, store_folder, write_tables
 
 logger = logging.getLogger(__name__)
+NOTES = "notes"  # of an unfinished build: what each finished task did
 COARSE = 0.1  # an error above this share of a track's sd is worth a warning
 _ARRAY_KEYS = ("chrom", "offset", "scale", "max_error", "covered")
 
@@ -53,6 +54,11 @@ class Place:
     building: Path
     build: str
 
+    @property
+    def result(self) -> Path:
+        """The part that becomes the store."""
+        return self.building / RESULT
+
 
 def build_tracks(
     tracks: Sequence[TrackSpec],
@@ -61,6 +67,7 @@ def build_tracks(
     build: str,
     workers: int | None = None,
     scheduler: str | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> TrackStore:
     """Writes the store of some tracks and opens it.
@@ -71,6 +78,7 @@ def build_tracks(
         build: the genome build of all files: hg19 or hg38.
         workers: processes on this machine; by default one per core. 1 works in this process.
         scheduler: address of a `dask.distributed` scheduler whose workers see the same files; in place of `workers`.
+        overwrite: replace a finished store in `out`, when the new one is whole.
         progress: told about each finished task.
 
     Raises:
@@ -78,18 +86,20 @@ def build_tracks(
         WorkerError: workers or the scheduler were lost; finished tasks are kept.
         FormatError: a file that cannot be read, or is of another build.
         DataError: a transform or storage that does not fit the values.
-        StoreError: the disk is full, or `OUT.building` was begun with other inputs.
+        StoreError: the disk is full, `out` is finished or something else, or `OUT.building` was begun with other inputs.
     """
     where = Workers(workers=workers, scheduler=scheduler)
     build = build_name(build)
     require_distinct(tracks)
-    target = Path(out)
-    if not target.parent.is_dir():
-        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
+    folder = store_folder(out)
+    config = _options(tracks, build)
+    folder.check(resume=True, overwrite=overwrite, identity={"config": config})
     units = _units(tracks, build)
-    building = _begin(target, tracks, build)
-    place = Place(building.absolute(), build)
-    todo = [unit for unit in units if not all(note.is_file() for note in _notes(building, unit))]
+    folder.begin({"config": config, "inputs": _files(tracks)}, resume=True, overwrite=overwrite)
+    folder.below(NOTES)
+    folder.below(RESULT, "signal")
+    place = Place(folder.building.absolute(), build)
+    todo = [unit for unit in units if not all(note.is_file() for note in _notes(folder.building, unit))]
     finished = len(units) - len(todo)
     if finished:
         logger.info("resuming: %d of %d tasks are done", finished, len(units))
@@ -100,18 +110,16 @@ def build_tracks(
         what="tracks x chromosomes",
         finished=finished,
         again="Give the same command again: what is finished is kept.",
-        folder=building,
+        folder=folder.building,
     )
-    for unit in map_pieces(job, todo, where):
-        finished += 1
-        progress(finished, len(units), "tracks x chromosomes")
-        logger.debug("%s, %s: done", unit.track.name, ", ".join(unit.chroms) or "checksum")
-    try:
-        _finish(place, tracks, units)
-        sealed.replace(building, target)
-    except OSError as error:
-        raise error if isinstance(error, StoreError) else sealed.write_error(target, error) from error
-    return open_tracks(target)
+    with folder.starting():
+        for unit in map_pieces(job, todo, where):
+            finished += 1
+            progress(finished, len(units), "tracks x chromosomes")
+            logger.debug("%s, %s: done", unit.track.name, ", ".join(unit.chroms) or "checksum")
+        _write_tables(place, tracks, units)
+    folder.finish()
+    return open_tracks(out)
 
 
 def _units(tracks: Sequence[TrackSpec], build: str) -> list[Unit]:
@@ -153,35 +161,16 @@ def _units(tracks: Sequence[TrackSpec], build: str) -> list[Unit]:
     return units
 
 
-def _begin(target: Path, tracks: Sequence[TrackSpec], build: str) -> Path:
-    """The folder to build in, new or from an interrupted build of the same files and options."""
-    building = target.with_name(target.name + ".building")
-    stats = [track.file.stat() for track in tracks]
-    identity = {
-        "build": build,
-        "tracks": [
-            {**asdict(track), "file": str(track.file.absolute()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
-            for track, stat in zip(tracks, stats, strict=True)
-        ],
-    }
-    if building.exists():
-        try:
-            same = json.loads((building / "build.json").read_text()) == identity
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            raise StoreError(
-                f"`{building}` is an interrupted build of other files or with other options. Delete it to start anew, or "
-                "repeat the earlier command to finish it."
-            )
-        for stale in building.rglob(".*.partial"):
-            sealed.remove(stale)
-        return building
-    with sealed.atomic_path(building) as partial:
-        zarr.create_group(partial).create_group("signal")
-        (partial / "notes").mkdir()
-        sealed.write_json(partial / "build.json", identity)
-    return building
+def _options(tracks: Sequence[TrackSpec], build: str) -> dict[str, Any]:
+    """Options that an interrupted build must have been begun with to go on."""
+    specs = {track.name: {**asdict(track), "file": str(track.file.absolute())} for track in tracks}
+    return {"build": build, "tracks": specs, "order": list(specs)}
+
+
+def _files(tracks: Sequence[TrackSpec]) -> dict[str, list[int]]:
+    """Size and time of change of each track's file; checksums of all would take as long as the build."""
+    files = {track.name: track.file.stat() for track in tracks}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in files.items()}
 
 
 def build_unit(place: Place, unit: Unit) -> Unit:
@@ -230,7 +219,7 @@ def _write_array(place: Place, unit: Unit, signal: Signal, chrom: str) -> dict[s
         return {"chrom": chrom, "covered": 0}
     code = choose_code(track.store, moments.low, moments.high, whole=moments.whole)
     empty = code.encode(transform(np.full(1, fill)))[0]
-    with sealed.atomic_path(_folder(place.building / array_name(unit.number, chrom))) as partial:
+    with sealed.atomic_path(_folder(place.result / array_name(unit.number, chrom))) as partial:
         array = zarr.create_array(
             partial,
             shape=(length,),
@@ -291,11 +280,11 @@ class _Moments:
 def _notes(building: Path, unit: Unit) -> list[Path]:
     """Where a task writes down, last of all, what it did."""
     names = [f"{unit.number:03d}.chr{chrom}.json" for chrom in unit.chroms] or [f"{unit.number:03d}.file.json"]
-    return [building / "notes" / name for name in names]
+    return [building / NOTES / name for name in names]
 
 
-def _finish(place: Place, tracks: Sequence[TrackSpec], units: Sequence[Unit]) -> None:
-    """Makes the tables from the notes, and seals."""
+def _write_tables(place: Place, tracks: Sequence[TrackSpec], units: Sequence[Unit]) -> None:
+    """Makes the tables from the notes."""
     rows: list[dict[str, Any]] = []
     arrays: list[dict[str, Any]] = []
     inputs: dict[str, Any] = {}
@@ -320,8 +309,8 @@ def _finish(place: Place, tracks: Sequence[TrackSpec], units: Sequence[Unit]) ->
         inputs[track.name] = sealed.read_json(_notes(place.building, Unit(number, track, ()))[0])
     config = {"build": place.build, "tracks": [{**asdict(track), "file": str(track.file)} for track in tracks]}
     provenance = {**sealed.provenance(config), "inputs": inputs}
-    finish_store(
-        place.building, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": place.build, "provenance": provenance}
+    write_tables(
+        place.result, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": place.build, "provenance": provenance}
     )
 
 

@@ -25,6 +25,7 @@ from numpy import ndarray
 from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS
 from varfx.io import sealed
+from varfx.io.run_folder import RunFolder
 from varfx.tracks.config import StoredAs
 from varfx.tracks.quantise import Code
 
@@ -269,9 +270,7 @@ def open_tracks(path: str | os.PathLike[str]) -> TrackStore:
         StoreError: not a track store, unfinished, damaged, or of a newer version.
     """
     root = Path(path)
-    if not root.is_dir():
-        raise StoreError(f"`{root}` does not exist or is no folder. Give a store made by `varfx tracks build`.")
-    manifest = sealed.read_manifest(root)
+    manifest = store_folder(path).open()
     for name in ("zarr.json", "tracks.parquet", "arrays.parquet"):
         if name not in manifest:
             raise StoreError(f"`{root}` is no track store: it has no `{name}`. Give one made by `varfx tracks build`.")
@@ -281,10 +280,23 @@ def open_tracks(path: str | os.PathLike[str]) -> TrackStore:
     return TrackStore(path=root, tracks=tracks, arrays=arrays, metadata=metadata)
 
 
+def store_folder(out: str | os.PathLike[str]) -> RunFolder:
+    """The folder of a track store, finished or not."""
+    return RunFolder(
+        out=Path(out), holds="track store", record="tracks.parquet", made_by="varfx tracks build", resume_option=False
+    )
+
+
 def finish_store(root: Path, tracks: pl.DataFrame, arrays: pl.DataFrame, metadata: dict[str, Any]) -> None:
     """Adds the tables and the manifest to a folder whose arrays are all written."""
+    write_tables(root, tracks, arrays, metadata)
+    sealed.seal_directory(root)
+
+
+def write_tables(root: Path, tracks: pl.DataFrame, arrays: pl.DataFrame, metadata: dict[str, Any]) -> None:
+    """Adds the tables to a folder whose arrays are all written."""
+    zarr.open_group(root, mode="a").require_group("signal")
     tracks = tracks.select(*TRACKS_SCHEMA).cast(pl.Schema(TRACKS_SCHEMA))
     sealed.write_table(tracks, root / "tracks.parquet", kind=KIND, metadata=metadata)
     arrays = arrays.select(*ARRAYS_SCHEMA).cast(pl.Schema(ARRAYS_SCHEMA))
     sealed.write_table(arrays, root / "arrays.parquet", kind=ARRAYS_KIND, metadata={})
-    sealed.seal_directory(root)

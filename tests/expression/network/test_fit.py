@@ -141,7 +141,8 @@ def test_a_run(cohort: Path, tmp_path: Path) -> None:
         (str(fold), str(epoch)) for fold in range(3) for epoch in (1, 2)
     ]
     assert sorted(file.name for file in run.path.rglob("*")) == [
-        "fold0.safetensors", "fold1.safetensors", "fold2.safetensors", "history.csv", "manifest.json", "models", "predictions.parquet", "run.json"
+        "fold0.safetensors", "fold1.safetensors", "fold2.safetensors", "history.csv", "identity.json",
+        "manifest.json", "models", "predictions.parquet", "run.json",
     ]  # fmt: skip
 
 
@@ -249,7 +250,7 @@ def test_no_names_or_values_of_people_while_training(cohort: Path, tmp_path: Pat
     with pytest.raises(Stop):
         fit_network(cohort, tmp_path / "RUN", options, progress=interrupt)
     opened = open_cohort(cohort)
-    content = b"".join(file.read_bytes() for file in (tmp_path / "RUN").rglob("*") if file.is_file())
+    content = b"".join(file.read_bytes() for file in (tmp_path / "RUN.building").rglob("*") if file.is_file())
     assert len(content) > 10_000
     for name in opened.people:
         assert name.encode() not in content

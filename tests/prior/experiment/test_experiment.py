@@ -82,7 +82,7 @@ def test_resuming_keeps_finished_cells_and_remakes_others(
     ran = []
     real = run_module.run_cell
     monkeypatch.setattr(run_module, "run_cell", lambda cell, place: ran.append(cell.name) or real(cell, place))
-    with pytest.raises(StoreError, match="holds an experiment"):
+    with pytest.raises(StoreError, match=r"holds an experiment, finished\. Go on with --resume.*--overwrite\."):
         run_experiment(read_experiment(path), out, workers=1)
     run_experiment(read_experiment(path), out, workers=1, resume=True)
     assert ran == []
@@ -178,8 +178,30 @@ def test_no_yaml_is_an_error(tmp_path: Path) -> None:
 
 def test_another_folder_is_left_alone(done: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(StoreError, match="exists and is no experiment"):
-        run_experiment(read_experiment(done[0]), tmp_path, resume=True)
+    for options in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(StoreError, match="exists and is no experiment"):
+            run_experiment(read_experiment(done[0]), tmp_path, **options)
+    with pytest.raises(StoreError, match=r"none` does not exist\. Create it first"):
+        run_experiment(read_experiment(done[0]), tmp_path / "none" / "OUT")
+
+
+def test_an_experiment_is_started_anew_only_when_told(
+    done: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "OUT" / "cells").mkdir(parents=True)
+    for name in ("experiment.json", "cells/old"):
+        (tmp_path / "OUT" / name).write_text("{}")
+
+    class Enough(Exception):
+        pass
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise Enough
+
+    monkeypatch.setattr(run_module, "prepare", stop)
+    with pytest.raises(Enough):
+        run_experiment(read_experiment(done[0]), tmp_path / "OUT", overwrite=True)
+    assert [path.name for path in (tmp_path / "OUT").iterdir()] == ["experiment.json"]
 
 
 def test_examples_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from varfx.expression.linear.gene import (
 )
 from varfx.expression.linear.informed import LearnedPrior, gene_window_data, learn_prior
 from varfx.expression.network.zero_shot import load_zero_shot, predict_zero_shot
-from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, write_run
+from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, run_folder, write_run
 from varfx.io import sealed
 from varfx.io.workers import Job, Workers, map_pieces, num_cores
 from varfx.progress import Progress, silent
@@ -93,8 +93,7 @@ def fit_baselines(
         inputs["checkpoint"] = config.zero_shot.checkpoint
     provenance = sealed.provenance(_jsonable(config), inputs)
     begin_run(out, provenance, resume=resume, overwrite=overwrite)
-    job = _Job(opened, Path(out) / PARTS, genes, folds, config, annotations, where, progress)
-    job.parts.mkdir(exist_ok=True)
+    job = _Job(opened, run_folder(out).below(PARTS), genes, folds, config, annotations, where, progress)
 
     plain = [name for name in config.models if name in LINEAR and name != INFORMED]
     if plain:
@@ -121,7 +120,6 @@ def fit_baselines(
     }
     if priors:
         record["informed"] = {str(k): {**prior.to_dict(), **_gains(opened, fits, k)} for k, prior in priors.items()}
-    sealed.remove(job.parts)
     linear = bool(plain or priors)
     return write_run(
         out,

@@ -27,13 +27,13 @@ from varfx.expression.run import (
     NETWORK,
     PREDICTION_SCHEMA,
     ExpressionRun,
-    begin_run,
-    check_out,
     cohort_identity,
     open_run,
+    run_folder,
     write_run,
 )
 from varfx.io import sealed
+from varfx.io.run_folder import RESULT, RunFolder, identity_of
 from varfx.io.file_names import as_file_name
 from varfx.io.text_lines import read_fields
 from varfx.models.config import ExpressionNetworkConfig
@@ -103,36 +103,36 @@ def fit_network(
     from varfx.training.launch import device_here, join  # loads Lightning
 
     config = config or FitConfig()
-    training, folder = config.training, Path(out)
+    training, folder = config.training, run_folder(out)
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
         opened = open_cohort(cohort)
         tasks = _tasks(opened, config)
         device = device_here(training.device)
-    processes.first_does(lambda: check_out(folder, resume=resume, overwrite=overwrite))
+    processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite))
     with processes.in_step():
         start: LoadedNetwork | None = _start(config)  # a checkpoint that does not fit is refused before any is written
     provenance = processes.first_does(lambda: _begin(opened, folder, config, resume=resume, overwrite=overwrite))
     for number, task in enumerate(tasks):
-        if not processes.of_first((folder / PARTS / f"{task.stem}.json").is_file()):
+        if not processes.of_first((folder.building / PARTS / f"{task.stem}.json").is_file()):
             start = start or _start(config)
             _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
             start = None  # its weights have been trained
         if len(tasks) > 1 and processes.rank() == 0:
             progress(number + 1, len(tasks), "networks")
     run = processes.first_does(lambda: _finish(opened, tasks, config, folder, provenance or {}))
-    return run or open_run(folder)
+    return run or open_run(folder.out)
 
 
-def _begin(cohort: Cohort, folder: Path, config: FitConfig, *, resume: bool, overwrite: bool) -> dict[str, Any]:
+def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool, overwrite: bool) -> dict[str, Any]:
     """Makes the run's folders, or leaves those of the interrupted run; returns the provenance."""
     inputs: dict[str, str | os.PathLike[str]] = {"cohort": cohort.path}
     if config.checkpoint is not None:
         inputs["checkpoint"] = config.checkpoint
     provenance = sealed.provenance(_jsonable(config), inputs)
-    begin_run(folder, provenance, resume=resume, overwrite=overwrite)
-    for name in (PARTS, MODELS):
-        (folder / name).mkdir(exist_ok=True)
+    folder.begin(identity_of(provenance), resume=resume, overwrite=overwrite)
+    folder.below(PARTS)
+    folder.below(RESULT, MODELS)
     return provenance
 
 
@@ -223,7 +223,7 @@ def _fit_one(
     task: _Task,
     config: FitConfig,
     network: ExpressionNetwork,
-    folder: Path,
+    folder: RunFolder,
     device: torch.device,
     progress: Progress,
 ) -> None:
@@ -231,9 +231,8 @@ def _fit_one(
     from varfx.training.people.fit import train_expression  # loads Lightning
 
     data = CohortBatches(cohort, task.genes, task.fold, window=config.network.window, phased=config.phased)
-    checkpoints = folder / CHECKPOINTS / task.stem
+    checkpoints = folder.below(CHECKPOINTS, task.stem)
     resumed = processes.of_first((checkpoints / "last").is_dir())
-    processes.first_does(lambda: checkpoints.mkdir(parents=True, exist_ok=True))
     network.to(device)
     if config.checkpoint is None and not resumed and config.network.norm in ("running", "frozen"):
         calibrate(network, data, seed=config.training.seed)
@@ -244,15 +243,13 @@ def _fit_one(
 
 
 def _write_one(
-    task: _Task, folder: Path, network: ExpressionNetwork, table: pl.DataFrame, outcome: ExpressionOutcome
+    task: _Task, folder: RunFolder, network: ExpressionNetwork, table: pl.DataFrame, outcome: ExpressionOutcome
 ) -> None:
-    part = folder / PARTS / task.stem
+    part = folder.building / PARTS / task.stem
     sealed.write_table(table, part.with_name(f"{task.stem}.parquet"), kind=PREDICTIONS_KIND, metadata={})
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    with sealed.atomic_path(folder / MODELS / f"{task.stem}.safetensors") as unfinished:
-        safetensors.torch.save_file(weights, unfinished)
+    sealed.write_tensors(folder.result / MODELS / f"{task.stem}.safetensors", network.state_dict())
     sealed.write_json(part.with_name(f"{task.stem}.json"), _outcome(task, outcome))
-    sealed.remove(folder / CHECKPOINTS / task.stem)
+    sealed.remove(folder.building / CHECKPOINTS / task.stem)
 
 
 def _predictions(
@@ -313,15 +310,15 @@ def _outcome(task: _Task, outcome: ExpressionOutcome) -> dict[str, Any]:
 
 
 def _finish(
-    cohort: Cohort, tasks: Sequence[_Task], config: FitConfig, folder: Path, provenance: dict[str, Any]
+    cohort: Cohort, tasks: Sequence[_Task], config: FitConfig, folder: RunFolder, provenance: dict[str, Any]
 ) -> ExpressionRun:
     """Joins what the networks left, and seals the run."""
-    outcomes = [sealed.read_json(folder / PARTS / f"{task.stem}.json") for task in tasks]
+    outcomes = [sealed.read_json(folder.building / PARTS / f"{task.stem}.json") for task in tasks]
     predictions = pl.concat(
-        [sealed.read_table(folder / PARTS / f"{task.stem}.parquet", kind=PREDICTIONS_KIND)[0] for task in tasks]
+        [sealed.read_table(folder.building / PARTS / f"{task.stem}.parquet", kind=PREDICTIONS_KIND)[0] for task in tasks]
     )
     with (
-        sealed.atomic_path(folder / HISTORY) as unfinished,
+        sealed.atomic_path(folder.result / HISTORY) as unfinished,
         open(unfinished, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
@@ -340,9 +337,7 @@ def _finish(
         "config": _jsonable(config),
         "provenance": provenance,
     }
-    for name in (PARTS, CHECKPOINTS):
-        sealed.remove(folder / name)
-    return write_run(folder, record=record, predictions=predictions)
+    return write_run(folder.out, record=record, predictions=predictions)
 
 
 def _history_rows(outcomes: Sequence[dict[str, Any]]) -> Iterator[list[Any]]:

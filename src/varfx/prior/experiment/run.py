@@ -15,6 +15,7 @@ import polars as pl
 from varfx.bootstrap import sum_interval
 from varfx.errors import StoreError
 from varfx.io import sealed
+from varfx.io.run_folder import check_parent
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.prior.experiment.cells import Cell, cells_of, finished, run_cell
 from varfx.prior.experiment.config import Experiment
@@ -47,6 +48,7 @@ def run_experiment(
     workers: int | None = None,
     scheduler: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Outcome:
     """Runs all cells that are not done, and writes the results.
@@ -58,6 +60,7 @@ def run_experiment(
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
         resume: keep what an earlier run has finished.
+        overwrite: remove an earlier experiment in `out` first.
         progress: told about windows, then cells.
 
     Raises:
@@ -68,7 +71,7 @@ def run_experiment(
     """
     where = Workers(workers=workers, scheduler=scheduler)
     folder = Path(out)
-    _begin(folder, experiment, resume=resume)
+    _begin(folder, experiment, resume=resume, overwrite=overwrite)
     materials = prepare(experiment, folder, where, progress=progress)
     cells = cells_of(experiment, materials)
     place = folder / "cells"
@@ -180,27 +183,39 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
-def _begin(folder: Path, experiment: Experiment, *, resume: bool) -> None:
+def _begin(folder: Path, experiment: Experiment, *, resume: bool, overwrite: bool) -> None:
     """Makes the folder, or accepts that of an earlier run on the same data.
+
+    The folder is worked in under its own name, not under `.building`: panels and runs in it know each other by path.
 
     Raises:
         StoreError: it is another's, was not to be resumed, or its data were made by other options.
     """
-    if not folder.parent.is_dir():
-        raise StoreError(f"`{folder}` cannot be written: the folder `{folder.parent}` does not exist. Create it first.")
+    check_parent(folder)
     data = _data_options(experiment)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (folder / BEGUN).is_file():
             raise StoreError(f"`{folder}` exists and is no experiment. Choose another --out.")
-        if not resume:
-            raise StoreError(f"`{folder}` holds an experiment. Go on with --resume, or choose another --out.")
+        if overwrite:
+            sealed.remove(folder)
+        elif not resume:
+            state = "finished" if (folder / RESULTS).is_file() else "unfinished"
+            raise StoreError(
+                f"`{folder}` holds an experiment, {state}. Go on with --resume, choose another --out, or start anew with "
+                "--overwrite."
+            )
+    if (folder / BEGUN).is_file():
         earlier = sealed.read_json(folder / BEGUN)
         changed = [name for name, options in data.items() if earlier.get(name) != options]
         if changed:
             raise StoreError(
-                f"`{folder}` was begun with another `{changed[0]}`, so that its data cannot be kept. Choose another --out."
+                f"`{folder}` was begun with another `{changed[0]}`, so that its data cannot be kept. Choose another --out, or "
+                "start anew with --overwrite."
             )
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise sealed.write_error(folder, error) from error
     sealed.write_json(folder / BEGUN, data)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.io import sealed
+from varfx.io.run_folder import RunFolder
 from varfx.models.config import AttributionConfig
 from varfx.prior.evaluate import windows_to_score
 from varfx.prior.explain.attribution import Attributions, attribute_variants
@@ -160,6 +161,17 @@ def explain(
         entries = result.entries(fitted.trait_names, seed=config.seed)
     options = {**config.__dict__, **integration.__dict__, "groups": _shown(groups)}
     return Explanation(fitted.trait_names[number], found, entries, notes, options)
+
+
+def explanation_folder(out: PathLike) -> RunFolder:
+    """The folder of an explanation, finished or not."""
+    return RunFolder(
+        out=Path(out),
+        holds="explanation",
+        record="importance.json",
+        made_by="varfx prior explain",
+        resume_option=False,
+    )
 
 
 def write_explanation(explanation: Explanation, folder: Path, *, run: PathLike | Run) -> None:
