@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +32,8 @@ from varfx.expression.run import (
     write_run,
 )
 from varfx.io import sealed
-from varfx.io.run_folder import RESULT, RunFolder, identity_of
 from varfx.io.file_names import as_file_name
+from varfx.io.run_folder import RESULT, RunFolder, identity_of
 from varfx.io.text_lines import read_fields
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
@@ -315,7 +314,10 @@ def _finish(
     """Joins what the networks left, and seals the run."""
     outcomes = [sealed.read_json(folder.building / PARTS / f"{task.stem}.json") for task in tasks]
     predictions = pl.concat(
-        [sealed.read_table(folder.building / PARTS / f"{task.stem}.parquet", kind=PREDICTIONS_KIND)[0] for task in tasks]
+        [
+            sealed.read_table(folder.building / PARTS / f"{task.stem}.parquet", kind=PREDICTIONS_KIND)[0]
+            for task in tasks
+        ]
     )
     with (
         sealed.atomic_path(folder.result / HISTORY) as unfinished,
