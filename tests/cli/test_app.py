@@ -165,6 +165,48 @@ def test_an_interrupted_command_says_how_it_continues(
     assert (result.code, result.err.strip()) == (130, message)
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/data/x"),
+            "`/data/x`: Permission denied. Mend this and give the same",
+        ),
+        (OSError(28, "No space left on device"), "the disk is full. Mend this and give the same command again"),
+    ],
+)
+def test_errors_of_the_system_are_one_line(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
+) -> None:
+    def fail(words: object) -> None:
+        raise error
+
+    monkeypatch.setattr("varfx.cli.app.global_options", fail)
+    assert varfx(capsys, "info", "x").error.startswith(message)
+
+
+def test_sigterm_ends_with_143_and_one_line(tmp_path: Path) -> None:
+    """Temporary files are removed on the way."""
+    script = """
+import os, signal, sys
+from pathlib import Path
+import varfx.cli.app as app
+from varfx.io import sealed
+def stop(words):
+    with sealed.atomic_path(sys.argv[1]) as partial:
+        partial.write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+app.global_options = stop
+sys.exit(app.run(["prior", "fit", "--panel", "P"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "OUT")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 143
+    assert done.stderr == "terminated; `varfx prior fit` continues with the same command and --resume\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupted_while_libraries_load() -> None:
     script = (
         "import builtins, sys\nimported = builtins.__import__\ndef stop(name, *more):\n"

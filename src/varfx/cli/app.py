@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +19,7 @@ from varfx.cli.experiment import experiment
 from varfx.cli.info import info
 from varfx.cli.plan import plan
 from varfx.errors import VarfxError
+from varfx.io.sealed import reason
 from varfx.io.visible import one_line
 
 HELP = """
@@ -54,10 +58,12 @@ def build_app() -> cyclopts.App:
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command line and returns its exit code."""
-    app, words, options = build_app(), list(argv), dict[str, Any]()
+    app, words, options, verbose = build_app(), list(argv), dict[str, Any](), False
     try:
+        _end_on_sigterm()
         line = global_options(words)
-        _log_to_stderr(line.verbose)
+        verbose = line.verbose
+        _log_to_stderr(verbose)
         words = spread_lists(app, line.words)
         if line.config is not None:
             options = read_config(line.config)
@@ -69,11 +75,39 @@ def run(argv: Sequence[str]) -> int:
     except VarfxError as error:
         return 2 if error.said else _fail(one_line(str(error)))
     except KeyboardInterrupt:
-        stderr.print(_how_to_go_on(app, words))
+        stderr.print(f"interrupted; {_how_to_go_on(app, words)}")
         return 130
+    except Terminated:
+        stderr.print(f"terminated; {_how_to_go_on(app, words)}")
+        return 128 + signal.SIGTERM
     except BrokenPipeError:
         return 0
+    except OSError as error:  # no permission, a full disk: of the system, not of the program
+        if verbose:
+            traceback.print_exc()
+        return _fail(_of_the_system(error))
     return 0
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception: temporary files are removed and workers ended on its way up."""
+
+
+def _end_on_sigterm() -> None:
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+
+
+def _of_the_system(error: OSError) -> str:
+    """The line for an error of the operating system."""
+    path = f"`{error.filename}`: " if error.filename else ""
+    return one_line(
+        f"{path}{reason(error)}. Mend this and give the same command again; --verbose shows where it happened."
+    )
 
 
 def _fail(message: str) -> int:
@@ -82,15 +116,15 @@ def _fail(message: str) -> int:
 
 
 def _how_to_go_on(app: cyclopts.App, words: Sequence[str]) -> str:
-    """What to do after Ctrl-C, by command."""
+    """How an interrupted command continues."""
     commands, apps, _ = app.parse_commands(list(words))
     command = apps[-1]
     name = f"varfx {' '.join(commands)}"
     if commands in GO_ON_BY_THEMSELVES:
-        return f"interrupted; `{name}` continues when the same command is given again"
+        return f"`{name}` continues when the same command is given again"
     if command.default_command is not None and command.assemble_argument_collection().get("--resume", None) is not None:
-        return f"interrupted; `{name}` continues with the same command and --resume"
-    return "interrupted; nothing was written"
+        return f"`{name}` continues with the same command and --resume"
+    return "nothing was written"
 
 
 def _as_defaults(app: cyclopts.App, words: Sequence[str], options: dict[str, Any], source: str) -> cyclopts.config.Dict:
