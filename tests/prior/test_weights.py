@@ -13,9 +13,10 @@ from numpy import ndarray
 from cases.simulated_panel import CORE, N, Simulated, associations, haplotypes, standardise, write_bed
 from varfx.errors import ConfigError, StoreError
 from varfx.genotypes.open_ld import open_source
+from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel
-from varfx.prior import predict, weights, write_weights
-from varfx.prior.weights import posterior_means
+from varfx.prior import posterior, predict, weights, write_weights
+from varfx.prior.posterior import posterior_means
 from varfx.training import TraitData
 
 
@@ -210,3 +211,22 @@ def test_wrong_number_of_traits(linear_run: Path, simulated: Simulated) -> None:
 def test_a_missing_run(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"does not exist or is no folder. Give a run made by `varfx prior fit`"):
         weights(tmp_path / "RUN")
+
+
+def test_processes_change_nothing(tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of one and of two cores, a core without associations, and two processes."""
+    counts = [haplotypes(rng, 200, 70, rho=0.8), haplotypes(rng, 200, 20, rho=0.8)]
+    panel = make_panel(tmp_path, counts, 10)
+    z = rng.standard_normal(90)
+    z[40:50] = np.nan
+    f = rng.gamma(1.0, 1.0, 90) / N
+    whole = posterior_means(panel, trait(z), f, 1.1)
+    assert np.isfinite(whole).all()
+    for size in (1, 2, 5):
+        monkeypatch.setattr(posterior, "CORES_PER_PIECE", size)
+        seen: list[int] = []
+        parts = posterior_means(panel, trait(z), f, 1.1, progress=lambda done, *_, seen=seen: seen.append(done))
+        np.testing.assert_array_equal(parts, whole)
+        assert seen[-1] == len(panel.cores) == 9
+    two = posterior_means(panel, trait(z), f, 1.1, where=Workers(workers=2))
+    np.testing.assert_allclose(two, whole, rtol=1e-10, atol=1e-14)

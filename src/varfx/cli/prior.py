@@ -233,6 +233,8 @@ def weights(
     out: Out,
     format: Literal["plink", "pgs-catalog"] = "plink",
     inputs: Inputs = PriorInputs(),
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> None:
     """Write posterior-mean effects: the weights of a polygenic score.
 
@@ -246,12 +248,18 @@ def weights(
         run: A run of `varfx prior fit`.
         out: The file; .gz compresses.
         format: plink (columns ID A1 WEIGHT, then more) or pgs-catalog (scoring file, format 2.0).
+        workers: Processes, each with the memory of two windows.
+        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
     """
+    from varfx.io.run_folder import check_parent
     from varfx.prior import weights as posterior_weights
     from varfx.prior import write_weights
 
+    check_parent(out)
     with progress_bar() as progress:
-        table = posterior_weights(run, inputs=inputs, progress=progress)
+        table = posterior_weights(
+            run, inputs=inputs, workers=workers, scheduler=scheduler, folder=out.absolute().parent, progress=progress
+        )
     write_weights(table, out, run=run, form=format)
     console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)
     _note_other_files(run, inputs)

@@ -1,202 +1,38 @@
-"""`weights`: posterior-mean effects for polygenic scores, `E[beta] = f sqrt(N) B' C^-1 w`, with both sides of every core edge.
-
-The associations of one core alone would tell little about a variant at its edge. So two neighbouring cores a and b are
-taken together: their whitened associations, stacked, have the noise covariance
-
-    S = [[I, X], [X', I]],   X = P_a R[a,b] P_b'   (from the panel: R[a,+] = V_a lam_a^1/2 B_a)
-
-which is whitened once more; the posterior of the pair is used for the variants between the middle of a and the middle of
-b. Every variant then has at least half a core of associations on either side, where the chromosome has them.
-"""
+"""`weights`: posterior-mean effects of a run's traits as weights of polygenic scores, and their files."""
 
 from __future__ import annotations
 
 import gzip
 import os
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Unpack
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
-from numpy import ndarray
-from scipy.linalg import cho_factor, cho_solve
 
 from varfx._version import __version__
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.io import sealed
-from varfx.ld import LDPanel, PanelWindow
-from varfx.ld.whiten import rewhiten
+from varfx.io.workers import Workers
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import align_trait, panel_variants
+from varfx.prior.posterior import posterior_means
 from varfx.prior.predict import variances
 from varfx.prior.run import Run, folder_of, open_run
 from varfx.progress import Progress, silent
-from varfx.training import TraitData
 
 PathLike = str | os.PathLike[str]
 Format = Literal["plink", "pgs-catalog"]
-MIN_NOISE = 1e-3  # directions of the stacked associations with less noise than this share are said twice, and left out
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One core's whitened associations and what they say about the panel's variants.
-
-    Attributes:
-        rows: panel rows of the columns of `signal`.
-        signal: whitened correlations with those variants (T B).
-        w: whitened associations.
-        observed_rows: panel rows of the associations.
-        P: (rank, observed): `w = P z`.
-        half: `P U`, so that `P R[observed, rows] = half @ B`.
-        B: as stored.
-    """
-
-    rows: ndarray
-    signal: ndarray
-    w: ndarray
-    observed_rows: ndarray
-    P: ndarray
-    half: ndarray
-    B: ndarray
-
-
-def posterior_means(
-    panel: LDPanel,
-    trait: TraitData,
-    f: Float[ndarray, " variant"],
-    sigma2: float,
-    *,
-    progress: Progress = silent,
-) -> Float[ndarray, " variant"]:
-    """Posterior-mean effects on standardised genotypes, on the panel's rows; 0 where no window covers a variant.
-
-    Args:
-        panel: the LD panel.
-        trait: its associations on the panel's rows.
-        f: prior variances on the panel's rows.
-        sigma2: residual variance of z.
-        progress: told about each window.
-    """
-    effects = np.zeros(panel.variants.height)
-    positions = panel.variants["position"].to_numpy()
-    cores = panel.cores
-    before: tuple[int, _Side] | None = None
-    for index, core in enumerate(cores):
-        side = _side(panel.window(index), trait)
-        joined = before is not None and _adjacent(panel, before[0], index)
-        if before is not None and not joined:
-            _finish(effects, positions, panel, before, f, trait, sigma2)
-        if side is None:
-            before = None
-        else:
-            if joined and before is not None:
-                left = cores[before[0]]
-                low, high = (left.start + left.end) / 2, (core.start + core.end) / 2
-                _assign(effects, positions, (low, high), [before[1], side], f, trait, sigma2)
-            else:
-                _assign(effects, positions, (core.start, (core.start + core.end) / 2), [side], f, trait, sigma2)
-            before = (index, side)
-        progress(index + 1, len(cores), "windows")
-    if before is not None:
-        _finish(effects, positions, panel, before, f, trait, sigma2)
-    return effects
-
-
-def _finish(
-    effects: ndarray,
-    positions: ndarray,
-    panel: LDPanel,
-    last: tuple[int, _Side],
-    f: ndarray,
-    trait: TraitData,
-    sigma2: float,
-) -> None:
-    """The second half of a core without a right neighbour."""
-    core = panel.cores[last[0]]
-    _assign(effects, positions, ((core.start + core.end) / 2, core.end), [last[1]], f, trait, sigma2)
-
-
-def _adjacent(panel: LDPanel, left: int, right: int) -> bool:
-    first, second = panel.cores[left], panel.cores[right]
-    return first.chrom == second.chrom and second.start - first.end < max(panel.flank, 1)
-
-
-def _side(window: PanelWindow, trait: TraitData) -> _Side | None:
-    if trait.z.ndim != 1:
-        raise ConfigError(
-            f"`{trait.name}` holds {trait.replicates} replicates: weights need summary statistics with one."
-        )
-    z = trait.z[window.core_rows]
-    observed = np.flatnonzero(trait.observed[window.core_rows])
-    if observed.size == 0:
-        return None
-    scale = np.sqrt(trait.n[window.core_rows][observed] / trait.n_ref)
-    scaled = None if (scale == 1).all() else scale
-    whitening = rewhiten(window.factors, observed, scaled)
-    B = window.factors.B.astype(np.float32)
-    U = window.factors.V[observed] * np.sqrt(window.factors.lam)
-    return _Side(
-        rows=window.panel_rows,
-        signal=B if whitening.T is None else whitening.T.astype(np.float32) @ B,
-        w=whitening.P @ z[observed],
-        observed_rows=window.core_rows[observed],
-        P=whitening.P,
-        half=whitening.P @ U,
-        B=B,
-    )
-
-
-def _assign(
-    effects: ndarray,
-    positions: ndarray,
-    bounds: tuple[float, float],
-    sides: list[_Side],
-    f: ndarray,
-    trait: TraitData,
-    sigma2: float,
-) -> None:
-    """Writes the posterior given one or two sides to the variants in (low, high]."""
-    rows, signal, w = _stacked(sides)
-    F = trait.n_ref * f[rows]
-    C = (signal * F) @ signal.T
-    C[np.diag_indices_from(C)] += sigma2
-    solved = cho_solve(cho_factor(C, lower=True), w)
-    low, high = bounds
-    inside = (positions[rows] > low) & (positions[rows] <= high)
-    chosen = rows[inside]
-    effects[chosen] = f[chosen] * np.sqrt(trait.n_ref) * (signal[:, inside].T @ solved)
-
-
-def _stacked(sides: list[_Side]) -> tuple[ndarray, ndarray, ndarray]:
-    """Panel rows, whitened correlations and associations of one or two neighbouring cores together, in float64."""
-    if len(sides) == 1:
-        return sides[0].rows, sides[0].signal.astype(np.float64), sides[0].w
-    a, b = sides
-    shared, in_a, in_b = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
-    X = (a.half @ a.B[:, in_a].astype(np.float64)) @ b.P[:, in_b].T if shared.size else np.zeros((a.w.size, b.w.size))
-    noise = np.block([[np.eye(a.w.size), X], [X.T, np.eye(b.w.size)]])
-    values, vectors = np.linalg.eigh(noise)
-    kept = values > MIN_NOISE
-    whitener = (vectors[:, kept] / np.sqrt(values[kept])).T
-    rows = np.union1d(a.rows, b.rows)
-    signal = whitener[:, : a.w.size] @ _spread(a, rows) + whitener[:, a.w.size :] @ _spread(b, rows)
-    return rows, signal, whitener @ np.concatenate([a.w, b.w])
-
-
-def _spread(side: _Side, rows: ndarray) -> ndarray:
-    """The side's whitened correlations on a longer list of variants; 0 beyond its flank."""
-    wide = np.zeros((side.w.size, rows.size))
-    wide[:, np.searchsorted(rows, side.rows)] = side.signal
-    return wide
 
 
 def weights(
     run: PathLike | Run,
     *,
     inputs: PriorInputs | None = None,
+    workers: int | None = 1,
+    scheduler: str | None = None,
+    folder: Path | None = None,
     progress: Progress = silent,
     **paths: Unpack[InputPaths],
 ) -> pl.DataFrame:
@@ -205,6 +41,11 @@ def weights(
     Args:
         run: the run, or its folder.
         inputs: files in place of the run's own.
+        workers: processes, each with the memory of two windows; 1 computes in this process with all its threads, None is
+            one per core.
+        scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
+            `workers`.
+        folder: existing folder that all workers of the scheduler see; by default the current one.
         progress: told about each window.
         **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
 
@@ -215,8 +56,10 @@ def weights(
 
     Raises:
         DataError: an input of the run's own is not that of the fit.
+        WorkerError: workers or the scheduler were lost.
         VarfxError: inputs that cannot be read or do not fit the run.
     """
+    where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     files, _ = inputs_of_run(fitted, given)
     reference = files.open_panel()
@@ -228,7 +71,8 @@ def weights(
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     for i, trait in enumerate(traits):
         suffix = "" if len(traits) == 1 else f".{trait.data.name}"
-        beta = posterior_means(reference, trait.data, f[:, i], fitted.model.sigma2_values()[i], progress=progress)
+        sigma2 = fitted.model.sigma2_values()[i]
+        beta = posterior_means(reference, trait.data, f[:, i], sigma2, where=where, folder=folder, progress=progress)
         weight = np.divide(beta, spread, out=np.full_like(beta, np.nan), where=spread > 0)
         result = result.with_columns(
             pl.Series(f"weight{suffix}", weight).fill_nan(None), pl.Series(f"beta{suffix}", beta)
