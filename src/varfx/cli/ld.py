@@ -28,7 +28,7 @@ def build(
     panel: Panel = PanelConfig(),
     reference: Reference = ReferenceConfig(),
     where: Where = Workers(),
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, cyclopts.Parameter(negative=())] = False,
 ) -> None:
     """Build an LD panel from a reference.
 

@@ -30,7 +30,7 @@ def build(
     out: Out,
     files: Files = TrackFiles(),
     where: Where = Workers(),
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, cyclopts.Parameter(negative=())] = False,
 ) -> None:
     """Build a track store: one named channel per file, in the order given.
 

@@ -66,6 +66,7 @@ def build_panel(
         StoreError: the disk is full, `out` is finished or something else, or `OUT.building` was begun with other options.
     """
     config, where = config or PanelConfig(), Workers(workers=workers, scheduler=scheduler)
+    config = replace(config, rank_variance=config.share(source.num_people))
     folder = panel_folder(out)
     folder.check(resume=True, overwrite=overwrite, identity={"config": asdict(config)})
     cores = [
@@ -76,7 +77,6 @@ def build_panel(
     if not cores:
         raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
     dtype = _storage_dtype(source, cores, config)
-    config = replace(config, rank_variance=config.share(source.num_people))
     provenance = sealed.provenance(asdict(config), {str(path): path for path in inputs})
     folder.begin(_identity(source, config, dtype, provenance), resume=True, overwrite=overwrite)
     folder.below(RESULT, "windows")
