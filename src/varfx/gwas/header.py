@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 from varfx.errors import ConfigError, FormatError
 from varfx.gwas.format import GwasFormat, matches
 from varfx.gwas.formats import FORMATS, GENERIC
-from varfx.gwas.frequency_names import EFFECT, allele_of_frequency
+from varfx.gwas.header_roles import (
+    ColumnUse,
+    Reading,
+    explicit_alleles,
+    frequency,
+    harmonised_remark,
+    listed,
+    require_alleles,
+    synonyms,
+    uses_of,
+)
 from varfx.gwas.roles import (
     ALLELE_FIELD,
-    ALLELE_NAMES,
-    FIRST_FREQUENCY,
     KEY,
     ROLES,
-    SIZES,
     STATISTICS,
-    SYNONYMS,
-    candidates,
     is_explicit,
     plain,
 )
@@ -26,19 +31,6 @@ from varfx.gwas.traits import choose_trait
 
 GIVEN = "given:"  # prefix of the fields that hold what the user, or an explicit name, says against the format
 _FEW = 0.5  # a format whose names are lacking is still taken if the user names the rest and this share is there
-# Formats whose statistics are packed, or of another orientation than the columns beside them: synonyms give only these.
-_CLOSED = ("REGENIE --htp", "GWAS-VCF", "GWAS Catalog, harmonised columns")
-_HARMLESS = (*SIZES, "info")
-_BESIDE_A_FORMAT = tuple(role for role in SYNONYMS if role not in ("test", "error_code", "low_confidence"))
-
-
-@dataclass(frozen=True)
-class ColumnUse:
-    """What became of one column: its role, empty where it is not used, and why."""
-
-    column: str
-    role: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,37 +56,6 @@ class Layout:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass
-class _Reading:
-    """A header while its columns are given roles."""
-
-    source: str
-    header: tuple[str, ...]
-    names: tuple[str | None, ...]  # those of the chosen trait
-    given: dict[str, int]
-    found: dict[str, int] = field(default_factory=dict)
-    notes: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def free(self) -> list[int]:
-        """Columns without a role or a note."""
-        used = {*self.found.values(), *self.given.values(), *self.notes}
-        return [number for number, name in enumerate(self.names) if number not in used and name is not None]
-
-    @property
-    def statistic_given(self) -> bool:
-        """Whether the user names a statistic, which is then used alone."""
-        return any(role in STATISTICS for role in self.given)
-
-    def has(self, *roles: str) -> bool:
-        """Whether one of the roles has a column."""
-        return any(role in self.found or role in self.given for role in roles)
-
-    def column(self, role: str) -> int | None:
-        """The column of a role."""
-        return self.given.get(role, self.found.get(role))
-
-
 def recognise(
     names: Sequence[str], *, source: str, columns: Mapping[str, str] | None = None, trait: str | None = None
 ) -> Layout:
@@ -116,28 +77,28 @@ def recognise(
     given = _given(names, columns or {}, source)
     statistics = [names[number] for role, number in given.items() if role in STATISTICS]
     chosen = choose_trait(names, trait, statistics, source=source)
-    reading = _Reading(source, tuple(names), chosen.names, given)
+    reading = Reading(source, tuple(names), chosen.names, given)
     form = _format(reading)
     remarks = [remark for remark in (chosen.remark, form.remark) if remark]
     if form is not GENERIC:
         _format_columns(reading, form, trait)
-    _explicit_alleles(reading)
-    _frequency(reading)
-    _synonyms(reading, form)
+    explicit_alleles(reading)
+    frequency(reading)
+    synonyms(reading, form)
     if form is GENERIC:
-        _require_alleles(reading)
+        require_alleles(reading)
     elif not reading.has("other_allele", "omitted", "ref", "key", f"{ALLELE_FIELD}0"):
         raise FormatError(
             f"`{source}` ({form.name}) has no allele columns A1 and A2, without which the sign of z means nothing. "
             f"Make the file anew with them."
         )
-    remarks += _harmonised_remark(reading, form)
+    remarks += harmonised_remark(reading, form)
     fields = {**reading.found, **{f"{GIVEN}{role}": number for role, number in reading.given.items()}}
     return Layout(
         format=form,
         columns=fields,
         named=frozenset(columns or {}),
-        uses=_uses(reading),
+        uses=uses_of(reading),
         constants=form.constants(names),
         trait=chosen.trait,
         remarks=tuple(remarks),
@@ -159,7 +120,7 @@ def _given(names: Sequence[str], columns: Mapping[str, str], source: str) -> dic
     return given
 
 
-def _format(reading: _Reading) -> GwasFormat:
+def _format(reading: Reading) -> GwasFormat:
     """The most demanding format that fits: every PolyFun header is an LDSC header too."""
     names = [*(name for name in reading.names if name is not None), *reading.header]
     explicit = any(is_explicit("effect_allele", name) for name in names)
@@ -181,7 +142,7 @@ def _allowed(form: GwasFormat, names: Sequence[str], explicit: bool, given: Mapp
     return not (explicit and form.name in ("LDSC .sumstats", "PolyFun", "COJO .ma"))
 
 
-def _fits_with(form: GwasFormat, names: Sequence[str], reading: _Reading) -> bool:
+def _fits_with(form: GwasFormat, names: Sequence[str], reading: Reading) -> bool:
     """Whether a format fits once the columns that the user names stand for those it lacks."""
 
     def supplied(group: Sequence[str]) -> bool:
@@ -195,7 +156,7 @@ def _fits_with(form: GwasFormat, names: Sequence[str], reading: _Reading) -> boo
     return distinctive and all(supplied(group) for group in lacking)
 
 
-def _format_columns(reading: _Reading, form: GwasFormat, trait: str | None) -> None:
+def _format_columns(reading: Reading, form: GwasFormat, trait: str | None) -> None:
     """The format's own columns."""
     for name, what in form.ignored.items():
         number = _find((name,), reading.names, reading.source)
@@ -207,130 +168,6 @@ def _format_columns(reading: _Reading, form: GwasFormat, trait: str | None) -> N
             reading.found[role] = number
     if form.name == "GWAS-VCF":
         reading.found["sample"] = _vcf_sample(reading.header, trait, reading.source)
-
-
-def _explicit_alleles(reading: _Reading) -> None:
-    """The effect allele in a column whose name says so, which beats all but the user's word; and the other allele to it."""
-    own = reading.found.get("effect_allele")
-    if "effect_allele" not in reading.given and (
-        own is None or not plain(reading.header[own]).endswith("effectallele")
-    ):
-        _explicit_effect(reading)
-    effect = reading.given.get("effect_allele")
-    if effect is None or "other_allele" in reading.given or effect == own:
-        return
-    other = [number for number in reading.free if is_explicit("other_allele", reading.header[number])]
-    if len(other) > 1:
-        raise _ambiguous("other_allele", other, reading)
-    if other:
-        reading.given["other_allele"] = other[0]
-    elif own is not None and "other_allele" in reading.found:
-        # Whichever of the format's two alleles the effect allele is not, row by row.
-        pair = own, reading.found.pop("other_allele")
-        reading.found |= {f"{ALLELE_FIELD}{place}": number for place, number in enumerate(pair)}
-
-
-def _explicit_effect(reading: _Reading) -> None:
-    effect = [number for number in reading.free if is_explicit("effect_allele", reading.header[number])]
-    if len(effect) > 1:
-        raise _ambiguous("effect_allele", effect, reading)
-    if effect:
-        reading.given["effect_allele"] = effect[0]
-
-
-def _require_alleles(reading: _Reading) -> None:
-    """Both alleles: the other one, where none is said to be it, is whichever of two allele columns the effect is not."""
-    if KEY in reading.given:
-        return
-    if "effect_allele" not in reading.given:
-        raise _no_allele("effect_allele", reading)
-    if reading.has("other_allele"):
-        return
-    pairs = [number for number in reading.free if plain(reading.header[number]) in ALLELE_NAMES]
-    if not pairs:
-        raise _no_allele("other_allele", reading)
-    for place, number in enumerate(pairs):
-        reading.found[f"{ALLELE_FIELD}{place}"] = number
-
-
-def _frequency(reading: _Reading) -> None:
-    """Frequencies whose names say of which allele column they are; of an unknown allele they serve `--min-maf` only."""
-    effect, other = reading.column("effect_allele"), reading.column("other_allele")
-    own = reading.found.get("effect_allele")
-    if "eaf" in reading.found and own is not None and effect != own:
-        # The user, or an explicit name, says that another column than the format's is the effect allele.
-        number = reading.found.pop("eaf")
-        by_row = reading.has(f"{ALLELE_FIELD}0")
-        reading.found[FIRST_FREQUENCY if by_row else "frequency"] = number
-    if reading.has("eaf", "eaf_other", "frequency", FIRST_FREQUENCY, "minor_af", "format"):
-        return
-    if candidates("eaf", reading.names, reading.free):
-        return
-    alleles = {number: allele_of_frequency(reading.names[number] or "") for number in reading.free}
-    tied = {number: columns for number, columns in alleles.items() if columns is not None}
-    if len(tied) != 1 or candidates("maf", reading.names, tied):
-        return
-    ((number, columns),) = tied.items()
-    if EFFECT in columns or (effect is not None and plain(reading.header[effect]) in columns):
-        reading.found["eaf"] = number
-    elif other is not None and plain(reading.header[other]) in columns:
-        reading.found["eaf_other"] = number
-    else:
-        reading.found["frequency"] = number
-
-
-def _synonyms(reading: _Reading, form: GwasFormat) -> None:
-    """The roles that are still without a column, by common names; ambiguous names are an error, or are left out."""
-    strict = form is GENERIC
-    wanted = _HARMLESS if form.name in _CLOSED else tuple(SYNONYMS) if strict else _BESIDE_A_FORMAT
-    for role in wanted:
-        if role in ("effect_allele", "other_allele") or reading.has(role):
-            continue
-        if role == KEY and (reading.has("chrom", "position") or form.name == "GWAS-VCF"):
-            continue
-        if role == "eaf" and reading.has("eaf_other", "frequency", FIRST_FREQUENCY, "minor_af"):
-            continue
-        if role in STATISTICS and reading.statistic_given:
-            continue
-        found = candidates(role, reading.names, reading.free)
-        if len(found) == 1:
-            reading.found[role] = found[0]
-        elif found and strict:
-            raise _ambiguous(role, found, reading)
-        for number in found if len(found) > 1 else ():
-            reading.notes[number] = f"one of {len(found)} that may be {role}: name it with --columns"
-
-
-def _harmonised_remark(reading: _Reading, form: GwasFormat) -> list[str]:
-    """What must be said of a file that has submitted and harmonised (hm_) columns side by side."""
-    harmonised = [number for number in reading.free if reading.header[number].lower().startswith("hm_")]
-    values = [number for number in harmonised if plain(reading.header[number]) in ("hmpos", "hmeffectallele", "hmbeta")]
-    if form.name != "GWAS-SSF" or not values:
-        return []
-    for number in harmonised:
-        reading.notes[number] = "harmonised column, of GRCh38"
-    return [
-        f"{len(harmonised)} hm_* columns (GRCh38) are not used: positions, alleles and effects are the submitted ones"
-    ]
-
-
-def _uses(reading: _Reading) -> tuple[ColumnUse, ...]:
-    roles: dict[int, list[str]] = {}
-    for role, number in {**reading.found, **reading.given}.items():
-        if role in reading.given and reading.given[role] != number:
-            continue
-        if reading.statistic_given and role in STATISTICS and role not in reading.given:
-            continue
-        roles.setdefault(number, []).append(role)
-    uses = []
-    for number, name in enumerate(reading.header):
-        note = reading.notes.get(number, "")
-        if not note and reading.names[number] is None:
-            note = "of another trait"
-        if not note and number not in roles and number in reading.found.values():
-            note = "replaced by what --columns names"
-        uses.append(ColumnUse(name, ", ".join(roles.get(number, [])), note))
-    return tuple(uses)
 
 
 def _find(
@@ -360,21 +197,7 @@ def _vcf_sample(names: Sequence[str], trait: str | None, source: str) -> int:
     return first
 
 
-def _ambiguous(role: str, numbers: Sequence[int], reading: _Reading) -> FormatError:
-    return FormatError(
-        f"`{reading.source}`: columns {listed([reading.header[number] for number in numbers])} may all be `{role}`. "
-        f"Say which with --columns {role}=NAME."
-    )
-
-
-def _no_allele(role: str, reading: _Reading) -> FormatError:
-    return FormatError(
-        f"`{reading.source}`: no column is surely `{role}`; the columns are {listed(reading.header)}. "
-        f"Name it with --columns {role}=NAME."
-    )
-
-
-def _unknown(names: Sequence[str], reading: _Reading) -> FormatError:
+def _unknown(names: Sequence[str], reading: Reading) -> FormatError:
     """The error on a header that no format fits, with what is nearest and what to do."""
     ask = "--columns effect_allele=NAME,other_allele=NAME,z=NAME,n=NAME,..."
     if {"a1", "a2"} <= {plain(name) for name in names}:
@@ -390,9 +213,3 @@ def _unknown(names: Sequence[str], reading: _Reading) -> FormatError:
         f"{listed(reading.header)}; nearest is {nearest.name}, which needs also {', '.join(nearest.lacking(names))}. "
         f"Name the columns with {ask}"
     )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Column names for a message, at most 30."""
-    shown = ", ".join(name[:40] for name in names[:30])
-    return shown + (f", and {len(names) - 30} more" if len(names) > 30 else "")

@@ -13,7 +13,8 @@ from varfx.errors import ConfigError, FormatError
 from varfx.genome.variants import chrom_expr
 from varfx.gwas import formats, layouts
 from varfx.gwas.format import GwasFormat
-from varfx.gwas.header import GIVEN, ColumnUse, Layout, recognise
+from varfx.gwas.header import GIVEN, Layout, recognise
+from varfx.gwas.header_roles import ColumnUse
 from varfx.gwas.keys import on_chromosomes, unpacked
 from varfx.gwas.numbers import Offences, drop_bad_text, to_numbers
 from varfx.gwas.roles import STATISTICS
