@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ import cyclopts
 from varfx._version import __version__
 from varfx.cli import annot, data, demo, expr, ld, prior, sumstats, tracks
 from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
-from varfx.cli.console import PlainConsole, PlainHandler
+from varfx.cli.console import PlainConsole, PlainHandler, console
 from varfx.cli.experiment import experiment
 from varfx.cli.info import info
+from varfx.cli.next_step import next_step
 from varfx.cli.plan import plan
 from varfx.errors import VarfxError
 from varfx.io.sealed import reason
@@ -69,6 +71,7 @@ def run(argv: Sequence[str]) -> int:
             options = read_config(line.config)
             app.config = _as_defaults(app, words, options, str(line.config))
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        _say_what_is_next(app, words, options)
     except cyclopts.CycloptsError as error:
         needed = missing_options(app, words, options) if isinstance(error, cyclopts.MissingArgumentError) else None
         return _fail(needed or one_line(str(error)) + " Ask the command for its --help.")
@@ -108,6 +111,15 @@ def _of_the_system(error: OSError) -> str:
     return one_line(
         f"{path}{reason(error)}. Mend this and give the same command again; --verbose shows where it happened."
     )
+
+
+def _say_what_is_next(app: cyclopts.App, words: Sequence[str], options: dict[str, Any]) -> None:
+    processes = sys.modules.get("varfx.training.processes")  # loaded only where several may train together
+    if {"--help", "-h"} & set(words) or (processes is not None and processes.rank()):
+        return  # the first process prints
+    following = next_step(app.parse_commands(list(words))[0], words, options)
+    if following is not None:
+        console.print(f"next: {following}", soft_wrap=True)
 
 
 def _fail(message: str) -> int:

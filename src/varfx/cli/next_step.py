@@ -1,0 +1,41 @@
+"""The command that usually follows each command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from shlex import quote
+from typing import Any
+
+NEXT: dict[tuple[str, ...], str] = {
+    ("sumstats", "clean"): "varfx prior fit --panel PANEL --sumstats {out} --holdout-chrom 20-22 --out RUN",
+    ("ld", "build"): "varfx annot build --panel {out} --bed FILE.bed --out ANNOTATIONS.annot.parquet",
+    (
+        "annot",
+        "build",
+    ): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --holdout-chrom 20-22 --out RUN",
+    ("tracks", "build"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --tracks {out} --model enformer --out RUN",
+    ("tracks", "average"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --out RUN",
+    ("prior", "fit"): "varfx prior evaluate {out}",
+    ("prior", "simulate"): "varfx prior fit --panel PANEL --sumstats {out}/replicates.sumstats.parquet --out RUN",
+    ("expr", "prepare"): "varfx expr baseline {out} --out RUN",
+    ("expr", "baseline"): "varfx expr evaluate {out}",
+    ("expr", "fit"): "varfx expr evaluate {out}",
+    ("expr", "variants"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --out RUN",
+}
+
+
+def next_step(commands: tuple[str, ...], words: Sequence[str], config: Mapping[str, Any]) -> str | None:
+    """The next command line, with the file or folder that was just made; capitals stand for other files.
+
+    Args:
+        commands: the command that has ended well.
+        words: its command line.
+        config: its options from a file.
+    """
+    out = config.get("out")
+    for word, value in zip(words, [*words[1:], ""], strict=True):
+        if word in ("--out", "-o"):
+            out = value
+        elif word.startswith("--out="):
+            out = word.removeprefix("--out=")
+    return NEXT[commands].format(out=quote(str(out))) if commands in NEXT and out else None
