@@ -32,10 +32,12 @@ def next_step(commands: tuple[str, ...], words: Sequence[str], config: Mapping[s
         words: its command line.
         config: its options from a file.
     """
+    if commands not in NEXT:
+        return None
     out = config.get("out")
     for word, value in zip(words, [*words[1:], ""], strict=True):
         if word in ("--out", "-o"):
             out = value
         elif word.startswith("--out="):
             out = word.removeprefix("--out=")
-    return NEXT[commands].format(out=quote(str(out))) if commands in NEXT and out else None
+    return NEXT[commands].format(out=quote(str(out))) if out else None
