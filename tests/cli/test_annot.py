@@ -15,6 +15,7 @@ from varfx.cli.annot import app
 from varfx.errors import ConfigError, FormatError
 from varfx.gwas.sumstats import SCHEMA as SUMSTATS_SCHEMA
 from varfx.gwas.sumstats import SumStats
+from varfx.io.ledger import counts_of
 from varfx.ld.store import VARIANTS_SCHEMA, WINDOWS_SCHEMA, finish_panel
 
 ROWS = [
@@ -96,7 +97,7 @@ def test_frequencies_come_from_a_gwas(tmp_path: Path, panel: Path) -> None:
     assert built.channels == ("eaf", "maf", "ld_score")
     np.testing.assert_allclose(built.table["eaf"].to_numpy(), [0.9, 0.8, 0.7, 0.6], rtol=1e-6)
     np.testing.assert_allclose(built.table["maf"].to_numpy(), [0.1, 0.2, 0.3, 0.4], rtol=1e-6)
-    assert built.metadata["frequency_ledger"]["counts"]["swapped"] == 4
+    assert counts_of(built.metadata["frequency_ledger"])["swapped"] == 4
 
 
 def test_mistakes_leave_no_file(tmp_path: Path, panel: Path, peaks: Path) -> None:

@@ -263,8 +263,7 @@ def test_ledger_counts_each_rule() -> None:
     assert result.table_row[:5].tolist() == [0, 1, 2, 4, 10]
     assert result.reference_row[:5].tolist() == [0, 1, 2, 4, 9]
     assert result.sign[:5].tolist() == [1, -1, -1, 1, -1]
-    assert result.ledger.to_dict()["source"] == "gwas"
-    assert list(result.ledger)[2] == {"step": "matched as is", "variants": 2 + 198}
+    assert result.ledger.rows()[2] == {"step": "matched as is", "count": 2 + 198, "note": ""}
 
 
 def grid(count: int, *, start: int = 1000, step: int = 100, prefix: str = "rs", seed: int = 0) -> pl.DataFrame:

@@ -86,7 +86,7 @@ def test_what_it_says_of_itself(folder: Path) -> None:
     assert source.variants["effect_allele"].unique().to_list() == ["T"]
     assert source.num_people == NUM_PEOPLE["EUR"] == 503
     assert Ldgm(folder, num_people=77).num_people == 77
-    assert {e["step"]: e["variants"] for e in source.ledger if e["variants"]} == {"index absent in the population": 4}
+    assert {e["step"]: e["count"] for e in source.ledger if e["count"]} == {"index absent in the population": 4}
     assert source.missing == ()
     core, panel = source.select("7", 102, 106, 3)
     assert source.variants["position"].gather(core).to_list() == [103, 105, 106]
@@ -96,7 +96,7 @@ def test_what_it_says_of_itself(folder: Path) -> None:
 def test_one_per_index_keeps_the_first_of_the_list(folder: Path) -> None:
     source = Ldgm(folder, one_per_index=True)
     assert source.variants["position"].head(3).to_list() == [100, 102, 103]
-    assert {e["step"]: e["variants"] for e in source.ledger}["shares its index with an earlier variant"] == 1
+    assert {e["step"]: e["count"] for e in source.ledger}["shares its index with an earlier variant"] == 1
 
 
 def test_filters_are_counted(folder: Path) -> None:
@@ -118,7 +118,7 @@ def test_filters_are_counted(folder: Path) -> None:
     source = Ldgm(folder, maf=0.01)
     assert source.variants["position"].head(3).to_list() == [6, 7, 9]
     assert source.variants["variant_id"].head(2).to_list() == ["rs6", None]
-    assert [entry["variants"] for entry in source.ledger] == [1, 1, 2, 2, 0, 1]
+    assert [entry["count"] for entry in source.ledger] == [1, 1, 2, 2, 0, 1]
 
 
 def test_pickled_source_solves_the_same(folder: Path) -> None:
@@ -239,7 +239,7 @@ def published(shared_data: Path) -> Ldgm:
 @pytest.mark.shared_data
 def test_the_published_block(shared_data: Path, published: Ldgm, rng: np.random.Generator) -> None:
     folder = shared_data / "ldgm"
-    assert published.variants.height + sum(entry["variants"] for entry in published.ledger) == 14_357
+    assert published.variants.height + sum(entry["count"] for entry in published.ledger) == 14_357
     present, P = precision_matrix(folder / "1kg_chr1_16103_2888443.EUR.edgelist")
     assert present.size == 5239
 

@@ -59,7 +59,7 @@ def imputed(counts: np.ndarray) -> np.ndarray:
 
 
 def dropped(panel: GenotypePanel) -> dict[str, int]:
-    return {entry["step"]: entry["variants"] for entry in panel.ledger if entry["variants"]}
+    return {entry["step"]: entry["count"] for entry in panel.ledger if entry["count"]}
 
 
 def test_standardised_genotypes_reproduce_numpys_correlations(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -145,7 +145,7 @@ def test_each_filter_drops_and_counts_its_variants(tmp_path: Path) -> None:
     assert panel.variants["variant_id"].to_list() == ["kept", "other alleles, no copy", "lower case"]
     assert panel.variants["effect_allele"].to_list() == ["A", "A", "C"]
     assert [entry["step"] for entry in panel.ledger] == [step.format(maf=0.1) for step in STEPS]
-    assert [entry["variants"] for entry in panel.ledger] == [3, 0, 2, 1, 3, 2, 2]
+    assert [entry["count"] for entry in panel.ledger] == [3, 0, 2, 1, 3, 2, 2]
 
 
 def test_maf_is_inclusive_and_zero_keeps_singletons(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_polypred_in_22_files(shared_data: Path) -> None:
     files = [BedFile(shared_data / "gwas" / "polypred" / f"1000G.subset.{chrom}") for chrom in range(1, 23)]
     panel = GenotypePanel(files, maf=0.01)
     assert panel.num_people == 489
-    assert panel.variants.height + sum(entry["variants"] for entry in panel.ledger) == 82_448
+    assert panel.variants.height + sum(entry["count"] for entry in panel.ledger) == 82_448
     assert panel.variants["chrom"].unique(maintain_order=True).to_list() == [str(chrom) for chrom in range(1, 23)]
     core, wide = panel.select("7", 20_000_000, 21_000_000, 1_000_000)
     assert np.array_equal(core, wide)

@@ -154,7 +154,7 @@ def test_multi_allelic_sites_are_dropped_and_do_not_shift_the_others(tmp_path: P
     (tmp_path / "m.psam").write_text(PSAM)
     panel = GenotypePanel([PgenFile(tmp_path / "m")])
     assert panel.variants["variant_id"].to_list() == ["rs1", "rs3"]
-    assert {e["step"]: e["variants"] for e in panel.ledger if e["variants"]} == {"multi-allelic": 1}
+    assert {e["step"]: e["count"] for e in panel.ledger if e["count"]} == {"multi-allelic": 1}
     counts = np.array([np.array(genotypes[name]).reshape(5, 2).sum(axis=1) for name in ("rs1", "rs3")])
     X = panel.standardised(np.arange(2), np.float64)
     np.testing.assert_allclose(X.T @ X / 5, np.corrcoef(counts), atol=1e-12)

@@ -104,7 +104,7 @@ class TestOneRegion:
         rows = [1, 5, 4, 0]
         assert source.variants["variant_id"].to_list() == ["rs10", "rs20", "rs40", "rs50"]
         assert source.variants["effect_allele"].to_list() == ["A", "A", "C", "A"]
-        assert [entry["variants"] for entry in source.ledger] == [1, 1]
+        assert [entry["count"] for entry in source.ledger] == [1, 1]
         core, panel = np.array([3, 1]), np.array([0, 1, 2, 3])
         square, cross = source.correlation(core, panel)
         np.testing.assert_allclose(square, R[np.ix_([0, 5], [0, 5])], atol=1e-6)

@@ -35,7 +35,7 @@ def p_of(z: np.ndarray) -> np.ndarray:
 
 
 def dropped(found: SumStats) -> dict[str, int]:
-    return {str(entry["note"]): entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "dropped"}
+    return {str(entry["note"]): entry["count"] for entry in found.metadata["ledger"] if entry["step"] == "dropped"}
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_48_pan_ukb() -> None:
     assert (rows(found), found.trait, found.metadata["format"]) == (expected, "EUR", "Pan-UKB")
     assert found.table["n"].to_list() == pytest.approx([3600, 3600])
     assert found.table["eaf"].to_list() == pytest.approx([0.25, 0.741])
-    assert [entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "low confidence"] == [1]
+    assert [entry["count"] for entry in found.metadata["ledger"] if entry["step"] == "low confidence"] == [1]
     sure = read("48_pan_ukb/c.tsv", n="1000,9000", trait="EUR", filters=CleanOptions(drop_low_confidence=True))
     assert rows(sure) == [RS1]
     with pytest.raises(FormatError, match=r"holds 2 traits: EUR, AFR"):

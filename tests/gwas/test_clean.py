@@ -71,7 +71,7 @@ def test_a_bad_value_is_an_error_or_dropped_and_counted(fault: str, tmp_path: Pa
     kept = clean(path, out=out, filters=CleanOptions(drop_invalid=True))
     assert kept.table["variant_id"].to_list() == ["rs1", "rs3"]
     drops = [entry for entry in kept.metadata["ledger"] if entry["step"] == "dropped"]
-    assert [entry["variants"] for entry in drops] == [1]
+    assert [entry["count"] for entry in drops] == [1]
     assert str(drops[0]["note"]).startswith("invalid: ")
 
 
@@ -79,7 +79,7 @@ def test_a_bad_value_is_an_error_or_dropped_and_counted(fault: str, tmp_path: Pa
 def test_an_impossible_se_leaves_the_row_to_its_p_value(se: str, tmp_path: Path) -> None:
     found = clean(write(tmp_path, edited(1, "se", se)))
     assert found.table["z"].to_list() == pytest.approx([-2, 3, 3], abs=1e-3)
-    served = [entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "z"]
+    served = [entry["count"] for entry in found.metadata["ledger"] if entry["step"] == "z"]
     assert served == [2, 1]  # effect / SE, and p
     rows = [line.replace("0.0027", "nan") for line in edited(1, "se", se)]
     with pytest.raises(
@@ -103,7 +103,7 @@ def test_declared_missing_values_are_dropped_and_counted(tmp_path: Path) -> None
     found = clean(write(tmp_path, [row.replace(" ", "\t") for row in rows], header))
     assert found.table["variant_id"].to_list() == ["rs1", "rs2"]
     assert found.table["eaf"].to_list() == [0.2, None]
-    notes = {entry["note"]: entry["variants"] for entry in found.metadata["ledger"]}
+    notes = {entry["note"]: entry["count"] for entry in found.metadata["ledger"]}
     assert [notes[f"missing {name}"] for name in ("z", "n", "chrom", "position")] == [1, 1, 1, 1]
 
 
@@ -126,10 +126,10 @@ def test_filters_are_counted(tmp_path: Path) -> None:
     for options, kept, note in cases:
         found = clean(path, filters=options)
         assert found.table["variant_id"].to_list() == kept
-        entry = {"step": "dropped", "variants": 3 - len(kept), "note": note}
+        entry = {"step": "dropped", "count": 3 - len(kept), "note": note}
         assert entry in found.metadata["ledger"]
         total = {"read": 3, "kept": len(kept)}
-        assert {e["step"]: e["variants"] for e in found.metadata["ledger"] if e["step"] in total} == total
+        assert {e["step"]: e["count"] for e in found.metadata["ledger"] if e["step"] in total} == total
     with pytest.raises(DataError, match=r"no variant is left; 3 were dropped: n below 1e\+06"):
         clean(path, filters=CleanOptions(min_n=1e6))
 
@@ -156,11 +156,11 @@ def test_sorting_and_capitals_are_counted(tmp_path: Path) -> None:
     found = clean(write(tmp_path, rows))
     assert found.table["chrom"].to_list() == ["2", "6", "X"]
     assert found.table["effect_allele"].to_list() == ["C", "C", "A"]
-    assert {"step": "repaired", "variants": 1, "note": "alleles put in capitals"} in found.metadata["ledger"]
+    assert {"step": "repaired", "count": 1, "note": "alleles put in capitals"} in found.metadata["ledger"]
     assert not any(entry["step"] == "sorted" for entry in found.metadata["ledger"])
     found = clean(write(tmp_path, ROWS[::-1]))
     assert found.table["variant_id"].to_list() == ["rs1", "rs2", "rs3"]
-    assert {"step": "sorted", "variants": 3, "note": "into genome order"} in found.metadata["ledger"]
+    assert {"step": "sorted", "count": 3, "note": "into genome order"} in found.metadata["ledger"]
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_disagreement_of_effect_and_p_is_counted_and_logged(tmp_path: Path, ca
         assert not caplog.records
         found = clean(write(tmp_path, edited(1, "P", "1e-30")))
     assert "disagrees with `P`" in caplog.text
-    assert [entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "warning"] == [1]
+    assert [entry["count"] for entry in found.metadata["ledger"] if entry["step"] == "warning"] == [1]
     assert found.table["z"][1] == pytest.approx(3)
 
 
@@ -246,7 +246,7 @@ def test_bolt_gain_scales_n(tmp_path: Path, rng: np.random.Generator) -> None:
     gain = float(np.median(large["CHISQ_BOLT_LMM"].to_numpy() / large["CHISQ_LINREG"].to_numpy()))
     found = clean(path, n=1000)
     assert found.table["n"].to_list() == pytest.approx([1000 * gain] * 401)
-    notes = [str(entry["note"]) for entry in found.metadata["ledger"] if entry["variants"] == large.height]
+    notes = [str(entry["note"]) for entry in found.metadata["ledger"] if entry["count"] == large.height]
     assert any(f"scaled by BOLT's gain {gain:.4f}" in note for note in notes)
     z = frame["BETA"].sign().to_numpy() * np.sqrt(frame["CHISQ_BOLT_LMM"].to_numpy())
     np.testing.assert_allclose(found.table["z"].to_numpy(), z, rtol=1e-12)

@@ -42,9 +42,9 @@ def test_the_header_stands_in_the_ledger_used_and_not_used(tmp_path: Path) -> No
         "note": "",
     }
     ledger = {entry["step"]: entry for entry in found.metadata["ledger"]}
-    assert ledger["columns used"]["variants"] == 10
+    assert ledger["columns used"]["count"] == 10
     assert "AF1 = eaf" in str(ledger["columns used"]["note"])
-    assert ledger["columns not used"] == {"step": "columns not used", "variants": 1, "note": "note"}
+    assert ledger["columns not used"] == {"step": "columns not used", "count": 1, "note": "note"}
 
 
 def test_a_recognised_format_takes_what_stands_beside_it(tmp_path: Path) -> None:

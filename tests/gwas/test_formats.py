@@ -137,23 +137,23 @@ def test_given_cases_and_controls_scale_the_n_of_each_variant(tmp_path: Path) ->
 
 def test_plink2_rows_left_out_are_counted(tmp_path: Path) -> None:
     ledger = clean(write(tmp_path, PLINK2)).metadata["ledger"]
-    assert ledger[0] == {"step": "read", "variants": 4, "note": "rows of PLINK2 .glm"}
-    assert {"step": "dropped", "variants": 1, "note": "another test than ADD"} in ledger
-    assert {"step": "dropped", "variants": 1, "note": "ERRCODE is not '.'"} in ledger
+    assert ledger[0] == {"step": "read", "count": 4, "note": "rows of PLINK2 .glm"}
+    assert {"step": "dropped", "count": 1, "note": "another test than ADD"} in ledger
+    assert {"step": "dropped", "count": 1, "note": "ERRCODE is not '.'"} in ledger
     logistic = clean(write(tmp_path, PLINK2_LOGISTIC))
     # Without OMITTED: T against T,G has the other allele REF; C against T,G has none.
     assert logistic.table["variant_id"].to_list() == ["rs1", "rs2", "rs3"]
     assert {
         "step": "dropped",
-        "variants": 1,
+        "count": 1,
         "note": "multi-allelic: the other allele is not one",
     } in logistic.metadata["ledger"]
 
 
 def test_regenie_failed_tests_are_counted(tmp_path: Path) -> None:
     ledger = clean(write(tmp_path, REGENIE)).metadata["ledger"]
-    assert {"step": "dropped", "variants": 1, "note": "another test than ADD"} in ledger
-    assert {"step": "dropped", "variants": 1, "note": "EXTRA is TEST_FAIL"} in ledger
+    assert {"step": "dropped", "count": 1, "note": "another test than ADD"} in ledger
+    assert {"step": "dropped", "count": 1, "note": "EXTRA is TEST_FAIL"} in ledger
 
 
 def test_ssf_codes_and_sidecar(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_vcf_several_alleles_caps_cases_and_study(tmp_path: Path) -> None:
     assert table["z"].to_list() == pytest.approx([2, -stats.norm.isf(0.5 * 10**-4.2), 50], abs=1e-3)
     assert table["n"].to_list() == pytest.approx([4 / (1 / 200 + 1 / 800), 4 / (1 / 100 + 1 / 800), 1000])
     assert (found.trait, found.metadata["genome_build"]) == ("ieu-a-2", "HG19/GRCh37")
-    notes = {entry["note"]: entry["variants"] for entry in found.metadata["ledger"]}
+    notes = {entry["note"]: entry["count"] for entry in found.metadata["ledger"]}
     assert notes["missing n"] == 1  # rs4 has no cases: total and effective sizes are not mixed in one file
     assert notes["multi-allelic: as many values as ALT alleles are needed"] == 1
     assert notes["LP at its cap (999): p was 0, so z comes from ES/SE"] == 1
@@ -278,7 +278,7 @@ def test_positions_for_files_without(tmp_path: Path) -> None:
     found = clean(path, positions_from=write(tmp_path, bim, "ref.bim"))
     # rs1 stands on the other strand; rs3 has other alleles; rs4 stands at two positions.
     assert found.table.select("variant_id", "chrom", "position").rows() == [("rs1", "1", 1000), ("rs2", "2", 2000)]
-    notes = {entry["note"]: entry["variants"] for entry in found.metadata["ledger"]}
+    notes = {entry["note"]: entry["count"] for entry in found.metadata["ledger"]}
     assert notes["no position: rsID and alleles are not in the file of positions"] == 2
     pvar = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n1\t1000\trs1\tG\tA\n2\t2000\trs2\tC\tCT\n"
     assert clean(path, positions_from=write(tmp_path, pvar, "ref.pvar")).table["position"].to_list() == [1000, 2000]

@@ -52,4 +52,4 @@ def test_alkesgroup_of_uk_biobank(shared_data: Path) -> None:
     np.testing.assert_allclose(found.table["z"].to_numpy(), [z[name] for name in found.table["variant_id"]], rtol=1e-12)
     assert found.table["n"].unique().to_list() == [458_303]
     # These files give BOLT's infinitesimal BETA and SE beside the p of its full model: that must be said.
-    assert [entry["variants"] for entry in found.metadata["ledger"] if entry["step"] == "warning"] == [485]
+    assert [entry["count"] for entry in found.metadata["ledger"] if entry["step"] == "warning"] == [485]

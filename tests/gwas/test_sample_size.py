@@ -85,7 +85,7 @@ def test_an_effective_size_that_cannot_be_or_is_doubtful(tmp_path: Path, caplog:
 def test_one_file_has_one_kind_of_n(tmp_path: Path) -> None:
     found = read(tmp_path, "N n_cases", "1000 100", "900 NA", "800 80")
     assert sizes_of(found) == [360, 288]
-    assert {entry["note"]: entry["variants"] for entry in found.metadata["ledger"]}["missing n"] == 1
+    assert {entry["note"]: entry["count"] for entry in found.metadata["ledger"]}["missing n"] == 1
     assert "total and effective sizes are not mixed" in warnings_of(found)[0]
     quantitative = read(tmp_path, "N n_cases n_controls", "1000 NA NA", "900 NA NA")
     assert sizes_of(quantitative) == [1000, 900]

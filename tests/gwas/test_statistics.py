@@ -57,7 +57,7 @@ def test_order_of_trust_row_by_row() -> None:
     )
     ledger = Ledger()
     assert z_scores(raw, ledger, source="x").to_list() == pytest.approx([-2, -3, -5, 1, 6, None])
-    assert [entry["variants"] for entry in ledger.rows()] == [1, 1, 1, 1, 1]
+    assert [entry["count"] for entry in ledger.rows()] == [1, 1, 1, 1, 1]
     exact_zero = pl.DataFrame({"beta": [1.0], "neg_log10_of_p": [math.inf]})
     assert z_scores(exact_zero, Ledger(), source="x").to_list() == [None]
 

@@ -66,7 +66,7 @@ def test_one_variant_beside_comments_and_marks(file: str) -> None:
 def test_neales_frequencies_and_low_confidence() -> None:
     stats = clean(CASES / "25_key_in_one_column/neale.tsv")
     assert stats.table["eaf"].to_list() == [0.25, 0.75]
-    notes = {entry["note"]: entry["variants"] for entry in stats.metadata["ledger"]}
+    notes = {entry["note"]: entry["count"] for entry in stats.metadata["ledger"]}
     assert (notes["missing z"], notes["rows of low confidence by the file itself"]) == (1, 1)
 
 
@@ -105,7 +105,7 @@ def test_other_names_are_refused_by_name_and_contigs_counted(tmp_path: Path) -> 
         clean(path)
     stats = clean(path, filters=CleanOptions(drop_invalid=True))
     assert stats.table["variant_id"].to_list() == ["rs1"]
-    notes = {entry["note"]: entry["variants"] for entry in stats.metadata["ledger"] if entry["step"] == "dropped"}
+    notes = {entry["note"]: entry["count"] for entry in stats.metadata["ledger"] if entry["step"] == "dropped"}
     assert notes == {
         "on contigs that are no chromosome (6_APD_HAP1, GL000191.1)": 2,
         "invalid: chromosome is none of 1 to 22, X, Y, MT (1P, 27)": 2,
@@ -149,8 +149,8 @@ def test_a_file_per_chromosome_is_one_gwas(tmp_path: Path, caplog: pytest.LogCap
     assert stats.trait == "height"
     assert stats.table["variant_id"].to_list() == ["rs1", "rs1b", "rs2", "rs2b", "rs3", "rs3b"]
     assert stats.table["chrom"].to_list() == ["1", "1", "2", "2", "X", "X"]
-    assert {"step": "files", "variants": 3, "note": "read as one GWAS"} in stats.metadata["ledger"]
-    assert {"step": "read", "variants": 6, "note": "rows of PolyFun"} in stats.metadata["ledger"]
+    assert {"step": "files", "count": 3, "note": "read as one GWAS"} in stats.metadata["ledger"]
+    assert {"step": "read", "count": 6, "note": "rows of PolyFun"} in stats.metadata["ledger"]
     assert set(stats.metadata["provenance"]["inputs"]) == {"gwas", "gwas.2", "gwas.3"}
     paths = [tmp_path / f"height.{name}.txt" for name in parts]
     assert clean(paths).table.equals(stats.table)

@@ -20,9 +20,10 @@ from varfx.annotations.store import KEY_SCHEMA, Annotations
 from varfx.errors import ConfigError, FormatError
 from varfx.genome import intervals
 from varfx.genome.chromosomes import CHROMOSOMES
-from varfx.genome.harmonise import Ledger, harmonise
+from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
 from varfx.genome.per_chromosome import files_of, is_split
+from varfx.io.ledger import Ledger
 
 _SITES = (".bim", ".bim.gz", ".bim.zst", ".pvar", ".pvar.gz", ".pvar.zst")
 _EXTENSIONS = (".gz", ".bgz", ".zst", ".bed", ".tsv", ".csv", ".txt", ".parquet", ".annot")

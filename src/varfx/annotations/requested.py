@@ -35,7 +35,7 @@ def annotate(variants: pl.DataFrame, files: AnnotationFiles, *, panel: Path) -> 
         variants, ledger = with_frequencies(
             variants, gwas.table, source=str(files.frequency_from), panel_name=str(panel)
         )
-        metadata["frequency_ledger"] = ledger.to_dict()
+        metadata["frequency_ledger"] = ledger.rows()
         inputs["frequency_from"] = files.frequency_from
     beds = [BedSpec(path, name) for name, path in map(parse_named_path, files.bed)]
     beds += [_score(text, files) for text in files.bed_score]

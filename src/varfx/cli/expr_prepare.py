@@ -133,18 +133,20 @@ def prepare(
 
 
 def _show(cohort: Cohort) -> None:
+    from varfx.io.ledger import counts_of
+
     ledger: dict[str, Any] = cohort.metadata["ledger"]
     for what in ("people", "genes"):
         table = Table(what, "left out", "left")
         for column in table.columns[1:]:
             column.justify = "right"
-        for step in ledger[what]:
-            if step["dropped"] or step is ledger[what][0]:
-                table.add_row(step["step"], f"{step['dropped']:,}" if step["dropped"] else "", f"{step['left']:,}")
+        for number, row in enumerate(row for row in ledger[what] if "left" in row):
+            if row["count"] or not number:
+                table.add_row(row["step"], f"{row['count']:,}" if number else "", f"{row['left']:,}")
         console.print(table)
     table = Table("genotypes in windows", "")
     table.columns[1].justify = "right"
-    for step, count in ledger["genotypes"].items():
+    for step, count in counts_of(ledger["genotypes"]).items():
         if count:
             table.add_row(step, f"{count:,}")
     console.print(table)

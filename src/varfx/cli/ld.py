@@ -52,7 +52,7 @@ def build(
         built = build_panel(source, out, panel, **vars(where), overwrite=overwrite, inputs=inputs, progress=progress)
     table = Table("step", "variants", title="ledger")
     for entry in built.metadata["ledger"]:
-        table.add_row(str(entry["step"]), f"{entry['variants']:,}")
+        table.add_row(str(entry["step"]), f"{entry['count']:,}")
     console.print(table)
     windows = built.windows
     ranks = windows["rank"].to_numpy()

@@ -106,7 +106,7 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
     ledger.columns[1].justify = "right"
     for entry in stats.metadata["ledger"]:
         if not str(entry["step"]).startswith("columns "):
-            ledger.add_row(str(entry["step"]), f"{entry['variants']:,}", str(entry["note"]))
+            ledger.add_row(str(entry["step"]), f"{entry['count']:,}", str(entry["note"]))
     console.print(columns)
     console.print(ledger)
     summary = summarise(stats.table)

@@ -8,9 +8,7 @@ with it the sign: effect allele A of A/C against reference effect allele T of T/
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,39 +20,10 @@ from varfx.genome import overlap
 from varfx.genome.matching import Matching
 from varfx.genome.palindromes import FrequencyCheck, check_frequencies, signs_by_frequency
 from varfx.genome.variant_codes import FLIPPED, SWAPPED, CodedVariants, encode, find, in_several_rows
+from varfx.io.ledger import Ledger
 
 _DEFAULT = Matching()
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What became of every row of a table.
-
-    Attributes:
-        source: the table.
-        reference: what it was brought to.
-        counts: rule -> number of table rows, in the order of the rules.
-        notes: what the user should know, one sentence each.
-    """
-
-    source: str
-    reference: str
-    counts: Mapping[str, int]
-    notes: tuple[str, ...] = ()
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The rules in order, as rows `{"step": rule, "variants": count}`."""
-        return iter([{"step": rule, "variants": count} for rule, count in self.counts.items()])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The ledger as JSON-able values."""
-        return {
-            "source": self.source,
-            "reference": self.reference,
-            "counts": dict(self.counts),
-            "notes": list(self.notes),
-        }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,8 +105,8 @@ def harmonise(
     turned = (coded.form ^ np.where(match.row >= 0, target.form[match.row], coded.form)).astype(np.int64)
     judged = _judge(table, reference, match, turned, coded.palindrome, matching, names=(source, reference_name))
     used = judged.keep & ~judged.too_different
-    ledger = _ledger(table, reference, coded, match, turned, judged, unplaced)
-    dropped = ledger["palindromic, dropped"]
+    ledger = Ledger(_counts(table, reference, coded, match, turned, judged, unplaced))
+    dropped = ledger.counts["palindromic, dropped"]
     if not used.any():
         raise HarmonisationError(
             f"`{source}`: none of its {(match.row >= 0).sum()} variants found in `{reference_name}` is left: "
@@ -148,6 +117,7 @@ def harmonise(
     if matching.min_overlap > 0:
         notes += overlap.absent_chromosomes(table, reference, source=source, reference_name=reference_name)
     for note in notes:
+        ledger.note(note)
         _log.warning(note)
     rows = np.flatnonzero(used)
     rows = rows[np.argsort(match.row[rows], kind="stable")]
@@ -156,7 +126,7 @@ def harmonise(
         reference_row=match.row[rows],
         sign=judged.sign[rows],
         overlap=share,
-        ledger=Ledger(source, reference_name, ledger, tuple(notes)),
+        ledger=ledger,
     )
 
 
@@ -325,7 +295,7 @@ def _little_overlap(
     )
 
 
-def _ledger(
+def _counts(
     table: pl.DataFrame,
     reference: pl.DataFrame,
     coded: CodedVariants,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -14,13 +14,7 @@ from numpy.typing import DTypeLike
 
 from varfx.errors import ConfigError
 from varfx.genome.variants import SCHEMA, in_genome_order
-
-
-class LedgerStep(TypedDict):
-    """What one filter took away; JSON-able."""
-
-    step: str  # why, in words
-    variants: int  # how many were dropped
+from varfx.io.ledger import Ledger, LedgerRow, Sieve
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class LDSource(Protocol):
     variants: pl.DataFrame
     num_people: int
     missing: tuple[MissingRegion, ...]
-    ledger: tuple[LedgerStep, ...]
+    ledger: tuple[LedgerRow, ...]
 
     def select(
         self, chrom: str, start: int, end: int, flank: int
@@ -107,27 +101,10 @@ class PositionIndex:
         return np.arange(b, c), np.arange(a, d)
 
 
-class Sieve:
-    """A table of variants that is filtered step by step, each step counted.
-
-    Attributes:
-        sites: the rows that are left.
-        dropped: how many rows each step took, in order.
-    """
-
-    def __init__(self, sites: pl.DataFrame) -> None:
-        self.sites = sites
-        self.dropped: dict[str, int] = {}
-
-    def drop(self, bad: pl.Series, step: str) -> None:
-        """Removes the rows where `bad` is true."""
-        self.dropped[step] = int(bad.sum())
-        self.sites = self.sites.filter(~bad)
-
-    def drop_rare(self, maf: float) -> None:
-        """Removes the variants whose `eaf` says that the rarer allele is below `maf`."""
-        rare = self.sites.select(rare=pl.min_horizontal("eaf", 1 - pl.col("eaf")) < maf)["rare"]
-        self.drop(rare, f"minor-allele frequency below {maf:g}")
+def drop_rare(sieve: Sieve, maf: float) -> None:
+    """Leaves out the variants whose `eaf` says that the rarer allele is below `maf`."""
+    rare = sieve.frame.select(rare=pl.min_horizontal("eaf", 1 - pl.col("eaf")) < maf)["rare"]
+    sieve.drop(rare, f"minor-allele frequency below {maf:g}")
 
 
 def check_maf(maf: float) -> None:
@@ -140,10 +117,13 @@ def check_maf(maf: float) -> None:
         raise ConfigError(f"`maf` must be at least 0 and below 0.5, got {maf}. The usual value is 0.01.")
 
 
-def add_up(dropped: Sequence[dict[str, int]], copies: int) -> tuple[LedgerStep, ...]:
+def add_up(sieves: Sequence[Sieve], copies: int) -> tuple[LedgerRow, ...]:
     """The ledger of several sieves with the same steps, and of the copies dropped after them."""
-    steps = [LedgerStep(step=step, variants=sum(part[step] for part in dropped)) for step in dropped[0]]
-    return (*steps, LedgerStep(step="further copies of a variant", variants=copies))
+    total = Ledger()
+    for sieve in sieves:
+        total.include(sieve.ledger)
+    total.add("further copies of a variant", copies)
+    return tuple(total.rows())
 
 
 def without_duplicates(sites: pl.DataFrame) -> tuple[pl.DataFrame, int]:

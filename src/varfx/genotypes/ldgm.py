@@ -28,15 +28,15 @@ from scipy.sparse.linalg import splu
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
 from varfx.genotypes.ld_source import (
-    LedgerStep,
     MissingRegion,
     PositionIndex,
-    Sieve,
     add_up,
     check_maf,
+    drop_rare,
     genome_ordered,
     without_duplicates,
 )
+from varfx.io.ledger import LedgerRow, Sieve
 from varfx.io.stream import is_file
 from varfx.io.text_numbers import decimals, whole_numbers
 from varfx.io.text_table import read_headerless, read_with_header
@@ -76,7 +76,7 @@ class Ldgm:
     variants: pl.DataFrame
     num_people: int
     missing: tuple[MissingRegion, ...]
-    ledger: tuple[LedgerStep, ...]
+    ledger: tuple[LedgerRow, ...]
 
     def __init__(
         self,
@@ -111,11 +111,11 @@ class Ldgm:
         self.num_people = NUM_PEOPLE[self.population] if num_people is None else num_people
         if self.num_people <= 2:
             raise ConfigError(f"`num_people` must be above 2, got {num_people}.")
-        tables, dropped = zip(
+        tables, sieves = zip(
             *[self._read_block(number, maf, one_per_index) for number in range(len(self._blocks))], strict=True
         )
         sites, copies = without_duplicates(pl.concat(tables))
-        self.ledger = add_up(dropped, copies)
+        self.ledger = add_up(sieves, copies)
         if not sites.height:
             raise DataError(f"`{path}`: no variant of {self.population} passes the filters. Lower --maf.")
         self.variants, where = genome_ordered(sites)
@@ -161,7 +161,7 @@ class Ldgm:
         self._loaded.move_to_end(number)
         return self._loaded[number]
 
-    def _read_block(self, number: int, maf: float, one_per_index: bool) -> tuple[pl.DataFrame, dict[str, int]]:
+    def _read_block(self, number: int, maf: float, one_per_index: bool) -> tuple[pl.DataFrame, Sieve]:
         """The block's variants that stay, with `block` and `node` (place among the indexes present)."""
         block = self._blocks[number]
         sites = _read_sites(block, self.population)
@@ -176,11 +176,11 @@ class Ldgm:
         sites = sites.with_columns(node=pl.Series(node), block=pl.lit(number, pl.Int32))
         sieve = Sieve(sites)
         sieve.drop(pl.Series(present[node] != sites["index"].to_numpy()), "index absent in the population")
-        sieve.drop(variants.bad_alleles(sieve.sites), "alleles outside ACGT")
-        sieve.drop((sieve.sites["eaf"] <= 0) | (sieve.sites["eaf"] >= 1), "no variance")
-        sieve.drop_rare(maf)
-        sieve.drop(~sieve.sites["node"].is_first_distinct() & one_per_index, "shares its index with an earlier variant")
-        return sieve.sites.drop("index"), sieve.dropped
+        sieve.drop(variants.bad_alleles(sieve.frame), "alleles outside ACGT")
+        sieve.drop((sieve.frame["eaf"] <= 0) | (sieve.frame["eaf"] >= 1), "no variance")
+        drop_rare(sieve, maf)
+        sieve.drop(~sieve.frame["node"].is_first_distinct() & one_per_index, "shares its index with an earlier variant")
+        return sieve.frame.drop("index"), sieve
 
 
 def precision_matrix(path: Path) -> tuple[Int[ndarray, " node"], sparse.csc_matrix]:

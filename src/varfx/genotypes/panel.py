@@ -21,16 +21,16 @@ from numpy.typing import DTypeLike
 from varfx.errors import DataError, FormatError
 from varfx.genome import variants
 from varfx.genotypes.ld_source import (
-    LedgerStep,
     MissingRegion,
     PositionIndex,
-    Sieve,
     add_up,
     check_maf,
+    drop_rare,
     genome_ordered,
     without_duplicates,
 )
 from varfx.genotypes.name_lists import read_keys
+from varfx.io.ledger import LedgerRow, Sieve
 
 logger = logging.getLogger(__name__)
 CHUNK_GENOTYPES = 1 << 24  # genotypes held at once while reading
@@ -77,7 +77,7 @@ class GenotypePanel:
     variants: pl.DataFrame
     num_people: int
     missing: tuple[MissingRegion, ...] = ()
-    ledger: tuple[LedgerStep, ...]
+    ledger: tuple[LedgerRow, ...]
     unknown_people: int  # listed in `keep`, but in no file
 
     def __init__(self, files: Sequence[GenotypeFile], *, maf: float = 0.0, keep: People | None = None) -> None:
@@ -122,34 +122,34 @@ class GenotypePanel:
                 X[:, columns] = _standardise(counts).T
         return X
 
-    def _filtered(self, maf: float) -> tuple[pl.DataFrame, tuple[LedgerStep, ...]]:
+    def _filtered(self, maf: float) -> tuple[pl.DataFrame, tuple[LedgerRow, ...]]:
         """The variants that stay, with `file`, `row` and `eaf`, in file order; and what was left out."""
-        parts, dropped = zip(*[self._filtered_file(number, maf) for number in range(len(self._files))], strict=True)
+        parts, sieves = zip(*[self._filtered_file(number, maf) for number in range(len(self._files))], strict=True)
         sites, copies = without_duplicates(pl.concat(parts))
-        ledger = add_up(dropped, copies)
+        ledger = add_up(sieves, copies)
         if not sites.height:
-            why = ", ".join(f"{step['step']}: {step['variants']}" for step in ledger if step["variants"])
+            why = ", ".join(f"{step['step']}: {step['count']}" for step in ledger if step["count"])
             raise DataError(f"`{self.name}`: no variant passes the filters ({why}). Lower --maf or check the files.")
         return sites, ledger
 
-    def _filtered_file(self, number: int, maf: float) -> tuple[pl.DataFrame, dict[str, int]]:
+    def _filtered_file(self, number: int, maf: float) -> tuple[pl.DataFrame, Sieve]:
         file, people = self._files[number], self._people[number]
         sites = file.sites.with_row_index("row")
         sieve = Sieve(sites.with_columns(pl.col("row").cast(pl.Int64), file=pl.lit(number, dtype=pl.Int32)))
         unplaced = (pl.col("position") <= 0) | (pl.col("chrom") == "0")
-        sieve.drop(sieve.sites.select(unplaced.alias("bad"))["bad"], "unplaced")
-        sieve.drop(sieve.sites["effect_allele"].str.contains(",", literal=True), "multi-allelic")
-        sieve.drop(variants.bad_alleles(sieve.sites), "alleles outside ACGT")
-        called, total, squares = _moments(file, sieve.sites["row"].to_numpy(), people)
-        sieve.sites = sieve.sites.with_columns(
+        sieve.drop(sieve.frame.select(unplaced.alias("bad"))["bad"], "unplaced")
+        sieve.drop(sieve.frame["effect_allele"].str.contains(",", literal=True), "multi-allelic")
+        sieve.drop(variants.bad_alleles(sieve.frame), "alleles outside ACGT")
+        called, total, squares = _moments(file, sieve.frame["row"].to_numpy(), people)
+        sieve.frame = sieve.frame.with_columns(
             called=pl.Series(called),
             eaf=pl.Series(total) / (2 * pl.Series(called)),
             constant=pl.Series(called * squares - total**2 <= ROUNDING * called * squares),
         )
-        sieve.drop(sieve.sites["called"] == 0, "no genotypes")
-        sieve.drop(sieve.sites["constant"], "no variance")
-        sieve.drop_rare(maf)
-        return sieve.sites.drop("called", "constant"), sieve.dropped
+        sieve.drop(sieve.frame["called"] == 0, "no genotypes")
+        sieve.drop(sieve.frame["constant"], "no variance")
+        drop_rare(sieve, maf)
+        return sieve.frame.drop("called", "constant"), sieve
 
 
 def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:

@@ -23,9 +23,10 @@ from numpy import ndarray
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.chromosomes import spelled
-from varfx.genotypes.ld_source import LedgerStep, MissingRegion, genome_ordered, without_duplicates
+from varfx.genotypes.ld_source import MissingRegion, genome_ordered, without_duplicates
 from varfx.genotypes.ukb_npz import read_npz, write_npz
 from varfx.io import sealed
+from varfx.io.ledger import Ledger, LedgerRow
 from varfx.io.text_numbers import whole_numbers
 from varfx.io.text_table import read_with_header
 
@@ -87,7 +88,7 @@ class UkbLD:
     variants: pl.DataFrame
     num_people: int
     missing: tuple[MissingRegion, ...]
-    ledger: tuple[LedgerStep, ...]
+    ledger: tuple[LedgerRow, ...]
 
     def __init__(self, folder: str | os.PathLike[str], *, num_people: int = UKB_NUM_PEOPLE) -> None:
         """Reads the tables of all regions, and no matrix.
@@ -123,7 +124,7 @@ class UkbLD:
             offset += union.height
         self.variants = pl.concat(tables)
         steps = ("alleles outside ACGT", "further copies of a variant")
-        self.ledger = tuple(LedgerStep(step=step, variants=count) for step, count in zip(steps, counts, strict=True))
+        self.ledger = tuple(Ledger(dict(zip(steps, counts, strict=True))).rows())
         if not self.variants.height:
             raise DataError(f"`{folder}`: none of its variants has alleles of the letters ACGT. Check the .gz files.")
         self._loaded: tuple[str, ndarray] | None = None

@@ -21,6 +21,7 @@ from varfx.errors import ConfigError
 from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
+from varfx.io.ledger import LedgerRow
 from varfx.io.run_folder import RunFolder, identity_of
 from varfx.ld import LDPanel
 from varfx.models import ModelConfig, VariancePrior
@@ -266,7 +267,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _trait_records(
-    prior: VariancePrior, data: WindowData, nulls: Sequence[float], ledgers: Sequence[dict[str, Any]]
+    prior: VariancePrior, data: WindowData, nulls: Sequence[float], ledgers: Sequence[list[LedgerRow]]
 ) -> list[dict[str, Any]]:
     """Each trait's fitted numbers."""
     return [

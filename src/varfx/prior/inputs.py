@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,6 +21,7 @@ from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
+from varfx.io.ledger import LedgerRow
 from varfx.ld import LDPanel
 from varfx.tracks.average import average_tracks
 from varfx.tracks.inputs import TrackInputs
@@ -45,7 +45,7 @@ class AlignedTrait:
 
     data: TraitData
     eaf: Float[ndarray, " variant"]
-    ledger: dict[str, Any]
+    ledger: list[LedgerRow]
 
 
 def simulated_on(sumstats: SumStats, panel: LDPanel) -> bool:
@@ -80,7 +80,7 @@ def align_trait(sumstats: SumStats, panel: LDPanel, matching: Matching = _DEFAUL
     frequency = sumstats.table["eaf"].to_numpy()[match.table_row]
     eaf[match.reference_row] = np.where(match.sign > 0, frequency, 1 - frequency)
     data = TraitData(name=sumstats.trait, z=z, n=n, n_ref=float(np.median(n[match.reference_row])))
-    return AlignedTrait(data=data, eaf=eaf, ledger=match.ledger.to_dict())
+    return AlignedTrait(data=data, eaf=eaf, ledger=match.ledger.rows())
 
 
 def panel_variants(panel: LDPanel, traits: Sequence[AlignedTrait]) -> pl.DataFrame:
@@ -152,7 +152,7 @@ def assemble(
     tracks: TrackInputs | None = None,
     processes: int = 1,
     matching: Matching = _DEFAULT,
-) -> tuple[WindowData, Standardiser | None, list[dict[str, Any]]]:
+) -> tuple[WindowData, Standardiser | None, list[list[LedgerRow]]]:
     """The windows with traits and features, the features' standardiser, and each trait's ledger.
 
     Args:

@@ -12,12 +12,13 @@ import pytest
 from cases.prepare import GENES, WINDOW, Study, gene_id, make_study
 from varfx.errors import ConfigError, DataError, FormatError, HarmonisationError, StoreError, VarfxError
 from varfx.expression.cohort import tables
-from varfx.expression.cohort.genes import Ledger, join_gtf, near_other_tss, stretches
+from varfx.expression.cohort.genes import join_gtf, near_other_tss, stretches
 from varfx.expression.cohort.people import join_people
 from varfx.expression.cohort.prepare import PrepareConfig, PrepareFiles, prepare
 from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Cohort
 from varfx.io import sealed
+from varfx.io.ledger import Sieve, counts_of
 
 KEPT = ["PLUS", "MINUS", "SHARED", "NEAR", "LAST"]
 
@@ -42,14 +43,17 @@ def run(study: Study, out: Path, *, overwrite: bool = False, **changes: object) 
 
 
 def dropped(cohort: Cohort, what: str) -> dict[str, int]:
-    return {step["step"]: step["dropped"] for step in cohort.metadata["ledger"][what] if step["dropped"]}
+    first, *rows = (row for row in cohort.metadata["ledger"][what] if "left" in row)
+    assert first["count"] == first["left"]
+    return {row["step"]: row["count"] for row in rows if row["count"]}
 
 
 def test_each_rule_drops_its_genes_and_counts_them(cohort: Cohort) -> None:
     assert cohort.genes["name"].to_list() == KEPT  # genome order
     assert cohort.metadata["ledger"]["genes"][0] == {
         "step": "in the expression file",
-        "dropped": 0,
+        "count": len(GENES) + 1,
+        "note": "",
         "left": len(GENES) + 1,
     }
     assert dropped(cohort, "genes") == {
@@ -148,7 +152,7 @@ def test_variants_without_carriers_are_left_out_but_not_those_of_everyone(study:
     positions = cohort.variants["position"].to_list()
     assert study.positions[inside] not in positions
     assert study.positions[inside + 1] in positions
-    assert cohort.metadata["ledger"]["genotypes"]["without carriers"] == 1
+    assert counts_of(cohort.metadata["ledger"]["genotypes"])["without carriers"] == 1
 
 
 def test_lists_of_people_and_relatives(study: Study, tmp_path: Path) -> None:
@@ -376,15 +380,15 @@ def test_genes_of_another_build_are_refused() -> None:
         {"gene_id": ids, "name": ids, "gene_type": "protein_coding", "chrom": "1", "strand": "+", "tss": tss}
     )
     bed = pl.DataFrame({"gene_id": ids, "chrom": "1", "start": tss - 1, "end": tss})
-    ledger = Ledger(bed, "genes")
-    join_gtf(ledger, gtf, ("protein_coding",), 64)
-    assert ledger.frame.columns == ["gene_id", "name", "gene_type", "chrom", "strand", "tss"]
+    sieve = Sieve(bed, "genes")
+    join_gtf(sieve, gtf, ("protein_coding",), 64)
+    assert sieve.frame.columns == ["gene_id", "name", "gene_type", "chrom", "strand", "tss"]
     with pytest.raises(
         HarmonisationError, match=r"30 of 30 genes lie elsewhere.*ENSG00000000000 \(1:50000 and 1:450001\)"
     ):
-        join_gtf(Ledger(bed.with_columns(pl.col("start", "end") + 400_001), "genes"), gtf, (), 64)
+        join_gtf(Sieve(bed.with_columns(pl.col("start", "end") + 400_001), "genes"), gtf, (), 64)
     with pytest.raises(DataError, match="both need Ensembl ids"):
-        join_gtf(Ledger(bed.with_columns(gene_id=pl.lit("BRCA1")), "genes"), gtf, (), 64)
+        join_gtf(Sieve(bed.with_columns(gene_id=pl.lit("BRCA1")), "genes"), gtf, (), 64)
 
 
 def test_stretches_cover_each_base_of_the_windows_once() -> None:
@@ -422,6 +426,6 @@ def test_real_people(shared_data: Path, tmp_path: Path) -> None:
     steps = {step["step"]: step["left"] for step in cohort.metadata["ledger"]["genes"]}
     assert steps["window with more than 0 bases N"] == 50  # 56 protein-coding, 6 of them with another TSS near
     assert cohort.genes.height == 49
-    assert cohort.metadata["ledger"]["genotypes"]["mismatches"] == 0
+    assert counts_of(cohort.metadata["ledger"]["genotypes"])["mismatches"] == 0
     fold = cohort.fold(0)
     assert (fold.train.size, fold.tune.size, fold.test.size) == (264, 33, 33)

@@ -17,6 +17,7 @@ from cases.command_line import Result, varfx
 from cases.published import CASES, STUDY, cohort_dosages, copy_case, expected_dosages, options
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.genotypes import donors
+from varfx.io.ledger import counts_of, notes_of
 
 Capture = pytest.CaptureFixture[str]
 
@@ -29,7 +30,7 @@ def prepared(folder: Path, capsys: Capture, **changes: object) -> tuple[Cohort, 
 
 
 def notes(cohort: Cohort) -> str:
-    return " ".join(cohort.metadata["ledger"]["notes"])
+    return " ".join(text for what in ("people", "genes") for text in notes_of(cohort.metadata["ledger"][what]))
 
 
 def assert_genotypes(cohort: Cohort, vcf: Path, *, variants: int = 144) -> None:
@@ -74,8 +75,7 @@ def test_whoever_is_excluded_is_not_in_the_cohort(tmp_path: Path, capsys: Captur
     folder = copy_case("F02_exclude_people_plink_remove", tmp_path)
     cohort, _ = prepared(folder, capsys, exclude_people=name)
     assert set(cohort.people) == {f"S{number:03}" for number in range(5, 40)}
-    steps = {step["step"]: step["dropped"] for step in cohort.metadata["ledger"]["people"]}
-    assert steps["excluded"] == 5
+    assert counts_of(cohort.metadata["ledger"]["people"])["excluded"] == 5
 
 
 def test_an_exclusion_list_of_unknown_names_is_an_error(tmp_path: Path, capsys: Capture) -> None:
@@ -156,7 +156,7 @@ def test_records_of_vt_decompose(tmp_path: Path, capsys: Capture) -> None:
     """Every known genotype: half calls whose dots are the other row's alleles, and `./.` where both are."""
     folder = copy_case("F10_half_calls_of_split_records", tmp_path)
     cohort, _ = prepared(folder, capsys)
-    ledger = cohort.metadata["ledger"]["genotypes"]
+    ledger = counts_of(cohort.metadata["ledger"]["genotypes"])
     assert (ledger["completed calls"], ledger["missing calls"], ledger["half calls"]) == (203, 0, 0)
     rows = [line.split("\t") for line in gzip.decompress((folder / "geno.vcf.gz").read_bytes()).decode().splitlines()]
     copies = {
@@ -177,7 +177,7 @@ def test_dosages_without_calls(tmp_path: Path, capsys: Capture, genotypes: objec
     cohort, _ = prepared(copy_case(F11, tmp_path), capsys, genotypes=genotypes)
     assert cohort.genes.height == 24
     assert_genotypes(cohort, CASES / STUDY / "geno.vcf.gz")
-    assert cohort.metadata["ledger"]["genotypes"]["rounded dosages"] > 0
+    assert counts_of(cohort.metadata["ledger"]["genotypes"])["rounded dosages"] > 0
 
 
 def test_calls_count_where_dosages_are_there_too(tmp_path: Path, capsys: Capture) -> None:
@@ -187,7 +187,7 @@ def test_calls_count_where_dosages_are_there_too(tmp_path: Path, capsys: Capture
     found = cohort_dosages(cohort)
     assert set(found) == set(expected)
     assert all(np.array_equal(found[key], expected[key]) for key in expected)
-    assert cohort.metadata["ledger"]["genotypes"]["rounded dosages"] == 0
+    assert counts_of(cohort.metadata["ledger"]["genotypes"])["rounded dosages"] == 0
 
 
 def test_gct_files_of_gtex_tissues(tmp_path: Path, capsys: Capture) -> None:
@@ -260,7 +260,7 @@ def test_filter_is_counted(tmp_path: Path, capsys: Capture) -> None:
     folder = copy_case("F19_filter_column_ignored", tmp_path)
     cohort, result = prepared(folder, capsys)
     assert_genotypes(cohort, CASES / STUDY / "geno.vcf.gz")
-    assert cohort.metadata["ledger"]["genotypes"]["FILTER is not PASS"] == 72
+    assert counts_of(cohort.metadata["ledger"]["genotypes"])["FILTER is not PASS"] == 72
     assert "FILTER is not PASS" in result.out
     passed, _ = prepared(folder, capsys, filter="pass", out="passed")
     assert passed.variants.height == 72
@@ -271,7 +271,7 @@ def test_ambiguity_codes_of_the_reference(tmp_path: Path, capsys: Capture) -> No
     cohort, _ = prepared(folder, capsys)
     assert cohort.genes.height == 24
     assert_genotypes(cohort, CASES / STUDY / "geno.vcf.gz")
-    assert cohort.metadata["ledger"]["genotypes"]["IUPAC reference"] == 1
+    assert counts_of(cohort.metadata["ledger"]["genotypes"])["IUPAC reference"] == 1
     for gene in cohort.genes["gene_id"]:  # each REF stands in its window
         variants, _ = cohort.window_variants(gene)
         codes = cohort.reference(gene)[variants["position"].to_numpy() - 1 - cohort.gene(gene).start]

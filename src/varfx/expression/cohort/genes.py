@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -13,68 +12,17 @@ from numpy import ndarray
 from varfx.errors import DataError, HarmonisationError
 from varfx.expression.cohort.store import window_start
 from varfx.genome.fasta import UNKNOWN, Fasta
+from varfx.io.ledger import Sieve
 
 NEAR = 1000  # bases between the TSS of the GTF and the place in the expression file that do not speak of another build
 ENOUGH = 3  # genes elsewhere that speak of another build; fewer are a note
 
 
-class LedgerStep(TypedDict):
-    """One step: how many rows it left out, and how many were left."""
-
-    step: str
-    dropped: int
-    left: int
-
-
-class Ledger:
-    """A table of genes (or individuals) that shrinks, and the record of why.
-
-    Attributes:
-        frame: the rows that are left.
-        steps: what each step left out, in order.
-        notes: what the user should know, a sentence each.
-    """
-
-    def __init__(self, frame: pl.DataFrame, what: str) -> None:
-        self.frame = frame
-        self.steps: list[LedgerStep] = [{"step": what, "dropped": 0, "left": frame.height}]
-        self.notes: list[str] = []
-        self._sides: dict[str, str] = {}
-
-    def drop(self, bad: Bool[ndarray, " row"] | pl.Series, step: str, *, sides: str = "") -> None:
-        """Leaves rows out.
-
-        Args:
-            bad: the rows.
-            step: the reason.
-            sides: what the two sides of a comparison have, for the message if nothing is left.
-        """
-        keep = ~np.asarray(bad, dtype=bool)
-        self.frame = self.frame.filter(pl.Series(keep))
-        self.steps.append({"step": step, "dropped": int((~keep).sum()), "left": self.frame.height})
-        self._sides[step] = sides
-
-    def note(self, text: str) -> None:
-        """Records a sentence; `prepare` shows them when the cohort is complete."""
-        self.notes.append(text)
-
-    def why(self) -> str:
-        """The steps that left something out, in one line."""
-        first = f"{self.steps[0]['step']}: {self.steps[0]['left']}"
-        return ", ".join([first, *(f"{step['step']}: {step['dropped']}" for step in self.steps[1:] if step["dropped"])])
-
-    def largest(self) -> str:
-        """The step that left out most, with what its two sides have."""
-        step = max(self.steps[1:], key=lambda each: each["dropped"])
-        sides = self._sides[step["step"]]
-        return f"`{step['step']}` left out {step['dropped']} of {self.steps[0]['left']}{f': {sides}' if sides else ''}"
-
-
-def join_gtf(ledger: Ledger, genes: pl.DataFrame, gene_types: tuple[str, ...], tss_distance: int) -> None:
-    """Adds `name, gene_type, chrom, strand, tss` to the ledger's genes (column `gene_id`), leaving out by type and TSS.
+def join_gtf(sieve: Sieve, genes: pl.DataFrame, gene_types: tuple[str, ...], tss_distance: int) -> None:
+    """Adds `name, gene_type, chrom, strand, tss` to the sieve's genes (column `gene_id`), leaving out by type and TSS.
 
     Args:
-        ledger: of genes; columns `chrom, start, end` of the expression file are compared with the GTF's and taken away.
+        sieve: of genes; columns `chrom, start, end` of the expression file are compared with the GTF's and taken away.
         genes: of `varfx.genome.gtf.read_gtf`.
         gene_types: to keep; empty keeps all.
         tss_distance: genes with the TSS of another gene of these types within so many bases are left out; -1 keeps them.
@@ -83,29 +31,27 @@ def join_gtf(ledger: Ledger, genes: pl.DataFrame, gene_types: tuple[str, ...], t
         DataError: no gene of the expression file is in the GTF.
         HarmonisationError: their places differ: another genome build.
     """
-    first, theirs = ledger.frame["gene_id"][0], genes["gene_id"][0]
-    joined = ledger.frame.rename(
-        {name: f"{name}_bed" for name in ("chrom", "start", "end") if name in ledger.frame.columns}
+    first, theirs = sieve.frame["gene_id"][0], genes["gene_id"][0]
+    joined = sieve.frame.rename(
+        {name: f"{name}_bed" for name in ("chrom", "start", "end") if name in sieve.frame.columns}
     )
-    ledger.frame = joined.join(genes, on="gene_id", how="left", maintain_order="left")
-    ledger.drop(
-        ledger.frame["tss"].is_null(), "not in the GTF", sides=f"first {first} in expression, {theirs} in the GTF"
+    sieve.frame = joined.join(genes, on="gene_id", how="left", maintain_order="left")
+    sieve.drop(
+        sieve.frame["tss"].is_null(), "not in the GTF", sides=f"first {first} in expression, {theirs} in the GTF"
     )
-    if not ledger.frame.height:
+    if not sieve.frame.height:
         raise DataError(
             f"No gene of the expression file (first {first}) is in the GTF (first {theirs}): both need Ensembl ids. "
             "Give the GTF that expression was counted with."
         )
-    _check_places(ledger)
+    _check_places(sieve)
     kept = genes.filter(pl.col("gene_type").is_in(gene_types)) if gene_types else genes
-    types = (
-        f"the genes have the types {some(ledger.frame['gene_type'].unique().sort())}, --gene-type {some(gene_types)}"
-    )
-    ledger.drop(~ledger.frame["gene_id"].is_in(kept["gene_id"].implode()), "another gene type", sides=types)
+    types = f"the genes have the types {some(sieve.frame['gene_type'].unique().sort())}, --gene-type {some(gene_types)}"
+    sieve.drop(~sieve.frame["gene_id"].is_in(kept["gene_id"].implode()), "another gene type", sides=types)
     near = near_other_tss(kept, tss_distance)
     crowded = kept["gene_id"].filter(pl.Series(near, dtype=pl.Boolean))
-    ledger.drop(ledger.frame["gene_id"].is_in(crowded.implode()), f"another TSS within {tss_distance} bases")
-    ledger.frame = ledger.frame.drop("chrom_bed", "start_bed", "end_bed", strict=False)
+    sieve.drop(sieve.frame["gene_id"].is_in(crowded.implode()), f"another TSS within {tss_distance} bases")
+    sieve.frame = sieve.frame.drop("chrom_bed", "start_bed", "end_bed", strict=False)
 
 
 def near_other_tss(genes: pl.DataFrame, distance: int) -> Bool[ndarray, " gene"]:
@@ -121,35 +67,35 @@ def near_other_tss(genes: pl.DataFrame, distance: int) -> Bool[ndarray, " gene"]
 
 
 def place_windows(
-    ledger: Ledger, reference: Fasta, chroms: tuple[str, ...], window: int, max_n: int, *, contigs: tuple[str, ...] = ()
+    sieve: Sieve, reference: Fasta, chroms: tuple[str, ...], window: int, max_n: int, *, contigs: tuple[str, ...] = ()
 ) -> None:
     """Adds `start, end, masked_bases`; leaves out genes without genotypes or reference around them.
 
     Args:
-        ledger: of genes with `chrom, strand, tss`.
+        sieve: of genes with `chrom, strand, tss`.
         reference: the genome.
         chroms: chromosomes with genotypes.
         window: bases of each window.
         max_n: unknown bases that a window may have.
         contigs: the genotype files' own names of chromosomes, for messages.
     """
-    frame = ledger.frame
+    frame = sieve.frame
     starts = [window_start(tss, strand, window) for tss, strand in frame.select("tss", "strand").iter_rows()]
     start = pl.Series("start", starts, dtype=pl.Int64)
-    ledger.frame = frame.with_columns(start, (start + window).alias("end"), masked_bases=pl.lit(0, pl.Int64))
+    sieve.frame = frame.with_columns(start, (start + window).alias("end"), masked_bases=pl.lit(0, pl.Int64))
     here = f"genes are on {some(frame['chrom'].unique(maintain_order=True))}"
     there = f"{here}, genotypes on {some(contigs or chroms)}"
-    ledger.drop(~ledger.frame["chrom"].is_in(chroms), "no genotypes of the chromosome", sides=there)
+    sieve.drop(~sieve.frame["chrom"].is_in(chroms), "no genotypes of the chromosome", sides=there)
     there = f"{here}, the reference has {some(reference.lengths)}"
-    ledger.drop(~ledger.frame["chrom"].is_in(list(reference.lengths)), "chromosome not in the reference", sides=there)
-    length = ledger.frame["chrom"].replace_strict(dict(reference.lengths), return_dtype=pl.Int64)
-    shown = {chrom: reference.lengths[chrom] for chrom in ledger.frame["chrom"].unique(maintain_order=True)}
+    sieve.drop(~sieve.frame["chrom"].is_in(list(reference.lengths)), "chromosome not in the reference", sides=there)
+    length = sieve.frame["chrom"].replace_strict(dict(reference.lengths), return_dtype=pl.Int64)
+    shown = {chrom: reference.lengths[chrom] for chrom in sieve.frame["chrom"].unique(maintain_order=True)}
     there = f"windows have {window} bases, chromosomes {some(f'{name}: {size}' for name, size in shown.items())}"
-    over = (ledger.frame["start"] < 0) | (ledger.frame["end"] > length)
-    ledger.drop(over, "window over the end of the chromosome", sides=there)
-    masked = _masked_bases(ledger.frame, reference.resolved)
-    ledger.frame = ledger.frame.with_columns(masked_bases=masked)
-    ledger.drop(masked > max_n, f"window with more than {max_n} bases N")
+    over = (sieve.frame["start"] < 0) | (sieve.frame["end"] > length)
+    sieve.drop(over, "window over the end of the chromosome", sides=there)
+    masked = _masked_bases(sieve.frame, reference.resolved)
+    sieve.frame = sieve.frame.with_columns(masked_bases=masked)
+    sieve.drop(masked > max_n, f"window with more than {max_n} bases N")
 
 
 def stretches(genes: pl.DataFrame, longest: int) -> list[tuple[str, int, int]]:
@@ -180,9 +126,9 @@ def some(names: Iterable[object]) -> str:
     return ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "") if listed else "none"
 
 
-def _check_places(ledger: Ledger) -> None:
+def _check_places(sieve: Sieve) -> None:
     """The expression file's places must be those of the GTF's TSS (or its genes must begin there)."""
-    joined = ledger.frame
+    joined = sieve.frame
     if "chrom_bed" not in joined.columns:
         return
     apart = pl.min_horizontal(
@@ -197,7 +143,7 @@ def _check_places(ledger: Ledger) -> None:
         f"{gene['gene_id']} ({gene['chrom']}:{gene['tss']} and {gene['chrom_bed']}:{gene['start_bed'] + 1})"
     )
     if far.height < ENOUGH:
-        ledger.note(f"{where}. Check that both are of the genome build of the genotypes.")
+        sieve.ledger.note(f"{where}. Check that both are of the genome build of the genotypes.")
         return
     raise HarmonisationError(
         f"{where}: they are of different genome builds. Give the GTF of the build of the genotypes, and expression placed "

@@ -12,9 +12,9 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
-from varfx.expression.cohort.genes import Ledger
 from varfx.expression.cohort.splits import PeopleSplit, split_people, unrelated
 from varfx.genotypes.name_lists import Pairs, alike, read_individuals, read_mapping, read_pairs
+from varfx.io.ledger import Ledger, Sieve
 
 FEW_TESTED = 3  # test individuals; scores of so few say nothing
 
@@ -74,7 +74,7 @@ def choose_people(
             f"{' '.join(pairs.first_unknown)}; {len(pairs.pairs)} pairs are used."
         )
     apart = config.relatives_rule == "exclude"
-    ledger = join_people(
+    sieve = join_people(
         genotyped,
         expressed,
         covariates=covariates,
@@ -83,8 +83,8 @@ def choose_people(
         relatives=pairs.pairs if apart else (),
     )
     for text in notes:
-        ledger.note(text)
-    names = tuple(ledger.frame["person"])
+        sieve.ledger.note(text)
+    names = tuple(sieve.frame["person"])
     populations = None
     if inputs.populations is not None:
         populations = read_mapping(inputs.populations, "people and their populations", known)
@@ -95,11 +95,11 @@ def choose_people(
     fewest = min(len(fold.test) for fold in folds)
     if fewest <= FEW_TESTED:
         says = "little" if fewest == FEW_TESTED else "nothing"
-        ledger.note(
+        sieve.ledger.note(
             f"The folds have test sets of {fewest} people: scores of so few say {says}. Add people, or raise "
             "--test-fraction."
         )
-    return ChosenPeople(names=names, ledger=ledger, folds=folds)
+    return ChosenPeople(names=names, ledger=sieve.ledger, folds=folds)
 
 
 def join_people(
@@ -110,7 +110,7 @@ def join_people(
     keep: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     relatives: Iterable[tuple[str, str]] = (),
-) -> Ledger:
+) -> Sieve:
     """The individuals who have everything, in the order of the genotypes; column `person`.
 
     Args:
@@ -124,20 +124,20 @@ def join_people(
     Raises:
         DataError: genotypes and expression (or covariates) have nobody in common, or nobody is left.
     """
-    ledger = Ledger(pl.DataFrame({"person": list(genotyped)}, schema={"person": pl.String()}), "with genotypes")
-    _restrict(ledger, expressed, "without expression", "genotypes", "expression")
+    sieve = Sieve(pl.DataFrame({"person": list(genotyped)}, schema={"person": pl.String()}), "with genotypes")
+    _restrict(sieve, expressed, "without expression", "genotypes", "expression")
     if covariates is not None:
-        _restrict(ledger, covariates, "without covariates", "genotypes and expression", "covariates")
+        _restrict(sieve, covariates, "without covariates", "genotypes and expression", "covariates")
     if keep is not None:
-        _restrict(ledger, keep, "not listed in --people", "genotypes and expression", "the list of people")
+        _restrict(sieve, keep, "not listed in --people", "genotypes and expression", "the list of people")
     if exclude:
-        ledger.drop(ledger.frame["person"].is_in(list(exclude)), "excluded")
-    left = unrelated(ledger.frame["person"].to_list(), relatives)
-    if len(left) < ledger.frame.height:
-        ledger.drop(~ledger.frame["person"].is_in(left), "relatives of others")
-    if not ledger.frame.height:
-        raise DataError(f"Nobody is left ({ledger.why()}). Check the lists of people.")
-    return ledger
+        sieve.drop(sieve.frame["person"].is_in(list(exclude)), "excluded")
+    left = unrelated(sieve.frame["person"].to_list(), relatives)
+    if len(left) < sieve.frame.height:
+        sieve.drop(~sieve.frame["person"].is_in(left), "relatives of others")
+    if not sieve.frame.height:
+        raise DataError(f"Nobody is left ({sieve.why()}). Check the lists of people.")
+    return sieve
 
 
 def _note_unknown(notes: list[str], option: str, unknown: Sequence[str], found: int, known: Iterable[str]) -> None:
@@ -149,10 +149,10 @@ def _note_unknown(notes: list[str], option: str, unknown: Sequence[str], found: 
         )
 
 
-def _restrict(ledger: Ledger, names: Sequence[str], step: str, these: str, those: str) -> None:
-    before = ledger.frame["person"].to_list()
-    ledger.drop(~ledger.frame["person"].is_in(list(names)), step)
-    if not ledger.frame.height:
+def _restrict(sieve: Sieve, names: Sequence[str], step: str, these: str, those: str) -> None:
+    before = sieve.frame["person"].to_list()
+    sieve.drop(~sieve.frame["person"].is_in(list(names)), step)
+    if not sieve.frame.height:
         raise DataError(
             f"{these} and {those} have nobody in common: {these} {_some(before)}, {those} {_some(names)}. Names must be "
             f"the same; samples can be named by person with --samples FILE.{alike(before, names)}"

@@ -16,7 +16,7 @@ from varfx.errors import DataError
 from varfx.expression.cohort import tables
 from varfx.expression.cohort.adjust import fit_adjustment, is_constant
 from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
-from varfx.expression.cohort.genes import Ledger, join_gtf, place_windows
+from varfx.expression.cohort.genes import join_gtf, place_windows
 from varfx.expression.cohort.normalise import counts_per_million, expressed, tmm_factors
 from varfx.expression.cohort.people import ChosenPeople, choose_people
 from varfx.expression.cohort.splits import SplitConfig, overlapping, split_genes
@@ -28,6 +28,7 @@ from varfx.genome.gtf import bare_gene_id, read_gtf
 from varfx.genotypes.donors import open_donors
 from varfx.genotypes.name_lists import SAMPLE, read_mapping
 from varfx.io import sealed
+from varfx.io.ledger import Ledger, Sieve
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -74,26 +75,26 @@ def prepare(
     values = _aligned(expression, people.names)
     C = None if covariates is None else _columns(covariates.values, covariates.people, people.names)
     with open_fasta(inputs.reference) as reference:
-        ledger = Ledger(expression.genes.with_row_index("row"), "in the expression file")
-        join_gtf(ledger, read_gtf(inputs.gtf, chroms=expression.chroms), config.gene_types, config.tss_distance)
+        sieve = Sieve(expression.genes.with_row_index("row"), "in the expression file")
+        join_gtf(sieve, read_gtf(inputs.gtf, chroms=expression.chroms), config.gene_types, config.tss_distance)
         if tpm is not None:
             mask = expressed(values, _aligned(tpm, people.names))
-            ledger.drop(~mask[ledger.frame["row"].to_numpy()], "low counts or TPM")
+            sieve.drop(~mask[sieve.frame["row"].to_numpy()], "low counts or TPM")
             values = counts_per_million(values, tmm_factors(values))
-        _drop_unusable(ledger, values, people)
-        place_windows(ledger, reference, donors.chroms, config.window, config.max_n, contigs=donors.contigs)
-        _require_genes(ledger)
-        _check_covariates(values[ledger.frame["row"].to_numpy()[0]], C, people, config.normalise)
-        phased = starts_phased(donors, ledger, config)
+        _drop_unusable(sieve, values, people)
+        place_windows(sieve, reference, donors.chroms, config.window, config.max_n, contigs=donors.contigs)
+        _require_genes(sieve)
+        _check_covariates(values[sieve.frame["row"].to_numpy()[0]], C, people, config.normalise)
+        phased = starts_phased(donors, sieve, config)
         with writing_cohort(out, people.names, phased=phased, overwrite=overwrite) as writer:
-            read = add_variants(writer, donors, ledger, reference, config, progress)
-            _drop_without_variants(ledger, writer.variants, read.varies, read.ledger)
-            _require_genes(ledger)
-            train, heldout = _divide_genes(ledger, config.split, inputs.heldout_genes)
+            read = add_variants(writer, donors, sieve, reference, config, progress)
+            _drop_without_variants(sieve, writer.variants, read.varies, read.ledger)
+            _require_genes(sieve)
+            train, heldout = _divide_genes(sieve, config.split, inputs.heldout_genes)
             writer.finish(
                 CohortTables(
-                    genes=ledger.frame.drop("row"),
-                    expression=values[ledger.frame["row"].to_numpy()].astype(np.float32),
+                    genes=sieve.frame.drop("row"),
+                    expression=values[sieve.frame["row"].to_numpy()].astype(np.float32),
                     covariates=C,
                     covariate_names=() if covariates is None else covariates.names,
                     normalise=config.normalise,
@@ -105,14 +106,13 @@ def prepare(
                 window=config.window,
                 options=asdict(config),
                 ledger={
-                    "people": people.ledger.steps,
-                    "genes": ledger.steps,
-                    "genotypes": read.ledger,
-                    "notes": [*people.ledger.notes, *ledger.notes],
+                    "people": people.ledger.rows(),
+                    "genes": sieve.ledger.rows(),
+                    "genotypes": read.ledger.rows(),
                 },
                 provenance=sealed.provenance(asdict(config), inputs.named()),
             )
-    for note in (*people.ledger.notes, *ledger.notes):
+    for note in (*people.ledger.notes, *sieve.ledger.notes):
         logger.warning("%s", note)
     return open_cohort(out)
 
@@ -164,22 +164,22 @@ def _columns(values: ndarray, names: tuple[str, ...], people: tuple[str, ...]) -
     return np.ascontiguousarray(values[:, [place[name] for name in people]])
 
 
-def _drop_unusable(ledger: Ledger, values: Float64[ndarray, "gene person"], people: ChosenPeople) -> None:
-    rows = ledger.frame["row"].to_numpy()
-    ledger.drop(np.isnan(values[rows]).any(axis=1), "expression with gaps")
-    rows = ledger.frame["row"].to_numpy()
+def _drop_unusable(sieve: Sieve, values: Float64[ndarray, "gene person"], people: ChosenPeople) -> None:
+    rows = sieve.frame["row"].to_numpy()
+    sieve.drop(np.isnan(values[rows]).any(axis=1), "expression with gaps")
+    rows = sieve.frame["row"].to_numpy()
     training = people.training_rows()
     # float32 is what the cohort stores
     constant = [
         any(is_constant(gene[who]) for who in training) for gene in values[rows].astype(np.float32).astype(float)
     ]
-    ledger.drop(np.array(constant, dtype=bool), "constant expression in training people")
+    sieve.drop(np.array(constant, dtype=bool), "constant expression in training people")
 
 
-def _require_genes(ledger: Ledger) -> None:
-    if not ledger.frame.height:
+def _require_genes(sieve: Sieve) -> None:
+    if not sieve.frame.height:
         raise DataError(
-            f"No gene is left ({ledger.why()}). {ledger.largest()}. Check the files, or relax --gene-type, --max-n and the "
+            f"No gene is left ({sieve.why()}). {sieve.largest()}. Check the files, or relax --gene-type, --max-n and the "
             "like."
         )
 
@@ -193,13 +193,13 @@ def _check_covariates(y: ndarray, C: ndarray | None, people: ChosenPeople, metho
 
 
 def _drop_without_variants(
-    ledger: Ledger, variants: pl.DataFrame, varies: Bool[ndarray, " variant"], genotypes: dict[str, int]
+    sieve: Sieve, variants: pl.DataFrame, varies: Bool[ndarray, " variant"], genotypes: Ledger
 ) -> None:
-    counted = with_variant_rows(ledger.frame, variants)
+    counted = with_variant_rows(sieve.frame, variants)
     before = np.append(0, np.cumsum(varies))
     first, count = counted["first_variant"].to_numpy(), counted["num_variants"].to_numpy()
-    seen = ", ".join(f"{step}: {number}" for step, number in genotypes.items() if number)
-    ledger.drop(
+    seen = ", ".join(f"{step}: {number}" for step, number in genotypes.counts.items() if number)
+    sieve.drop(
         before[first + count] == before[first],
         "no variant that varies in the window",
         sides=f"the genotypes gave {seen or 'no record in any window'}",
@@ -207,9 +207,9 @@ def _drop_without_variants(
 
 
 def _divide_genes(
-    ledger: Ledger, config: SplitConfig, heldout_file: Path | None
+    sieve: Sieve, config: SplitConfig, heldout_file: Path | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    windows = list(ledger.frame.select("gene_id", "chrom", "start", "end").iter_rows())
+    windows = list(sieve.frame.select("gene_id", "chrom", "start", "end").iter_rows())
     if heldout_file is None:
         return split_genes(windows, config)
     listed = {bare_gene_id(name) for name in tables.read_gene_ids(heldout_file)}
@@ -222,8 +222,10 @@ def _divide_genes(
         )
     absent = sorted(listed - set(ids))
     if absent:
-        ledger.note(f"--heldout-genes: {len(absent)} of {len(listed)} genes are not in the cohort, first {absent[0]}.")
+        sieve.ledger.note(
+            f"--heldout-genes: {len(absent)} of {len(listed)} genes are not in the cohort, first {absent[0]}."
+        )
     shared = [cluster for cluster in overlapping(windows) if 0 < len(listed & set(cluster)) < len(cluster)]
     if shared:
-        ledger.note(f"{len(shared)} groups of overlapping windows have genes both held out and for training.")
+        sieve.ledger.note(f"{len(shared)} groups of overlapping windows have genes both held out and for training.")
     return tuple(gene for gene in ids if gene not in listed), heldout

@@ -13,11 +13,12 @@ from numpy import ndarray
 
 from varfx.errors import DataError
 from varfx.expression.cohort.config import PrepareConfig
-from varfx.expression.cohort.genes import Ledger, stretches
+from varfx.expression.cohort.genes import stretches
 from varfx.expression.cohort.write import CohortWriter
 from varfx.genome.fasta import AMBIGUOUS, CODE_OF, Fasta
 from varfx.genome.variants import chrom_rank
 from varfx.genotypes.donors import Donors, DonorVariants
+from varfx.io.ledger import Ledger, Sieve
 from varfx.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,10 @@ class ReadVariants:
     """
 
     varies: Bool[ndarray, " variant"]
-    ledger: dict[str, int]
+    ledger: Ledger
 
 
-def starts_phased(donors: Donors, ledger: Ledger, config: PrepareConfig) -> bool:
+def starts_phased(donors: Donors, sieve: Sieve, config: PrepareConfig) -> bool:
     """Whether haplotypes may be kept, by the first heterozygous genotypes of each chromosome with genes.
 
     Raises:
@@ -45,7 +46,7 @@ def starts_phased(donors: Donors, ledger: Ledger, config: PrepareConfig) -> bool
     """
     if config.phased == "no":
         return False
-    chroms = ledger.frame["chrom"].unique(maintain_order=True).to_list()
+    chroms = sieve.frame["chrom"].unique(maintain_order=True).to_list()
     unphased = donors.unphased(chroms)
     if not unphased:
         return True
@@ -54,7 +55,7 @@ def starts_phased(donors: Donors, ledger: Ledger, config: PrepareConfig) -> bool
     if config.phased == "yes":
         raise DataError(f"`--phased yes`, but {where}. Use --phased auto, or phase them.")
     if len({chrom for _, chrom in unphased}) < len(chroms):
-        ledger.note(
+        sieve.ledger.note(
             f"{where}, so that no haplotypes are kept. Phase them, or leave out the genes on chromosome {chrom}."
         )
     return False
@@ -63,19 +64,19 @@ def starts_phased(donors: Donors, ledger: Ledger, config: PrepareConfig) -> bool
 def add_variants(
     writer: CohortWriter,
     donors: Donors,
-    ledger: Ledger,
+    sieve: Sieve,
     reference: Fasta,
     config: PrepareConfig,
     progress: Progress,
 ) -> ReadVariants:
     """Reads and writes all variants in windows that somebody carries.
 
-    Where phase turns out to be lost, the writer's haplotypes are dropped, which the ledger notes.
+    Where phase turns out to be lost, the writer's haplotypes are dropped, which the sieve's ledger notes.
 
     Args:
         writer: takes the variants.
         donors: the genotypes.
-        ledger: of genes with their windows.
+        sieve: of genes with their windows.
         reference: the genome.
         config: `on_mismatch`, `filters` and `phased`.
         progress: told about each stretch of the genome that was read.
@@ -84,7 +85,7 @@ def add_variants(
         DataError: mismatches with the reference, or phase that is lost with `phased` = yes.
         FormatError: a file is damaged, or has no genotypes.
     """
-    genes = ledger.frame
+    genes = sieve.frame
     parts = stretches(genes.sort(chrom_rank(), "chrom", "start"), LONGEST_STRETCH)
     total: dict[str, int] = {}
     varies: list[ndarray] = []
@@ -93,7 +94,7 @@ def add_variants(
             chrom, start, end, reference=reference, on_mismatch=config.on_mismatch, filters=config.filters
         )
         if writer.phased and block.phase_is_lost:
-            _lose_phase(writer, ledger, block, f"{chrom}:{start + 1}-{end}", config)
+            _lose_phase(writer, sieve.ledger, block, f"{chrom}:{start + 1}-{end}", config)
         carried = (block.dosages > 0).any(axis=1)
         kept = replace(
             block,
@@ -108,7 +109,7 @@ def add_variants(
         progress(number, len(parts), "stretches of the genome")
     donors.check(total, reference)
     donors.check_genotypes()
-    return ReadVariants(varies=np.concatenate(varies), ledger=total)
+    return ReadVariants(varies=np.concatenate(varies), ledger=Ledger(total))
 
 
 def known_reference(reference: Fasta, variants: pl.DataFrame) -> Callable[[str, int, int], UInt8[ndarray, " base"]]:
