@@ -147,7 +147,7 @@ class _Job:
     sources: _Sources
     data: WindowData
     standardiser: Standardiser | None
-    ledgers: list[dict[str, Any]]
+    ledgers: list[list[LedgerRow]]
     split: Split
     doubts: list[str]  # that a trait's alleles are those of the panel
 
