@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,16 @@ def test_the_result_is_json_and_a_table(run: Path) -> None:
     assert {"pcc_low", "pcc_high", "h2", "h2_stderr"} <= set(table.columns)
     again = evaluate([run], num_samples=50)
     assert again.to_dict() == result.to_dict()
+
+
+def test_test_sets_too_small_for_a_score_are_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = "have test sets of fewer than"
+    assert not any(few in note for note in evaluate([run], num_samples=10, heritability=False).notes)
+    monkeypatch.setattr(sys.modules["varfx.expression.evaluate"], "LEAST_PEOPLE", 1000)  # the room exports the function
+    assert any(
+        f"{few} 1000 people: they have no score" in note
+        for note in evaluate([run], num_samples=10, heritability=False).notes
+    )
 
 
 def test_several_runs_are_compared_on_one_cohort(cohort: Path, run: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from varfx.expression.cohort.gene_data import adjusted_expression, imputed
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
-from varfx.expression.metrics import Scores, percentiles, resampling, score
+from varfx.expression.metrics import LEAST_PEOPLE, Scores, percentiles, resampling, score
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
@@ -125,6 +125,12 @@ def evaluate(
         }
         for (gene, model, split, fold), scores in scored.items()
     ]
+    small = [fold for fold in sorted({key[3] for key in scored}) if people.fold(fold).test.size < LEAST_PEOPLE]
+    if small:
+        notes.append(
+            f"folds {', '.join(map(str, small))} have test sets of fewer than {LEAST_PEOPLE} people: they have no score. Prepare "
+            "the cohort with a larger --test-fraction."
+        )
     means = _gene_means(scored, heldout)
     genes = list(dict.fromkeys(gene for gene, *_ in scored))
     return ExpressionEvaluation(
