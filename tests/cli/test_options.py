@@ -24,9 +24,15 @@ COMMANDS = (
     "annot build",
     "expr variants",
     "expr baseline",
+    "expr fit",
 )
 # Fields for Python alone, and those whose word alone would be ambiguous among the options of a command.
-HIDDEN = {("TrackEnformerConfig", "zero_output")}
+HIDDEN = {
+    ("TrackEnformerConfig", "zero_output"),
+    ("ZeroShotConfig", "network"),
+    ("FitConfig", "network"),  # options of their own
+    ("FitConfig", "training"),
+}
 RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}
 PREFIXED = {"InformedConfig": "--prior-"}
 RENAMED |= {("TruthConfig", "seed"): "--truth-seed"}
@@ -43,7 +49,7 @@ def leaves(config: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[type, str,
     """Class, field, path and default of every field of a configuration and of those within it."""
     for each in fields(config):
         value = getattr(config, each.name)
-        if is_dataclass(value):
+        if is_dataclass(value) and (type(config).__name__, each.name) not in HIDDEN:
             yield from leaves(value, (*keys, each.name))
         else:
             yield type(config), each.name, (*keys, each.name), value

@@ -14,7 +14,7 @@ from varfx.annotations.ld_scores import read_ld_scores
 from varfx.annotations.snpvar import read_variances
 from varfx.errors import FormatError, StoreError, VarfxError
 from varfx.expression.cohort.tables import read_covariates
-from varfx.expression.network.fit import read_genes
+from varfx.expression.gene_list import read_genes
 from varfx.genome.gtf import read_gtf
 from varfx.genome.liftover import read_chain
 from varfx.genome.variants import SCHEMA

@@ -13,8 +13,8 @@ from varfx.annotations.foreign import read_annotation_table
 from varfx.annotations.ld_scores import read_ld_scores
 from varfx.errors import VarfxError
 from varfx.expression.cohort.tables import read_covariates, read_gene_ids
+from varfx.expression.gene_list import read_genes
 from varfx.expression.linear.run import read_gene_list
-from varfx.expression.network.fit import read_genes
 from varfx.genome.gtf import read_gtf
 from varfx.genome.liftover import read_chain
 from varfx.genotypes.ldgm import Ldgm

@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
+import cyclopts
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import Names, console, progress_bar
+from varfx.cli.console import console, progress_bar
+from varfx.cli.options import HIDDEN, Out, Switch, as_options, genes_option
+from varfx.expression.network.config import FitConfig, NetworkChoice, fold_numbers
+from varfx.training.people.config import ExpressionTrainConfig
 
 if TYPE_CHECKING:
     from varfx.expression.run import ExpressionRun
 
-Switch = Parameter(negative=())
+
+def _folds(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
+    return fold_numbers([word for token in tokens for word in token.value.replace(",", " ").split()])
+
+
+Fitting = Annotated[
+    FitConfig,
+    as_options(
+        FitConfig,
+        genes=genes_option(),
+        folds=Parameter(name=("--folds", "--fold"), converter=_folds),
+        network=HIDDEN,
+        training=HIDDEN,
+    ),
+]
+Network = Annotated[
+    NetworkChoice, as_options(NetworkChoice, group="Network", checkpointing=Parameter(alias="--recompute"))
+]
+PeopleTraining = Annotated[ExpressionTrainConfig, as_options(ExpressionTrainConfig, group="Training")]
 SHOWN = 10  # networks in the table
 
 
 def fit(
     cohort: Path,
     *,
-    out: Annotated[Path, Parameter(alias="-o")],
-    genes: str = "all",
-    fold: Names = ("0",),
-    single_gene: Annotated[bool, Switch] = False,
-    checkpoint: Path | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    window: int | None = None,
-    phased: Annotated[bool, Switch] = False,
-    freeze_trunk: Annotated[bool, Switch] = False,
-    lora_rank: int = 0,
-    norm: Literal["frozen", "running", "batch", "layer"] | None = None,
-    dropout: float | None = None,
-    precision: Literal["float32", "bfloat16"] | None = None,
-    recompute: Annotated[bool, Switch] = False,
-    device: str = "auto",
-    devices: int = 1,
-    num_nodes: int = 1,
-    epochs: int = 150,
-    learning_rate: float | None = None,
-    weight_decay: float = 0.01,
-    batch: int = 128,
-    micro_batch: int | None = None,
-    keep_graphs: Annotated[bool, Switch] = False,
-    max_gradient_norm: float = 0.05,
-    patience: int = 20,
-    reverse_complement: float = 0.0,
-    max_shift: int = 0,
-    name: str = "enformer",
-    seed: int = 0,
+    out: Out,
+    config: Fitting = FitConfig(),
+    network: Network = NetworkChoice(),
+    training: PeopleTraining = ExpressionTrainConfig(),
     resume: Annotated[bool, Switch] = False,
     overwrite: Annotated[bool, Switch] = False,
 ) -> None:
@@ -66,87 +64,13 @@ def fit(
     Args:
         cohort: The cohort (`varfx expr prepare`).
         out: The run's folder.
-        genes: A file of Ensembl ids, one a line; or all. Held-out genes are predicted, not trained on.
-        fold: Folds of the people, e.g. 0,1,2; or all.
-        single_gene: A network for each gene, in place of one for all.
-        checkpoint: The published Enformer as a local file (docs/enformer.md says where to get it); random weights without.
-        width: Channels of the transformer; by default 1536 (published) with a checkpoint, 96 without.
-        depth: Transformer layers; by default 11 (published) with a checkpoint, 2 without.
-        window: Bases around the TSS; by default all of the cohort's.
-        phased: Predict from both haplotypes and average, in place of one averaged sequence.
-        freeze_trunk: Train the head only.
-        lora_rank: Train adapters of this rank on the attention, and the head.
-        norm: Batch norms: frozen (default with a checkpoint), running (default without), batch or layer.
-        dropout: Of the transformer; by default 0.4 (published) with a checkpoint, 0 without.
-        precision: Of the trunk in training; by default bfloat16 on a GPU, float32 elsewhere. Predictions are float32.
-        recompute: Save memory: compute each stage again in the backward pass.
-        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps.
-        devices: Processes per machine that train a network together, one per GPU, or on the CPU.
-        num_nodes: Machines that train together, each with as many devices, where torchrun or srun starts this command.
-        epochs: Passes over all training people at most.
-        learning_rate: By default 5e-6 with a checkpoint, 1e-3 for random weights, a head alone or adapters.
-        weight_decay: AdamW's decay of the weights.
-        batch: People of one gene whose loss makes a step.
-        micro_batch: People in memory at once, by default 32 on a GPU, 4 elsewhere; the result does not depend on it.
-        keep_graphs: Faster, in memory for the whole batch.
-        max_gradient_norm: Longer gradients are shortened to this.
-        patience: Passes without a better R2 of the tuning people before training stops.
-        reverse_complement: Probability that a batch is read from the other strand.
-        max_shift: Batches are shifted by up to so many bases.
-        name: The model's name in tables.
-        seed: Of first weights, order and dropout.
-        resume: Go on with an interrupted run.
+        resume: Continue an interrupted run.
         overwrite: Replace a finished run.
     """
-    from varfx.device import find_device
-    from varfx.expression.cohort.store import open_cohort
-    from varfx.expression.network.config import FitConfig
-    from varfx.expression.network.fit import fit_network, fold_numbers, read_genes
-    from varfx.models.config import ExpressionNetworkConfig
+    from varfx.expression.network.fit import fit_network
     from varfx.training import processes
-    from varfx.training.people.config import ExpressionTrainConfig
 
-    random, gpu = checkpoint is None, find_device(device).type == "cuda"
-    drop = dropout if dropout is not None else 0.0 if random else 0.4
-    published = dropout is None and not random
-    rate = 1e-3 if random or freeze_trunk or lora_rank else 5e-6
-    config = FitConfig(
-        name=name,
-        folds=fold_numbers(fold),
-        genes=() if genes == "all" else read_genes(genes),
-        single_gene=single_gene,
-        phased=phased,
-        checkpoint=checkpoint,
-        network=ExpressionNetworkConfig(
-            window=window if window is not None else open_cohort(cohort).window,
-            width=width if width is not None else 96 if random else 1536,
-            depth=depth if depth is not None else 2 if random else 11,
-            dropout=drop,
-            attention_dropout=0.05 if published else drop / 8,
-            position_dropout=0.01 if published else drop / 40,
-            norm=norm or ("running" if random else "frozen"),
-            freeze_trunk=freeze_trunk,
-            lora_rank=lora_rank,
-            precision=precision or ("bfloat16" if gpu else "float32"),
-            checkpointing=recompute,
-        ),
-        training=ExpressionTrainConfig(
-            epochs=epochs,
-            learning_rate=learning_rate if learning_rate is not None else rate,
-            weight_decay=weight_decay,
-            batch=batch,
-            micro_batch=micro_batch if micro_batch is not None else 32 if gpu else 4,
-            keep_graphs=keep_graphs,
-            max_gradient_norm=max_gradient_norm,
-            patience=patience,
-            reverse_complement=reverse_complement,
-            max_shift=max_shift,
-            device=device,
-            devices=devices,
-            num_nodes=num_nodes,
-            seed=seed,
-        ),
-    )
+    config = replace(config, network=network, training=training)
     with progress_bar() as progress:
         run = fit_network(cohort, out, config, resume=resume, overwrite=overwrite, progress=progress)
     if not processes.rank():  # the first process prints

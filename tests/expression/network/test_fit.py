@@ -18,8 +18,10 @@ from cases.motif import MotifCase
 from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.gene_list import read_genes
 from varfx.expression.network.batches import CohortBatches, gene_sequences
-from varfx.expression.network.fit import FitConfig, fit_network, fold_numbers, open_network, read_genes
+from varfx.expression.network.config import FitConfig, NetworkChoice, fold_numbers
+from varfx.expression.network.fit import fit_network, open_network
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.models.expression import ExpressionNetworkConfig
 from varfx.training.people import fit as training_module
@@ -350,3 +352,25 @@ def test_predictions_are_a_table_of_the_contract(cohort: Path, tmp_path: Path) -
     table = fit_network(cohort, tmp_path / "RUN", config(name="small")).predictions
     assert table.schema["prediction"] == pl.Float32
     assert set(table["model"]) == {"small"}
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_what_is_left_open_follows_checkpoint_and_device(gpu: bool) -> None:
+    """The rules that once stood in the command line."""
+    random = FitConfig().settled(window=1024, gpu=gpu)
+    assert (random.sizes.width, random.sizes.depth, random.sizes.norm, random.sizes.window) == (96, 2, "running", 1024)
+    assert (random.sizes.dropout, random.sizes.attention_dropout, random.sizes.position_dropout) == (0, 0, 0)
+    assert (random.training.rate, random.training.people_at_once) == (1e-3, 32 if gpu else 4)
+    published = FitConfig(checkpoint=Path("weights.bin")).settled(window=49_152, gpu=gpu)
+    expected = ExpressionNetworkConfig(precision="bfloat16" if gpu else "float32")
+    assert published.sizes == expected  # the published network, but for the precision of its training
+    assert published.training.rate == 5e-6
+    head = FitConfig(checkpoint=Path("weights.bin"), network=NetworkChoice(freeze_trunk=True, dropout=0.2))
+    settled = head.settled(window=49_152, gpu=gpu)
+    assert (settled.training.rate, settled.sizes.attention_dropout, settled.sizes.position_dropout) == (
+        1e-3,
+        0.025,
+        0.005,
+    )
+    chosen = FitConfig(training=ExpressionTrainConfig(learning_rate=0.5, micro_batch=7), network=expected)
+    assert chosen.settled(window=1, gpu=gpu) == chosen

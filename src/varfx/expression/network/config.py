@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from varfx.device import check_device
 from varfx.errors import ConfigError
-from varfx.models.config import EnformerConfig, ExpressionNetworkConfig
+from varfx.models.config import EnformerConfig, ExpressionNetworkConfig, NormPolicy, Precision
 from varfx.training.people.config import ExpressionTrainConfig
 
 HEAD = "human"
@@ -44,6 +45,55 @@ class ZeroShotConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkChoice:
+    """Sizes of a network, and which part of it learns. What is left out follows the checkpoint: the published sizes with one,
+    a small network without."""
+
+    window: int | None = None
+    """Bases around the TSS; by default all of the cohort's."""
+    width: int | None = None
+    """Channels of the transformer; by default 1536 (published) with a checkpoint, 96 without."""
+    depth: int | None = None
+    """Transformer layers; by default 11 (published) with a checkpoint, 2 without."""
+    dropout: float | None = None
+    """Of the transformer; by default 0.4 (published) with a checkpoint, 0 without."""
+    norm: NormPolicy | None = None
+    """Batch norms: frozen (default with a checkpoint), running (default without), batch or layer."""
+    precision: Precision | None = None
+    """Of the trunk in training; by default bfloat16 on a GPU, float32 elsewhere. Predictions are float32."""
+    freeze_trunk: bool = False
+    """Train the head only."""
+    lora_rank: int = 0
+    """Train adapters of this rank on the attention, and the head; 0 trains all weights."""
+    checkpointing: bool = False
+    """Save memory: compute each stage again in the backward pass."""
+
+    def sizes(self, *, random: bool, window: int, gpu: bool) -> ExpressionNetworkConfig:
+        """The network of this choice.
+
+        Args:
+            random: whether its weights start at random, without a checkpoint.
+            window: of the cohort.
+            gpu: whether it is trained on a CUDA device.
+        """
+        dropout = self.dropout if self.dropout is not None else 0.0 if random else 0.4
+        published = self.dropout is None and not random
+        return ExpressionNetworkConfig(
+            window=window if self.window is None else self.window,
+            width=self.width if self.width is not None else 96 if random else 1536,
+            depth=self.depth if self.depth is not None else 2 if random else 11,
+            dropout=dropout,
+            attention_dropout=0.05 if published else dropout / 8,
+            position_dropout=0.01 if published else dropout / 40,
+            norm=self.norm or ("running" if random else "frozen"),
+            freeze_trunk=self.freeze_trunk,
+            lora_rank=self.lora_rank,
+            precision=self.precision or ("bfloat16" if gpu else "float32"),
+            checkpointing=self.checkpointing,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """Which networks are trained, on whom."""
 
@@ -52,7 +102,7 @@ class FitConfig:
     folds: tuple[int, ...] = (0,)
     """Numbers of the folds; all if empty."""
     genes: tuple[str, ...] = ()
-    """Ensembl ids to train on and to predict; all genes of the cohort if empty. Held-out ones among them (all, if there are none
+    """Ensembl ids to train on and to predict, or files with one per line; all genes of the cohort if empty, or for `all`. Held-out ones among them (all, if there are none
     among them) are predicted, not trained on."""
     single_gene: bool = False
     """A network for each gene, in place of one for all; any gene of `genes` is then trained on."""
@@ -60,11 +110,48 @@ class FitConfig:
     """Predict from both haplotypes and average, in place of one averaged sequence."""
     checkpoint: Path | None = None
     """Published weights to start from; random ones if not given."""
-    network: ExpressionNetworkConfig = field(default_factory=ExpressionNetworkConfig)
-    """Its sizes, and which part of it learns."""
+    network: ExpressionNetworkConfig | NetworkChoice = field(default_factory=NetworkChoice)
+    """Its sizes, and which part of it learns; in full, or what differs from the default."""
     training: ExpressionTrainConfig = field(default_factory=ExpressionTrainConfig)
     """How it is trained."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ConfigError("`name` must not be empty.")
+
+    @property
+    def sizes(self) -> ExpressionNetworkConfig:
+        """The network, once it is settled."""
+        assert isinstance(self.network, ExpressionNetworkConfig), "settle the configuration first"
+        return self.network
+
+    def settled(self, *, window: int, gpu: bool) -> FitConfig:
+        """This configuration with the network, the learning rate and the micro-batch chosen where they were left open.
+
+        Args:
+            window: of the cohort.
+            gpu: whether the network is trained on a CUDA device.
+        """
+        random, network, training = self.checkpoint is None, self.network, self.training
+        if isinstance(network, NetworkChoice):
+            network = network.sizes(random=random, window=window, gpu=gpu)
+        if training.learning_rate is None:
+            part = random or network.freeze_trunk or network.lora_rank > 0
+            training = replace(training, learning_rate=1e-3 if part else 5e-6)
+        if training.micro_batch is None:
+            training = replace(training, micro_batch=32 if gpu else 4)
+        return replace(self, network=network, training=training)
+
+
+def fold_numbers(words: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of folds from words; `all` is the empty tuple.
+
+    Raises:
+        ConfigError: a word is no number.
+    """
+    if tuple(words) == ("all",):
+        return ()
+    other = [word for word in words if not word.isdecimal()]
+    if other:
+        raise ConfigError(f"`fold` must be numbers from 0, or all, got {other[0]!r}.")
+    return tuple(dict.fromkeys(int(word) for word in words))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ from jaxtyping import Int64
 from numpy import ndarray
 from torch import Tensor
 
+from varfx.device import find_device
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.gene_list import gene_ids
 from varfx.expression.network.batches import CohortBatches, check_window
-from varfx.expression.network.config import FitConfig
+from varfx.expression.network.config import FitConfig, NetworkChoice
 from varfx.expression.run import (
     MODELS,
     NETWORK,
@@ -34,7 +36,6 @@ from varfx.expression.run import (
 from varfx.io import sealed
 from varfx.io.file_names import as_file_name
 from varfx.io.run_folder import RESULT, RunFolder, identity_of
-from varfx.io.text_lines import read_fields
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
 from varfx.progress import Progress, silent
@@ -101,7 +102,7 @@ def fit_network(
     """
     from varfx.training.launch import device_here, join  # loads Lightning
 
-    config = config or FitConfig()
+    config = _settled(config or FitConfig(), cohort)
     training, folder = config.training, run_folder(out)
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
@@ -121,6 +122,14 @@ def fit_network(
             progress(number + 1, len(tasks), "networks")
     run = processes.first_does(lambda: _finish(opened, tasks, config, folder, provenance or {}))
     return run or open_run(folder.out)
+
+
+def _settled(config: FitConfig, cohort: str | os.PathLike[str]) -> FitConfig:
+    """The configuration with everything chosen that was left open."""
+    config = replace(config, genes=gene_ids(config.genes))
+    gpu = find_device(config.training.device).type == "cuda"
+    open_window = isinstance(config.network, NetworkChoice) and config.network.window is None
+    return config.settled(window=open_cohort(cohort).window if open_window else 0, gpu=gpu)
 
 
 def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool, overwrite: bool) -> dict[str, Any]:
@@ -165,7 +174,7 @@ def _tasks(cohort: Cohort, config: FitConfig) -> list[_Task]:
         ConfigError: no such fold; the window is longer than the cohort's; haplotypes of a cohort without.
         DataError: genes that the cohort does not have; nothing to train on; too few people.
     """
-    if check_window(cohort, config.network.window) and config.phased and not cohort.phased:
+    if check_window(cohort, config.sizes.window) and config.phased and not cohort.phased:
         raise ConfigError(f"`phased` needs haplotypes, and `{cohort.path}` has none. Prepare it from phased genotypes.")
     folds = config.folds or tuple(range(cohort.num_folds))
     for number in folds:
@@ -213,8 +222,8 @@ def _start(config: FitConfig) -> LoadedNetwork:
     """The network before training."""
     generator = torch.Generator().manual_seed(config.training.seed)
     if config.checkpoint is not None:
-        return load_network(config.checkpoint, config.network, generator=generator)
-    return LoadedNetwork(ExpressionNetwork(config.network, generator=generator), "")
+        return load_network(config.checkpoint, config.sizes, generator=generator)
+    return LoadedNetwork(ExpressionNetwork(config.sizes, generator=generator), "")
 
 
 def _fit_one(
@@ -229,11 +238,11 @@ def _fit_one(
     """Trains one network, and writes its weights, predictions and history; the last file marks it as finished."""
     from varfx.training.people.fit import train_expression  # loads Lightning
 
-    data = CohortBatches(cohort, task.genes, task.fold, window=config.network.window, phased=config.phased)
+    data = CohortBatches(cohort, task.genes, task.fold, window=config.sizes.window, phased=config.phased)
     checkpoints = folder.below(CHECKPOINTS, task.stem)
     resumed = processes.of_first((checkpoints / "last").is_dir())
     network.to(device)
-    if config.checkpoint is None and not resumed and config.network.norm in ("running", "frozen"):
+    if config.checkpoint is None and not resumed and config.sizes.norm in ("running", "frozen"):
         calibrate(network, data, seed=config.training.seed)
     outcome = train_expression(network, data, config.training, checkpoints, resume=True, progress=progress)
     network.to(device)
@@ -264,7 +273,7 @@ def _predictions(
     rows = np.concatenate([fold.tune, fold.test])
     parts = ["tune"] * fold.tune.size + ["test"] * fold.test.size
     names = [cohort.people[row] for row in rows]
-    heldout = CohortBatches(cohort, task.heldout, task.fold, window=config.network.window, phased=config.phased)
+    heldout = CohortBatches(cohort, task.heldout, task.fold, window=config.sizes.window, phased=config.phased)
     genes = [
         (split, source, number)
         for split, source in (("hop", data), ("hogp", heldout))
@@ -273,7 +282,7 @@ def _predictions(
 
     def table(split: str, source: CohortBatches, number: int) -> pl.DataFrame:
         values = predict(
-            network, partial(_encode, source, number, device), rows, micro_batch=config.training.micro_batch
+            network, partial(_encode, source, number, device), rows, micro_batch=config.training.people_at_once
         )
         columns = {
             "gene_id": source.genes[number],
@@ -346,33 +355,6 @@ def _history_rows(outcomes: Sequence[dict[str, Any]]) -> Iterator[list[Any]]:
     for each in outcomes:
         for row in each["history"]:
             yield [each["fold"], each["gene"] or "", *row]
-
-
-def read_genes(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Ensembl ids in a file, one a line; empty lines and what follows a `#` do not count.
-
-    Raises:
-        DataError: it cannot be read, or names no gene.
-    """
-    words = [fields[0].partition("#")[0] for _, fields in read_fields(path, "genes, one Ensembl id per line")]
-    genes = tuple(dict.fromkeys(word for word in words if word))
-    if not genes:
-        raise DataError(f"`{path}` names no gene. Give Ensembl ids, one a line.")
-    return genes
-
-
-def fold_numbers(words: Sequence[str]) -> tuple[int, ...]:
-    """Numbers of folds from words; `all` is the empty tuple.
-
-    Raises:
-        ConfigError: a word is no number.
-    """
-    if tuple(words) == ("all",):
-        return ()
-    other = [word for word in words if not word.isdecimal()]
-    if other:
-        raise ConfigError(f"`fold` must be numbers from 0, or all, got {other[0]!r}.")
-    return tuple(dict.fromkeys(int(word) for word in words))
 
 
 def _jsonable(config: FitConfig) -> dict[str, Any]:

@@ -15,14 +15,14 @@ class ExpressionTrainConfig:
 
     epochs: int = 150
     """Passes over all training people of all genes at most; early stopping usually ends before."""
-    learning_rate: float = 5e-6
-    """AdamW's. 5e-6 suits the published weights; random weights need about 1e-3, a head or adapters alone 1e-3."""
+    learning_rate: float | None = None
+    """AdamW's: by default 5e-6 for the published weights, 1e-3 for random weights, a head alone or adapters."""
     weight_decay: float = 0.01
     """AdamW's decay of all weights."""
     batch: int = 128
     """People of one gene whose loss makes a step; fewer where the cohort has fewer."""
-    micro_batch: int = 32
-    """People whose sequences are in memory at once; changes memory and speed, not the result."""
+    micro_batch: int | None = None
+    """People whose sequences are in memory at once, by default 32 on a GPU, 4 elsewhere; the result does not depend on it."""
     keep_graphs: bool = False
     """Keep the graphs of all micro-batches instead of computing predictions twice: faster, memory of the whole batch."""
     max_gradient_norm: float = 0.05
@@ -46,14 +46,26 @@ class ExpressionTrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "micro_batch", "patience", "devices", "num_nodes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {value}.")
         for name in ("learning_rate", "max_gradient_norm"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {getattr(self, name)}.")
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"`{name.replace('_', '-')}` must be positive, got {value}.")
         for name in ("weight_decay", "max_shift", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"`{name.replace('_', '-')}` must not be negative, got {getattr(self, name)}.")
         check_device(self.device)
         if not 0 <= self.reverse_complement <= 1:
             raise ConfigError(f"`reverse-complement` must be from 0 to 1, got {self.reverse_complement}.")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate; where none was chosen, that of the published weights."""
+        return 5e-6 if self.learning_rate is None else self.learning_rate
+
+    @property
+    def people_at_once(self) -> int:
+        """Individuals in memory at once."""
+        return 32 if self.micro_batch is None else self.micro_batch

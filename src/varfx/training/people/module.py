@@ -96,7 +96,7 @@ class ExpressionModule(FitModule):
             DataError: the loss is not finite.
         """
         rows = batch.rows[processes.rank() :: processes.world()]
-        size = self.config.micro_batch
+        size = self.config.people_at_once
         cuts = [rows[first : first + size] for first in range(0, len(rows), size)]
 
         def prediction(some: Int64[ndarray, " person"]) -> Callable[[], Tensor]:
@@ -134,8 +134,8 @@ class ExpressionModule(FitModule):
             for gene in range(self.data.num_genes):
                 rows = self.data.people(gene, "tune")
                 predicted = torch.zeros(len(rows), device=self.device)
-                for first in range(processes.rank(), len(rows), processes.world() * self.config.micro_batch):
-                    here = slice(first, first + processes.world() * self.config.micro_batch, processes.world())
+                for first in range(processes.rank(), len(rows), processes.world() * self.config.people_at_once):
+                    here = slice(first, first + processes.world() * self.config.people_at_once, processes.world())
                     predicted[here] = self.network(self.data.encode(gene, rows[here], self.device)).to(predicted.dtype)
                 if self.all_reduce is not None:
                     self.all_reduce(predicted)
@@ -185,7 +185,7 @@ class ExpressionModule(FitModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW of what learns, as at the checkpoint where there is one."""
         learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(learning, lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        optimizer = torch.optim.AdamW(learning, lr=self.config.rate, weight_decay=self.config.weight_decay)
         if self.checkpoint is not None:
             optimizer.load_state_dict(self.checkpoint["optimizer_states"][0])
         return optimizer
