@@ -19,7 +19,12 @@ def gene_ids(words: Sequence[str]) -> tuple[str, ...]:
     """
     if tuple(words) == ("all",):
         return ()
-    return tuple(gene for word in words for gene in (read_genes(word) if is_file(Path(word)) else (word,)))
+    return tuple(gene for word in words for gene in (read_genes(word) if _names_file(word) else (word,)))
+
+
+def _names_file(word: str) -> bool:
+    """Whether a word is a file, or was meant for one that is not there: ids have no slash, and no such ending."""
+    return is_file(Path(word)) or "/" in word or word.lower().endswith((".txt", ".tsv", ".csv", ".list", ".gz"))
 
 
 def read_genes(path: str | os.PathLike[str]) -> tuple[str, ...]:
