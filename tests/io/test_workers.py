@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from cases import pieces
+from cases.cluster import running_cluster, started
 from varfx.errors import ConfigError, DataError, StoreError, WorkerError
 from varfx.io import local_workers
 from varfx.io import workers as engine
 from varfx.io.workers import Job, Workers, map_pieces
 
-TESTS = Path(__file__).parents[1]
 TWO = Workers(workers=2)
 
 
@@ -30,20 +30,6 @@ def job(folder: Path, function: object = pieces.multiply, **options: object) -> 
 def calls(folder: Path) -> list[int]:
     """How often each piece was done."""
     return [len((folder / f"piece.{number}").read_text().splitlines()) for number in range(8)]
-
-
-def started(command: list[str], folder: Path, pattern: str, count: int) -> subprocess.Popen[str]:
-    """A child process, once `count` files of this pattern are in the folder."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]), "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while len(list(folder.glob(pattern))) < count:
-        assert child.poll() is None, child.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return child
 
 
 # ---- this machine --------------------------------------------------------------------------------------------------
@@ -117,6 +103,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from cases import pieces
+from cases.cluster import running_cluster, started
 from varfx.io.workers import Job, Workers, map_pieces
 folder = Path(sys.argv[1])
 work = Job(function=getattr(pieces, sys.argv[2]), start=pieces.start, arguments=(7, folder), folder=folder)
@@ -155,30 +142,11 @@ def test_workers_end_with_their_parent(tmp_path: Path, script: Path, kill: signa
 
 # ---- a running scheduler -------------------------------------------------------------------------------------------
 
-CLUSTER = """
-import sys, time
-from pathlib import Path
-from distributed import LocalCluster
-if __name__ == "__main__":
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1", silence_logs=60)
-    Path(sys.argv[1], "cluster.tmp").write_text(cluster.scheduler_address)
-    Path(sys.argv[1], "cluster.tmp").rename(Path(sys.argv[1], "cluster.address"))
-    time.sleep(600)
-"""
-
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process with a scheduler and its two workers, and the address."""
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    (folder / "cluster.py").write_text(CLUSTER)
-    child = started([sys.executable, str(folder / "cluster.py"), str(folder)], folder, "cluster.address", 1)
-    family = psutil.Process(child.pid).children(recursive=True)
-    yield child, (folder / "cluster.address").read_text()
-    child.kill()
-    child.communicate()
-    psutil.wait_procs(family, timeout=20)
+    with running_cluster(tmp_path / "cluster") as found:
+        yield found
 
 
 def test_a_cluster_gives_the_same_and_forgets_a_lost_worker(
