@@ -16,7 +16,8 @@ from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.linear.gene import prediction_rows
 from varfx.expression.network.batches import gene_sequences
-from varfx.expression.run import BASELINES, NETWORK, begin_run, cohort_identity, write_run
+from varfx.expression.run import BASELINES, NETWORK, begin_run, cohort_identity, run_folder, write_run
+from varfx.io.run_folder import RESULT
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 
 ROUND = {"config": {}, "inputs": {}}
@@ -35,8 +36,8 @@ def random_network(**changes: Any) -> ExpressionNetwork:
 def network_run(out: Path, cohort: Cohort, model: ExpressionNetwork, *, fold: int = 0) -> Path:
     """A run of one network for all genes, with its own predictions."""
     begin_run(out, ROUND)
-    (out / "models").mkdir()
-    safetensors.torch.save_file(model.state_dict(), out / "models" / f"fold{fold}.safetensors")
+    models = run_folder(out).below(RESULT, "models")
+    safetensors.torch.save_file(model.state_dict(), models / f"fold{fold}.safetensors")
     people, tables = cohort.fold(fold), []
     for gene in cohort.genes["gene_id"]:
         sequences = gene_sequences(cohort, gene, window=model.config.window, mean_of=people.train.tolist())

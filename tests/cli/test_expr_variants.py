@@ -97,7 +97,7 @@ def test_errors_are_one_line_and_leave_nothing(
     folder, _ = study
     out = tmp_path / "V.annot.parquet"
     for words, message in (
-        ([folder / "cohort", "--out", out], "is no run on a cohort"),
+        ([folder / "cohort", "--out", out], "is no run: it has no run.json"),
         ([folder / "N", "--out", out, "--fold", "7"], "`fold`: "),
         ([folder / "N", "--out", out, "--genes", "ENSG7"], "has no gene ENSG7"),
         ([folder / "N", "--out", tmp_path / "no" / "V.annot.parquet"], "does not exist. Create it first."),

@@ -48,6 +48,8 @@ def fit(
     config: Fitting = FitConfig(),
     network: Network = NetworkChoice(),
     training: PeopleTraining = ExpressionTrainConfig(),
+    workers: int = 1,
+    scheduler: str | None = None,
     resume: Annotated[bool, Switch] = False,
     overwrite: Annotated[bool, Switch] = False,
 ) -> None:
@@ -64,6 +66,8 @@ def fit(
     Args:
         cohort: The cohort (`varfx expr prepare`).
         out: The run's folder.
+        workers: Networks (of single genes, or of folds) trained at the same time, each in its own process.
+        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
         resume: Continue an interrupted run.
         overwrite: Replace a finished run.
     """
@@ -72,7 +76,16 @@ def fit(
 
     config = replace(config, network=network, training=training)
     with progress_bar() as progress:
-        run = fit_network(cohort, out, config, resume=resume, overwrite=overwrite, progress=progress)
+        run = fit_network(
+            cohort,
+            out,
+            config,
+            workers=workers,
+            scheduler=scheduler,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
     if not processes.rank():  # the first process prints
         _show(run)
 

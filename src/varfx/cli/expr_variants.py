@@ -31,6 +31,8 @@ def variants(
     json: Path | None = None,
     figures: Path | None = None,
     cohort: Path | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> None:
     """Score the variants of the genes' windows: effects, high-scoring variants and drivers, as annotations.
 
@@ -50,6 +52,8 @@ def variants(
         json: Write a record per gene to this file: how many drivers, and how well they stand for model and expression.
         figures: Write pictures into this folder: effects along the windows of the first 20 genes, and against the elastic net.
         cohort: Where the run's cohort lies, if it moved.
+        workers: Processes, each with its own copy of the network.
+        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
     """
     from varfx.expression.variants.score import score_variants
     from varfx.expression.variants.table import LONG_KIND, as_annotations
@@ -59,7 +63,16 @@ def variants(
         if not path.parent.is_dir():
             raise StoreError(f"`{path}` cannot be written: the folder `{path.parent}` does not exist. Create it first.")
     with progress_bar() as progress:
-        found = score_variants(run, config, baseline=baseline, cohort=cohort, progress=progress)
+        found = score_variants(
+            run,
+            config,
+            baseline=baseline,
+            cohort=cohort,
+            workers=workers,
+            scheduler=scheduler,
+            folder=out.absolute().parent,
+            progress=progress,
+        )
     rule = config.rule
     options = {name: getattr(config, name) for name in ("fold", "rule", "gradients", "top", "float64")}
     options["model"] = found.model

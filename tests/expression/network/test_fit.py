@@ -243,6 +243,19 @@ def test_resumed_runs_are_the_same(cohort: Path, tmp_path: Path, monkeypatch: py
     fit_network(cohort, tmp_path / "part", options, overwrite=True)
 
 
+def test_networks_of_single_genes_on_processes(cohort: Path, tmp_path: Path) -> None:
+    """Two processes train the same networks as one, and finished ones are kept."""
+    options = config(single_gene=True, genes=tuple(open_cohort(cohort).genes_train[:2]), folds=(0,))
+    here = fit_network(cohort, tmp_path / "here", options)
+    seen: list[tuple[int, int, str]] = []
+    there = fit_network(cohort, tmp_path / "there", options, workers=2, progress=lambda *done: seen.append(done))
+    assert seen == [(1, 2, "networks"), (2, 2, "networks")]
+    assert there.predictions.drop("prediction").equals(here.predictions.drop("prediction"))
+    np.testing.assert_allclose(there.predictions["prediction"], here.predictions["prediction"], rtol=1e-6, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"`devices` and `num-nodes` one on many devices\. Give one of the two"):
+        fit_network(cohort, tmp_path / "no", config(training=replace(TRAINING, devices=2)), workers=2)
+
+
 def test_no_names_or_values_of_people_while_training(cohort: Path, tmp_path: Path) -> None:
     def interrupt(done: int, total: int, what: str) -> None:
         if done == 7:

@@ -208,6 +208,16 @@ def test_annotations_have_the_largest_score_of_any_gene_and_a_mask(runs: Runs) -
     assert 0 < annotations.table["scored"].sum() < annotations.table.height
 
 
+def test_processes_change_nothing(runs: Runs) -> None:
+    options = VariantConfig(genes=tuple(runs.cohort.genes["gene_id"][:2]))
+    here = score_variants(runs.network, options)
+    there = score_variants(runs.network, options, workers=2)
+    assert there.table.drop("weight", "ism", "gradient").equals(here.table.drop("weight", "ism", "gradient"))
+    for name in ("weight", "ism", "gradient"):
+        np.testing.assert_allclose(there.table[name], here.table[name], rtol=1e-5, atol=1e-7)
+    assert [record["gene"] for record in there.genes] == [record["gene"] for record in here.genes]
+
+
 def panel_of(folder: Path, variants: pl.DataFrame, rng: np.random.Generator) -> tuple[Path, Path, pl.DataFrame]:
     """A panel of the cohort's variants (every second one with REF as effect allele) and as many others; and a trait."""
     others = variants.with_columns(pl.col("position") + 3_000, pl.col("variant_id") + "b")

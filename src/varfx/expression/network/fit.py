@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from varfx.expression.run import (
 from varfx.io import sealed
 from varfx.io.file_names import as_file_name
 from varfx.io.run_folder import RESULT, RunFolder, identity_of
+from varfx.io.workers import Job, Workers, map_pieces
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
 from varfx.progress import Progress, silent
@@ -83,6 +85,8 @@ def fit_network(
     out: str | os.PathLike[str],
     config: FitConfig | None = None,
     *,
+    workers: int | None = 1,
+    scheduler: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -93,17 +97,24 @@ def fit_network(
         cohort: made by `varfx expr prepare`.
         out: the run's folder.
         config: what is trained. The network's window must be the cohort's, or shorter.
+        workers: processes that train one network each, of one gene or fold; 1 trains in this process with all its threads,
+            None is one per core.
+        scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
+            `workers`.
         resume: go on with an interrupted run in `out`.
         overwrite: replace a finished run in `out`.
         progress: told about steps and networks.
 
     Raises:
+        ConfigError: `workers` or `scheduler` together with several devices per network.
+        WorkerError: workers or the scheduler were lost; finished networks are kept.
         VarfxError: files that are not what they should be, genes or folds that the cohort does not have, too few people.
     """
     from varfx.training.launch import device_here, join  # loads Lightning
 
     config = _settled(config or FitConfig(), cohort)
     training, folder = config.training, run_folder(out)
+    where = _where(config, workers, scheduler)
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
         opened = open_cohort(cohort)
@@ -113,12 +124,15 @@ def fit_network(
     with processes.in_step():
         start: LoadedNetwork | None = _start(config)  # a checkpoint that does not fit is refused before any is written
     provenance = processes.first_does(lambda: _begin(opened, folder, config, resume=resume, overwrite=overwrite))
+    if where is not None:
+        start = None  # each worker makes its own
+        _fit_elsewhere(opened, tasks, config, folder, where, progress)
     for number, task in enumerate(tasks):
-        if not processes.of_first((folder.building / PARTS / f"{task.stem}.json").is_file()):
+        if not processes.of_first(_is_finished(folder, task)):
             start = start or _start(config)
             _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
             start = None  # its weights have been trained
-        if len(tasks) > 1 and processes.rank() == 0:
+        if where is None and len(tasks) > 1 and processes.rank() == 0:
             progress(number + 1, len(tasks), "networks")
     run = processes.first_does(lambda: _finish(opened, tasks, config, folder, provenance or {}))
     return run or open_run(folder.out)
@@ -130,6 +144,62 @@ def _settled(config: FitConfig, cohort: str | os.PathLike[str]) -> FitConfig:
     gpu = find_device(config.training.device).type == "cuda"
     open_window = isinstance(config.network, NetworkChoice) and config.network.window is None
     return config.settled(window=open_cohort(cohort).window if open_window else 0, gpu=gpu)
+
+
+def _where(config: FitConfig, workers: int | None, scheduler: str | None) -> Workers | None:
+    """Where networks are trained side by side; None for one after the other in this process."""
+    if scheduler is None and workers == 1:
+        return None
+    if config.training.devices > 1 or config.training.num_nodes > 1:
+        raise ConfigError(
+            "`workers` and `scheduler` train many networks at the same time, `devices` and `num-nodes` one on many devices. "
+            "Give one of the two."
+        )
+    return Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
+
+
+def _fit_elsewhere(
+    cohort: Cohort,
+    tasks: Sequence[_Task],
+    config: FitConfig,
+    folder: RunFolder,
+    where: Workers,
+    progress: Progress,
+) -> None:
+    """Trains the networks that are not finished, one per piece, in other processes."""
+    todo = [task for task in tasks if not _is_finished(folder, task)]
+    done = len(tasks) - len(todo)
+    job = Job(
+        function=_fit_piece,
+        start=_open_pieces,
+        arguments=(cohort.path.absolute(), config, replace(folder, out=folder.out.absolute())),
+        what="networks",
+        finished=done,
+        again="Give the same command again with --resume: finished networks are kept.",
+        folder=folder.building,
+        threads=None,
+    )
+    for _ in map_pieces(job, todo, where):
+        progress(done := done + 1, len(tasks), "networks")
+
+
+def _open_pieces(cohort: Path, config: FitConfig, folder: RunFolder) -> tuple[Cohort, FitConfig, RunFolder]:
+    """What a worker keeps between networks."""
+    return open_cohort(cohort), config, folder
+
+
+def _fit_piece(state: tuple[Cohort, FitConfig, RunFolder], task: _Task) -> None:
+    """Trains one network in a worker, unless it is finished."""
+    from varfx.training.launch import device_here
+
+    cohort, config, folder = state
+    if not _is_finished(folder, task):
+        device = device_here(config.training.device)
+        _fit_one(cohort, task, config, _start(config).network, folder, device, silent)
+
+
+def _is_finished(folder: RunFolder, task: _Task) -> bool:
+    return (folder.building / PARTS / f"{task.stem}.json").is_file()
 
 
 def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool, overwrite: bool) -> dict[str, Any]:

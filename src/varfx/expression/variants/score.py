@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from varfx.expression.variants.drivers import driver_score, find_drivers, high_s
 from varfx.expression.variants.gradients import people_attribution, reference_attribution
 from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
+from varfx.io.workers import Job, Workers, map_pieces
 from varfx.models.expression import ExpressionNetwork
 from varfx.progress import Progress, silent
 
@@ -72,6 +74,9 @@ def score_variants(
     *,
     baseline: str | os.PathLike[str] | None = None,
     cohort: str | os.PathLike[str] | None = None,
+    workers: int | None = 1,
+    scheduler: str | None = None,
+    folder: Path | None = None,
     progress: Progress = silent,
 ) -> VariantScores:
     """The scores of all variants in the windows of a run's genes.
@@ -81,24 +86,41 @@ def score_variants(
         config: which and how.
         baseline: a run whose elastic nets say how many variants are high-scoring, and stand beside the scores.
         cohort: where the run's cohort lies, if it moved.
+        workers: processes, each with its own network; 1 computes in this process with all its threads, None is one per core.
+        scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
+            `workers`.
+        folder: existing folder that all workers of the scheduler see; by default the current one.
         progress: told of genes done.
 
     Raises:
+        WorkerError: workers or the scheduler were lost.
         VarfxError: runs of different cohorts; no such gene, fold or model; a run without weights.
     """
+    where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
     config = config or VariantConfig()
     config = replace(config, genes=gene_ids(config.genes))
     opened = open_run(run)
     other = None if baseline is None else open_run(baseline)
     people = cohort_of([opened, *([] if other is None else [other])], cohort)
     job = _job(opened, people, config, other)
-    tables, records = [], []
-    for number, gene_id in enumerate(job.genes):
-        table, record = _score_gene(job, gene_id)
-        tables.append(table)
-        records.append(record)
-        progress(number + 1, len(job.genes), "genes")
-    return VariantScores(pl.concat(tables), records, people.variants, job.model)
+    work = Job(
+        function=_score_gene,
+        start=_same,
+        arguments=(job,),
+        what="genes",
+        folder=folder,
+        threads=None,
+    )
+    found = {}
+    for table, record in map_pieces(work, job.genes, where):
+        found[record["gene"]] = table, record
+        progress(len(found), len(job.genes), "genes")
+    tables, records = zip(*(found[gene_id] for gene_id in job.genes), strict=True)
+    return VariantScores(pl.concat(tables), list(records), people.variants, job.model)
+
+
+def _same(job: _Job) -> _Job:
+    return job
 
 
 @dataclass(frozen=True, eq=False)
