@@ -97,15 +97,17 @@ def test_a_damaged_or_unfinished_run_is_refused(mlp_run: Path, tmp_path: Path) -
     (copy / "model.safetensors").write_bytes(content)
     with pytest.raises(StoreError, match=r"`model.safetensors` is not as it was written"):
         predict(copy)
-    (copy / "manifest.json").unlink()
-    (copy / "checkpoints").mkdir()
-    with pytest.raises(StoreError, match=r"is an unfinished run. Finish it with the same `varfx prior fit` command"):
-        predict(copy)
+    building = tmp_path / "LATER.building"
+    building.mkdir()
+    (building / "identity.json").write_text('{"config": {}, "inputs": {}}')
+    with pytest.raises(StoreError, match=r"LATER` is an unfinished run\. Finish it with the same command and --resume"):
+        predict(tmp_path / "LATER")
 
 
 def test_the_run_folder_holds_what_is_documented(mlp_run: Path, simulated: Simulated) -> None:
     assert sorted(path.name for path in mlp_run.iterdir()) == [
         "history.csv",
+        "identity.json",
         "manifest.json",
         "model.safetensors",
         "options.yaml",

@@ -329,7 +329,7 @@ def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: P
     """Killed after a checkpoint, then Ctrl-C, then SIGTERM, then finished: the same bytes as without an interruption."""
     assert run_fit(simulated, tmp_path / "whole", "SIGKILL", -1, False) == 0
     assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", 27, False) == -signal.SIGKILL
-    last = tmp_path / "stopped" / "checkpoints" / "last"
+    last = tmp_path / "stopped.building" / "checkpoints" / "last"
     sealed.check_directory(last)
     assert {path.suffix for path in last.iterdir()} == {".safetensors", ".json"}
     assert run_fit(simulated, tmp_path / "stopped", "SIGINT", 45, True) == 130
@@ -340,7 +340,9 @@ def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: P
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
     names = [sorted(path.name for path in (tmp_path / run).iterdir()) for run in ("whole", "stopped")]
-    assert names[0] == names[1] == ["history.csv", "manifest.json", "model.safetensors", "run.json"]
+    assert names[0] == names[1] == [
+        "history.csv", "identity.json", "manifest.json", "model.safetensors", "options.yaml", "run.json"
+    ]  # fmt: skip
 
 
 def test_resume_after_the_last_check(simulated: Simulated, tmp_path: Path) -> None:
