@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from cases.command_line import varfx
 from cases.ld import CONFIG, haplotype_counts, positions_of, write_bed
+from varfx.cli.ledgers import ledger_tables
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SCHEMA, SumStats
 from varfx.io import sealed
-from varfx.ld import build_panel
+from varfx.ld import build_panel, open_panel
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,28 @@ def test_what_is_unfinished_or_not_ours(panel: Path, tmp_path: Path, capsys: pyt
     assert "has no manifest.json: it is unfinished, or not written by varfx" in varfx(capsys, "info", folder).error
     sealed.seal_directory(folder)
     assert "is no panel" in varfx(capsys, "info", folder).error
+
+
+def test_ledgers_are_shown(panel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = varfx(capsys, "info", panel).out
+    for step in open_panel(panel).metadata["ledger"]:
+        assert step["step"] in shown
+    rows = [("1", 100, "rs1", "A", "G", 0.2, 2.0, 1000.0, 0.9)]
+    metadata = {
+        "ledger": [{"step": "read", "variants": 1234, "note": "rows"}, {"step": "kept", "variants": 1, "note": ""}]
+    }
+    stats = SumStats(table=pl.DataFrame(rows, schema=SCHEMA, orient="row"), trait="height", metadata=metadata)
+    stats.write(tmp_path / "S.sumstats.parquet")
+    lines = varfx(capsys, "info", tmp_path / "S.sumstats.parquet").out.splitlines()
+    assert any("read" in line and "1,234" in line and "rows" in line for line in lines)
+
+
+def test_every_shape_of_a_ledger() -> None:
+    metadata = {
+        "ledger": {"people": [{"step": "read", "dropped": 0, "left": 9}], "genotypes": {"missing": 3}, "none": {}},
+        "traits": [{"name": "height", "ledger": {"matched": 5, "palindromic": 2}}, {"name": "weight"}],
+    }
+    tables = list(ledger_tables(metadata))
+    assert [table.title for table in tables] == ["ledger: people", "ledger: genotypes", "ledger of height"]
+    assert [table.row_count for table in tables] == [1, 1, 2]
+    assert list(ledger_tables({})) == []

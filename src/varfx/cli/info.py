@@ -8,12 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.ledgers import ledger_tables
 from varfx.errors import StoreError
 from varfx.io import sealed
 
 
 def info(path: Path, /) -> None:
-    """Say what a file or folder of varfx holds, and whether it is whole.
+    """Say what a file or folder of varfx holds, what each step of its making left out, and whether it is whole.
 
     Every byte is checked; a damaged or unfinished file is an error.
 
@@ -33,6 +34,8 @@ def info(path: Path, /) -> None:
         if name in provenance:
             table.add_row({"varfx": "made by varfx", "created": "made on"}[name], str(provenance[name]))
     console.print(table)
+    for ledger in ledger_tables(metadata):
+        console.print(ledger)
     console.print("whole: every checksum is right")
 
 
