@@ -100,7 +100,7 @@ def test_the_commands_of_the_readme_run(
     (gain,) = json.loads((tmp_path / "height-gain.json").read_text())["traits"]
     assert gain["n_windows"] == 9
     variants = pl.read_csv(tmp_path / "height.snpvar.gz", separator="\t")
-    assert variants.columns == ["CHR", "SNP", "BP", "A1", "A2", "SNPVAR"]
+    assert variants.columns == ["CHR", "SNP", "BP", "A1", "A2", "SNPVAR", "SIGMA2"]
     assert (variants["SNPVAR"] > 0).all()
 
 

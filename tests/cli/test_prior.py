@@ -48,6 +48,8 @@ def test_evaluate_prints_and_writes_json(capsys: Capsys, run: Path, tmp_path: Pa
     (entry,) = stored["traits"]
     assert entry["difference"] == 0
     assert "height" in result.out
+    assert "constant prior" in result.out
+    assert entry["alpha_per_allele"] == entry["alpha"] - 1
     for key in ("gain_ci95", "gain_same_sigma2", "sigma2_null", "n_windows", "n_variants", "rank", "log_p_null"):
         assert key in entry
 
@@ -61,9 +63,25 @@ def test_chain_from_run_to_snpvar_and_back(capsys: Capsys, run: Path, simulated:
         "--sumstats", simulated.height, "--chrom", "3", "--json", tmp_path / "snpvar.json",
     )  # fmt: skip
     assert scored.code == 0
-    assert "note: the null's sigma2 was fitted on 8 other windows" in scored.out
+    assert "note: the null's sigma2 and the constant prior were fitted on 8 other windows" in scored.out
     (theirs,) = json.loads((tmp_path / "snpvar.json").read_text())["traits"]
     assert theirs["log_p"] == pytest.approx(own["log_p"], rel=1e-5)
+    alike = varfx(
+        capsys, "prior", "evaluate", "--snpvar", tmp_path / "c.snpvar.gz", "--like", run, "--json", tmp_path / "like.json"
+    )
+    assert alike.code == 0
+    (entry,) = json.loads((tmp_path / "like.json").read_text())["traits"]
+    assert entry["gain"] == pytest.approx(own["gain"], rel=1e-4)
+    assert varfx(capsys, "prior", "evaluate", "--snpvar", tmp_path / "c.snpvar.gz", "--like", run, "--sigma2", "fit").code == 0
+
+
+def test_predict_cross_fits(capsys: Capsys, run: Path, tmp_path: Path) -> None:
+    result = varfx(capsys, "prior", "predict", run, "--out", tmp_path / "p.parquet", "--cross-fit", "2", "--cap", "10")
+    assert result.code == 0
+    assert "note: cross-fitted in 2 folds: the f of each chromosome comes from a network that has not seen it" in result.out
+    f = pl.read_parquet(tmp_path / "p.parquet")["f"]
+    assert f.max() / f.min() < 10.001  # type: ignore[operator]
+    assert sorted(path.name for path in (tmp_path / "p.parquet.folds").iterdir()) == ["fold1", "fold2"]
 
 
 def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tmp_path: Path) -> None:
@@ -279,8 +297,9 @@ def test_wrong_options_of_networks_on_tracks(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--snpvar", "x", "--panel", "P"], "`--snpvar` needs --panel and one --sumstats"),
+        (["--snpvar", "x", "--panel", "P"], "`--snpvar` needs --like RUN, or --panel and one --sumstats"),
         (["RUN", "--snpvar", "x"], "give either a RUN or --snpvar FILE"),
+        (["RUN", "--like", "RUN"], "`--like` and `--sigma2` belong to --snpvar FILE"),
         (["/nonexistent"], "Give a run made by `varfx prior fit`"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def test_keys_and_windows(linear_run: Path) -> None:
         mine = [window for window in stored["windows"] if window["trait"] == entry["name"]]
         for key in ("log_p", "log_p_null", "gain", "rank"):
             assert sum(window[key] for window in mine) == pytest.approx(entry[key])
-    assert stored["notes"] == []
+    assert stored["notes"] == open_run(linear_run).record["warnings"]
 
 
 def test_a_comparison_is_paired_and_antisymmetric(mlp_run: Path, constant_run: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_prediction_scored_as_anybodys_prior(mlp_run: Path, simulated: Simulat
     (entry,) = result.traits
     assert entry["log_p"] == pytest.approx(expected["log_p"], abs=1e-4 * abs(expected["log_p"]))
     assert set(entry) >= KEYS
-    assert result.notes == ["the null's sigma2 was fitted on 8 other windows"]
+    assert result.notes == ["the null's sigma2 and the constant prior were fitted on 8 other windows"]
 
 
 def test_variances_by_identifier_and_missing_ones(simulated: Simulated, tmp_path: Path) -> None:
@@ -167,8 +168,11 @@ def test_variances_by_identifier_and_missing_ones(simulated: Simulated, tmp_path
     ]
     assert results[1].traits == results[2].traits
     assert results[0].traits[0]["log_p"] != results[1].traits[0]["log_p"]
-    assert results[1].notes[-1] == f"40 of 480 panel variants are not in {part}: their f is 0"
-    assert results[0].notes == ["the null's sigma2 was fitted on the scored windows: there are no others"]
+    assert f"40 of 480 panel variants are not in {part}: their f is 0" in results[1].notes
+    assert results[0].notes == [
+        "the null's sigma2 and the constant prior were fitted on the scored windows: there are no others",
+        "sigma2 = 1 is assumed: the file has none. Give --sigma2 NUMBER, or --sigma2 fit",
+    ]
     assert results[0].traits[0]["sigma2_null"] == pytest.approx(
         np.mean(np.concatenate([w for _, w, _ in whitened(simulated, simulated.height, set("123"))]) ** 2)
     )
@@ -357,3 +361,69 @@ def test_neither_f_nor_gain_depends_on_which_allele_a_panel_counts(simulated: Si
     assert np.ptp(np.log(f)) > 0.1
     assert f_turned == pytest.approx(f, rel=1e-4)
     assert gain_turned == pytest.approx(gain, rel=1e-3)
+
+
+def test_the_constant_prior_stands_beside_every_other(mlp_run: Path, simulated: Simulated) -> None:
+    """Its gain by numpy from the record, and the paired difference."""
+    (entry,) = evaluate(mlp_run).traits
+    record = open_run(mlp_run).record["traits"][0]
+    start = record["constant"]
+    eaf = pl.read_parquet(simulated.panel / "variants.parquet")["eaf"].to_numpy()
+    F = np.exp(start["scale"]) * (4 * eaf * (1 - eaf)) ** start["alpha"]
+    sigma2 = np.exp(start["log_sigma2"])
+    held = whitened(simulated, simulated.height, {"3"})
+    log_p = sum(log_normal(w, (B * F[rows]) @ B.T + sigma2 * np.eye(w.size)) for B, w, rows in held)
+    constant = entry["constant"]
+    assert constant["sigma2"] == pytest.approx(sigma2)
+    assert constant["gain"] == pytest.approx(log_p - entry["log_p_null"], abs=1e-4)
+    assert constant["difference"] == pytest.approx(entry["log_p"] - log_p, abs=1e-4)
+    low, high = constant["difference_ci95"]
+    assert low < constant["difference"] < high
+
+
+def test_a_run_that_kept_no_constant_prior_gets_one(mlp_run: Path) -> None:
+    run = open_run(mlp_run)
+    before = evaluate(run).traits[0]["constant"]
+    traits = [{key: value for key, value in trait.items() if key != "constant"} for trait in run.record["traits"]]
+    older = evaluate(dataclasses.replace(run, record={**run.record, "traits": traits}))
+    assert older.traits[0]["constant"]["gain"] == pytest.approx(before["gain"], abs=0.05)
+    assert "the constant prior was fitted for this evaluation, on up to 24 training windows" in older.notes
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.tsv", "p.snpvar.gz"])
+def test_a_run_s_own_prediction_has_the_run_s_gain(mlp_run: Path, tmp_path: Path, name: str) -> None:
+    """The same windows, null, sigma2 and constant prior, whatever the format."""
+    own = evaluate(mlp_run)
+    write_prediction(predict(mlp_run), tmp_path / name, run=mlp_run)
+    foreign = evaluate_variances(tmp_path / name, like=mlp_run)
+    tolerance = 1e-4 if "snpvar" in name else 1e-9
+    for key in ("gain", "log_p", "log_p_null", "sigma2", "rank"):
+        assert foreign.traits[0][key] == pytest.approx(own.traits[0][key], rel=tolerance), (key, foreign.notes)
+    assert foreign.traits[0]["constant"]["gain"] == pytest.approx(own.traits[0]["constant"]["gain"], rel=1e-9)
+    assert any(note.startswith("sigma2 = ") and note.endswith(f"is that of {tmp_path / name}") for note in foreign.notes)
+
+
+def test_sigma2_is_fitted_on_windows_that_are_not_scored(simulated: Simulated, mlp_run: Path, tmp_path: Path) -> None:
+    variants = pl.read_parquet(simulated.panel / "variants.parquet")
+    variants.select(variant="variant_id", f=pl.Series(simulated.F / 1e4)).write_csv(tmp_path / "f.tsv", separator="\t")
+    fitted = evaluate_variances(tmp_path / "f.tsv", like=mlp_run, sigma2="fit").traits[0]
+    train = set(open_run(mlp_run).record["split"]["train"])
+    listed = pl.read_parquet(simulated.panel / "windows.parquet")["name"].to_list()
+    windows = [each for name, each in zip(listed, whitened(simulated, simulated.height, set("123")), strict=True) if name in train]
+
+    def log_p(sigma2: float) -> float:
+        F = simulated.F
+        return sum(log_normal(w, (B * F[rows]) @ B.T + sigma2 * np.eye(w.size)) for B, w, rows in windows)
+
+    best = fitted["sigma2"]
+    assert log_p(best) > max(log_p(best * 1.01), log_p(best / 1.01))
+    assumed = evaluate_variances(tmp_path / "f.tsv", like=mlp_run)
+    assert assumed.traits[0]["sigma2"] == 1.0
+    assert "sigma2 = 1 is assumed: the file has none. Give --sigma2 NUMBER, or --sigma2 fit" in assumed.notes
+
+
+def test_a_foreign_prior_needs_one_trait(linear_run: Path, simulated: Simulated, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="those of one trait: name one file with --sumstats, or --like RUN"):
+        evaluate_variances(tmp_path, panel=simulated.panel)
+    with pytest.raises(ConfigError, match="`sumstats` must name one file for each of the run's 2 traits"):
+        evaluate_variances(tmp_path, like=linear_run, sumstats=simulated.height)

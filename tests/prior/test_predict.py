@@ -15,11 +15,14 @@ from varfx.annotations import Annotations, read_annotations
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.io import sealed
 from varfx.prior import open_run, predict, write_prediction
+from varfx.prior.held_out import learned_note, learned_variants
+from varfx.prior.predict import prediction_table
 
 
 def test_the_run_s_own_variants(mlp_run: Path, simulated: Simulated) -> None:
     table = predict(mlp_run)
-    assert table.columns == ["chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf", "f"]
+    assert table.columns == ["chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf", "f", "sigma2"]
+    assert table["sigma2"].unique().to_list() == pytest.approx(open_run(mlp_run).model.sigma2_values())
     assert table.height == 480
     f = table["f"].to_numpy()
     assert (f > 0).all()
@@ -49,7 +52,7 @@ def test_missing_channels_are_an_error_that_lists_them(mlp_run: Path, simulated:
 
 def test_several_traits(linear_run: Path, tmp_path: Path) -> None:
     table = predict(linear_run)
-    assert table.columns[-2:] == ["f.height", "f.weight"]
+    assert table.columns[-4:] == ["f.height", "f.weight", "sigma2.height", "sigma2.weight"]
     run = open_run(linear_run)
     assert run.trait_names == ["height", "weight"]
     with pytest.raises(ConfigError, match=r"the snpvar layout holds one trait. Write parquet or TSV for several"):
@@ -80,7 +83,7 @@ def test_polyfun_s_layout(mlp_run: Path, tmp_path: Path) -> None:
     text = gzip.decompress((tmp_path / "c.snpvar.gz").read_bytes()).decode()
     assert text == (tmp_path / "c.txt").read_text()
     lines = text.splitlines()
-    assert lines[0] == "CHR\tSNP\tBP\tA1\tA2\tSNPVAR"
+    assert lines[0] == "CHR\tSNP\tBP\tA1\tA2\tSNPVAR\tSIGMA2"
     assert lines[1].split("\t")[:5] == ["1", "1:1250:A:G", "1250", "A", "G"]
     assert all(re.fullmatch(r"\d\.\d{6}e[-+]?\d+", line.split("\t")[5]) for line in lines[1:])
     stored = pl.read_csv(text.encode(), separator="\t")["SNPVAR"].to_numpy()
@@ -119,3 +122,35 @@ def test_the_run_folder_holds_what_is_documented(mlp_run: Path, simulated: Simul
     assert record["annotations"] == str(simulated.annot)
     assert set(record["provenance"]["inputs"]) == {"panel", "sumstats.0", "annotations"}
     assert len(record["split"]["holdout"]) == 4
+
+
+def test_a_cap_on_ratios(mlp_run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    free, limited = predict(mlp_run)["f"].to_numpy(), predict(mlp_run, cap=1.5)["f"].to_numpy()
+    assert free.max() / free.min() > 1.5
+    assert limited.max() / limited.min() == pytest.approx(1.5)
+    assert limited.sum() == pytest.approx(free.sum())
+    assert caplog.messages == []
+    with pytest.raises(ConfigError, match=r"`cap` is a ratio of variances and must be at least 1, got 0.5"):
+        predict(mlp_run, cap=0.5)
+
+
+def test_ratios_that_are_hard_to_believe_are_said(mlp_run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    variants = predict(mlp_run)
+    f = np.where(np.arange(480) == 7, 1e-9, 1e-4)[:, None]
+    prediction_table(variants, f, np.ones((480, 1)), ["height"])
+    assert caplog.messages[0].startswith("`height`: f differs between variants by a factor of 1.0e+05.")
+    caplog.clear()
+    prediction_table(variants, f, np.ones((480, 1)), ["height"], cap=100)
+    assert caplog.messages == []
+
+
+def test_variants_that_taught_the_prior_are_counted(mlp_run: Path, tmp_path: Path) -> None:
+    table = predict(mlp_run)
+    split = open_run(mlp_run).record["split"]
+    learned = 40 * (len(split["train"]) + len(split["validation"]))
+    assert learned_variants(open_run(mlp_run), table).sum() == learned == 240
+    assert learned_note(mlp_run, table).startswith("240 of 480 variants lie in windows that the prior was fitted on")
+    held_out = table.filter(pl.col("chrom") == "3")
+    assert learned_note(mlp_run, held_out).startswith("f comes from a network that has seen none of these")
+    write_prediction(table, tmp_path / "p.parquet", run=mlp_run)
+    assert sealed.read_table(tmp_path / "p.parquet", kind="prior")[1]["learned"] == learned_note(mlp_run, table)

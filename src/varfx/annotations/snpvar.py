@@ -33,6 +33,7 @@ _ROLES = {
     "SNPVAR": "f",
     "F": "f",
     "VARIANT": "variant",
+    "SIGMA2": "sigma2",
 }
 
 
@@ -71,6 +72,24 @@ def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Flo
         )
     values[joined["row"].to_numpy()] = joined["f"].to_numpy()
     return values
+
+
+def read_sigma2(path: str | os.PathLike[str]) -> float | None:
+    """The residual variance that a file of `varfx prior predict` carries in its column `sigma2`; None if it has none.
+
+    Of several values (a cross-fitted prior has one per fold) the mean over variants.
+
+    Raises:
+        FormatError: the file cannot be read.
+        DataError: a value that is not positive.
+    """
+    table = _read(path)
+    if "sigma2" not in table.columns:
+        return None
+    values = table["sigma2"].cast(pl.Float64, strict=False)
+    if not (values.is_finite() & (values > 0)).fill_null(False).all():
+        raise DataError(f"`{path}`: the column `sigma2` has values that are not positive. Give --sigma2 NUMBER instead.")
+    return float(values.to_numpy().mean()) if values.len() else None
 
 
 def _read(path: str | os.PathLike[str]) -> pl.DataFrame:

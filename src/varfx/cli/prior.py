@@ -94,7 +94,8 @@ def evaluate(
     /,
     *,
     snpvar: Path | None = None,
-    sigma2: float = 1.0,
+    like: Path | None = None,
+    sigma2: float | Literal["fit"] | None = None,
     inputs: Inputs = PriorInputs(),
     chrom: Names = (),
     exclude_chrom: Names = (),
@@ -107,16 +108,20 @@ def evaluate(
     """Score a prior on held-out windows.
 
     The gain is the log-likelihood of held-out associations under the prior, minus that of no heritability at all (sigma2
-    refitted), in nats, with a 95 % interval over windows. `--snpvar` scores anybody's per-variant variances the same way. All
-    inputs are by default the run's own, and must then be those of the fit.
+    refitted), in nats, with a 95 % interval over windows. Beside it stands the gain of the constant prior, and the paired difference: what
+    annotations add. `--snpvar` scores anybody's per-variant variances the same way. All inputs are by default the run's own, and
+    must then be those of the fit.
 
         varfx prior evaluate RUN --compare RUN2 --json OUT.json
+        varfx prior evaluate --snpvar FILE --like RUN --sigma2 fit
         varfx prior evaluate --snpvar FILE --sigma2 1.0 --panel P.ld.zarr --sumstats S.parquet --chrom 20,21,22
 
     Args:
         run: A run of `varfx prior fit`.
         snpvar: PolyFun's CHR SNP BP A1 A2 SNPVAR, or a table with variant and f.
-        sigma2: Residual variance that goes with --snpvar.
+        like: A run whose panel, summary statistics, held-out windows, null and constant prior --snpvar is scored with.
+        sigma2: Residual variance that goes with --snpvar, or fit (on windows that are not scored); by default that in the file (prior predict
+            writes it), or 1.
         chrom: Score these chromosomes instead of the held-out windows.
         exclude_chrom: Leave out these chromosomes.
         compare: A second run, compared on the same windows.
@@ -136,23 +141,25 @@ def evaluate(
     with progress_bar() as progress:
         if snpvar is not None:
             others = (compare, truth, inputs.annotations, inputs.tracks, inputs.chain)
-            if inputs.panel is None or len(inputs.sumstats) != 1 or any(others):
+            if (like is None and (inputs.panel is None or not inputs.sumstats)) or len(inputs.sumstats) > 1 or any(others):
                 raise ConfigError(
-                    "`--snpvar` needs --panel and one --sumstats, and takes no --compare, --truth, --annot, --tracks or --chain."
+                    "`--snpvar` needs --like RUN, or --panel and one --sumstats, and takes no --compare, --truth, --annot, --tracks or "
+                    "--chain."
                 )
             result = evaluate_variances(
                 snpvar,
-                panel=inputs.panel,
-                sumstats=inputs.sumstats[0],
+                like=like,
                 sigma2=sigma2,
+                inputs=inputs,
                 chrom=chrom,
                 exclude_chrom=exclude_chrom,
                 seed=seed,
-                matching=inputs.matching,
                 progress=progress,
             )
         else:
             assert run is not None
+            if like is not None or sigma2 is not None:
+                raise ConfigError("`--like` and `--sigma2` belong to --snpvar FILE.")
             result = evaluate_run(
                 run,
                 inputs=inputs,
@@ -166,6 +173,7 @@ def evaluate(
     if json is not None:
         sealed.write_json(json, result.to_dict())
     console.print(_gain_table(result.traits))
+    console.print(_difference_table(result.traits))
     if truth is not None:
         print_truth(result.traits, plot)
     for note in result.notes:
@@ -173,19 +181,30 @@ def evaluate(
 
 
 def _gain_table(traits: list[dict[str, Any]]) -> Table:
-    compared = any("difference" in trait for trait in traits)
+    """Each trait's gain."""
     table = Table("trait", "windows", "variants", "rank", "log p", "gain (nats)", "95 % interval", "sigma2")
-    if compared:
-        table.add_column("difference")
-        table.add_column("95 % interval")
     for trait in traits:
-        row = [
+        table.add_row(
             trait["name"], str(trait["n_windows"]), f"{trait['n_variants']:,}", f"{trait['rank']:,}", f"{trait['log_p']:.2f}",
             f"{trait['gain']:.2f}", interval(trait["gain_ci95"]), f"{trait['sigma2']:.3f}",
-        ]  # fmt: skip
-        if compared:
-            row += [f"{trait['difference']:.2f}", interval(trait["difference_ci95"])]
-        table.add_row(*row)
+        )  # fmt: skip
+    return table
+
+
+def _difference_table(traits: list[dict[str, Any]]) -> Table:
+    """What each trait's prior gains over the constant prior and over the one that it is compared with."""
+    table = Table("trait", "compared with", "its gain", "difference", "95 % interval")
+    for trait in traits:
+        constant = trait["constant"]
+        table.add_row(
+            trait["name"], "constant prior", f"{constant['gain']:.2f}", f"{constant['difference']:.2f}",
+            interval(constant["difference_ci95"]),
+        )  # fmt: skip
+        if "difference" in trait:
+            gain = f"{trait['gain'] - trait['difference']:.2f}"
+            table.add_row(
+                trait["name"], trait["compared_with"], gain, f"{trait['difference']:.2f}", interval(trait["difference_ci95"])
+            )
     return table
 
 
@@ -202,6 +221,8 @@ def predict(
     out: Out,
     inputs: Inputs = PriorInputs(),
     format: Literal["parquet", "tsv", "snpvar"] | None = None,
+    cap: float | None = None,
+    cross_fit: int | None = None,
 ) -> None:
     """Write the prior variance f of every variant.
 
@@ -209,19 +230,33 @@ def predict(
     those of the fit. Annotations given here may be of other variants, with the run's channels.
 
         varfx prior predict RUN --out prior.parquet
-        varfx prior predict RUN --out chr22.snpvar.gz
+        varfx prior predict RUN --out chr22.snpvar.gz --cap 100
+        varfx prior predict RUN --out cross.parquet --cross-fit 5
 
     Args:
         run: A run of `varfx prior fit`.
         out: The file; its ending decides the format: .parquet, .snpvar(.gz) (PolyFun's layout), else TSV (.gz).
         format: The format, whatever the ending.
+        cap: Largest ratio of f between two variants: lower values are raised, and the sum kept (PolyFun's is 100).
+        cross_fit: Fit the run's model anew on the other chromosomes of so many folds, so that no variant's f has seen its own
+            associations. The fits are kept in OUT.folds.
     """
     from varfx.prior import predict as predict_prior
     from varfx.prior import write_prediction
+    from varfx.prior.held_out import learned_note
 
-    table = predict_prior(run, inputs=inputs)
-    write_prediction(table, out, run=run, form=format)
+    if cross_fit is None:
+        table, note = predict_prior(run, cap=cap, inputs=inputs), None
+    else:
+        from varfx.prior.cross_fit import cross_fit as fit_folds
+
+        with progress_bar() as progress:
+            table = fit_folds(run, f"{out}.folds", folds=cross_fit, cap=cap, inputs=inputs, progress=progress)
+        note = f"cross-fitted in {cross_fit} folds: the f of each chromosome comes from a network that has not seen it"
+    note = note or learned_note(run, table)
+    write_prediction(table, out, run=run, form=format, learned=note)
     console.print(f"{out}: f of {table.height:,} variants", soft_wrap=True)
+    console.print(f"note: {note}", soft_wrap=True, markup=False)
     _note_other_files(run, inputs)
 
 
@@ -254,6 +289,7 @@ def weights(
     from varfx.io.run_folder import check_parent
     from varfx.prior import weights as posterior_weights
     from varfx.prior import write_weights
+    from varfx.prior.held_out import learned_note
 
     check_parent(out)
     with progress_bar() as progress:
@@ -262,6 +298,7 @@ def weights(
         )
     write_weights(table, out, run=run, form=format)
     console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)
+    console.print(f"note: {learned_note(run, table)}", soft_wrap=True, markup=False)
     _note_other_files(run, inputs)
 
 

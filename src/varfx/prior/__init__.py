@@ -10,8 +10,9 @@ from varfx._lazy import export
 
 if TYPE_CHECKING:
     from varfx.prior.config import SplitConfig
-    from varfx.prior.evaluate import Evaluation, evaluate, evaluate_variances
+    from varfx.prior.evaluate import Evaluation, evaluate
     from varfx.prior.fit import fit
+    from varfx.prior.foreign import evaluate_variances
     from varfx.prior.predict import predict, write_prediction
     from varfx.prior.run import Run, open_run
     from varfx.prior.simulation.config import SimulateConfig, TruthConfig
@@ -40,8 +41,9 @@ export(
     __name__,
     {
         "config": "SplitConfig",
-        "evaluate": "Evaluation evaluate evaluate_variances",
+        "evaluate": "Evaluation evaluate",
         "fit": "fit",
+        "foreign": "evaluate_variances",
         "predict": "predict write_prediction",
         "run": "Run open_run",
         "simulation.config": "SimulateConfig TruthConfig",

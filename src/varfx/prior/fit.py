@@ -27,6 +27,7 @@ from varfx.ld import LDPanel
 from varfx.models import ModelConfig, VariancePrior
 from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
+from varfx.prior.constant import constant_to_record
 from varfx.prior.files import FitPaths, PriorInputs
 from varfx.prior.inputs import assemble
 from varfx.prior.option_file import OPTIONS, option_file
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
+CONSTANT = "constant.json"  # beside the checkpoints: the constant prior at which the fit began
 
 
 def fit(
@@ -210,6 +212,10 @@ def _train(
             device=for_float64(device_here(training.device)),
         )
         processes.first_does(start)
+        if training.objective == "likelihood":
+            processes.first_does(
+                lambda: sealed.write_json(checkpoints / CONSTANT, {"traits": constant_to_record(prior)})
+            )
         prior.load_state_dict(processes.of_first(prior.state_dict()))
     outcome = train(
         prior,
@@ -245,8 +251,10 @@ def _finish(folder: RunFolder, job: _Job, prior: VariancePrior, outcome: TrainOu
     warnings = [*job.doubts, *(each for each in implausible if each is not None)]
     for warning in warnings:
         logger.warning(warning)
+    kept = folder.building / CHECKPOINTS / CONSTANT
+    constant = sealed.read_json(kept)["traits"] if kept.is_file() else [None] * len(data.traits)
     record = {
-        "traits": _trait_records(prior, data, null_sigma2(data, job.split.train), job.ledgers),
+        "traits": _trait_records(prior, data, null_sigma2(data, job.split.train), job.ledgers, constant),
         **record,
         "warnings": warnings,
         "objective": record["config"]["training"]["objective"],
@@ -267,9 +275,13 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _trait_records(
-    prior: VariancePrior, data: WindowData, nulls: Sequence[float], ledgers: Sequence[list[LedgerRow]]
+    prior: VariancePrior,
+    data: WindowData,
+    nulls: Sequence[float],
+    ledgers: Sequence[list[LedgerRow]],
+    constant: Sequence[dict[str, float] | None],
 ) -> list[dict[str, Any]]:
-    """Each trait's fitted numbers."""
+    """Each trait's fitted numbers; `constant` is the prior at which the fit began, if the likelihood found it."""
     return [
         {
             "name": trait.name,
@@ -278,6 +290,7 @@ def _trait_records(
             "sigma2_null": nulls[i],
             "alpha": float(prior.alpha.detach()[i]),
             "alpha_per_allele": float(prior.alpha.detach()[i]) - 1,
+            "constant": constant[i],
             "matched": int(trait.observed.sum()),
             "ledger": ledgers[i],
         }

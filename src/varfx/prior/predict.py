@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Unpack
 
@@ -21,30 +23,42 @@ from varfx.genome.variants import identifier
 from varfx.io import sealed
 from varfx.models import VariancePrior
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
+from varfx.prior.held_out import learned_note
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features
+from varfx.prior.plausibility import capped, ratio_warning
 from varfx.prior.run import Run, folder_of, open_run
 from varfx.tracks.gather import TrackGather
 from varfx.tracks.inputs import TrackInputs
 from varfx.tracks.places import place
 
+logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 Format = Literal["parquet", "tsv", "snpvar"]
 CHUNK = 2**16  # variants per pass of the network
 
 
-def predict(run: PathLike | Run, *, inputs: PriorInputs | None = None, **paths: Unpack[InputPaths]) -> pl.DataFrame:
+def predict(
+    run: PathLike | Run,
+    *,
+    cap: float | None = None,
+    inputs: PriorInputs | None = None,
+    **paths: Unpack[InputPaths],
+) -> pl.DataFrame:
     """f of each variant: the variance of its effect on standardised genotypes.
 
     Args:
         run: the run, or its folder.
+        cap: largest ratio of f between two variants of a trait, see `varfx.prior.plausibility.capped`; by default none.
         inputs: files in place of the run's own. Annotations are variants and their channels; without, the variants are those
             of the run's panel. The chain file is from the variants' build to the tracks'.
         **paths: `inputs` as single arguments: `annotations`, `panel`, `tracks`, `chain`.
 
     Returns:
-        `chrom, position, variant_id, effect_allele, other_allele, eaf, f`; with several traits `f.NAME` for each.
+        `chrom, position, variant_id, effect_allele, other_allele, eaf, f, sigma2`; with several traits `f.NAME` and `sigma2.NAME` for
+        each. sigma2 is the residual variance that goes with f, the same for all variants.
 
     Raises:
+        ConfigError: `cap` is below 1.
         DataError: a channel that the run needs is missing, or an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
@@ -63,9 +77,34 @@ def predict(run: PathLike | Run, *, inputs: PriorInputs | None = None, **paths: 
         eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
         variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
     f = variances(fitted, variants, table, given.tracks_of_run(fitted))
-    names = ["f"] if f.shape[1] == 1 else [f"f.{name}" for name in fitted.trait_names]
-    identifiers = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
-    return identifiers.with_columns(pl.Series(name, f[:, i]) for i, name in enumerate(names))
+    sigma2 = np.tile(fitted.model.sigma2_values(), (len(f), 1))
+    return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap)
+
+
+def prediction_table(
+    variants: pl.DataFrame,
+    f: Float[ndarray, "variant trait"],
+    sigma2: Float[ndarray, "variant trait"],
+    traits: Sequence[str],
+    *,
+    cap: float | None = None,
+) -> pl.DataFrame:
+    """The table that `predict` returns; ratios of f that are hard to believe are logged, or capped.
+
+    Raises:
+        ConfigError: `cap` is below 1.
+    """
+    if cap is not None and not cap >= 1:
+        raise ConfigError(f"`cap` is a ratio of variances and must be at least 1, got {cap}.")
+    table = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
+    suffixes = [""] if len(traits) == 1 else [f".{name}" for name in traits]
+    for i, (name, suffix) in enumerate(zip(traits, suffixes, strict=True)):
+        column = f[:, i] if cap is None else capped(f[:, i], cap)
+        doubt = ratio_warning(name, column)
+        if doubt is not None:
+            logger.warning(doubt)
+        table = table.with_columns(pl.Series(f"f{suffix}", column))
+    return table.with_columns(pl.Series(f"sigma2{suffix}", sigma2[:, i]) for i, suffix in enumerate(suffixes))
 
 
 def used_by_predict(given: PriorInputs) -> tuple[str, ...]:
@@ -82,7 +121,7 @@ def variances(
     Args:
         run: the fitted prior.
         variants: columns of `varfx.genome.variants.SCHEMA`, and `ld_score` where there are no annotations.
-        annotations: their channels; None for frequency, minor-allele frequency and LD score alone.
+        annotations: their channels; None for minor-allele frequency and LD score alone.
         tracks: the run's tracks, if it has any.
     """
     features = np.zeros((variants.height, 0), dtype=np.float32)
@@ -122,7 +161,14 @@ def _along_tracks(
     return F
 
 
-def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: Format | None = None) -> None:
+def write_prediction(
+    table: pl.DataFrame,
+    out: PathLike,
+    *,
+    run: PathLike | Run,
+    form: Format | None = None,
+    learned: str | None = None,
+) -> None:
     """Writes a prediction as a sealed parquet, TSV (.gz), or PolyFun's snpvar layout.
 
     Args:
@@ -130,6 +176,7 @@ def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run,
         out: the file; without `form` its ending decides: .parquet, .snpvar(.gz), else TSV.
         run: for the provenance.
         form: the format.
+        learned: what to record about variants whose associations taught the prior; by default `learned_note`.
 
     Raises:
         ConfigError: snpvar is asked for several traits.
@@ -137,15 +184,14 @@ def write_prediction(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run,
     name = Path(out).name
     form = form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
     if form == "parquet":
-        sealed.write_table(
-            table, out, kind=PREDICTION_KIND, metadata={"provenance": sealed.provenance({}, {"run": folder_of(run)})}
-        )
+        metadata = {"provenance": sealed.provenance({}, {"run": folder_of(run)}), "learned": learned or learned_note(run, table)}
+        sealed.write_table(table, out, kind=PREDICTION_KIND, metadata=metadata)
         return
     if form == "snpvar":
         if "f" not in table.columns:
             raise ConfigError("the snpvar layout holds one trait. Write parquet or TSV for several.")
         table = table.select(
-            CHR="chrom", SNP=identifier(), BP="position", A1="effect_allele", A2="other_allele", SNPVAR="f"
+            CHR="chrom", SNP=identifier(), BP="position", A1="effect_allele", A2="other_allele", SNPVAR="f", SIGMA2="sigma2"
         )
     text = table.write_csv(
         separator="\t",

@@ -102,6 +102,16 @@ def spectrum(window: WhitenedWindow, F: Float[Tensor, " variant"]) -> Spectrum:
     return Spectrum(torch.linalg.eigvalsh((signal * F) @ signal.T).clamp_min(0.0).numpy(), window.replicates)
 
 
+def eigen_squares(
+    window: WhitenedWindow, F: Float[Tensor, " variant"]
+) -> tuple[Float[ndarray, " term"], Float[ndarray, " term"]]:
+    """Eigenvalues of a window's signal, and its squared associations in the eigenvectors; replicates one after the other."""
+    signal = window.B.double() if window.T is None else window.T.double() @ window.B.double()
+    a, Q = torch.linalg.eigh((signal * F) @ signal.T)
+    squares = (Q.T @ window.w.double().reshape(window.rank, -1)).square()
+    return np.tile(a.clamp_min(0.0).numpy(), window.replicates), squares.T.reshape(-1).numpy()
+
+
 def null_sigma2(data: WindowData, windows: Sequence[int]) -> list[float]:
     """sigma2 of the null model f = 0, refitted on the given windows: the mean square of the whitened associations."""
     totals = np.zeros((len(data.traits), 2))

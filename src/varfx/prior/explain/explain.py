@@ -19,13 +19,13 @@ from varfx.genome.chromosomes import chrom_list
 from varfx.io import sealed
 from varfx.io.run_folder import RunFolder
 from varfx.models.config import AttributionConfig
-from varfx.prior.evaluate import windows_to_score
 from varfx.prior.explain.attribution import Attributions, attribute_variants
 from varfx.prior.explain.channels import EACH, Channels, channel_groups
 from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.explain.importance import Features, permutation_importance
 from varfx.prior.explain.selection import highest_variants, named_variants, sampled_variants
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
+from varfx.prior.held_out import windows_to_score
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, folder_of, open_run
 from varfx.prior.split import check_chroms
