@@ -67,18 +67,32 @@ def test_chain_from_run_to_snpvar_and_back(capsys: Capsys, run: Path, simulated:
     (theirs,) = json.loads((tmp_path / "snpvar.json").read_text())["traits"]
     assert theirs["log_p"] == pytest.approx(own["log_p"], rel=1e-5)
     alike = varfx(
-        capsys, "prior", "evaluate", "--snpvar", tmp_path / "c.snpvar.gz", "--like", run, "--json", tmp_path / "like.json"
+        capsys,
+        "prior",
+        "evaluate",
+        "--snpvar",
+        tmp_path / "c.snpvar.gz",
+        "--like",
+        run,
+        "--json",
+        tmp_path / "like.json",
     )
     assert alike.code == 0
     (entry,) = json.loads((tmp_path / "like.json").read_text())["traits"]
     assert entry["gain"] == pytest.approx(own["gain"], rel=1e-4)
-    assert varfx(capsys, "prior", "evaluate", "--snpvar", tmp_path / "c.snpvar.gz", "--like", run, "--sigma2", "fit").code == 0
+    assert (
+        varfx(capsys, "prior", "evaluate", "--snpvar", tmp_path / "c.snpvar.gz", "--like", run, "--sigma2", "fit").code
+        == 0
+    )
 
 
 def test_predict_cross_fits(capsys: Capsys, run: Path, tmp_path: Path) -> None:
     result = varfx(capsys, "prior", "predict", run, "--out", tmp_path / "p.parquet", "--cross-fit", "2", "--cap", "10")
     assert result.code == 0
-    assert "note: cross-fitted in 2 folds: the f of each chromosome comes from a network that has not seen it" in result.out
+    assert (
+        "note: cross-fitted in 2 folds: the f of each chromosome comes from a network that has not seen it"
+        in result.out
+    )
     f = pl.read_parquet(tmp_path / "p.parquet")["f"]
     assert f.max() / f.min() < 10.001  # type: ignore[operator]
     assert sorted(path.name for path in (tmp_path / "p.parquet.folds").iterdir()) == ["fold1", "fold2"]

@@ -14,11 +14,12 @@ from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
 from cases.cohort import small_cohort
+from varfx.bootstrap import counts_of_individuals, mean_interval, percentiles
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import open_cohort
-from varfx.expression.evaluate import evaluate, gene_heritability, mean_interval
-from varfx.expression.metrics import percentiles, resampling, score
+from varfx.expression.evaluate import evaluate, gene_heritability
+from varfx.expression.metrics import score
 from varfx.expression.run import begin_run, cohort_identity, write_run
 from varfx.io import sealed
 
@@ -26,7 +27,7 @@ from varfx.io import sealed
 def test_scores_are_scipys_and_scikit_learns(rng: np.random.Generator) -> None:
     y = rng.standard_normal(40) + 3
     p = 0.5 * y + rng.standard_normal(40)
-    scores = score(y, p, resampling(40, 10, 0))
+    scores = score(y, p, counts_of_individuals(40, 10, 0))
     assert scores.pcc == pytest.approx(pearsonr(y, p).statistic, rel=1e-12)
     assert scores.r2 == pytest.approx(r2_score(y, p), rel=1e-12)
     assert scores.num_people == 40
@@ -35,7 +36,7 @@ def test_scores_are_scipys_and_scikit_learns(rng: np.random.Generator) -> None:
 def test_bootstrap_samples_are_scores_of_resampled_people(rng: np.random.Generator) -> None:
     y = rng.standard_normal(25)
     p = y + rng.standard_normal(25)
-    weights = resampling(25, 6, 3)
+    weights = counts_of_individuals(25, 6, 3)
     assert (weights.sum(axis=1) == 25).all()
     scores = score(y, p, weights)
     for sample, counts in enumerate(weights.astype(int)):
@@ -46,31 +47,31 @@ def test_bootstrap_samples_are_scores_of_resampled_people(rng: np.random.Generat
 
 def test_a_constant_prediction_has_an_r2_but_no_correlation(rng: np.random.Generator) -> None:
     y = rng.standard_normal(30)
-    scores = score(y, np.full(30, 0.3), resampling(30, 50, 0))
+    scores = score(y, np.full(30, 0.3), counts_of_individuals(30, 50, 0))
     assert scores.pcc is None
     assert scores.pcc_samples.size == 0
     assert scores.r2 == pytest.approx(r2_score(y, np.full(30, 0.3)))
     wobble = np.full(30, 4950.0) + 1e-6 * rng.standard_normal(30)  # rounding of float32
-    assert score(y, wobble, resampling(30, 5, 0)).pcc is None
+    assert score(y, wobble, counts_of_individuals(30, 5, 0)).pcc is None
 
 
 def test_missing_predictions_and_few_people_have_no_scores(rng: np.random.Generator) -> None:
     y = rng.standard_normal(30)
     p = np.where(np.arange(30) == 4, np.nan, y)
-    scores = score(y, p, resampling(30, 5, 0))
+    scores = score(y, p, counts_of_individuals(30, 5, 0))
     assert (scores.pcc, scores.r2, scores.num_people) == (None, None, 29)
-    assert score(y[:2], y[:2], resampling(2, 5, 0)).r2 is None
-    assert score(np.ones(9), y[:9], resampling(9, 5, 0)).r2 is None
+    assert score(y[:2], y[:2], counts_of_individuals(2, 5, 0)).r2 is None
+    assert score(np.ones(9), y[:9], counts_of_individuals(9, 5, 0)).r2 is None
     assert percentiles(np.array([np.nan, 1.0])) is None
     with pytest.raises(DataError, match="`observed` must be finite: 1"):
-        score(p, y, resampling(30, 5, 0))
+        score(p, y, counts_of_individuals(30, 5, 0))
     with pytest.raises(DataError, match="differ"):
-        score(y, y[:5], resampling(30, 5, 0))
+        score(y, y[:5], counts_of_individuals(30, 5, 0))
 
 
 def test_tiny_samples_do_not_divide_by_zero() -> None:
     """Of 3 people some bootstrap samples hold one person only; warnings are errors here."""
-    scores = score(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.5, 3.0]), resampling(3, 400, 0))
+    scores = score(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.5, 3.0]), counts_of_individuals(3, 400, 0))
     assert np.isnan(scores.pcc_samples).any()
     bounds = percentiles(scores.pcc_samples)
     assert bounds is not None
@@ -83,7 +84,7 @@ def test_the_interval_of_a_correlation_covers() -> None:
     for number in range(300):
         x = rng.standard_normal(80)
         y = 0.5 * x + 0.75**0.5 * rng.standard_normal(80)
-        bounds = percentiles(score(y, x, resampling(80, 300, number)).pcc_samples)
+        bounds = percentiles(score(y, x, counts_of_individuals(80, 300, number)).pcc_samples)
         assert bounds is not None
         covered += bounds[0] <= 0.5 <= bounds[1]
     assert 0.88 <= covered / 300 <= 0.99

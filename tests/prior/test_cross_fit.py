@@ -75,7 +75,7 @@ def test_finished_fits_are_used_again_and_others_refused(run: Path, tmp_path: Pa
     assert len(before) == 2
     assert cross_fit(run, tmp_path / "folds", folds=2).equals(first)
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "folds").rglob("model.safetensors")}
-    with pytest.raises(StoreError, match="holds a fit of another run, or of another number of folds. Remove"):
+    with pytest.raises(StoreError, match=r"holds a fit of another run, or of another number of folds\. Remove"):
         cross_fit(run, tmp_path / "folds", folds=3)
 
 

@@ -400,7 +400,9 @@ def test_a_run_s_own_prediction_has_the_run_s_gain(mlp_run: Path, tmp_path: Path
     for key in ("gain", "log_p", "log_p_null", "sigma2", "rank"):
         assert foreign.traits[0][key] == pytest.approx(own.traits[0][key], rel=tolerance), (key, foreign.notes)
     assert foreign.traits[0]["constant"]["gain"] == pytest.approx(own.traits[0]["constant"]["gain"], rel=1e-9)
-    assert any(note.startswith("sigma2 = ") and note.endswith(f"is that of {tmp_path / name}") for note in foreign.notes)
+    assert any(
+        note.startswith("sigma2 = ") and note.endswith(f"is that of {tmp_path / name}") for note in foreign.notes
+    )
 
 
 def test_sigma2_is_fitted_on_windows_that_are_not_scored(simulated: Simulated, mlp_run: Path, tmp_path: Path) -> None:
@@ -409,7 +411,11 @@ def test_sigma2_is_fitted_on_windows_that_are_not_scored(simulated: Simulated, m
     fitted = evaluate_variances(tmp_path / "f.tsv", like=mlp_run, sigma2="fit").traits[0]
     train = set(open_run(mlp_run).record["split"]["train"])
     listed = pl.read_parquet(simulated.panel / "windows.parquet")["name"].to_list()
-    windows = [each for name, each in zip(listed, whitened(simulated, simulated.height, set("123")), strict=True) if name in train]
+    windows = [
+        each
+        for name, each in zip(listed, whitened(simulated, simulated.height, set("123")), strict=True)
+        if name in train
+    ]
 
     def log_p(sigma2: float) -> float:
         F = simulated.F

@@ -88,7 +88,9 @@ def read_sigma2(path: str | os.PathLike[str]) -> float | None:
         return None
     values = table["sigma2"].cast(pl.Float64, strict=False)
     if not (values.is_finite() & (values > 0)).fill_null(False).all():
-        raise DataError(f"`{path}`: the column `sigma2` has values that are not positive. Give --sigma2 NUMBER instead.")
+        raise DataError(
+            f"`{path}`: the column `sigma2` has values that are not positive. Give --sigma2 NUMBER instead."
+        )
     return float(values.to_numpy().mean()) if values.len() else None
 
 

@@ -141,7 +141,11 @@ def evaluate(
     with progress_bar() as progress:
         if snpvar is not None:
             others = (compare, truth, inputs.annotations, inputs.tracks, inputs.chain)
-            if (like is None and (inputs.panel is None or not inputs.sumstats)) or len(inputs.sumstats) > 1 or any(others):
+            if (
+                (like is None and (inputs.panel is None or not inputs.sumstats))
+                or len(inputs.sumstats) > 1
+                or any(others)
+            ):
                 raise ConfigError(
                     "`--snpvar` needs --like RUN, or --panel and one --sumstats, and takes no --compare, --truth, --annot, --tracks or "
                     "--chain."
@@ -203,7 +207,11 @@ def _difference_table(traits: list[dict[str, Any]]) -> Table:
         if "difference" in trait:
             gain = f"{trait['gain'] - trait['difference']:.2f}"
             table.add_row(
-                trait["name"], trait["compared_with"], gain, f"{trait['difference']:.2f}", interval(trait["difference_ci95"])
+                trait["name"],
+                trait["compared_with"],
+                gain,
+                f"{trait['difference']:.2f}",
+                interval(trait["difference_ci95"]),
             )
     return table
 

@@ -14,13 +14,14 @@ import numpy as np
 import polars as pl
 import torch
 
+from varfx.bootstrap import mean_interval
 from varfx.demos.study import DemoStudy
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.prepare import PrepareConfig, prepare
 from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Cohort
-from varfx.expression.evaluate import ExpressionEvaluation, evaluate, mean_interval
+from varfx.expression.evaluate import ExpressionEvaluation, evaluate
 from varfx.expression.linear.config import BaselineConfig
 from varfx.expression.linear.run import fit_baselines
 from varfx.expression.network.config import FitConfig

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
-from numpy import ndarray
 
-from varfx.bootstrap import sum_interval
+from varfx.bootstrap import counts_of_individuals, mean_interval, percentiles
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.adjust import fit_adjustment
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
-from varfx.expression.metrics import LEAST_PEOPLE, Scores, percentiles, resampling, score
+from varfx.expression.metrics import LEAST_PEOPLE, Scores, score
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
@@ -216,7 +214,7 @@ def _score_all(
             raise DataError(f"the runs hold predictions of {gene}, which the cohort does not have.")
         fold = folds[number]
         observed = adjusted_expression(cohort, gene, fold)
-        weights = resampling(fold.test.size, num_samples, seed + number)
+        weights = counts_of_individuals(fold.test.size, num_samples, seed + number)
         place = {int(row): k for k, row in enumerate(fold.test)}
         for (model, split), rows in part.partition_by("model", "split", as_dict=True, maintain_order=True).items():
             predicted = np.full(fold.test.size, np.nan)
@@ -298,14 +296,6 @@ def _differences(entries: Sequence[dict[str, Any]], seed: int) -> list[dict[str,
                 record[metric], record[f"{metric}_ci95"] = mean_interval(np.array(gaps), seed)
             records.append(record)
     return records
-
-
-def mean_interval(values: Float64[ndarray, " gene"], seed: int = 0) -> tuple[float | None, list[float] | None]:
-    """A mean over genes and its interval; None where there are too few."""
-    if not values.size:
-        return None, None
-    bounds = sum_interval(values, seed=seed)
-    return float(values.mean()), None if bounds is None else [bound / values.size for bound in bounds]
 
 
 def _heritability(

@@ -1,4 +1,4 @@
-"""How well predictions follow observed expression over people, with intervals by resampling people."""
+"""Agreement of predicted and observed expression over individuals, and its bootstrap samples."""
 
 from __future__ import annotations
 
@@ -33,15 +33,6 @@ class Scores:
     num_people: int
 
 
-def resampling(num_people: int, num_samples: int, seed: int) -> Float64[ndarray, "sample person"]:
-    """How often each person is in each bootstrap sample; the same for the same seed, so that models can be paired."""
-    rng = np.random.default_rng([seed, num_people])
-    draws = rng.integers(0, num_people, (num_samples, num_people))
-    counts = np.zeros((num_samples, num_people))
-    np.add.at(counts, (np.arange(num_samples)[:, None], draws), 1.0)
-    return counts
-
-
 def score(
     observed: Float64[ndarray, " person"],
     predicted: Float64[ndarray, " person"],
@@ -52,7 +43,7 @@ def score(
     Args:
         observed: adjusted expression.
         predicted: NaN where a model has no prediction.
-        weights: of `resampling`.
+        weights: of `varfx.bootstrap.counts_of_individuals`.
 
     Raises:
         DataError: shapes that do not fit, or an observed value that is not finite.
@@ -86,13 +77,3 @@ def score(
     return Scores(
         pcc=min(1.0, max(-1.0, pcc)), r2=r2, pcc_samples=pcc_samples, r2_samples=r2_samples, num_people=y.size
     )
-
-
-def percentiles(samples: Float64[ndarray, " sample"], level: float = 0.95) -> list[float] | None:
-    """The interval between the bootstrap's percentiles; None where nothing was sampled."""
-    known = samples[np.isfinite(samples)]
-    if known.size < 2:
-        return None
-    tail = (1 - level) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return [float(low), float(high)]

@@ -43,9 +43,7 @@ class ConstantPrior:
             F: Tensor = self.model(none, window.heterozygosity.double())
             return ratio * F
 
-        return score_windows(
-            data, windows, variance_of, self.model.sigma2_values(), tracks=False, progress=progress
-        )
+        return score_windows(data, windows, variance_of, self.model.sigma2_values(), tracks=False, progress=progress)
 
 
 def fit_constant(data: WindowData, windows: Sequence[int], *, max_windows: int = MAX_WINDOWS) -> ConstantPrior:
@@ -70,9 +68,7 @@ def constant_of_record(traits: Sequence[Mapping[str, Any]]) -> ConstantPrior | N
 def constant_to_record(model: VariancePrior) -> list[dict[str, float]]:
     """What `constant_of_record` needs, one entry per trait, of a model that scores 0 everywhere."""
     names = ("scale", "alpha", "log_sigma2")
-    return [
-        {name: float(getattr(model, name).detach()[i]) for name in names} for i in range(len(model.scale))
-    ]
+    return [{name: float(getattr(model, name).detach()[i]) for name in names} for i in range(len(model.scale))]
 
 
 def beside_constant(
@@ -87,9 +83,7 @@ def beside_constant(
     """Adds the constant prior's gain, and the paired difference from it, to the entries of `summarise`."""
     names = [entry["name"] for entry in entries]
     summaries = summarise(constant, names, sigma2, sigma2_null, seed=seed)
-    for entry, summary, difference in zip(
-        entries, summaries, compare(scores, constant, names, seed=seed), strict=True
-    ):
+    for entry, summary, difference in zip(entries, summaries, compare(scores, constant, names, seed=seed), strict=True):
         entry["constant"] = {
             "gain": summary["gain"],
             "gain_ci95": summary["gain_ci95"],

@@ -118,9 +118,7 @@ def nulls_of_run(run: Run, data: WindowData, *, own: bool) -> tuple[list[float],
     shared = training_windows(run, data.panel)
     if not shared:
         return fitted, ["the given panel has none of the run's training windows: the null's sigma2 is that of the fit"]
-    return null_sigma2(data, shared), [
-        "the null's sigma2 was refitted on the run's training windows of the given data"
-    ]
+    return null_sigma2(data, shared), ["the null's sigma2 was refitted on the run's training windows of the given data"]
 
 
 def _constant(run: Run, data: WindowData) -> tuple[ConstantPrior, list[str]]:

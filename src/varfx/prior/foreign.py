@@ -92,7 +92,7 @@ def evaluate_variances(
         ConfigError: neither a panel and summary statistics nor `like`, or a sigma2 that is not positive.
         VarfxError: inputs that cannot be read, negative variances, too little overlap.
     """
-    if sigma2 not in (None, "fit") and not (math.isfinite(float(sigma2)) and float(sigma2) > 0):  # type: ignore[arg-type]
+    if sigma2 not in (None, "fit") and not (math.isfinite(float(sigma2)) and float(sigma2) > 0):
         raise ConfigError(f"`sigma2` must be positive, or `fit`, got {sigma2}.")
     given = inputs or PriorInputs.of(**paths)
     setting = _setting(given, None if like is None else open_run(like), chrom_list(chrom), chrom_list(exclude_chrom))

@@ -184,14 +184,23 @@ def write_prediction(
     name = Path(out).name
     form = form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
     if form == "parquet":
-        metadata = {"provenance": sealed.provenance({}, {"run": folder_of(run)}), "learned": learned or learned_note(run, table)}
+        metadata = {
+            "provenance": sealed.provenance({}, {"run": folder_of(run)}),
+            "learned": learned or learned_note(run, table),
+        }
         sealed.write_table(table, out, kind=PREDICTION_KIND, metadata=metadata)
         return
     if form == "snpvar":
         if "f" not in table.columns:
             raise ConfigError("the snpvar layout holds one trait. Write parquet or TSV for several.")
         table = table.select(
-            CHR="chrom", SNP=identifier(), BP="position", A1="effect_allele", A2="other_allele", SNPVAR="f", SIGMA2="sigma2"
+            CHR="chrom",
+            SNP=identifier(),
+            BP="position",
+            A1="effect_allele",
+            A2="other_allele",
+            SNPVAR="f",
+            SIGMA2="sigma2",
         )
     text = table.write_csv(
         separator="\t",

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.bootstrap import sum_interval
+from varfx.bootstrap import listed, sum_interval
 from varfx.ld import WhitenedWindow
 from varfx.likelihood import exact
 from varfx.prior.gain_interval import Spectrum, gain_interval
@@ -145,7 +145,7 @@ def summarise(
                 "log_p": float(scores.log_p[used, i].sum()),
                 "log_p_null": float(null[used, i].sum()),
                 "gain": float(gain.sum()),
-                "gain_ci95": _listed(gain_interval(gain, scores.spectra[i], sigma2[i], sigma2_null[i], seed=seed)),
+                "gain_ci95": listed(gain_interval(gain, scores.spectra[i], sigma2[i], sigma2_null[i], seed=seed)),
                 "gain_same_sigma2": float((scores.log_p - same)[used, i].sum()),
                 "sigma2": float(sigma2[i]),
                 "sigma2_null": float(sigma2_null[i]),
@@ -164,11 +164,7 @@ def compare(first: WindowScores, second: WindowScores, names: Sequence[str], *, 
         {
             "name": name,
             "difference": float(difference[:, i].sum()),
-            "difference_ci95": _listed(sum_interval(difference[first.rank[:, i] > 0, i], seed=seed)),
+            "difference_ci95": listed(sum_interval(difference[first.rank[:, i] > 0, i], seed=seed)),
         }
         for i, name in enumerate(names)
     ]
-
-
-def _listed(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)

@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from varfx.annotations import Annotations, parse_named_path
-from varfx.bootstrap import sum_interval
+from varfx.bootstrap import listed, sum_interval
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
@@ -266,11 +266,10 @@ def _gains(cohort: Cohort, fits: GeneFits, fold: int) -> dict[str, Any]:
     gains = {}
     for name, genes in (("gain_training_genes", cohort.genes_train), ("gain_heldout_genes", cohort.genes_heldout)):
         values = rows.filter(pl.col("gene_id").is_in(list(genes)))["value"].to_numpy()
-        bounds = sum_interval(values)
         gains[name] = {
             "genes": int(values.size),
             "nats": float(values.sum()),
-            "ci95": None if bounds is None else list(bounds),
+            "ci95": listed(sum_interval(values)),
         }
     return gains
 

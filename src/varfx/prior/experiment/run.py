@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from varfx.bootstrap import sum_interval
+from varfx.bootstrap import listed, sum_interval
 from varfx.errors import StoreError
 from varfx.io import sealed
 from varfx.io.run_folder import check_parent
@@ -121,7 +121,7 @@ def summarise(experiment: Experiment, results: Sequence[dict[str, Any]]) -> list
         for name in ("rmse_log_f", "corr_log_f", "gain"):
             entry[name] = _mean([row[name] for row in rows])
         gains = _by_window(rows)
-        entry["gain_ci95"] = _interval(list(gains.values()))
+        entry["gain_ci95"] = listed(sum_interval(np.array(list(gains.values()))))
         entry["seconds"] = sum(row["seconds"] for row in rows)
         what = "rmse_log_f" if experiment.truth else "gain"
         traits = dict.fromkeys(row["trait"] for row in rows)
@@ -129,7 +129,7 @@ def summarise(experiment: Experiment, results: Sequence[dict[str, Any]]) -> list
         if base is not None:
             pairs = [gains[name] - base[name] for name in gains] if gains.keys() == base.keys() else []
             entry["difference"] = sum(pairs) if pairs else None
-            entry["difference_ci95"] = _interval(pairs)
+            entry["difference_ci95"] = listed(sum_interval(np.array(pairs)))
         entries.append(entry)
     return entries
 
@@ -141,11 +141,6 @@ def _by_window(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         for name, value in row["windows"].items():
             gains[name] = gains.get(name, 0.0) + value / len(rows)
     return gains
-
-
-def _interval(values: Sequence[float]) -> list[float] | None:
-    found = sum_interval(np.array(values))
-    return None if found is None else list(found)
 
 
 def table(results: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> pl.DataFrame:

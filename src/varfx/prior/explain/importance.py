@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.bootstrap import sum_interval
+from varfx.bootstrap import listed, sum_interval
 from varfx.errors import ConfigError
 from varfx.likelihood import exact
 from varfx.models.track_enformer import TrackFeatures
@@ -107,7 +107,6 @@ class Importance:
             used = self.has_data[:, column]
             for group, loss in zip(self.groups, self.loss[:, :, used, column], strict=True):
                 by_window = loss.mean(axis=0)
-                bounds = sum_interval(by_window, seed=seed)
                 totals = loss.sum(axis=1)
                 found.append(
                     {
@@ -115,7 +114,7 @@ class Importance:
                         "group": group.name,
                         "channels": list(group.channels),
                         "importance": float(by_window.sum()),
-                        "importance_ci95": None if bounds is None else list(bounds),
+                        "importance_ci95": listed(sum_interval(by_window, seed=seed)),
                         "repeat_sd": float(totals.std(ddof=1)) if totals.size > 1 else None,
                         "n_windows": int(used.sum()),
                     }

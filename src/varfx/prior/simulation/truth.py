@@ -21,17 +21,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.stats import norm, t
 from torch import Tensor
 
 from varfx.annotations.snpvar import read_variances
+from varfx.bootstrap import Resampling, listed
 from varfx.errors import ConfigError, DataError
 from varfx.ld import LDPanel, WhitenedWindow
 from varfx.likelihood import exact
 from varfx.training.gwas.windows import PriorWindow
 
 NUM_GROUPS = 10
-SAMPLES = 10_000  # of the bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +106,18 @@ class TruthComparison:
         if not self.windows:
             raise DataError("no window was compared with the truth: none has an association.")
         quadratic = np.array([[each.quadratic, each.num_terms] for each in self.windows])
-        errors, interval = _errors(self.windows, n_ref), _Intervals(len(self.windows), seed)
+        errors, samples = _errors(self.windows, n_ref), Resampling(len(self.windows), seed=seed)
         return {
             "rmse_log_f": float(_rmse(errors.sum(0))),
-            "rmse_log_f_ci95": interval(errors, _rmse),
+            "rmse_log_f_ci95": listed(samples.interval(errors, _rmse)),
             "corr_log_f": _number(_correlation(errors.sum(0))),
-            "corr_log_f_ci95": interval(errors, _correlation),
+            "corr_log_f_ci95": listed(samples.interval(errors, _correlation)),
             "mean_log_ratio": float((errors[:, 1] - errors[:, 2]).sum() / errors[:, 0].sum()),
             "n_variants": int(errors[:, 0].sum()),
             "n_windows": len(self.windows),
             "mean_chi2": float(_ratio(quadratic.sum(0))),
-            "mean_chi2_ci95": interval(quadratic, _ratio),
-            "calibration": _calibration(self.windows, n_ref, interval),
+            "mean_chi2_ci95": listed(samples.interval(quadratic, _ratio)),
+            "calibration": _calibration(self.windows, n_ref, samples),
         }
 
 
@@ -171,28 +170,7 @@ def _number(value: Float[ndarray, ""]) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-class _Intervals:
-    """95 % intervals of statistics of sums over windows, by resampling whole windows; as `sum_interval`, wider for few."""
-
-    def __init__(self, num_windows: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self.count = num_windows
-        self.weights = rng.multinomial(num_windows, np.full(num_windows, 1 / num_windows), size=SAMPLES)
-
-    def __call__(self, rows: Float[ndarray, "window term"], statistic: Any) -> list[float] | None:
-        """The interval of `statistic(sum of rows)`; None for one window, or where some samples have no value."""
-        if self.count < 2:
-            return None
-        with np.errstate(invalid="ignore", divide="ignore"):
-            centre, samples = statistic(rows.sum(0)), statistic(self.weights @ rows)
-        if not np.isfinite(centre) or not np.isfinite(samples).all():
-            return None
-        low, high = np.quantile(samples - centre, [0.025, 0.975])
-        stretch = np.sqrt(self.count / (self.count - 1)) * t.ppf(0.975, self.count - 1) / norm.ppf(0.975)
-        return [float(centre + stretch * low), float(centre + stretch * high)]
-
-
-def _calibration(windows: list[WindowAgainstTruth], n_ref: float, interval: _Intervals) -> list[dict[str, Any]]:
+def _calibration(windows: list[WindowAgainstTruth], n_ref: float, samples: Resampling) -> list[dict[str, Any]]:
     """One entry a tenth of the variants, by predicted f."""
     log_F = np.concatenate([each.log_F for each in windows])
     count = min(NUM_GROUPS, log_F.size)
@@ -215,7 +193,7 @@ def _calibration(windows: list[WindowAgainstTruth], n_ref: float, interval: _Int
                 "mean_f": float(f.mean()),
                 "mean_true_f": _number(np.nanmean(true)) if np.isfinite(true).any() else None,
                 "ratio": float(_ratio(sums.sum(0))),
-                "ratio_ci95": interval(sums, _ratio),
+                "ratio_ci95": listed(samples.interval(sums, _ratio)),
             }
         )
     return entries
