@@ -76,8 +76,15 @@ def small_study(rng: np.random.Generator) -> Callable[..., tuple[Path, Path]]:
         }
         to_bed(folder / "reference.bed", X, properties=properties)
         standard = (X - X.mean(0)) / X.std(0)
+        # The GWAS counts the other allele of every second variant: z has both signs, as in a real one.
+        other = np.arange(X.shape[1]) % 2 == 1
         trait = standard @ rng.standard_normal(X.shape[1]) * 2 / people + rng.standard_normal(people) / people**0.5
         gwas = {**table, "N": 100_000, "AF1": X.mean(0) / 2, "BETA": standard.T @ trait, "SE": 1.0}
+        gwas |= {"A1": np.where(other, "C", "A"), "A2": np.where(other, "A", "C")}
+        gwas |= {
+            name: np.where(other, flipped, gwas[name])
+            for name, flipped in (("AF1", 1 - gwas["AF1"]), ("BETA", -gwas["BETA"]))
+        }
         gwas["P"] = 2 * scipy.stats.norm.sf(np.abs(gwas["BETA"]))
         pl.DataFrame(gwas).write_csv(folder / "height.fastGWA", separator="\t")
         return folder / "reference.bed", folder / "height.fastGWA"

@@ -42,7 +42,7 @@ def test_without_data_expression_is_simulated_and_the_demo_says_so(
     source = DemoData(genotypes=panel, gwas=tmp_path / "none")
     monkeypatch.setattr("varfx.demos.download.fetch_demo_data", lambda archive=None: source)
     monkeypatch.setenv("VARFX_DATA", str(tmp_path))  # which has no genotypes/, expression/, ...
-    out = tmp_path / "deep" / "out"
+    out = tmp_path / "out"
     assert run(["demo", "expression", "--out", str(out), "--workers", "1"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("SIMULATED: people and genotypes are real")

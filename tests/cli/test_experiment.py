@@ -66,4 +66,4 @@ def test_a_run_brings_its_own_inputs(simulated: Simulated, tmp_path: Path, capsy
     result = varfx(
         capsys, "prior", "simulate", "--panel", simulated.panel, "--truth-run", "RUN", "--truth", "mlp", "--out", "SIM"
     )  # fmt: skip
-    assert "`truth-run` brings its own network and inputs" in result.error
+    assert "`truth-run` brings its own network: leave out --truth" in result.error
