@@ -13,8 +13,7 @@ from varfx.annotations.foreign import read_annotation_table
 from varfx.annotations.ld_scores import read_ld_scores
 from varfx.errors import VarfxError
 from varfx.expression.cohort.tables import read_covariates, read_gene_ids
-from varfx.expression.gene_list import read_genes
-from varfx.expression.linear.run import read_gene_list
+from varfx.expression.gene_list import gene_ids, read_genes
 from varfx.genome.gtf import read_gtf
 from varfx.genome.liftover import read_chain
 from varfx.genotypes.ldgm import Ldgm
@@ -96,10 +95,9 @@ def test_a_variant_id_in_latin1_is_read_or_refused() -> None:
 
 def test_gene_lists(tmp_path: Path) -> None:
     """Latin-1 is read as such where the names are only compared; a list of thousands of letters is no file."""
-    for read in (read_genes, read_gene_ids, lambda path: read_gene_list(str(path))):
+    for read in (read_genes, read_gene_ids, lambda path: gene_ids([str(path)])):
         assert read(CASES / "genes.txt")[0] == "ENSG00000000000"
-    many = ",".join(f"ENSG{k:011d}" for k in range(500))
-    assert len(read_gene_list(many)) == 500
+    assert len(gene_ids([",".join(f"ENSG{k:011d}" for k in range(500))])) == 1
 
 
 def test_ldgm_with_a_name_of_5000_letters(tmp_path: Path) -> None:
