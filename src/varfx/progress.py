@@ -1,4 +1,4 @@
-"""How long work tells its caller how far it is; the command line draws the bar."""
+"""Progress of long work, reported to the caller; the command line draws the bar."""
 
 from __future__ import annotations
 

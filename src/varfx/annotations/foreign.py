@@ -168,7 +168,7 @@ def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Se
 
 
 def _looks_numeric(column: pl.Series) -> bool:
-    """Whether most of the first 1,000 values are numbers: the rest is then counted and named as a fault."""
+    """True if most of the first 1,000 values are numbers: the others are then counted and named as a fault."""
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return True
     if column.dtype != pl.String:

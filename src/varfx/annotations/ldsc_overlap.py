@@ -1,4 +1,4 @@
-"""How far annotations overlap, from the `.annot[.gz]` files that LD scores were made from.
+"""Overlap of annotations, from the `.annot[.gz]` files behind LD scores.
 
 Of disjoint annotations heritability can be summed from coefficients and counts alone; of overlapping ones (baseline
 models) the heritability of annotation c is sum_d tau_d O_cd with O_cd = sum_k annot_c(k) annot_d(k) (Finucane et al. 2015).

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DemoData:
-    """Where the demo's files lie.
+    """Paths of the demonstration's files.
 
     Attributes:
         genotypes: the PLINK `.bed` (with its `.bim` and `.fam`) of the LD reference.

@@ -42,14 +42,14 @@ RULE: Rule = "variformer"
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """How large the demo is; the defaults take two processors about two minutes."""
+    """Size of the demonstration; the defaults take two processors about two minutes."""
 
     window: int = 49_152
     """Bases around each TSS, for the linear models."""
     network_window: int = 6_144
     """The part of them that networks read."""
     network_genes: int = 3
-    """How many genes get a network."""
+    """Number of genes with a network."""
     width: int = 24
     """Channels of the networks' transformer."""
     depth: int = 1
@@ -70,7 +70,7 @@ class DemoConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExpressionDemo:
-    """What the demo made.
+    """Results of the demonstration.
 
     Attributes:
         folder: where all files are.
@@ -282,7 +282,7 @@ def results(demo: ExpressionDemo) -> dict[str, object]:
 
 
 def heritability(evaluation: ExpressionEvaluation) -> dict[str, Any]:
-    """How heritable expression is by REML: the mean over genes and its interval, and genes with p below 0.05."""
+    """Heritability of expression by REML: mean over genes with interval, and number of genes with p below 0.05."""
     known = [record for record in evaluation.heritability if record["h2"] is not None]
     mean, interval = mean_interval(np.array([record["h2"] for record in known]))
     significant = sum(record["p"] < 0.05 for record in known)

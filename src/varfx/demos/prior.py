@@ -39,7 +39,7 @@ MAF = 0.01
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Demo:
-    """What the demo made.
+    """Results of the demonstration.
 
     Attributes:
         folder: where all files are.

@@ -1,4 +1,4 @@
-"""What the demo of expression works on: real files in a folder, or genes simulated upon real genotypes.
+"""Data of the demonstration of expression: real files in a folder, or genes simulated on real genotypes.
 
 The simulation takes people and genotypes as they are. Around them it makes a genome, random but for the variants, which carry one
 of their two alleles; genes, some with a causal variant near the TSS, some with one far from it, some with none; and expression of
@@ -76,7 +76,7 @@ class DemoStudy:
 
 
 def holds_study(folder: Path) -> bool:
-    """Whether a folder has a file of each kind that is needed."""
+    """True if a folder has a file of each kind that is needed."""
     return all(any(folder.glob(pattern)) for pattern in NEEDED.values())
 
 

@@ -31,7 +31,7 @@ GENE_SETS = ("training", "held-out")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExpressionEvaluation:
-    """What is known about the models of some runs.
+    """Evaluation of the models of some runs.
 
     Attributes:
         cohort: its path.

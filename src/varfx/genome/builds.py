@@ -55,7 +55,7 @@ def builds_of(lengths: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def wrong_length(lengths: Mapping[str, int], build: str) -> str | None:
-    """What contradicts the build, as a half sentence naming the first chromosome; None if nothing does.
+    """Half a sentence on what contradicts the build, naming the first chromosome; None if nothing does.
 
     Args:
         lengths: of chromosomes by our names, as a file states them.

@@ -38,7 +38,7 @@ def spelled(name: str, codes: Mapping[str, str] = PLINK_CODES) -> str:
 
 
 def is_contig(name: str) -> bool:
-    """Whether a name in our spelling is of an unplaced or alternative contig, which every genome file has."""
+    """True for names of unplaced or alternative contigs, which every genome file has."""
     return _CONTIG.fullmatch(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""Whether a FASTA file's .fai index belongs to it: an index of another version would give other bases without a word."""
+"""Check that a .fai index belongs to its FASTA file: an index of another version would return other bases silently."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def harmonise(
 
 @dataclass(frozen=True, eq=False)
 class _Match:
-    """Where each table row stands in the reference, before strands and frequencies are looked at."""
+    """Reference row of each table row, before strands and frequencies are considered."""
 
     row: Int64[ndarray, " row"]  # row in the reference, or -1
     same_site: Bool[ndarray, " row"]  # the reference has a variant at the row's position

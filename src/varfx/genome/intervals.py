@@ -48,7 +48,7 @@ class Intervals:
     score: Float64[ndarray, " interval"] | None = None
 
     def cover(self, position: Int64[ndarray, " variant"]) -> Bool[ndarray, " variant"]:
-        """Whether any interval covers each 1-based position."""
+        """Mask of 1-based positions covered by any interval."""
         furthest = np.maximum.accumulate(self.end)
         first = np.ones(self.start.size, dtype=bool)
         first[1:] = self.start[1:] > furthest[:-1]  # where a gap begins a new merged interval

@@ -48,7 +48,7 @@ class Chain:
     forward: bool
 
     def place(self, base: Int64[ndarray, " base"]) -> tuple[Bool[ndarray, " base"], Int64[ndarray, " base"]]:
-        """Whether each 0-based position lies in a block, and if so its 0-based + strand position in the other build."""
+        """Mask of 0-based positions within a block, and their 0-based + strand positions in the other build."""
         block = np.searchsorted(self.start, base, side="right") - 1
         within = base - self.start[np.maximum(block, 0)]
         inside = (block >= 0) & (within < self.size[np.maximum(block, 0)])
@@ -58,7 +58,7 @@ class Chain:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lifted:
-    """Where variants lie in the other build.
+    """Positions of variants in the other build.
 
     Attributes:
         chrom: our names; null where `mapped` is false.

@@ -1,4 +1,4 @@
-"""Whether two tables of variants describe the same genome, and if not, the likely cause in words."""
+"""Check that two tables of variants describe the same genome; otherwise the likely cause in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAMPLE = 200_000
 
 @dataclass(frozen=True)
 class SharedIds:
-    """What the rsIDs that two tables share say about their coordinates.
+    """Comparison of coordinates at the rsIDs shared by two tables.
 
     Attributes:
         shared: rsIDs in both (of a sample of the smaller table, above 200,000 rows).

@@ -47,7 +47,7 @@ class CodedVariants:
         return np.where(self.site == _NO_SITE, -1, self.site * self.num_pairs + self.pair)
 
     def placed(self, site: Int64[ndarray, " variant"]) -> CodedVariants:
-        """The same variants at other sites."""
+        """The variants at other sites."""
         return CodedVariants(site, self.pair, self.form, self.palindrome, self.num_pairs)
 
 

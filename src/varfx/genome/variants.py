@@ -1,4 +1,4 @@
-"""What identifies a variant, and how two spellings of the same variant are recognised.
+"""The key of a variant, and recognition of two spellings of the same variant.
 
 A variant's key is `chrom, position, effect_allele, other_allele`: `chrom` without "chr" (1 to 22, X, Y, MT),
 `position` 1-based, alleles in capital ACGT. Statistics (z, eaf, signs of r) refer to `effect_allele`.

@@ -50,7 +50,7 @@ class DonorVariants:
 
     @property
     def phase_is_lost(self) -> bool:
-        """Whether more heterozygous genotypes are unphased than a phased file has."""
+        """True if more heterozygous genotypes are unphased than a phased file has."""
         return self.ledger["unphased calls"] > MAX_UNPHASED * self.heterozygous
 
 
@@ -81,7 +81,7 @@ class Donors:
 
     @property
     def phased(self) -> bool:
-        """Whether the order of the two alleles is known on every chromosome, by its first heterozygous genotypes."""
+        """True if genotypes are phased on every chromosome, judged by the first heterozygous ones."""
         return not self.unphased(self.chroms)
 
     def unphased(self, chroms: Iterable[str]) -> list[tuple[Path, str]]:
@@ -311,7 +311,7 @@ def _open(path: str) -> DonorFile:
 
 
 def _places(file: DonorFile, first: DonorFile, people: tuple[str, ...]) -> Int[ndarray, " person"] | None:
-    """Where the wanted individuals stand in a file; None if all do, in its order."""
+    """Rows of the wanted individuals in a file; None for all, in its order."""
     place = {name: row for row, name in enumerate(file.people)}
     if len(place) < len(file.people):
         repeated = next(name for row, name in enumerate(file.people) if place[name] != row)
@@ -366,7 +366,7 @@ def _refuse_mismatches(name: str, table: SnvTable, reference: Fasta) -> None:
 
 
 def _likely_build(lengths: Mapping[str, int], reference: Fasta) -> str:
-    """What is probably wrong, and the remedy."""
+    """Probable cause and remedy."""
     theirs, ours = builds_of(lengths) if lengths else (), reference.builds
     if len(theirs) == 1 and theirs != ours:
         of = f"that is {ours[0]}" if len(ours) == 1 else "whose lengths are of neither hg19 nor hg38"

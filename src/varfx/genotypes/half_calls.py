@@ -70,7 +70,7 @@ def completed(site: Sequence[SiteRecord]) -> list[tuple[SiteRecord, Bool[ndarray
 def _carried(
     others: Sequence[tuple[SiteRecord, ndarray, list[int]]], people: int
 ) -> tuple[Bool[ndarray, "person 2"], Int[ndarray, " person"]]:
-    """Where each chromosome has an ALT of other records, and how many such alleles each individual has."""
+    """Positions with an ALT of other records per chromosome, and each individual's number of such alleles."""
     per_alt: dict[tuple[str, str], ndarray] = {}
     elsewhere = np.zeros((people, 2), dtype=bool)
     for other, alleles, numbers in others:

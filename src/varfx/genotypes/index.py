@@ -1,4 +1,4 @@
-"""Whether a .tbi or .csi index belongs to its VCF or BCF: an index of an earlier version would hide records silently.
+"""Check that a .tbi or .csi index belongs to its VCF or BCF: an index of an earlier version would hide records silently.
 
 Format (hts-specs, tabix and CSIv1): per contig a list of bins, each with chunks of virtual offsets. A virtual offset is
 `block << 16 | within`: the first byte of a compressed block, and a byte of its decompressed text.
@@ -51,7 +51,7 @@ def check_index(path: Path, ending: str) -> None:
 
 
 def _begins(record: bytes, number: int, name: str | None) -> bool:
-    """Whether text begins with a record of a contig: by name in VCF, by number in BCF."""
+    """True if text begins with a record of a contig: by name in VCF, by number in BCF."""
     if name is not None:
         return record.startswith(name.encode() + b"\t")
     return len(record) >= 12 and int.from_bytes(record[8:12], "little") == number

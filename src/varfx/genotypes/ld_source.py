@@ -1,4 +1,4 @@
-"""What an LD reference must offer, whatever its format: its variants, and genotypes or correlations of any of them."""
+"""Interface of an LD reference of any format: variants, and genotypes or correlations of any of them."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def _wanted(keep: People) -> pl.DataFrame:
 
 
 def _places(file: GenotypeFile, first: GenotypeFile, chosen: Int[ndarray, " person"]) -> Int[ndarray, " person"]:
-    """Where the chosen people of the first file stand in another one."""
+    """Rows of the chosen individuals of the first file in another one."""
     if file.people.equals(first.people):
         return chosen
     place: dict[Any, int] = {person: row for row, person in enumerate(file.people.iter_rows())}

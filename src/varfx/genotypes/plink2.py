@@ -158,6 +158,6 @@ def _read_people(prefix: str) -> pl.DataFrame:
 
 
 def _has_header(path: Path) -> bool:
-    """Whether the first line that is neither blank nor a "##" comment begins with #."""
+    """True if the first line that is neither blank nor a "##" comment begins with #."""
     lines = (line for _, line in numbered_lines(path) if line.strip() and not line.startswith(b"##"))
     return next(lines, b"#").startswith(b"#")

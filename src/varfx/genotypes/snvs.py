@@ -204,7 +204,7 @@ class SnvTable:
         self.ledger["variants"] = len(kept)
 
     def _usable(self, ref: str, alt: str) -> bool:
-        """Whether an ALT is a substitution of bases; if not, it is counted."""
+        """True if an ALT is a substitution of bases; others are counted."""
         if alt == "*" or alt[:1] == "<" or "[" in alt or "]" in alt:
             self.ledger["symbolic or *"] += 1
         elif not (_BASES.match(ref) and _BASES.match(alt)) or ref == alt:
@@ -346,7 +346,7 @@ class SnvTable:
 
 
 def _agrees(ref: str, letters: str) -> bool:
-    """Whether each base of REF is the reference's letter, or one of the bases of its ambiguity code."""
+    """True if each base of REF is the reference's letter, or a base of its ambiguity code."""
     pairs = zip(ref, letters, strict=True)
     return all(base == letter or base in AMBIGUOUS.get(letter, "") for base, letter in pairs)
 

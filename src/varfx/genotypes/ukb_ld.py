@@ -44,7 +44,7 @@ _NAME = re.compile(r"chr([0-9A-Za-z]+)_(\d+)_(\d+)\.(npz2?|gz)")
 
 @dataclass(frozen=True, order=True)
 class _Stretch:
-    """What a region's name says: 0-based, half-open."""
+    """Interval in a region's name: 0-based, half-open."""
 
     chrom: str
     start: int
@@ -67,7 +67,7 @@ class _Region:
     flipped: Bool[ndarray, " kept"]  # its alleles are swapped against the source's
 
     def places(self, index: ndarray) -> ndarray | None:
-        """Where `index` stands in `self.index`, or None if not all of it does."""
+        """Positions of `index` in `self.index`; None unless all are there."""
         place = np.searchsorted(self.index, index)
         inside = place < self.index.size
         return place if inside.all() and np.array_equal(self.index[place], index) else None

@@ -154,7 +154,7 @@ def ld_scores(R_cross: Float[ndarray, "core panel"], num_people: int) -> Float[n
 
 
 def _missing(source: LDSource, core: Core) -> bool:
-    """Whether the source announces that it cannot give this core its LD; a neighbour's flank would be one-sided."""
+    """True if the source announces that it lacks this core's LD; a neighbour's flank would be one-sided."""
     return any(gap.chrom == core.chrom and gap.start <= core.start and core.end <= gap.end for gap in source.missing)
 
 
@@ -191,7 +191,7 @@ def _finished(result: Path) -> set[str]:
 
 @dataclass(frozen=True)
 class _Build:
-    """What every window needs."""
+    """Inputs shared by all windows."""
 
     source: LDSource
     config: PanelConfig

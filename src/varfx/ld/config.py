@@ -13,7 +13,7 @@ SMALL_REFERENCE = 5_000  # individuals below which fewer directions of LD are tr
 
 @dataclass(frozen=True, kw_only=True)
 class PanelConfig:
-    """How a panel is cut, whitened and stored."""
+    """Configuration of a panel: windows, rank rule, storage."""
 
     core: int = 1_000_000
     """Bases of a core: the variants whose associations a window explains."""

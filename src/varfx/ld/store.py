@@ -88,7 +88,7 @@ class LDPanel:
 
     @cached_property
     def cores(self) -> list[Core]:
-        """Where each window lies, in the order of `windows`."""
+        """Core of each window, in the order of `windows`."""
         return [Core(*row) for row in self.windows.select("chrom", "start", "end").iter_rows()]
 
     @cached_property

@@ -59,7 +59,7 @@ class WhitenedWindow:
 
     @property
     def replicates(self) -> int:
-        """How many independent replicates there are; usually 1."""
+        """Number of independent replicates; usually 1."""
         return 1 if self.w.ndim == 1 else self.w.shape[1]
 
     @property
@@ -73,7 +73,7 @@ class WhitenedWindow:
         return self.B.shape[1]
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> WhitenedWindow:
-        """The same window in another precision or on another device; itself where nothing changes."""
+        """The window in another precision or on another device; itself if nothing changes."""
         left = None if self.T is None else self.T.to(dtype=dtype, device=device)
         B, w = (each.to(dtype=dtype, device=device) for each in (self.B, self.w))
         if B is self.B and w is self.w and left is self.T:
@@ -92,14 +92,14 @@ class WhitenedWindow:
         return {}
 
     def merged(self, dtype: torch.dtype) -> WhitenedWindow:
-        """The same window with `T` multiplied into `B`."""
+        """The window with `T` multiplied into `B`."""
         B = self.B.to(dtype)
         return WhitenedWindow(B=B if self.T is None else self.T.to(dtype) @ B, w=self.w.to(dtype))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Factors:
-    """What a panel stores of one window: `R[i,i] = V diag(lam) V'` and `B = lam^-1/2 V' R[i,+]`, lam descending."""
+    """Stored factors of one window: `R[i,i] = V diag(lam) V'` and `B = lam^-1/2 V' R[i,+]`, lam descending."""
 
     lam: Float[ndarray, " rank"]
     V: Float[ndarray, "core rank"]
@@ -107,7 +107,7 @@ class Factors:
 
 
 def kept_rank(lam: Float[ndarray, " n"], rank_variance: float) -> int:
-    """How many of the eigenvalues (descending) are kept.
+    """Number of eigenvalues (descending) that are kept.
 
     Those at or below 1e-8 of the largest never are; of the others the fewest whose sum reaches `rank_variance` of
     the whole are.
@@ -164,7 +164,7 @@ def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance
 def factors_from_genotypes(
     X_core: Float[ndarray, "person core"], X_panel: Float[ndarray, "person panel"], *, rank_variance: float = 1.0
 ) -> Factors:
-    """The same for `R = X'X / n`, by whichever of people and core variants are fewer.
+    """Factors for `R = X'X / n`, by the smaller of the two Gram matrices (individuals or core variants).
 
     With `X_core / sqrt(n) = U lam^1/2 V'` the whitened correlations are `B = U' X_panel / sqrt(n)`: neither `R` is formed.
 
@@ -191,7 +191,7 @@ def factors_from_genotypes(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rewhitening:
-    """How the associations of one GWAS at some of a core's variants become a `WhitenedWindow`.
+    """Transform of a GWAS's associations at some of a core's variants into a `WhitenedWindow`.
 
     Attributes:
         P: (rank, observed): `w = P z`.

@@ -1,4 +1,4 @@
-"""How a genome is cut into windows: cores that tile it, each with a flank on both sides."""
+"""Windows of a genome: cores that tile it, each with a flank on either side."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Core:
         return f"chr{self.chrom}_{self.start}_{self.end}"
 
     def overlaps(self, other: Core) -> bool:
-        """Whether the two share a base."""
+        """True if the two share a base."""
         return self.chrom == other.chrom and self.start < other.end and other.start < self.end
 
 

@@ -104,7 +104,7 @@ def cg(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Run:
-    """What the recurrence leaves; the fields mean what they do in `Solution`."""
+    """State of the recurrence; fields as in `Solution`."""
 
     value: Float[Tensor, "n k"]
     outcomes: tuple[Outcome, ...]

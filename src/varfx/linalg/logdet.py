@@ -51,7 +51,7 @@ def quadrature_logdet(
 
 
 def _last_change(tridiagonals: Tridiagonals) -> Float[Tensor, ""]:
-    """By how much the last Lanczos step changed the mean over probes."""
+    """Change of the mean over probes by the last Lanczos step."""
     change = tridiagonals.quadrature(torch.log) - tridiagonals.shortened().quadrature(torch.log)
     return change.mean().abs()
 

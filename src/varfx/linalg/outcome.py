@@ -1,4 +1,4 @@
-"""How an iteration ended, and what a random estimate is worth."""
+"""Outcome of an iteration, and a random estimate with its error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from varfx.errors import ConfigError
 
 
 class Outcome(Enum):
-    """How an iteration ended, from best to worst; the value says what to try."""
+    """Outcome of an iteration, from best to worst; the value says what to try."""
 
     CONVERGED = "converged: the requested tolerance is met"
     MAX_STEPS = "step limit reached before the tolerance: raise max_steps, loosen rtol or use a better preconditioner"

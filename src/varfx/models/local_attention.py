@@ -105,7 +105,7 @@ class _FirstLayer:
     def _other_rows(
         self, places: Tensor, k: Tensor, v: Tensor
     ) -> tuple[Float[Tensor, "variant row value"], Float64[Tensor, "variant row"]]:
-        """What bins gather if they themselves are unchanged, and the smallest share of it that stays over the heads."""
+        """Values attended to by unchanged bins, and the smallest retained share over the heads."""
         logits = torch.einsum("hrd,bhcd->bchr", self._by_content, k)
         gained = ((logits + self._positions[places]).double() - self._peak).exp()
         lost = self._weight[places]

@@ -1,4 +1,4 @@
-"""What a prior looks at: importance of channel groups, contributions by channel and position, and single variants."""
+"""Figures of importance by channel group, contributions by channel and position, and single variants."""
 
 from __future__ import annotations
 

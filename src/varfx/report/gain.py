@@ -1,4 +1,4 @@
-"""How much better priors explain held-out associations: window by window, and in total with intervals."""
+"""Figures of the gain on held-out associations: per window, and in total with intervals."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def manhattan(
 
 
 def _starts(variants: pl.DataFrame, chroms: Sequence[str]) -> dict[str, float]:
-    """What to add to a chromosome's positions for its place on the x axis; nothing where there is only one."""
+    """Offset of a chromosome's positions on the x axis; 0 if there is only one chromosome."""
     if len(chroms) == 1:
         return {chroms[0]: 0.0}
     spans = variants.group_by("chrom").agg(first=pl.col("position").min(), last=pl.col("position").max())

@@ -1,4 +1,4 @@
-"""What every picture shares: colours, type size, and how it is written. matplotlib loads when the first one is drawn."""
+"""Style shared by all figures: colours, type size, saving. matplotlib loads with the first figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model says about the variants of a gene's window: along the window with its drivers, and against an elastic net."""
+"""Figures of variant effects in a gene's window: along the window with drivers, and against an elastic net."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Dropout:
-    """Where dropout's random numbers come from: each part of a batch has a stream of its own, the same in both passes.
+    """Random streams of dropout: one per part of a batch, the same in both passes.
 
     Attributes:
         seed: of the step; processes should take different ones.

@@ -58,7 +58,7 @@ class Watch(lightning.Callback):
 
     @property
     def done(self) -> bool:
-        """Whether no step is left."""
+        """True if all steps are done."""
         return self.early or self.step >= self.total_steps
 
     def setup(self, trainer: Any, module: FitModule, stage: str) -> None:
@@ -130,7 +130,7 @@ class Watch(lightning.Callback):
         self.terminated = True
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """The state that a checkpoint stores."""
         names = ("step", "best", "best_number", "best_value", "hurdle", "stale", "notes")
         history = [[entry.step, entry.train, entry.validation] for entry in self.history]
         return {**{name: getattr(self, name) for name in names}, "history": history}

@@ -24,7 +24,7 @@ CONSTANT = 1e-10  # a standard deviation below this share of the largest magnitu
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Adjustment:
-    """What was learned from the training people of one gene.
+    """Adjustment fitted on the training individuals of one gene.
 
     Attributes:
         method: of the first step.
@@ -131,7 +131,7 @@ def fit_adjustment(
 
 
 def is_constant(values: ndarray) -> bool:
-    """Whether values differ by no more than rounding."""
+    """True if values are equal up to rounding."""
     return bool(values.std() <= CONSTANT * np.abs(values).max(initial=0.0))
 
 

@@ -18,7 +18,7 @@ RelativesRule = Literal["together", "exclude"]
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareFiles:
-    """What a cohort is made from.
+    """Files from which a cohort is made.
 
     Attributes:
         genotypes: VCF, BCF, PLINK 1 .bed or PLINK 2 .pgen; several files (e.g. one per chromosome) of the same individuals.
@@ -69,7 +69,7 @@ class PrepareFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
-    """How a cohort is made.
+    """Configuration of a cohort.
 
     Attributes:
         window: bases around each TSS.

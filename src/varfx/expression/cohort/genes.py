@@ -1,4 +1,4 @@
-"""Which genes a cohort holds: expression joined with the GTF, and what is left out, step by step and counted."""
+"""Genes of a cohort: expression joined with the GTF, exclusions counted per step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is trained on, tuned on and tested on: folds of people, and genes held out; the same for every model.
+"""Training, tuning and test individuals per fold, and held-out genes; the same for every model.
 
 People are ordered at random, populations evenly along the order, families in one piece. The test set of fold k is the
 k-th stretch of that order and its tuning set the stretch behind it (around the end, if need be); all others train.
@@ -19,7 +19,7 @@ LEAST_TUNE, LEAST_TEST = 2, 3  # individuals to tune and to test on; scores need
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """How people and genes are divided.
+    """Configuration of the split of individuals and genes.
 
     Attributes:
         folds: how many ways to divide people; their test sets are disjoint.

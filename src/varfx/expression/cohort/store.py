@@ -77,7 +77,7 @@ class GeneWindow:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Who is trained on, tuned on and tested on, as rows of `Cohort.people`, ascending; nobody stands in two parts."""
+    """Training, tuning and test individuals as ascending, disjoint rows of `Cohort.people`."""
 
     train: Int64[ndarray, " train"]
     tune: Int64[ndarray, " tune"]

@@ -181,7 +181,7 @@ def read_gene_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def as_participants(expression: Expression, participant: dict[str, str]) -> Expression:
-    """The same with samples called by their participants; samples outside the map are left out.
+    """The table with samples renamed to participants; samples outside the map are dropped.
 
     Raises:
         FormatError: no sample is in the map, or a participant has several.

@@ -15,7 +15,7 @@ MODELS = (*LINEAR, ZERO_SHOT)
 
 @dataclass(frozen=True, kw_only=True)
 class InformedConfig:
-    """How the shared prior is learned."""
+    """Configuration of the shared prior."""
 
     network: Literal["linear", "mlp"] = "linear"
     """linear: log f is a weighted sum of the features; mlp: a perceptron."""
@@ -46,7 +46,7 @@ class InformedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
-    """Which models are fitted, on whom."""
+    """Configuration of the linear models: models, genes, folds."""
 
     models: tuple[str, ...] = LINEAR
     """Of elastic-net, lasso, ridge, blup, top1, informed-blup and zero-shot."""
@@ -61,9 +61,9 @@ class BaselineConfig:
     seed: int = 0
     """Of all that is random: the genes that teach the shared prior where there are too many."""
     informed: InformedConfig = field(default_factory=InformedConfig)
-    """How the shared prior is learned."""
+    """Configuration of the shared prior."""
     zero_shot: ZeroShotConfig | None = None
-    """Where the pretrained network is; needed for zero-shot alone."""
+    """Checkpoint of the pretrained network, for zero-shot only."""
 
     def __post_init__(self) -> None:
         other = [name for name in self.models if name not in MODELS]

@@ -1,4 +1,4 @@
-"""What is known about a variant of a gene's window: where it lies from the TSS, and any annotations."""
+"""Features of the variants in a gene's window: distance to the TSS, and annotations."""
 
 from __future__ import annotations
 

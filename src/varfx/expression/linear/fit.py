@@ -1,4 +1,4 @@
-"""What the linear models share: standardised genotypes, and a fit as weights per allele."""
+"""Standardised genotypes, and a fit as weights per allele: shared by all linear models."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ NOTES = {"gene_id": pl.String(), "model": pl.String(), "fold": pl.Int64(), "note
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneFits:
-    """What the models of one gene say, as tables.
+    """Fits of one gene's models, as tables.
 
     Attributes:
         predictions: of tuning and test people.
@@ -186,14 +186,14 @@ def write_fits(fits: GeneFits, folder: str | os.PathLike[str]) -> None:
 
 
 def read_fits(folder: Path) -> GeneFits:
-    """What `write_fits` wrote."""
+    """Fits read from a folder of `write_fits`."""
     tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in (*TABLES, "notes")}
     return GeneFits(**tables, skipped=sealed.read_json(folder / "skipped.json"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitJob:
-    """What a process needs to fit any gene of a run: see `fit_gene`.
+    """Inputs of a worker that fits genes of a run: see `fit_gene`.
 
     Attributes:
         cohort: its folder.
@@ -230,7 +230,7 @@ def part_folder(parts: Path, gene_id: str, stage: str) -> Path:
 
 
 def start_worker(job: FitJob) -> tuple[FitJob, Cohort]:
-    """What a process keeps between genes."""
+    """State of a worker between genes."""
     return job, open_cohort(job.cohort)
 
 

@@ -42,7 +42,7 @@ LEAST_VARIANTS = 2  # of a gene that can teach which variants matter
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneWindowData:
-    """What the prior learns from one gene in one fold.
+    """Training data of the shared prior from one gene in one fold.
 
     Attributes:
         gene_id: for messages.
@@ -287,7 +287,7 @@ class _Objective:
     def penalised(
         self, vector: Float64[ndarray, " parameter"], penalty: float, center: Float64[ndarray, " parameter"]
     ) -> tuple[float, Float64[ndarray, " parameter"]]:
-        """What is minimised."""
+        """The objective, to be minimised."""
         value, gradient = self.evaluate(vector)
         away = vector - center
         return penalty / 2 * float(away @ away) - value, penalty * away - gradient

@@ -132,7 +132,7 @@ def fit_baselines(
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What all stages need."""
+    """Inputs shared by all stages."""
 
     cohort: Cohort
     parts: Path

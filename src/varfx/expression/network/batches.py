@@ -118,7 +118,7 @@ class CohortBatches:
 
     @property
     def num_genes(self) -> int:
-        """How many genes."""
+        """Number of genes."""
         return len(self.genes)
 
     def people(self, gene: int, part: Part) -> Int64[ndarray, " person"]:

@@ -22,7 +22,7 @@ def published() -> EnformerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotConfig:
-    """Which network is read, and where."""
+    """The pretrained network: tracks, bins, device."""
 
     checkpoint: Path
     """Local file with the published weights: `.safetensors` or a state dict of torch."""
@@ -95,7 +95,7 @@ class NetworkChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Which networks are trained, on whom."""
+    """Configuration of the trained networks: genes, folds, individuals."""
 
     name: str = "enformer"
     """The model's name in tables."""
@@ -113,7 +113,7 @@ class FitConfig:
     network: ExpressionNetworkConfig | NetworkChoice = field(default_factory=NetworkChoice)
     """Its sizes, and which part of it learns; in full, or what differs from the default."""
     training: ExpressionTrainConfig = field(default_factory=ExpressionTrainConfig)
-    """How it is trained."""
+    """Configuration of the training."""
 
     def __post_init__(self) -> None:
         if not self.name:

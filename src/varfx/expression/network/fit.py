@@ -238,7 +238,7 @@ def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> E
 
 
 def _tasks(cohort: Cohort, config: FitConfig) -> list[_Task]:
-    """What is to be trained.
+    """A network to be trained.
 
     Raises:
         ConfigError: no such fold; the window is longer than the cohort's; haplotypes of a cohort without.

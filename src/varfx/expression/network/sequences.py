@@ -112,7 +112,7 @@ class WindowSequences:
 
     @property
     def device(self) -> torch.device:
-        """Where batches are made."""
+        """Device of the batches."""
         return self._genotypes.device
 
     def encode(

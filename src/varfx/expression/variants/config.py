@@ -16,16 +16,16 @@ VARIANTS_PER_PASS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class VariantConfig:
-    """Which models score variants, and how."""
+    """Configuration of variant scores."""
 
     genes: tuple[str, ...] = ()
     """Ensembl ids, or files with one per line; all genes of the run if empty, or for `all`."""
     fold: int = 0
-    """Whose models; the paper scores variants with those of the first fold."""
+    """Fold of the models; the paper scores variants with those of the first."""
     model: str | None = None
     """Of a run with several models; by default elastic-net, or the first with weights."""
     rule: Rule = "variformer"
-    """Whose drivers are the channel `driver` and are scored: sasse, variformer or rastogi. All three are in the long table."""
+    """Rule of the channel `driver`: sasse, variformer or rastogi. The long table has all three."""
     top: int = 20
     """High-scoring variants of a gene for which no elastic net says how many."""
     gradients: Gradients = "reference"

@@ -49,7 +49,7 @@ class Drivers:
 
 @dataclass(frozen=True)
 class DriverScore:
-    """How well the drivers' sum, with the model's prediction for the reference added, stands for something else.
+    """Accuracy of the drivers' sum plus the model's prediction for the reference, as a stand-in for another quantity.
 
     Attributes:
         r: correlation; NaN where either side is constant.
@@ -102,7 +102,7 @@ def driver_score(
     reference: float,
     observed: Float[ndarray, " person"],
 ) -> DriverScore:
-    """How well `reference + copies @ weights` stands for `observed`: the model's predictions, or measured expression.
+    """Accuracy of `reference + copies @ weights` for `observed`: the model's predictions, or measured expression.
 
     Args:
         copies: as in `find_drivers`, of people who had no part in choosing the drivers, and of the drivers only.
@@ -141,7 +141,7 @@ def correlations(parts: Float[ndarray, "person column"], y: Float64[ndarray, " p
 
 
 def _significant(r: Float64[ndarray, " variant"], people: int, rule: Rule) -> Bool[ndarray, " variant"]:
-    """Whether each variant's own correlation passes; r under the null has (r + 1) / 2 ~ Beta(n / 2 - 1, n / 2 - 1)."""
+    """Mask of variants whose own correlation is significant; r under the null has (r + 1) / 2 ~ Beta(n / 2 - 1, n / 2 - 1)."""
     half = people / 2 - 1
     one_sided = beta.sf(r, half, half, loc=-1, scale=2)
     two_sided = 2 * beta.sf(np.abs(r), half, half, loc=-1, scale=2)

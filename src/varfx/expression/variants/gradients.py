@@ -41,7 +41,7 @@ def people_attribution(
     people_per_pass: int = PEOPLE_PER_PASS,
     progress: Progress = silent,
 ) -> Float64[ndarray, " base"]:
-    """The same on people's sequences, averaged over people (and haplotypes) before |.|.
+    """Attribution on individuals' sequences, averaged over individuals (and haplotypes) before |.|.
 
     Args:
         network: the network, on the device of the sequences.

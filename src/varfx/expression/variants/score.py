@@ -41,7 +41,7 @@ ELASTIC_NET = "elastic-net"
 
 @dataclass(frozen=True, eq=False)
 class VariantScores:
-    """What was found.
+    """Variant scores and drivers.
 
     Attributes:
         table: a row per gene and variant of its window; columns of `LONG_SCHEMA`.
@@ -59,7 +59,7 @@ class VariantScores:
 
 @dataclass(frozen=True, eq=False)
 class _Effects:
-    """What a model says about the variants of a window; NaN where it says nothing."""
+    """A model's effects of the variants of a window; NaN where it has none."""
 
     reference: float
     weight: Float64[ndarray, " variant"]  # per copy of ALT
@@ -125,7 +125,7 @@ def _same(job: _Job) -> _Job:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What all genes need."""
+    """Inputs shared by all genes."""
 
     run: ExpressionRun
     cohort: Cohort

@@ -1,4 +1,4 @@
-"""How a prior is trained: one configuration, checked when it is made."""
+"""Configuration of the training of priors, checked on construction."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COUNTS = ("max_steps", "windows_per_step", "devices", "num_nodes", "patience", "
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a prior is trained. Learning rates and warm-up are those of the paper's appendix B.5."""
+    """Configuration of the training of a prior. Learning rates and warm-up are those of the paper's appendix B.5."""
 
     objective: Objective = "likelihood"
-    """What is climbed: likelihood; for comparison ldsr (LD score regression, paper B.6) or composite (windows of size 1)."""
+    """Objective: likelihood; for comparison ldsr (LD score regression, paper B.6) or composite (windows of size 1)."""
     engine: Engine = "auto"
-    """How the likelihood of a training window is computed: auto takes the fastest; exact, or stochastic (random probes).
+    """Engine of the likelihood of training windows: auto (the fastest per window), exact, or stochastic (random probes).
     Validation windows are always computed exactly."""
     gradient_error: float = 0.1
     """Relative error of a window's gradient that stochastic may have."""
@@ -46,7 +46,7 @@ class TrainConfig:
     warmup_steps: int = 100
     """Steps of linear warm-up."""
     learning_rate_decay: Decay = "none"
-    """How learning rates fall after it: none, or cosine, to 0 at `max_steps`."""
+    """Decay of the learning rates after warm-up: none, or cosine to 0 at `max_steps`."""
     start_windows: int = 64
     """At most so many training windows, evenly spaced, on which the constant model's optimum is found to start from."""
     windows_per_step: int | None = None
@@ -58,7 +58,7 @@ class TrainConfig:
     num_nodes: int = 1
     """Machines that train together, each with `devices` processes, started by torchrun or srun."""
     compile: bool = False
-    """Whether an enformer is compiled (`torch.compile`): slower to start, then faster. Results differ by rounding."""
+    """Compile an enformer (`torch.compile`): slower start, faster steps. Results differ by rounding."""
     patience: int = 10
     """Checks of the validation windows without improvement before training stops."""
     min_improvement: float = 0.1
@@ -99,7 +99,7 @@ class TrainConfig:
             raise ConfigError("`warmup-steps` and `weight-decay` must not be negative.")
 
     def learning_rate_factor(self, step: int) -> float:
-        """What learning rates are multiplied by after `step` steps: warm-up times decay."""
+        """Factor of the learning rates after `step` steps: warm-up times decay."""
         warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
         if self.learning_rate_decay == "none":
             return warm

@@ -23,7 +23,7 @@ from varfx.training.watch import Watch, write_history
 
 @dataclass(frozen=True, eq=False)
 class TrainOutcome:
-    """What training left.
+    """Result of training.
 
     Attributes:
         history: one entry a check.

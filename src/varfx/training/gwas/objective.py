@@ -1,4 +1,4 @@
-"""What training climbs: the likelihood, or one of the two objectives that look at one association at a time."""
+"""Training objectives: the likelihood, or one of the two objectives that treat associations one at a time."""
 
 from __future__ import annotations
 

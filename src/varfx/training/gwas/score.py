@@ -1,4 +1,4 @@
-"""What training climbs on one window: log p, or another objective's score, summed over the traits."""
+"""Training score of one window: log p, or another objective's score, summed over traits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def total_log_p(model: VariancePrior, window: PriorWindow, likelihood: Likelihoo
 def total_score(
     model: VariancePrior, window: PriorWindow, objective: Objective, likelihood: Likelihood = exactly
 ) -> tuple[Tensor, int]:
-    """What training climbs on a window, summed over its traits, and the number of associations that it counts.
+    """Training score of a window, summed over its traits, and the number of associations in it.
 
     Raises:
         DataError: the model's weights are no longer finite.

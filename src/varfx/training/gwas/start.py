@@ -1,4 +1,4 @@
-"""Where training starts: the constant model's optimum, found from the mean chi-square and then by quasi-Newton steps.
+"""Starting point of training: the constant model's optimum, by quasi-Newton steps from the mean chi-square.
 
 The constant model has three numbers per trait (scale, alpha, log sigma2). Its optimum costs some twenty passes over the
 training windows, and saves the many more that stochastic steps at the paper's small learning rates would take for them.

@@ -59,12 +59,12 @@ class TraitData:
 
     @property
     def observed(self) -> Bool[ndarray, " variant"]:
-        """Which variants have an association."""
+        """Mask of variants with an association."""
         return np.asarray(np.isfinite(self.z).reshape(len(self.z), self.replicates)[:, 0])
 
     @property
     def replicates(self) -> int:
-        """How many independent replicates there are; usually 1."""
+        """Number of independent replicates; usually 1."""
         return 1 if self.z.ndim == 1 else self.z.shape[1]
 
 

@@ -32,7 +32,7 @@ class GeneBatches(Protocol):
         ...
 
     def targets(self, gene: int, rows: Int64[ndarray, " person"]) -> Float32[Tensor, " person"]:
-        """What is to be predicted, on the CPU: mean about 0 and sd about 1 in training people."""
+        """Targets, on the CPU: mean about 0 and standard deviation about 1 among training individuals."""
         ...
 
     def encode(

@@ -1,4 +1,4 @@
-"""How a network is trained on people's sequences and expression."""
+"""Configuration of the training on individuals' sequences and expression."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from varfx.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionTrainConfig:
-    """How a network is trained on expression; the defaults are the paper's for the published weights."""
+    """Configuration of the training on expression; the defaults are the paper's for the published weights."""
 
     epochs: int = 150
     """Passes over all training people of all genes at most; early stopping usually ends before."""

@@ -27,7 +27,7 @@ HISTORY_COLUMNS = ("epoch", "train_loss", "tune_r2")
 
 @dataclass(frozen=True, eq=False)
 class ExpressionOutcome:
-    """What training left.
+    """Result of training.
 
     Attributes:
         history: one entry a pass.

@@ -90,7 +90,7 @@ class ExpressionModule(FitModule):
         fold_statistics(self.network, self.all_reduce)
 
     def gradients(self, batch: Batch) -> float:
-        """Puts dL/dtheta of a batch into `.grad`, the same in every process, and returns its loss.
+        """Loss of a batch; its gradient is accumulated in `.grad`, equal in every process.
 
         Raises:
             DataError: the loss is not finite.
@@ -161,7 +161,7 @@ class ExpressionModule(FitModule):
         return step // self.order.steps_per_epoch, loss, value, value
 
     def kept(self) -> dict[str, Tensor]:
-        """What training may change: parameters that learn, and statistics."""
+        """Trainable parameters and running statistics."""
         learning = {name: value for name, value in self.network.named_parameters() if value.requires_grad}
         return {**learning, **dict(self.network.named_buffers())}
 

@@ -33,7 +33,7 @@ AllReduce = Callable[[Tensor], object]  # sums a tensor in place over processes,
 
 @dataclass(frozen=True)
 class ResidualSums:
-    """What the loss of a batch depends on; sums of parts are added.
+    """Sufficient sums of a batch's loss; sums of parts add up.
 
     Attributes:
         n: people.
