@@ -56,6 +56,14 @@ def test_a_constant_is_kept() -> None:
     np.testing.assert_allclose(code.decode(code.encode(np.full(3, 0.3, np.float32))), 0.3, rtol=1e-6)
 
 
+@pytest.mark.parametrize("tiny", [1.1754943508222875e-38, 1.2e-38, 2e-37, 1e-36, 1e-35])
+def test_a_range_near_the_smallest_number_keeps_its_stated_error(tiny: float) -> None:
+    t = np.array([0, tiny, -tiny], np.float32)
+    code = choose_code("uint8", float(t.min()), float(t.max()), whole=False)
+    error = np.abs(code.decode(code.encode(t)).astype(np.float64) - t)
+    assert (error <= code.max_error).all()
+
+
 def test_half_precision_has_a_limit() -> None:
     with pytest.raises(DataError, match="values up to 70000 do not fit into float16"):
         choose_code("float16", 0, 70_000, whole=False)

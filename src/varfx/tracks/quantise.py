@@ -156,4 +156,6 @@ def choose_code(stored_as: StoredAs, low: float, high: float, *, whole: bool) ->
     if low == high or (whole and high - low <= LARGEST_CODE):
         return Code("uint8", low, 1.0, largest * _SINGLE_ROUNDING if not whole else 0.0)
     scale = (high - low) / LARGEST_CODE
+    if scale < np.finfo(np.float32).tiny:  # its reciprocal overflows: the range is kept as a constant
+        return Code("uint8", low, 1.0, high - low + largest * _SINGLE_ROUNDING)
     return Code("uint8", low, scale, scale / 2 + (largest + high - low) * _SINGLE_ROUNDING)
