@@ -6,6 +6,8 @@ is. Truths: no heritability; shuffled associations (which break LD); effects tha
 2 % of the variants causal. Both intervals are tried, `gain_interval` and the symmetric `sum_interval`, on twelve sets of 8 windows and on all
 100; `above_0` and `below_0` are the shares of intervals that exclude 0.
 
+Scenarios that the file already has are kept.
+
     python benchmarks/gain_calibration.py --seeds 200 --out benchmarks/results/gain_calibration.json
 """
 
@@ -167,8 +169,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/gain_calibration.json"))
     options = parser.parse_args()
     source = pool(np.random.default_rng(0), 300)
-    results = []
+    results = json.loads(options.out.read_text())["results"] if options.out.is_file() else []
+    done = {(each["truth"], each["features"]) for each in results}
     for truth, num_features in SCENARIOS:
+        if (truth, num_features) in done:
+            continue  # an interrupted study goes on
         records = [each for seed in range(options.seeds) for each in one_seed(seed, truth, num_features, source)]
         for count in (FEW, TEST):
             for method in ("gain_interval", "sum_interval"):
