@@ -16,9 +16,12 @@ from sklearn.metrics import r2_score
 from cases.cohort import small_cohort
 from varfx.bootstrap import counts_of_individuals, mean_interval, percentiles
 from varfx.errors import ConfigError, DataError, StoreError
-from varfx.expression.cohort.gene_data import gene_data
-from varfx.expression.cohort.store import open_cohort
+from varfx.expression.cohort.adjust import fit_adjustment
+from varfx.expression.cohort.gene_data import gene_data, imputed
+from varfx.expression.cohort.store import Fold, open_cohort
 from varfx.expression.evaluate import evaluate, gene_heritability
+from varfx.expression.linear.fit import standardise
+from varfx.expression.linear.heritability import reml
 from varfx.expression.metrics import score
 from varfx.expression.run import begin_run, cohort_identity, write_run
 from varfx.io import sealed
@@ -286,3 +289,30 @@ def test_a_damaged_run_is_named(run: Path, tmp_path: Path) -> None:
     (broken / sealed.MANIFEST).unlink()
     with pytest.raises(StoreError, match="unfinished, or not written by varfx"):
         evaluate([broken])
+
+
+def test_folds_have_bootstrap_samples_of_their_own(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One seed in every fold would pair resampled people of different test sets, and make means over folds too wide or narrow."""
+    asked: list[tuple[int, int, int]] = []
+
+    def spy(num_individuals: int, num_samples: int, seed: int) -> np.ndarray:
+        asked.append((num_individuals, num_samples, seed))
+        return counts_of_individuals(num_individuals, num_samples, seed)
+
+    monkeypatch.setattr(sys.modules[evaluate.__module__], "counts_of_individuals", spy)
+    evaluate([run], heritability=False, num_samples=20, seed=5)
+    assert {seed for *_, seed in asked} == {5, 6, 7}
+
+
+def test_heritability_counts_the_covariates_degrees_of_freedom(tmp_path: Path) -> None:
+    opened = open_cohort(small_cohort(tmp_path, people=60, genes=1, heritability=0.5, covariates=20))
+    gene = opened.genes["gene_id"][0]
+    everyone = np.arange(60)
+    assert opened.covariates is not None
+    C = opened.covariates.T
+    values = opened.expression()[opened.gene_row(gene)].astype(np.float64)
+    y = fit_adjustment(values, C, everyone, opened.normalise).apply(values, C)
+    Z = standardise(imputed(opened.dosages(gene), Fold(everyone, everyone, everyone))).Z
+    record = gene_heritability(opened, gene)
+    assert record["h2_stderr"] == pytest.approx(reml(Z, y, C).stderr)
+    assert record["h2_stderr"] != pytest.approx(reml(Z, y).stderr, rel=0.02)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import safetensors.numpy
+import torch
 import zarr
 
 from cases.simulated_panel import CORE, Simulated
@@ -21,7 +22,8 @@ from varfx.ld import PanelConfig, build_panel
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, evaluate, evaluate_variances, fit, predict, write_prediction
 from varfx.prior.run import open_run
-from varfx.training import TrainConfig
+from varfx.prior.score import null_sigma2
+from varfx.training import TrainConfig, TraitData, WindowData
 
 KEYS = {
     "name",
@@ -433,3 +435,22 @@ def test_a_foreign_prior_needs_one_trait(linear_run: Path, simulated: Simulated,
         evaluate_variances(tmp_path, panel=simulated.panel)
     with pytest.raises(ConfigError, match="`sumstats` must name one file for each of the run's 2 traits"):
         evaluate_variances(tmp_path, like=linear_run, sumstats=simulated.height)
+
+
+def test_the_null_of_replicates_is_the_mean_over_all_of_them(simulated: Simulated, rng: np.random.Generator) -> None:
+    z = rng.standard_normal((480, 3)) * np.array([1.0, 2.0, 3.0])
+    one = TraitData(name="t", z=z, n=np.full(480, 1e4), n_ref=1e4)
+    data = WindowData(simulated.open(), [one], np.zeros((480, 0)), np.full(480, 0.25), dtype=torch.float64)
+    parts = [
+        WindowData(
+            simulated.open(),
+            [TraitData(name="t", z=column, n=one.n, n_ref=1e4)],
+            np.zeros((480, 0)),
+            np.full(480, 0.25),
+            dtype=torch.float64,
+        )
+        for column in z.T
+    ]
+    windows = [0, 5, 9]
+    (together,) = null_sigma2(data, windows)
+    assert together == pytest.approx(np.mean([null_sigma2(part, windows)[0] for part in parts]))

@@ -230,3 +230,53 @@ def test_processes_change_nothing(tmp_path: Path, rng: np.random.Generator, monk
         assert seen[-1] == len(panel.cores) == 9
     two = posterior_means(panel, trait(z), f, 1.1, where=Workers(workers=2))
     np.testing.assert_allclose(two, whole, rtol=1e-10, atol=1e-14)
+
+
+def test_a_variant_in_the_very_middle_of_a_core_belongs_to_the_half_before_it(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Halves are (low, high]: the variants at the bases start + 1, middle and end, which a border off by one would move or lose."""
+    counts = haplotypes(rng, 400, 60, rho=0.8)
+    position = np.sort(rng.choice(np.arange(2, 2 * CORE, 2) + 1, 60, replace=False))
+    position[[0, 15, 29, 30, 45, 59]] = 1, CORE // 2, CORE, CORE + 1, CORE + CORE // 2, 2 * CORE
+    position[1:15] = np.linspace(1000, CORE // 2 - 1000, 14).astype(int)
+    position[16:29] = np.linspace(CORE // 2 + 1000, CORE - 1000, 13).astype(int)
+    position[31:45] = CORE + position[1:15]
+    position[46:59] = CORE + position[16:29]
+    write_bed(tmp_path / "ref", counts, ["1"] * 60, position)
+    config = PanelConfig(core=CORE, flank=CORE, dtype="float64", rank_variance=1.0)
+    panel = build_panel(open_source([tmp_path / "ref.bed"], maf=0.0), tmp_path / "P.ld.zarr", config, workers=1)
+    assert [(core.start, core.end) for core in panel.cores] == [(0, CORE), (CORE, 2 * CORE)]
+    X = standardise(counts)
+    R, F = X.T @ X / 400, np.full(60, 0.5)
+    z = associations(rng, X, rng.standard_normal(60) * np.sqrt(F))
+    got = posterior_means(panel, trait(z), F / N, 1.0)
+
+    def alone(core: slice) -> ndarray:
+        own = np.full(60, np.nan)
+        own[core] = z[core]
+        return brute_force(R, own, F, 1.0) / np.sqrt(N)
+
+    first, both, second = alone(slice(0, 30)), brute_force(R, z, F, 1.0) / np.sqrt(N), alone(slice(30, 60))
+    expected = np.concatenate([first[:16], both[16:46], second[46:]])
+    assert np.allclose(got, expected, rtol=1e-5, atol=1e-8)
+    assert abs(first[15] - both[15]) > 1e-5
+    assert abs(second[45] - both[45]) > 1e-5
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_what_two_cores_say_twice_is_counted_once(tmp_path: Path, changed: int) -> None:
+    """A variant on each side of the edge with the genotypes of the other, but for one individual: rounded z must not explode."""
+    rng = np.random.default_rng(0)
+    counts = haplotypes(rng, 2400, 60, rho=0.8)
+    counts[:, 30] = counts[:, 29]
+    counts[:changed, 30] = (counts[:changed, 30] + 1) % 3
+    panel = make_panel(tmp_path, [counts], 30)
+    X = standardise(counts)
+    F = np.full(60, 0.5)
+    z = associations(rng, X, rng.standard_normal(60) * np.sqrt(F))
+    rounded = z.copy()
+    rounded[30] += 0.5  # 15 times the standard error of the difference of the two
+    exact, got = (posterior_means(panel, trait(each), F / N, 1.0) for each in (z, rounded))
+    assert np.abs(exact).max() > 1e-3
+    assert np.allclose(got, exact, atol=0.15 * np.abs(exact).max())

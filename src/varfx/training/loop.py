@@ -1,8 +1,9 @@
-"""What a fit is to the one training loop: steps of a LightningModule, and checks that decide which weights are kept."""
+"""Interface of a fit to the one training loop: steps of a LightningModule, and checks that decide which weights are kept."""
 
 from __future__ import annotations
 
 import pickle
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning
@@ -12,7 +13,7 @@ from varfx.errors import VarfxError
 from varfx.training.session import quiet
 
 
-class FitModule(lightning.LightningModule):
+class FitModule(lightning.LightningModule, ABC):
     """Base of the modules that `varfx.training.session.run` trains; `varfx.training.watch.Watch` calls what is declared here.
 
     Attributes:
@@ -32,14 +33,15 @@ class FitModule(lightning.LightningModule):
     error: VarfxError | None = None
     checkpoint: dict[str, Any] | None = None  # that the optimiser goes on from
 
+    @abstractmethod
     def check_due(self, step: int, last: int) -> bool:
-        """Whether the weights after `step` are to be checked; those after `last` were the last ones."""
-        raise NotImplementedError
+        """True if the weights after `step` are due for a check; those after `last` were the last ones checked."""
 
+    @abstractmethod
     def save_due(self, step: int, seconds: float) -> bool:
-        """Whether a checkpoint is to be written after `step`, `seconds` after the last one."""
-        raise NotImplementedError
+        """True if a checkpoint is due after `step`, `seconds` after the last one."""
 
+    @abstractmethod
     def check(self, step: int) -> tuple[int, float, float, float]:
         """Number (step or pass), training score, validation score, and the value by which weights are kept; the same in all
         processes.
@@ -47,11 +49,10 @@ class FitModule(lightning.LightningModule):
         Raises:
             VarfxError: the fit diverged.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def kept(self) -> dict[str, Tensor]:
         """The weights that the best check keeps."""
-        raise NotImplementedError
 
     def notes(self) -> dict[str, Any]:
         """What a checkpoint holds beside weights, optimiser and the watch: numbers and lists. The same in all processes."""

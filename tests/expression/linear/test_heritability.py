@@ -135,3 +135,14 @@ def test_bad_input(rng: np.random.Generator) -> None:
         reml(Z, np.full(20, 3.0))
     with pytest.raises(DataError, match="20 people and 20 fixed effects leave nothing"):
         reml(Z, rng.standard_normal(20), rng.standard_normal((20, 19)))
+
+
+def test_the_interval_ends_where_the_profile_has_fallen_by_half_a_chi_square_quantile() -> None:
+    """3.841 / 2 nats, the 95 % quantile with one degree of freedom; not that of 90 %."""
+    rng = np.random.default_rng(8)
+    X = dosages(rng, 120, 60)
+    Z, y = standard(X), polygenic(rng, X, 0.5)
+    result, contrasts = reml(Z, y), rotate(Z, y)
+    assert 0 < result.ci95[0] < result.ci95[1] < 0.999
+    for end in result.ci95:
+        assert result.log_p - log_likelihood(contrasts, end)[0] == pytest.approx(3.841458820694124 / 2, rel=1e-6)

@@ -297,3 +297,40 @@ def test_annotations_and_intervals_become_channels(tmp_path: Path) -> None:
         read_window_annotations(there, [tmp_path / "a.annot.parquet"] * 2)
     with pytest.raises(VarfxError, match="none"):
         read_window_annotations(there, [], [str(tmp_path / "none.bed")])
+
+
+def test_the_gradient_of_one_gene_is_that_of_finite_differences_to_each_log_f() -> None:
+    """f counts up to a factor only: the gradient along it is 0, and each entry has the term that makes it so."""
+    problem = _Problem.of(Study(11, genes=1, slope=3.0).genes[0])
+    log_f = np.random.default_rng(0).standard_normal(problem.window.num_variants)
+    _, slope = problem.value_and_gradient(np.exp(log_f))
+    numeric = approx_fprime(log_f, lambda v: problem.value_and_gradient(np.exp(v))[0], 1e-6)
+    np.testing.assert_allclose(slope, numeric, rtol=1e-3, atol=1e-4 * np.abs(numeric).max())
+    assert slope.sum() == pytest.approx(0, abs=1e-9 * np.abs(slope).max())
+    assert np.abs(slope).max() > 1e-2
+
+
+@pytest.mark.parametrize("network", ["linear", "mlp"])
+def test_the_pull_is_towards_the_start(network: str) -> None:
+    """A perceptron starts at random hidden weights: pulled to 0 instead, it could learn nothing any more."""
+    function, _ = objective(Study(12, genes=2, slope=2.0), network)
+    start = np.random.default_rng(1).standard_normal(function.parameters().size)
+    value, gradient = function.evaluate(start)
+    assert function.penalised(start, 1e6, start)[0] == pytest.approx(-value)
+    assert function.penalised(start, 1e6, start)[1] == pytest.approx(-gradient)
+    away = start + 0.1
+    value, gradient = function.evaluate(away)
+    found, slope = function.penalised(away, 50.0, start)
+    assert found == pytest.approx(25.0 * 0.01 * start.size - value)
+    assert slope == pytest.approx(5.0 - gradient)
+
+
+def test_the_parameters_are_those_of_the_best_candidate_not_of_the_last() -> None:
+    study = Study(7, genes=20, slope=0.0)
+    learned = learn_prior(study.genes, InformedConfig())
+    errors = [step["tune_error"] for step in learned.path]
+    assert errors[-1] > min(errors)
+    function, _ = objective(study)
+    weights = next(learned.prior.network.parameters()).detach().numpy().ravel()
+    vector = np.concatenate([weights, learned.prior.alpha.detach().numpy()])
+    assert function.tune_error(vector) == pytest.approx(min(errors), rel=1e-9)

@@ -10,6 +10,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
 from varfx.errors import ConfigError, DataError
+from varfx.expression.variants import drivers
 from varfx.expression.variants.config import RULES, Rule
 from varfx.expression.variants.drivers import correlations, driver_score, find_drivers, high_scoring
 
@@ -177,3 +178,17 @@ def test_errors_say_what_to_do() -> None:
         find_drivers(copies, weights, y)
     with pytest.raises(ConfigError, match="`count` must not be negative"):
         high_scoring(weights, -1)
+
+
+def test_only_rastogi_counts_a_gain_of_exactly_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule's text: at least 0.05 for Rastogi, more than 0.05 for the others."""
+    copies, weights, y = simulated(0)
+    first = int(np.argmax(np.abs(weights)))
+    copies, weights = copies[:, [first]], weights[[first]]
+    reached = float(correlations(copies * weights, y)[0])
+    assert reached > 0.05
+    monkeypatch.setattr(drivers, "GAIN", reached)
+    assert find_drivers(copies, weights, y, rule="rastogi").order.tolist() == [0]
+    monkeypatch.setattr(drivers, "GAIN", 1.0)  # the share of the only variant in the whole
+    assert find_drivers(copies, weights, y, rule="variformer").order.tolist() == []
+    assert find_drivers(copies, weights, y, rule="sasse").order.tolist() == []
