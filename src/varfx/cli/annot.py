@@ -12,6 +12,7 @@ from rich.table import Table
 from varfx.annotations.config import AnnotationFiles
 from varfx.cli.console import console
 from varfx.cli.options import WORDS, Out, as_options
+from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,6 +24,7 @@ app = cyclopts.App(name="annot", help="Annotations of a panel's variants.")
 
 
 @app.command
+@one_writer
 def build(
     *,
     panel: Path,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.cli.demo_expression import expression
+from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.demos.prior import Demo
@@ -28,6 +29,7 @@ PICTURES = {
 
 
 @app.command
+@one_writer
 def prior(
     *,
     out: Annotated[Path, Parameter(alias="-o")] = DEFAULT_OUT,

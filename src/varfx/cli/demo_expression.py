@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.demos.expression import ExpressionDemo
@@ -25,6 +26,7 @@ PICTURES = {
 PAR = 0.005  # mean R2 closer than this are called alike
 
 
+@one_writer
 def expression(
     *,
     out: Annotated[Path, Parameter(alias="-o")] = DEFAULT_OUT,

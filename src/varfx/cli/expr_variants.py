@@ -11,6 +11,7 @@ from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Out, as_options, genes_option
 from varfx.errors import StoreError
 from varfx.expression.variants.config import VariantConfig
+from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.expression.variants.score import VariantScores
@@ -20,6 +21,7 @@ SHOWN = 20  # genes on the screen
 DRAWN = 20  # genes that get a picture
 
 
+@one_writer
 def variants(
     run: Path,
     /,

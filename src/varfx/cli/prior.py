@@ -16,6 +16,7 @@ from varfx.cli.prior_options import FitFiles, Inputs, Model, Split, Training
 from varfx.cli.prior_simulate import simulate
 from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
+from varfx.io.output_lock import one_writer
 from varfx.models.config import ModelConfig
 from varfx.prior.config import SplitConfig
 from varfx.prior.files import PriorInputs
@@ -222,6 +223,7 @@ def interval(bounds: list[float] | None) -> str:
 
 
 @app.command
+@one_writer
 def predict(
     run: Path,
     /,
@@ -269,6 +271,7 @@ def predict(
 
 
 @app.command
+@one_writer
 def weights(
     run: Path,
     /,

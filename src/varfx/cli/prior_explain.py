@@ -11,6 +11,7 @@ from rich.table import Table
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Names
 from varfx.cli.prior_options import Explaining, Inputs, Integration
+from varfx.io.output_lock import one_writer
 from varfx.models.config import AttributionConfig
 from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.files import PriorInputs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ROWS = 20  # of a table on the screen
 
 
+@one_writer
 def explain(
     run: Path,
     /,

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import WORDS, Out, Where, as_options
+from varfx.io.output_lock import one_writer
 from varfx.io.workers import Workers
 from varfx.tracks.config import TrackFiles
 
@@ -67,6 +68,7 @@ def show(path: Path, /) -> None:
 
 
 @app.command
+@one_writer
 def average(
     *,
     tracks: Path,

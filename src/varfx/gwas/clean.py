@@ -27,8 +27,10 @@ from varfx.gwas.statistics import z_scores
 from varfx.gwas.sumstats import SCHEMA, SumStats
 from varfx.io import sealed
 from varfx.io.ledger import Ledger
+from varfx.io.output_lock import one_writer
 
 
+@one_writer
 def clean(
     path: GwasPath,
     *,

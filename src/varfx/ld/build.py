@@ -19,6 +19,7 @@ from numpy import ndarray
 from varfx.errors import DataError, StoreError
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.io import sealed
+from varfx.io.output_lock import one_writer
 from varfx.io.run_folder import RESULT
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld.config import PanelConfig
@@ -32,6 +33,7 @@ HALF_PRECISION_ABOVE = 8 * 2**30  # bytes of float32 `B` in the whole panel
 DTYPES = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 
 
+@one_writer
 def build_panel(
     source: LDSource,
     out: str | os.PathLike[str],

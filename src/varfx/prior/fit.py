@@ -113,22 +113,32 @@ def fit_inputs(
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
         sources = _open(inputs, model)
-    matching = {"palindromes": inputs.matching.palindromes, "min_overlap": inputs.matching.min_overlap}
-    config = {"model": _jsonable(model), "training": asdict(training), "split": _jsonable(split), "matching": matching}
-    provenance = processes.first_does(lambda: sealed.provenance(config, inputs.named()))
-    identity = identity_of(provenance or {"config": {}, "inputs": {}})
-    processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite, identity=identity))
-    with processes.in_step():
-        job = _assemble(sources, model, training, split, scratch=folder.scratch)
-    processes.first_does(lambda: folder.begin(identity, resume=resume, overwrite=overwrite))
-    checkpoints = folder.below(CHECKPOINTS)
-    prior, outcome, guesses = _train(job, model, training, checkpoints, resume=resume, progress=progress)
-    run = processes.first_does(
-        lambda: _finish(
-            folder, job, prior, outcome, {**_record(inputs, job, guesses), "config": config, "provenance": provenance}
+    with processes.first_holds(folder.out):
+        matching = {"palindromes": inputs.matching.palindromes, "min_overlap": inputs.matching.min_overlap}
+        config = {
+            "model": _jsonable(model),
+            "training": asdict(training),
+            "split": _jsonable(split),
+            "matching": matching,
+        }
+        provenance = processes.first_does(lambda: sealed.provenance(config, inputs.named()))
+        identity = identity_of(provenance or {"config": {}, "inputs": {}})
+        processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite, identity=identity))
+        with processes.in_step():
+            job = _assemble(sources, model, training, split, scratch=folder.scratch)
+        processes.first_does(lambda: folder.begin(identity, resume=resume, overwrite=overwrite))
+        checkpoints = folder.below(CHECKPOINTS)
+        prior, outcome, guesses = _train(job, model, training, checkpoints, resume=resume, progress=progress)
+        run = processes.first_does(
+            lambda: _finish(
+                folder,
+                job,
+                prior,
+                outcome,
+                {**_record(inputs, job, guesses), "config": config, "provenance": provenance},
+            )
         )
-    )
-    return run or open_run(folder.out)
+        return run or open_run(folder.out)
 
 
 @dataclass(frozen=True, eq=False)

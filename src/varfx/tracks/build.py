@@ -24,6 +24,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS, build_name
 from varfx.io import sealed
+from varfx.io.output_lock import one_writer
 from varfx.io.run_folder import RESULT
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
@@ -60,6 +61,7 @@ class Place:
         return self.building / RESULT
 
 
+@one_writer
 def build_tracks(
     tracks: Sequence[TrackSpec],
     out: str | os.PathLike[str],

@@ -7,6 +7,7 @@ that dies takes the others along: Lightning's launcher, torchrun or srun ends th
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, distributed
 
 from varfx.errors import VarfxError
+from varfx.io.output_lock import held_output
 
 T = TypeVar("T")
 
@@ -98,3 +100,15 @@ def first_does(task: Callable[[], T]) -> T | None:
         if rank() == 0:
             value = task()
     return value
+
+
+@contextlib.contextmanager
+def first_holds(out: str | os.PathLike[str]) -> Iterator[None]:
+    """A block during which the first process holds the lock of an output, for all of them.
+
+    Raises:
+        StoreError: another command writes it, in all processes.
+    """
+    with contextlib.ExitStack() as held:
+        first_does(lambda: held.enter_context(held_output(out)))
+        yield

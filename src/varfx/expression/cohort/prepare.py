@@ -29,6 +29,7 @@ from varfx.genotypes.donors import open_donors
 from varfx.genotypes.name_lists import SAMPLE, read_mapping
 from varfx.io import sealed
 from varfx.io.ledger import Ledger, Sieve
+from varfx.io.output_lock import one_writer
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _PARTICIPANT = ("participant_id", "participant", "subject_id", "subjid", "subjec
                 "individual", "person_id", "person", "iid")  # fmt: skip
 
 
+@one_writer
 def prepare(
     inputs: PrepareFiles,
     out: str | os.PathLike[str],

@@ -38,6 +38,7 @@ from varfx.expression.linear.informed import LearnedPrior, gene_window_data, lea
 from varfx.expression.network.zero_shot import load_zero_shot, predict_zero_shot
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, run_folder, write_run
 from varfx.io import sealed
+from varfx.io.output_lock import one_writer
 from varfx.io.workers import Job, Workers, map_pieces, num_cores
 from varfx.progress import Progress, silent
 
@@ -47,6 +48,7 @@ GENES_PER_WORKER = 100  # of the other models, that are worth the start of a pro
 PARTS = "parts"  # of an unfinished run: the tables of each finished gene
 
 
+@one_writer
 def fit_baselines(
     cohort: str | os.PathLike[str],
     out: str | os.PathLike[str],

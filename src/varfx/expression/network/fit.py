@@ -120,22 +120,24 @@ def fit_network(
         opened = open_cohort(cohort)
         tasks = _tasks(opened, config)
         device = device_here(training.device)
-    processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite))
-    with processes.in_step():
-        start: LoadedNetwork | None = _start(config)  # a checkpoint that does not fit is refused before any is written
-    provenance = processes.first_does(lambda: _begin(opened, folder, config, resume=resume, overwrite=overwrite))
-    if where is not None:
-        start = None  # each worker makes its own
-        _fit_elsewhere(opened, tasks, config, folder, where, progress)
-    for number, task in enumerate(tasks):
-        if not processes.of_first(_is_finished(folder, task)):
-            start = start or _start(config)
-            _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
-            start = None  # its weights have been trained
-        if where is None and len(tasks) > 1 and processes.rank() == 0:
-            progress(number + 1, len(tasks), "networks")
-    run = processes.first_does(lambda: _finish(opened, tasks, config, folder, provenance or {}))
-    return run or open_run(folder.out)
+    with processes.first_holds(folder.out):
+        processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite))
+        with processes.in_step():
+            # A checkpoint that does not fit is refused before any is written.
+            start: LoadedNetwork | None = _start(config)
+        provenance = processes.first_does(lambda: _begin(opened, folder, config, resume=resume, overwrite=overwrite))
+        if where is not None:
+            start = None  # each worker makes its own
+            _fit_elsewhere(opened, tasks, config, folder, where, progress)
+        for number, task in enumerate(tasks):
+            if not processes.of_first(_is_finished(folder, task)):
+                start = start or _start(config)
+                _fit_one(opened, task, config, start.network, folder, device, silent if task.single else progress)
+                start = None  # its weights have been trained
+            if where is None and len(tasks) > 1 and processes.rank() == 0:
+                progress(number + 1, len(tasks), "networks")
+        run = processes.first_does(lambda: _finish(opened, tasks, config, folder, provenance or {}))
+        return run or open_run(folder.out)
 
 
 def _settled(config: FitConfig, cohort: str | os.PathLike[str]) -> FitConfig:

@@ -15,6 +15,7 @@ import polars as pl
 from varfx.bootstrap import listed, sum_interval
 from varfx.errors import StoreError
 from varfx.io import sealed
+from varfx.io.output_lock import one_writer
 from varfx.io.run_folder import check_parent
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.prior.experiment.cells import Cell, cells_of, finished, run_cell
@@ -41,6 +42,7 @@ class Outcome:
     summary: list[dict[str, Any]]
 
 
+@one_writer
 def run_experiment(
     experiment: Experiment,
     out: str | os.PathLike[str],

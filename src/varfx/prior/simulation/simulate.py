@@ -27,6 +27,7 @@ from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.gwas.sumstats import SCHEMA, SumStats, replicate_names
 from varfx.io import sealed
+from varfx.io.output_lock import one_writer
 from varfx.ld import LDPanel
 from varfx.prior.files import FeaturePaths, PriorInputs
 from varfx.prior.inputs import heterozygosity, panel_variants, raw_features
@@ -96,6 +97,7 @@ def simulate(
     )
 
 
+@one_writer
 def simulate_inputs(
     inputs: PriorInputs,
     out: PathLike,
