@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from varfx._version import __version__
-from varfx.cli.app import build_app, run
+from varfx.cli.app import run
+from varfx.cli.tree import build_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from varfx.annotations import read_annotations
-from varfx.cli.annot import app
+from varfx.cli.tree import build_app
 from varfx.errors import ConfigError, FormatError
 from varfx.gwas.sumstats import SCHEMA as SUMSTATS_SCHEMA
 from varfx.gwas.sumstats import SumStats
@@ -43,7 +43,9 @@ def peaks(tmp_path: Path) -> Path:
 
 
 def annot(*words: object) -> None:
-    command, bound, _ = app.parse_args(["build", *map(str, words)], exit_on_error=False, print_error=False)
+    command, bound, _ = build_app().parse_args(
+        ["annot", "build", *map(str, words)], exit_on_error=False, print_error=False
+    )
     command(*bound.args, **bound.kwargs)
 
 

@@ -13,8 +13,11 @@ import yaml
 from cases.command_line import varfx
 from cases.simulated_panel import Simulated
 from varfx._version import __version__
-from varfx.cli.app import build_app, run
+from varfx.cli.app import run
 from varfx.cli.command_line import spread_lists
+from varfx.cli.help_page import filled
+from varfx.cli.tree import COMMANDS as COMMANDS_OF_THE_ROOT
+from varfx.cli.tree import GROUPS, build_app
 from varfx.errors import ConfigError
 
 Capsys = pytest.CaptureFixture[str]
@@ -46,8 +49,9 @@ def test_help_starts_without_torch(words: list[str]) -> None:
     assert ("Usage: varfx" in done.stdout) == ("--help" in words)
 
 
-def test_version(capsys: Capsys) -> None:
-    result = varfx(capsys, "--version")
+@pytest.mark.parametrize("words", [(), ("prior",), ("prior", "fit"), ("info",)])
+def test_version(capsys: Capsys, words: tuple[str, ...]) -> None:
+    result = varfx(capsys, *words, "--version")
     assert (result.code, result.out.strip()) == (0, __version__)
 
 
@@ -73,6 +77,37 @@ def test_help_explains_every_option(capsys: Capsys, command: tuple[str, ...]) ->
 def test_help_shows_an_example(capsys: Capsys, command: tuple[str, ...]) -> None:
     result = varfx(capsys, *command, "--help")
     assert f"varfx {' '.join(command)} " in " ".join(result.out.replace("Usage: varfx", "").split())
+
+
+def test_a_list_of_commands_says_what_each_does(capsys: Capsys) -> None:
+    """Read from the source of commands that are not loaded; equal to what they say themselves."""
+    for words, commands in [((), COMMANDS_OF_THE_ROOT), *(((name,), within) for name, (_, within) in GROUPS.items())]:
+        text = " ".join(varfx(capsys, *words, "--help").out.replace("│", " ").split())
+        for name in commands:
+            app = build_app()
+            for word in (*words, name):
+                app = app[word]
+            (first, *_) = str(app.help).splitlines()
+            assert f" {name} {first} " in text
+
+
+def test_paragraphs_fill_the_screen_and_examples_stay(capsys: Capsys) -> None:
+    assert filled("One.\n\ntwo\nthree\n\n    four\n    five\nsix\n") == "One.\n\ntwo three\n\n    four\n    five\nsix\n"
+    page = varfx(capsys, "prior", "fit", "--help").out
+    assert "\n    varfx prior fit --panel P.ld.zarr --sumstats S.parquet" in page
+    assert "default)," in " ".join(varfx(capsys, "prior", "evaluate", "--help").out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["prior", "fit", "x", "--nope", "-h"], "Usage: varfx prior fit --out"),
+        (["--help", "prior"], "Usage: varfx prior COMMAND"),
+        (["--help", "--version"], "Usage: varfx COMMAND"),
+    ],
+)
+def test_help_wins_over_other_words(capsys: Capsys, words: list[str], usage: str) -> None:
+    assert varfx(capsys, *words).out.startswith(usage)
 
 
 def test_without_a_command_the_help_is_shown(capsys: Capsys) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from cases.command_line import varfx
 from cases.simulated_panel import Simulated
-from varfx.cli.app import build_app
 from varfx.cli.next_step import NEXT, next_step
+from varfx.cli.tree import build_app
 
 
 @pytest.mark.parametrize("commands", NEXT)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import cyclopts
 import pytest
 
-from varfx.cli.app import build_app
+from varfx.cli.tree import build_app
 
 COMMANDS = (
     "prior fit",

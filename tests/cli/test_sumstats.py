@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from varfx.cli.sumstats import app
+from varfx.cli.tree import build_app
 from varfx.errors import ConfigError, DataError
 from varfx.gwas.sumstats import read_sumstats
 
@@ -25,7 +25,7 @@ def gwas(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> None:
-    app([str(argument) for argument in arguments], exit_on_error=False, result_action="return_value")
+    build_app()(["sumstats", *map(str, arguments)], exit_on_error=False, result_action="return_value")
 
 
 def test_clean_writes_the_file_and_shows_what_it_did(gwas: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +77,7 @@ def test_a_fault_leaves_no_file(gwas: Path) -> None:
 
 def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     run("clean", "--help")
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for words in (
         "--min-info",
         "--drop-mhc",

@@ -17,7 +17,8 @@ from rich.table import Table
 
 import varfx.cli
 from varfx.cli.app import run
-from varfx.cli.console import PlainConsole, PlainHandler
+from varfx.cli.console import PlainConsole
+from varfx.cli.log_lines import PlainHandler
 from varfx.io.visible import one_line, shown, visible
 from varfx.report.style import panels, save, styled
 

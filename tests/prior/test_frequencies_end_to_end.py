@@ -11,7 +11,7 @@ import scipy.stats
 from bed_reader import to_bed
 
 from varfx import gwas, prior
-from varfx.cli.app import build_app
+from varfx.cli.tree import build_app
 from varfx.errors import ConfigError, FormatError
 from varfx.genome.matching import Matching
 from varfx.genotypes.open_ld import open_source

@@ -1,7 +1,7 @@
 """The command line: parses, calls, prints. A user's mistake is one line on stderr and exit code 2.
 
-One file per command; business rules live in the rooms above. Start with `app` (the tree of commands, and how errors become
-one line), then `console` (tables and progress bars).
+One file per command; business rules live in the rooms above. Start with `tree` (all commands), then `app` (how errors become one
+line) and `console` (tables and progress bars).
 """
 
 from __future__ import annotations

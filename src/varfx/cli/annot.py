@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import cyclopts
 from rich.table import Table
 
 from varfx.annotations.config import AnnotationFiles
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 _SEVERAL = dict.fromkeys(("bed", "bed_score", "table", "annot"), WORDS)
 Files = Annotated[AnnotationFiles, as_options(AnnotationFiles, group="Channels", **_SEVERAL)]
 
-app = cyclopts.App(name="annot", help="Annotations of a panel's variants.")
 
-
-@app.command
 @one_writer
 def build(
     *,

@@ -11,7 +11,6 @@ from typing import Any, get_origin
 import cyclopts
 
 from varfx.errors import ConfigError
-from varfx.io.yaml_text import read_yaml
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or does not hold `key: value` lines.
     """
+    from varfx.io.yaml_text import read_yaml
+
     options = read_yaml(path, f"`--config {path}`")
     if options is None:
         options = {}

@@ -6,30 +6,21 @@ Names of variants, traits, samples, channels and files come from strangers: `Pla
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.highlighter import NullHighlighter
-from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.segment import Segment
 from rich.text import Text
 
 from varfx.io.visible import visible
 from varfx.progress import Progress as Report
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 PLAIN_WIDTH = 160  # of tables in logs and files, where rich would cut them at 80 columns
@@ -50,19 +41,6 @@ class PlainConsole(Console):
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(visible(text), style)
-
-
-class PlainHandler(RichHandler):
-    """Log messages on a console; control characters are spelled out before rich drops some of them."""
-
-    def __init__(self, screen: Console) -> None:
-        super().__init__(
-            console=screen, show_time=False, show_path=False, markup=False, highlighter=NullHighlighter(), keywords=[]
-        )
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The message as it is shown."""
-        return visible(super().format(record))
 
 
 console = PlainConsole()
@@ -91,6 +69,15 @@ def progress_bar() -> Iterator[Report]:
     if not screen.is_terminal:
         yield _PlainLines(screen)
         return
+    from rich.progress import (  # slow to import: not for help pages
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import cyclopts
 from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.io.output_lock import one_writer
 
-app = cyclopts.App(name="data", help="Public data for the examples and experiments.")
 
-
-@app.command
 @one_writer
 def fetch(
     *names: str,

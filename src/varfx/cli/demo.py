@@ -6,19 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import cyclopts
 from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
-from varfx.cli.demo_expression import expression
 from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.demos.prior import Demo
 
-app = cyclopts.App(name="demo", help="The main jobs on real, small data: fetch, fit, evaluate, report.")
-app.command(expression)
 DEFAULT_OUT = Path("demo-output")
 PICTURES = {
     "training.png": "log p at each check of the training",
@@ -28,7 +24,6 @@ PICTURES = {
 }
 
 
-@app.command
 @one_writer
 def prior(
     *,

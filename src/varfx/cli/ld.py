@@ -16,10 +16,7 @@ from varfx.ld.config import PanelConfig
 Panel = Annotated[PanelConfig, as_options(PanelConfig, group="Panel")]
 Reference = Annotated[ReferenceConfig, as_options(ReferenceConfig, group="Reference")]
 
-app = cyclopts.App(name="ld", help="LD panels: windows of whitened linkage disequilibrium, computed once and reused.")
 
-
-@app.command
 def build(
     sources: Paths,
     /,

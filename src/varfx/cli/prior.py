@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import cyclopts
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
-from varfx.cli.ldsc import ldsc
 from varfx.cli.options import Names, Out, Switch
-from varfx.cli.prior_explain import explain
 from varfx.cli.prior_options import FitFiles, Inputs, Model, Split, Training
-from varfx.cli.prior_simulate import simulate
 from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
@@ -22,13 +18,7 @@ from varfx.prior.config import SplitConfig
 from varfx.prior.files import PriorInputs
 from varfx.training.gwas.config import TrainConfig
 
-app = cyclopts.App(name="prior", help="Variance priors: fit, evaluate, predict, and use them.")
-app.command(ldsc)
-app.command(explain)
-app.command(simulate)
 
-
-@app.command
 def fit(
     *,
     out: Out,
@@ -89,7 +79,6 @@ def fit(
     )
 
 
-@app.command
 def evaluate(
     run: Path | None = None,
     /,
@@ -222,7 +211,6 @@ def interval(bounds: list[float] | None) -> str:
     return "(one window)" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
 
 
-@app.command
 @one_writer
 def predict(
     run: Path,
@@ -270,7 +258,6 @@ def predict(
     _note_other_files(run, inputs)
 
 
-@app.command
 @one_writer
 def weights(
     run: Path,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import cyclopts
 from cyclopts import Parameter
 
 from varfx.errors import ConfigError
@@ -14,12 +13,10 @@ from varfx.gwas.options import CleanOptions
 if TYPE_CHECKING:
     from varfx.gwas.sumstats import SumStats
 
-app = cyclopts.App(name="sumstats", help="GWAS summary statistics: read any common format, check, filter, convert.")
 
 _NO_FILTERS = CleanOptions()
 
 
-@app.command
 def clean(
     file: list[Path],
     *,
@@ -38,11 +35,9 @@ def clean(
     Neale lab, PGC; plain, gzip, bgzip, zstd or Parquet. Nothing is changed or dropped silently: the tables at the end
     say which columns are used and count every step, and the output keeps them.
 
-    ```
-    varfx sumstats clean bolt.stats.gz -o height.sumstats.parquet --n 450000 --min-info 0.6
-    varfx sumstats clean t2d.regenie.gz -o t2d.sumstats.parquet --min-maf 0.01 --drop-mhc
-    varfx sumstats clean odd.txt -o odd.sumstats.parquet --n 2e4,8e4 --columns effect_allele=A1,other_allele=A2,z=T
-    ```
+        varfx sumstats clean bolt.stats.gz -o height.sumstats.parquet --n 450000 --min-info 0.6
+        varfx sumstats clean t2d.regenie.gz -o t2d.sumstats.parquet --min-maf 0.01 --drop-mhc
+        varfx sumstats clean odd.txt -o odd.sumstats.parquet --n 2e4,8e4 --columns effect_allele=A1,other_allele=A2,z=T
 
     Parameters
     ----------

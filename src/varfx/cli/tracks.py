@@ -21,10 +21,7 @@ Files = Annotated[
     TrackFiles, as_options(TrackFiles, group="Tracks", **dict.fromkeys(("bigwig", "bedgraph", "bed"), WORDS))
 ]
 
-app = cyclopts.App(name="tracks", help="Base-resolution signals along the genome: bigWig, bedGraph, BED.")
 
-
-@app.command
 def build(
     *,
     build: str,
@@ -55,7 +52,6 @@ def build(
     _list(built)
 
 
-@app.command
 def show(path: Path, /) -> None:
     """List the tracks of a store with their mean, sd and the error of what is stored.
 
@@ -67,7 +63,6 @@ def show(path: Path, /) -> None:
     _list(open_tracks(path))
 
 
-@app.command
 @one_writer
 def average(
     *,

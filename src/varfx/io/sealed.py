@@ -20,7 +20,6 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +184,8 @@ def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike
         config: options as JSON-able values. Never put people's data in here.
         inputs: a name and a path of each input; directories are recorded by the checksum of their manifest.
     """
+    from importlib.metadata import version  # slow to import: not for help pages
+
     checksums = {}
     for name, path in (inputs or {}).items():
         path = Path(path)
@@ -193,7 +194,7 @@ def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike
     return {
         "varfx": __version__,
         "python": platform.python_version(),
-        "polars": package_version("polars"),
+        "polars": version("polars"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": dict(config),
         "inputs": checksums,

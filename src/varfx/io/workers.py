@@ -24,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from varfx._version import __version__
 from varfx.errors import ConfigError, StoreError, WorkerError
 from varfx.io import sealed
@@ -255,6 +253,8 @@ def _limited(threads: int | None) -> Iterator[None]:
     if threads is None:
         yield
         return
+    from threadpoolctl import threadpool_limits  # slow to import: not for help pages
+
     torch = sys.modules.get("torch")
     before = None if torch is None else torch.get_num_threads()
     try:
