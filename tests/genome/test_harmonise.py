@@ -394,6 +394,42 @@ def test_a_locus_is_judged_where_both_have_variants() -> None:
     assert few.table_row.size == 300
 
 
+def without_positions(table: pl.DataFrame) -> pl.DataFrame:
+    """A table as COJO's or LDSC's: rsIDs alone."""
+    return table.with_columns(chrom=pl.lit(None, pl.String), position=pl.lit(None, pl.Int64))
+
+
+def test_a_locus_of_rs_ids_alone_is_judged_where_its_variants_are() -> None:
+    """6,000 rsIDs of which a panel of the chromosome has 600: all that it has in their region."""
+    locus = grid(6000, start=20_000_000, prefix="rs1")
+    before = grid(9000, start=1_000_000, step=2000, prefix="rs2")
+    after = grid(9000, start=40_000_000, step=2000, prefix="rs3")
+    chromosome = pl.concat([before, locus.gather_every(10), after])
+    result = harmonise(without_positions(locus), chromosome, source="gwas", reference_name="panel")
+    assert result.overlap == 1.0
+    assert result.table_row.size == 600
+    # Half of the panel's variants of the region: 299 of 599 others, since each block found is counted without one.
+    half = without_positions(pl.concat([locus.gather_every(20), grid(5700, start=1, prefix="rs4")]))
+    thin = harmonise(half, chromosome, source="gwas", reference_name="panel")
+    assert thin.overlap == pytest.approx(0.5, abs=0.02)
+
+
+def test_rs_ids_that_match_by_chance_all_over_the_genome_are_still_refused() -> None:
+    """Every block with a hit was chosen by it: with one hit each, the share found of the other variants is 0."""
+    reference = grid(9000, start=1_000_000, step=2000, prefix="rs2")  # 50 per block of 100 kb
+    hits = reference.gather_every(50)
+    table = without_positions(pl.concat([hits, grid(5000, start=1, prefix="rs4")]))
+    with pytest.raises(HarmonisationError, match=r"only 180 of 5180 variants .* \(overlap 3.5% where both have variants"):
+        harmonise(table, reference, source="gwas", reference_name="panel")
+
+
+def test_chromosomes_that_a_table_of_rs_ids_lacks_are_noted() -> None:
+    parts = [grid(300, prefix=f"rs{chrom}0").with_columns(chrom=pl.lit(str(chrom))) for chrom in (1, 2, 3)]
+    reference = pl.concat(parts)
+    result = harmonise(without_positions(reference[:600]), reference, source="gwas", reference_name="panel")
+    assert any("has no variants on 1 of the 3 chromosomes of `panel` (3)" in note for note in result.ledger.notes)
+
+
 def test_overlap_counts_what_could_have_matched() -> None:
     reference = grid(1000)
     # other chromosomes, and variants far outside the reference's region, do not count against a genome-wide table

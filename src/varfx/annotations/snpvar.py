@@ -14,6 +14,7 @@ from varfx.errors import DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
+from varfx.genome.overlap import share_found
 from varfx.io import sealed
 from varfx.io.text_numbers import MISSING, whole
 from varfx.io.text_table import open_table
@@ -66,9 +67,12 @@ def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Flo
     places = reference.select("variant_id").with_row_index("row")
     named = table.filter(pl.col("variant_id") != ".")
     joined = named.unique("variant_id", keep="none").join(places, on="variant_id", how="inner")
-    if joined.height < 0.2 * min(table.height, reference.height):
+    unplaced = named.with_columns(chrom=pl.lit(None, pl.String), position=pl.lit(None, pl.Int64))
+    share, least = share_found(unplaced, reference, joined["row"].to_numpy()), Matching().min_overlap
+    if share < least:
         raise DataError(
-            f"`{path}`: only {joined.height} of {table.height} variants are in the panel by their rsID. Check the identifiers."
+            f"`{path}`: only {joined.height} of {table.height} variants are in the panel by their rsID (overlap {share:.1%} where both have "
+            f"variants, at least {least:.0%} is needed). Check the identifiers."
         )
     values[joined["row"].to_numpy()] = joined["f"].to_numpy()
     return values

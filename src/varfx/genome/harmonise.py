@@ -36,7 +36,7 @@ class Harmonised:
         sign: +1, or -1 where the table's effect allele is the reference's other allele: multiply z by it, and take
             1 - eaf for eaf.
         overlap: variants found / min(table rows, reference variants), of those in the blocks of 100 kb in which both
-            have variants.
+            have variants (see `varfx.genome.overlap.share_found`).
         ledger: what became of every table row.
     """
 
@@ -98,8 +98,9 @@ def harmonise(
     if unplaced.any():
         coded = coded.placed(np.where(unplaced, _sites_by_id(table, reference, target, unplaced), coded.site))
     match = _match(coded, target)
-    share = _overlap(table, reference, match)
-    if share < matching.min_overlap or not match.row.max() >= 0:
+    found = match.row[match.row >= 0]
+    share = overlap.share_found(table, reference, found)
+    if share < matching.min_overlap or not found.size:
         raise _little_overlap(table, reference, match, ids, share, matching, names=(source, reference_name))
 
     turned = (coded.form ^ np.where(match.row >= 0, target.form[match.row], coded.form)).astype(np.int64)
@@ -115,7 +116,9 @@ def harmonise(
         )
     notes = judged.notes(dropped, names=(source, reference_name))
     if matching.min_overlap > 0:
-        notes += overlap.absent_chromosomes(table, reference, source=source, reference_name=reference_name)
+        notes += overlap.absent_chromosomes(
+            table, reference, found, source=source, reference_name=reference_name
+        )
     for note in notes:
         ledger.note(note)
         _log.warning(note)
@@ -261,13 +264,6 @@ def _judge(
         too_different = keep & (np.abs(oriented - target_frequency) > matching.max_frequency_difference)
     lacking = not np.isfinite(frequency).any(), not np.isfinite(target_frequency).any()
     return _Judged(sign, keep, too_different, check if matching.palindromes == "infer" else None, lacking)
-
-
-def _overlap(table: pl.DataFrame, reference: pl.DataFrame, match: _Match) -> float:
-    """Variants found as a share of those that could have been."""
-    possible = min(overlap.comparable(table, reference))
-    found = int((match.row >= 0).sum())
-    return min(1.0, found / possible) if possible else 0.0
 
 
 def _little_overlap(

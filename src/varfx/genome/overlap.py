@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int64
 from numpy import ndarray
 
 from varfx.errors import HarmonisationError
@@ -126,25 +127,46 @@ def _build_remedy(ids: SharedIds) -> str:
     )
 
 
-def comparable(table: pl.DataFrame, reference: pl.DataFrame) -> tuple[int, int]:
-    """How many table rows, and how many reference variants, lie where both have variants: in shared blocks of 100 kb.
+def share_found(table: pl.DataFrame, reference: pl.DataFrame, found: Int64[ndarray, " match"]) -> float:
+    """Share of variants found, of those that could be: where both tables have variants, in shared blocks of 100 kb.
 
-    A table row without position counts, and makes every reference variant count.
+    Rows without position could be anywhere. Where there are any, the blocks are those of the variants found, and each variant
+    found is left out of the count that its own presence chose: a table that hits every block once by chance has a share of 0.
+
+    Args:
+        table: the table.
+        reference: the reference.
+        found: rows of the reference that match, each once.
     """
-    block = ["chrom", (pl.col("position") // BLOCK).alias("block")]
-    mine, theirs = (frame.select(block).drop_nulls() for frame in (table, reference))
-    inside = mine.join(theirs.unique(), on=["chrom", "block"], how="semi").height + table.height - mine.height
-    if mine.height < table.height:
-        return inside, reference.height
-    return inside, theirs.join(mine.unique(), on=["chrom", "block"], how="semi").height
+    mine, theirs = (_blocks(frame) for frame in (table, reference))
+    unplaced = table.height - mine.height
+    inside = mine.join(theirs.unique(), on=["chrom", "block"], how="semi").height + unplaced
+    if not unplaced:
+        possible = min(inside, theirs.join(mine.unique(), on=["chrom", "block"], how="semi").height)
+        return min(1.0, found.size / possible) if possible else 0.0
+    hit = _blocks(reference[found]).group_by("chrom", "block").len("found")
+    blocks = hit.join(theirs.group_by("chrom", "block").len("all"), on=["chrom", "block"])
+    others, all_others = (int(blocks[name].sum()) - blocks.height for name in ("found", "all"))
+    return min(1.0, max(found.size / inside, others / all_others if all_others else 0.0))
 
 
-def absent_chromosomes(table: pl.DataFrame, reference: pl.DataFrame, *, source: str, reference_name: str) -> list[str]:
-    """A note where a table of several chromosomes has nothing on others of the reference, as a file that is cut has."""
+def _blocks(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select("chrom", (pl.col("position") // BLOCK).alias("block")).drop_nulls()
+
+
+def absent_chromosomes(
+    table: pl.DataFrame, reference: pl.DataFrame, found: Int64[ndarray, " match"], *, source: str, reference_name: str
+) -> list[str]:
+    """A note where a table of several chromosomes has nothing on others of the reference, as a file that is cut has.
+
+    The chromosomes of rows without position are those of the variants found.
+    """
     mine = set(table["chrom"].unique().drop_nulls())
+    if table["position"].has_nulls():
+        mine |= set(reference["chrom"][found].unique())
     theirs = reference.select(pl.col("chrom").unique()).sort(chrom_rank())["chrom"].to_list()
     absent = [chrom for chrom in theirs if chrom not in mine]
-    if not absent or len(theirs) - len(absent) < 2 or table["position"].has_nulls():
+    if not absent or len(theirs) - len(absent) < 2:
         return []
     return [
         f"`{source}` has no variants on {len(absent)} of the {len(theirs)} chromosomes of `{reference_name}` "
