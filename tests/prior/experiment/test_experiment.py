@@ -17,6 +17,7 @@ from varfx.ld import open_panel
 from varfx.prior.experiment import read_experiment, run_experiment
 from varfx.prior.experiment import run as run_module
 from varfx.prior.experiment.materials import simulated_signal
+from varfx.prior.run import open_run
 
 TRAINING = {"engine": "exact", "max_steps": 12, "check_every": 6, "warmup_steps": 2, "learning_rate": 0.01}
 
@@ -113,8 +114,12 @@ def test_real_traits_are_compared_in_pairs_of_windows(simulated: Simulated, tmp_
         ],
         "reference": "all",
         "split": {"holdout_chrom": [3]},
+        "palindromes": "drop",
+        "min_overlap": 0.1,
     }
     outcome = run_experiment(read_experiment(written(tmp_path, content)), tmp_path / "OUT", workers=1)
+    for run in sorted((tmp_path / "OUT" / "cells").glob("*/run")):
+        assert open_run(run).record["config"]["matching"] == {"palindromes": "drop", "min_overlap": 0.1}
     every, without, flank = outcome.summary
     assert every["difference"] == 0
     assert without["difference"] == pytest.approx(without["gain"] - every["gain"])
@@ -147,6 +152,8 @@ def change(**options: object) -> Callable[[dict[str, object]], None]:
         (change(models=[{"name": "x", "kind": "mlp", "depht": 3}]), r"`models`\[0\] has the unknown key `depht`"),
         (change(models=[{"kind": "mlp"}]), r"`models`\[0\] has no `name`"),
         (change(models=[{"name": "x", "kind": "mlp"}] * 2), "the model `x` stands 2 times"),
+        (change(palindromes="some"), "`palindromes` must be infer, drop, keep, but is 'some'"),
+        (change(min_overlap=20), "`--min-overlap` must be between 0 and 1, but is 20"),
         (change(reference="y"), "`reference` is 'y', which is none of the models"),
         (change(truth=None), "either `sumstats` .* or `truth`"),
         (change(panel={}), "either `path` .* or `reference`"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from varfx.errors import ConfigError
+from varfx.genome.matching import Matching
 from varfx.io import sealed
 from varfx.models import ModelConfig, TrackEnformerConfig
 from varfx.prior.config import SplitConfig
@@ -36,6 +37,7 @@ class Cell:
         chain: from the panel's build to theirs.
         split: what is held out.
         training: steps and learning rates.
+        matching: how the trait is matched to the panel.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Cell:
     chain: Path | None
     split: SplitConfig
     training: TrainConfig
+    matching: Matching = Matching()
 
 
 def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
@@ -76,6 +79,7 @@ def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
                             chain=materials.chain if entry.tracks and entry.kind != "constant" else None,
                             split=experiment.split,
                             training=_training(experiment, entry, objective, seed),
+                            matching=Matching(palindromes=experiment.palindromes, min_overlap=experiment.min_overlap),
                         )
                     )
     return cells
@@ -86,13 +90,15 @@ def identity(cell: Cell) -> dict[str, Any]:
     inputs = {"panel": cell.panel / sealed.MANIFEST, "sumstats": cell.trait.sumstats}
     inputs |= {} if cell.annotations is None else {"annotations": cell.annotations}
     inputs |= {} if cell.tracks is None else {"tracks": cell.tracks / sealed.MANIFEST}
-    options = {
+    options: dict[str, Any] = {
         "entry": cell.entry,
         "objective": cell.objective,
         "seed": cell.seed,
         "split": cell.split,
         "training": cell.training,
     }
+    if cell.matching != Matching():  # cells of earlier versions, which had no other, are kept
+        options["matching"] = cell.matching
     return {"options": repr(options), "inputs": {name: sealed.sha256(path) for name, path in inputs.items()}}
 
 
@@ -115,6 +121,8 @@ def run_cell(cell: Cell, folder: Path) -> dict[str, Any]:
         model=model_of(cell.entry),
         training=cell.training,
         split=cell.split,
+        palindromes=cell.matching.palindromes,
+        min_overlap=cell.matching.min_overlap,
         overwrite=True,
     )
     seconds = time.perf_counter() - started

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from varfx.errors import ConfigError
+from varfx.genome.matching import Matching, Palindromes
 from varfx.io.yaml_text import read_yaml
 from varfx.ld import PanelConfig
 from varfx.prior.config import SplitConfig
@@ -148,6 +149,10 @@ class Experiment:
     """Real traits: files of `varfx sumstats clean`, or a GWAS that is cleaned first."""
     sumstats_n: float | None = None
     """Sample size, where a GWAS does not say it."""
+    palindromes: Palindromes = "infer"
+    """A/T and C/G variants of real traits: infer (by frequencies), drop, or keep (both files are on one strand)."""
+    min_overlap: float = 0.2
+    """Smallest share of variants of a real trait and the panel found in each other, where both have variants."""
     truth: TruthSource | None = None
     """Instead of real traits: simulated ones."""
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -170,6 +175,7 @@ class Experiment:
             raise ConfigError("give either `sumstats` (real traits) or `truth` (simulated ones).")
         if self.kind == "fig3" and self.truth is None:
             raise ConfigError("`kind` fig3 measures the error of log f, so that it needs a `truth`.")
+        Matching(palindromes=self.palindromes, min_overlap=self.min_overlap)
         if not self.models:
             raise ConfigError("`models` is empty: name at least one.")
         names = [each.name for each in self.models]
