@@ -419,7 +419,9 @@ def test_rs_ids_that_match_by_chance_all_over_the_genome_are_still_refused() -> 
     reference = grid(9000, start=1_000_000, step=2000, prefix="rs2")  # 50 per block of 100 kb
     hits = reference.gather_every(50)
     table = without_positions(pl.concat([hits, grid(5000, start=1, prefix="rs4")]))
-    with pytest.raises(HarmonisationError, match=r"only 180 of 5180 variants .* \(overlap 3.5% where both have variants"):
+    with pytest.raises(
+        HarmonisationError, match=r"only 180 of 5180 variants .* \(overlap 3.5% where both have variants"
+    ):
         harmonise(table, reference, source="gwas", reference_name="panel")
 
 

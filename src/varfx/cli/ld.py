@@ -14,7 +14,9 @@ from varfx.io.workers import Workers
 from varfx.ld.config import PanelConfig
 
 Panel = Annotated[PanelConfig, as_options(PanelConfig, group="Panel")]
-Reference = Annotated[ReferenceConfig, as_options(ReferenceConfig, group="Reference")]
+Reference = Annotated[
+    ReferenceConfig, as_options(ReferenceConfig, group="Reference", filters=cyclopts.Parameter(name="--filter"))
+]
 
 
 def build(

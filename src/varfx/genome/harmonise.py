@@ -116,9 +116,7 @@ def harmonise(
         )
     notes = judged.notes(dropped, names=(source, reference_name))
     if matching.min_overlap > 0:
-        notes += overlap.absent_chromosomes(
-            table, reference, found, source=source, reference_name=reference_name
-        )
+        notes += overlap.absent_chromosomes(table, reference, found, source=source, reference_name=reference_name)
     for note in notes:
         ledger.note(note)
         _log.warning(note)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
+
+from varfx.errors import ConfigError
+
+Filters = Literal["all", "pass"]
+FILTERS: tuple[Filters, ...] = get_args(Filters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,3 +24,18 @@ class ReferenceConfig:
     """Population of LDGM metadata."""
     num_people: int | None = None
     """Sample size behind correlations without one of their own (UKBB_LD, LDGM)."""
+    filters: Filters = "all"
+    """Variants that count by the FILTER of a .pvar: all, or those that are PASS (or not given)."""
+
+    def __post_init__(self) -> None:
+        check_filters(self.filters)
+
+
+def check_filters(filters: str) -> None:
+    """Checks a rule for FILTER.
+
+    Raises:
+        ConfigError: another word than all or pass.
+    """
+    if filters not in FILTERS:
+        raise ConfigError(f"`filters` must be one of {', '.join(FILTERS)}, but is {filters!r}.")

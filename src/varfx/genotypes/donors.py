@@ -21,11 +21,12 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import LENGTHS, NUCLEAR, builds_of
 from varfx.genome.chromosomes import chrom_names
 from varfx.genome.fasta import Fasta
+from varfx.genotypes.config import FILTERS, Filters
 from varfx.genotypes.plink1 import BedFile
 from varfx.genotypes.plink2 import PgenFile
 from varfx.genotypes.plink_sets import open_plink
 from varfx.genotypes.records import MISSING, DonorFile, Record
-from varfx.genotypes.snvs import FILTERS, ON_MISMATCH, Filters, Mismatch, SnvTable
+from varfx.genotypes.snvs import ON_MISMATCH, Mismatch, SnvTable
 from varfx.genotypes.vcf import VcfFile
 
 ACCEPTED = "X.vcf.gz, X.bcf, X.bed or X.pgen"
@@ -231,6 +232,7 @@ class PlinkDonors:
         self.path, self.people = file.path, tuple(file.people["iid"].to_list())
         self.lengths = {}
         self._oriented = isinstance(file, PgenFile) and file.oriented
+        self._passed = file.passed
         self._index: dict[str, tuple[ndarray, ndarray, int]] = {}
         for (name,), rows in file.sites.with_row_index("row").group_by("chrom", maintain_order=True):
             position, order = rows["position"].to_numpy(), rows["row"].to_numpy().astype(np.int64)
@@ -252,7 +254,15 @@ class PlinkDonors:
                 if position + len(ref) - 1 > start:
                     alts = tuple(alt.split(","))
                     yield Record(
-                        position, name, ref, alts, alleles[k], phased[k], self._oriented, rounded=int(rounded[k])
+                        position,
+                        name,
+                        ref,
+                        alts,
+                        alleles[k],
+                        phased[k],
+                        self._oriented,
+                        passed=self._passed is None or bool(self._passed[rows[k]]),
+                        rounded=int(rounded[k]),
                     )
 
     def _alleles(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from varfx.errors import ConfigError
-from varfx.genotypes.config import ReferenceConfig
+from varfx.genotypes.config import Filters, ReferenceConfig
 from varfx.genotypes.ld_source import LDSource
 from varfx.genotypes.ldgm import METADATA, Ldgm
 from varfx.genotypes.panel import GenotypeFile, GenotypePanel, People
@@ -24,6 +24,7 @@ def open_source(
     keep: People | None = None,
     population: str | None = None,
     num_people: int | None = None,
+    filters: Filters = "all",
 ) -> LDSource:
     """The LD reference at a path, or several genotype files (e.g. one per chromosome) as one.
 
@@ -34,6 +35,7 @@ def open_source(
         keep: people of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
         population: for LDGM only; may be left out where the folder holds one.
         num_people: sample size behind UKBB_LD or LDGM matrices, if not the published one.
+        filters: variants of a .pgen that count: all, or those whose FILTER is PASS (or not given).
 
     Raises:
         ConfigError: no path or unknown kinds of path, kinds that cannot be combined, options of another kind.
@@ -56,13 +58,15 @@ def open_source(
             )
         if keep is not None:
             raise ConfigError(f"`keep` chooses people, but `{matrices[0]}` holds correlations. Leave it out.")
+        if filters != "all":
+            raise ConfigError(f"`filter` is for genotypes, but `{matrices[0]}` holds correlations. Leave it out.")
         return _open_matrices(matrices[0], maf, population, num_people)
     if population is not None or num_people is not None:
         option = "population" if population is not None else "num_people"
         raise ConfigError(
             f"`{option}` is for matrices of correlations, but `{paths[0]}` holds genotypes. Leave it out."
         )
-    return GenotypePanel([_open_genotypes(os.fspath(path)) for path in paths], maf=maf, keep=keep)
+    return GenotypePanel([_open_genotypes(os.fspath(path)) for path in paths], maf=maf, keep=keep, filters=filters)
 
 
 def input_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import DTypeLike
 
 from varfx.errors import DataError, FormatError
 from varfx.genome import variants
+from varfx.genotypes.config import Filters, check_filters
 from varfx.genotypes.ld_source import (
     MissingRegion,
     PositionIndex,
@@ -47,11 +48,17 @@ class GenotypeFile(Protocol):
         people: columns `fid, iid` (text), one row per person, in file order.
         sites: columns of `varfx.genome.variants.SCHEMA` without `eaf`, in file order, nothing left out. A multi-allelic
             site has a comma in `effect_allele`; a position that is not positive means that the place is not known.
+        passed: where FILTER is PASS or not given, one per site; None for files without filters.
     """
 
     path: Path
     people: pl.DataFrame
     sites: pl.DataFrame
+
+    @property
+    def passed(self) -> Bool[ndarray, " variant"] | None:
+        """See above."""
+        ...
 
     def read(
         self, rows: Int[ndarray, " variant"], people: Int[ndarray, " person"]
@@ -67,7 +74,7 @@ class GenotypeFile(Protocol):
 class GenotypePanel:
     """Genotypes of the same people in one or several files (e.g. one per chromosome); a `GenotypeSource`.
 
-    Left out, in this order and counted in `ledger`: unplaced variants, multi-allelic sites, alleles outside ACGT,
+    Left out, in this order and counted in `ledger`: variants that failed a filter if that is asked for, unplaced ones, multi-allelic sites, alleles outside ACGT,
     variants without a genotype, variants without variance (also those where all are heterozygous), minor-allele
     frequency below `maf`, and further copies of a variant (same position and unordered alleles; the first stays).
     Frequencies are those of the chosen people. Genotypes of men on chromosome X count as the file codes them.
@@ -80,26 +87,35 @@ class GenotypePanel:
     ledger: tuple[LedgerRow, ...]
     unknown_people: int  # listed in `keep`, but in no file
 
-    def __init__(self, files: Sequence[GenotypeFile], *, maf: float = 0.0, keep: People | None = None) -> None:
+    def __init__(
+        self,
+        files: Sequence[GenotypeFile],
+        *,
+        maf: float = 0.0,
+        keep: People | None = None,
+        filters: Filters = "all",
+    ) -> None:
         """Reads each file once, for the frequencies.
 
         Args:
             files: the opened files; each must hold the same people, in any order.
             maf: the least minor-allele frequency to keep.
             keep: who is used: a file (FID and IID, or IID alone, per line) or a sequence of IIDs; by default everyone.
+            filters: all variants, or only those whose FILTER is PASS (or not given).
 
         Raises:
-            ConfigError: `maf` is not in [0, 0.5).
+            ConfigError: `maf` is not in [0, 0.5), or an unknown `filters`.
             DataError: nobody in `keep` is known, fewer than two people, or no variant passes the filters.
             FormatError: the files hold different people, or are damaged.
         """
         check_maf(maf)
+        check_filters(filters)
         self._files = tuple(files)
         self.name = str(files[0].path) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
         chosen, self.unknown_people = _choose(files[0].people, keep, files[0].path)
         self._people = [_places(file, files[0], chosen) for file in files]
         self.num_people = chosen.size
-        sites, self.ledger = self._filtered(maf)
+        sites, self.ledger = self._filtered(maf, filters)
         self.variants, where = genome_ordered(sites)
         self._file, self._row = where["file"].to_numpy(), where["row"].to_numpy()
         self._positions = PositionIndex(self.variants)
@@ -122,9 +138,11 @@ class GenotypePanel:
                 X[:, columns] = _standardise(counts).T
         return X
 
-    def _filtered(self, maf: float) -> tuple[pl.DataFrame, tuple[LedgerRow, ...]]:
+    def _filtered(self, maf: float, filters: Filters) -> tuple[pl.DataFrame, tuple[LedgerRow, ...]]:
         """The variants that stay, with `file`, `row` and `eaf`, in file order; and what was left out."""
-        parts, sieves = zip(*[self._filtered_file(number, maf) for number in range(len(self._files))], strict=True)
+        parts, sieves = zip(
+            *[self._filtered_file(number, maf, filters) for number in range(len(self._files))], strict=True
+        )
         sites, copies = without_duplicates(pl.concat(parts))
         ledger = add_up(sieves, copies)
         if not sites.height:
@@ -132,10 +150,11 @@ class GenotypePanel:
             raise DataError(f"`{self.name}`: no variant passes the filters ({why}). Lower --maf or check the files.")
         return sites, ledger
 
-    def _filtered_file(self, number: int, maf: float) -> tuple[pl.DataFrame, Sieve]:
+    def _filtered_file(self, number: int, maf: float, filters: Filters) -> tuple[pl.DataFrame, Sieve]:
         file, people = self._files[number], self._people[number]
         sites = file.sites.with_row_index("row")
         sieve = Sieve(sites.with_columns(pl.col("row").cast(pl.Int64), file=pl.lit(number, dtype=pl.Int32)))
+        _apply_filters(sieve, file.passed, filters)
         unplaced = (pl.col("position") <= 0) | (pl.col("chrom") == "0")
         sieve.drop(sieve.frame.select(unplaced.alias("bad"))["bad"], "unplaced")
         sieve.drop(sieve.frame["effect_allele"].str.contains(",", literal=True), "multi-allelic")
@@ -150,6 +169,15 @@ class GenotypePanel:
         sieve.drop(sieve.frame["constant"], "no variance")
         drop_rare(sieve, maf)
         return sieve.frame.drop("called", "constant"), sieve
+
+
+def _apply_filters(sieve: Sieve, passed: Bool[ndarray, " variant"] | None, filters: Filters) -> None:
+    """Leaves out the sites that failed a filter, or counts them where all are kept."""
+    failed = np.zeros(sieve.frame.height, dtype=bool) if passed is None else ~passed
+    if filters == "pass":
+        sieve.drop(failed, "FILTER is not PASS")
+    elif passed is not None:
+        sieve.ledger.add("FILTER is not PASS, kept (--filter all)", int(failed.sum()), left=sieve.frame.height)
 
 
 def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:

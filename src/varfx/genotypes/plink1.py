@@ -31,6 +31,7 @@ class BedFile:
     path: Path
     people: pl.DataFrame
     sites: pl.DataFrame
+    passed: None = None  # there is no FILTER
 
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
         """Reads the .bim and .fam, and checks the .bed against them.

@@ -25,6 +25,7 @@ from varfx.io.text_table import open_table, read_with_header
 
 _MAGIC = b"\x6c\x1b"
 _PLINK1_MODE = 1
+FILTER = "FILTER"
 _EXTERNAL_INDEX_MODES = (0x20, 0x21)
 
 
@@ -34,6 +35,7 @@ class PgenFile:
     path: Path
     people: pl.DataFrame
     sites: pl.DataFrame
+    passed: Bool[ndarray, " variant"] | None  # FILTER is PASS or not given; None without that column
     oriented: bool  # False with a .bim, or a .pvar without header: REF is then just the other allele
 
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
@@ -46,7 +48,7 @@ class PgenFile:
             FormatError: one of the three is missing, empty, or damaged, or they do not agree.
         """
         self.path = Path(f"{prefix}.pgen")
-        self.sites, self.oriented = _read_sites(str(prefix))
+        self.sites, self.passed, self.oriented = _read_sites(str(prefix))
         self.people = _read_people(str(prefix))
         alleles = self.sites["effect_allele"].str.count_matches(",", literal=True).to_numpy().astype(np.uintp) + 2
         # pgenlib needs where each variant's alleles begin as soon as a variant has more than two.
@@ -126,22 +128,29 @@ def _reason(error: RuntimeError) -> str:
     return " ".join((text.decode(errors="replace") if isinstance(text, bytes) else str(text)).split()).rstrip(".")
 
 
-def _read_sites(prefix: str) -> tuple[pl.DataFrame, bool]:
-    """The variants, and whether their `other_allele` is the reference's."""
+def _read_sites(prefix: str) -> tuple[pl.DataFrame, Bool[ndarray, " variant"] | None, bool]:
+    """The variants, which of them passed their filters, and whether their `other_allele` is the reference's."""
     for path in (Path(f"{prefix}.pvar"), Path(f"{prefix}.pvar.zst")):
         if path.is_file():
-            return read_sites(path), _has_header(path)
+            return *_sites_and_filter(path), _has_header(path)
     if Path(f"{prefix}.bim").is_file():
-        return read_bim(Path(f"{prefix}.bim")), False
+        return read_bim(Path(f"{prefix}.bim")), None, False
     raise FormatError(f"`{prefix}.pgen` has no variants beside it: `{prefix}.pvar` (or .pvar.zst, .bim) is missing.")
 
 
 def read_sites(path: Path) -> pl.DataFrame:
     """The variants of a .pvar file, as `GenotypeFile.sites`: a VCF-like header, or none and the columns of a .bim."""
+    return _sites_and_filter(path)[0]
+
+
+def _sites_and_filter(path: Path) -> tuple[pl.DataFrame, Bool[ndarray, " variant"] | None]:
+    """The variants of a .pvar, and where their FILTER is PASS or not given; None without that column."""
     if not _has_header(path):
-        return read_bim(path)
+        return read_bim(path), None
     columns = {"CHROM": "chrom", "POS": "position", "ID": "variant_id", "REF": "other_allele", "ALT": "effect_allele"}
-    return sites_of(read_with_header(path, list(columns), "variants").rename(columns), path)
+    table = read_with_header(path, list(columns), "variants", optional=[FILTER])
+    passed = table[FILTER].fill_null(".").is_in(["PASS", "."]).to_numpy() if FILTER in table.columns else None
+    return sites_of(table.rename(columns), path), passed
 
 
 def _read_people(prefix: str) -> pl.DataFrame:

@@ -19,13 +19,12 @@ from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.fasta import AMBIGUOUS, Fasta, bases
+from varfx.genotypes.config import Filters
 from varfx.genotypes.half_calls import SiteRecord, completed
 from varfx.genotypes.records import ABSENT, Record
 
 Mismatch = Literal["fail", "flip", "drop"]
 ON_MISMATCH: tuple[Mismatch, ...] = ("fail", "flip", "drop")
-Filters = Literal["all", "pass"]
-FILTERS: tuple[Filters, ...] = ("all", "pass")
 STEPS = (
     "records",  # read from the file
     "FILTER is not PASS",  # records that failed a filter; left out only if that is asked for

@@ -205,7 +205,9 @@ def read_headerless(path: Path, names: Sequence[str], what: str, *, optional: st
     return frame
 
 
-def read_with_header(path: Path, columns: Sequence[str], what: str, *, may_be_empty: str | None = None) -> pl.DataFrame:
+def read_with_header(
+    path: Path, columns: Sequence[str], what: str, *, may_be_empty: str | None = None, optional: Sequence[str] = ()
+) -> pl.DataFrame:
     """Some columns of a table whose header names them, as strings.
 
     Args:
@@ -213,6 +215,7 @@ def read_with_header(path: Path, columns: Sequence[str], what: str, *, may_be_em
         columns: the names needed; a "#" before the first name of the header is ignored.
         what: the rows in words, e.g. "variants".
         may_be_empty: a column whose empty fields become null; elsewhere they are errors.
+        optional: further columns, read where the header has them; their empty fields become null.
 
     Raises:
         FormatError: no such file, empty, damaged compression, a missing column, an empty field, or rows of another
@@ -230,7 +233,8 @@ def read_with_header(path: Path, columns: Sequence[str], what: str, *, may_be_em
         )
     if len(set(table.names)) < len(table.names):
         raise FormatError(f"`{path}`: its header names a column twice. Rename one of them.")
-    frame = table.read([table.names.index(name) for name in columns])
+    present = [*columns, *(name for name in optional if name in table.names)]
+    frame = table.read([table.names.index(name) for name in present])
     if not frame.height:
         raise FormatError(f"`{path}` lists no {what}: there is nothing after its header.")
     require_filled(frame, [name for name in columns if name != may_be_empty], path)

@@ -51,7 +51,7 @@ class Cell:
     chain: Path | None
     split: SplitConfig
     training: TrainConfig
-    matching: Matching = Matching()
+    matching: Matching
 
 
 def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
