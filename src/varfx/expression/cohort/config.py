@@ -10,7 +10,8 @@ from varfx.errors import ConfigError
 from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Normalisation
 from varfx.genotypes.plink_sets import plink_parts
-from varfx.genotypes.snvs import Filters, Mismatch
+from varfx.genotypes.config import Filters
+from varfx.genotypes.snvs import Mismatch
 
 Phasing = Literal["auto", "yes", "no"]
 RelativesRule = Literal["together", "exclude"]
