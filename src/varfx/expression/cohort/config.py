@@ -9,8 +9,8 @@ from typing import Literal, get_args
 from varfx.errors import ConfigError
 from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Normalisation
-from varfx.genotypes.plink_sets import plink_parts
 from varfx.genotypes.config import Filters
+from varfx.genotypes.plink_sets import plink_parts
 from varfx.genotypes.snvs import Mismatch
 
 Phasing = Literal["auto", "yes", "no"]
