@@ -1,4 +1,4 @@
-"""A small reference with LD in three formats: the same people and variants as .bed, .pgen and a folder of UKBB_LD files."""
+"""A small reference with LD in three formats: the same individuals and variants as .bed, .pgen and a folder of UKBB_LD files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG = PanelConfig(core=CORE, flank=CORE, rank_variance=1.0)
 
 
 def haplotype_counts(rng: np.random.Generator, people: int, variants: int, copy: float = 0.9) -> np.ndarray:
-    """Counts of an allele, (person, variant): each haplotype copies its left neighbour's allele with probability `copy`."""
+    """Counts of an allele, (individual, variant): each haplotype copies its left neighbour's allele with probability `copy`."""
     haplotypes = (rng.random((2 * people, variants)) < rng.uniform(0.2, 0.8, variants)).astype(np.int8)
     for variant in range(1, variants):
         same = rng.random(2 * people) < copy

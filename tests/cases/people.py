@@ -1,4 +1,4 @@
-"""Simulated people for training: short windows, one causal base a gene."""
+"""Simulated individuals for training: short windows, one causal base a gene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = 64
 
 @dataclass(eq=False)
 class Simulated:
-    """`GeneBatches` of random windows; the last people are for tuning."""
+    """`GeneBatches` of random windows; the last individuals are for tuning."""
 
     num_genes: int = 2
     num_people: int = 20

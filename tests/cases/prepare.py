@@ -42,7 +42,7 @@ class Study:
     people: list[str]  # with genotypes
     expressed: list[str]
     positions: np.ndarray  # of the variants, 1-based, on chromosome 22
-    haplotypes: np.ndarray  # (variant, person, 2)
+    haplotypes: np.ndarray  # (variant, individual, 2)
     values: dict[str, np.ndarray] = field(default_factory=dict)  # by gene name, of `expressed`
     genome: dict[str, str] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Study:
 
 
 def make_study(folder: Path, *, seed: int = 0, people: int = 30, covariates: int = 2) -> Study:
-    """Writes the files; 3 people lack expression, and 3 with expression lack genotypes."""
+    """Writes the files; 3 individuals lack expression, and 3 with expression lack genotypes."""
     rng = np.random.default_rng(seed)
     names = [f"S{number:02d}" for number in range(people)]
     expressed = names[:3:-1] + [f"X{number}" for number in range(3)] + [names[3]]

@@ -60,7 +60,7 @@ class Simulated:
 
 
 def haplotypes(rng: np.random.Generator, people: int, variants: int, rho: float = 0.9) -> ndarray:
-    """Genotypes 0, 1, 2 with correlations that fade along the chromosome: (person, variant)."""
+    """Genotypes 0, 1, 2 with correlations that fade along the chromosome: (individual, variant)."""
     noise = rng.standard_normal((2 * people, variants))
     noise[:, 1:] *= np.sqrt(1 - rho**2)
     latent = lfilter([1.0], [1.0, -rho], noise, axis=1)
@@ -88,7 +88,7 @@ def write_bed(prefix: Path, counts: ndarray, chrom: list[str], position: ndarray
 
 
 def associations(rng: np.random.Generator, X: ndarray, beta: ndarray, sigma2: float = 1.0) -> ndarray:
-    """z = sqrt(N) R beta + sigma R^1/2 e for `beta` in units of 1 / sqrt(N), R = X'X / people."""
+    """z = sqrt(N) R beta + sigma R^1/2 e for `beta` in units of 1 / sqrt(N), R = X'X / individuals."""
     people = X.shape[0]
     noise = rng.standard_normal(people)
     noise -= noise.mean()

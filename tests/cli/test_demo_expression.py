@@ -45,12 +45,12 @@ def test_without_data_expression_is_simulated_and_the_demo_says_so(
     out = tmp_path / "out"
     assert run(["demo", "expression", "--out", str(out), "--workers", "1"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("SIMULATED: people and genotypes are real")
+    assert shown.startswith("SIMULATED: individuals and genotypes are real")
     assert "near: heritability 0.6, causal variant 10 to 60 bases from the TSS" in shown
     assert "none: no causal variant" in shown
     numbers = json.loads((out / "results.json").read_text())
     assert numbers["simulated"] is True
-    assert f"60 people, 6 genes ({numbers['n_genes_held_out']} held out) of chromosome 22" in shown
+    assert f"60 individuals, 6 genes ({numbers['n_genes_held_out']} held out) of chromosome 22" in shown
     for record in numbers["side_by_side"]:
         row = [line for line in shown.splitlines() if line.startswith(f"│ {record['model']} ")][
             -1
@@ -86,7 +86,7 @@ def test_a_folder_of_data_is_used_and_the_demo_runs_again_into_the_same_folder(
         shown = capsys.readouterr().out
         assert "SIMULATED" not in shown
         assert "causal" not in shown
-        assert "41 people, " in shown
+        assert "41 individuals, " in shown
         numbers = json.loads((out / "results.json").read_text())
         assert numbers["simulated"] is False
         assert numbers["phased"] is True

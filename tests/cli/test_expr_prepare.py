@@ -41,7 +41,7 @@ def test_prepare_says_what_was_left_out(study: Study, tmp_path: Path, capsys: Ca
         "0 21 3 3",
     ):
         assert line in shown, (line, shown)
-    assert f"{tmp_path}/cohort: 27 people, 5 genes (1 held out), " in result.out
+    assert f"{tmp_path}/cohort: 27 individuals, 5 genes (1 held out), " in result.out
     assert "variants, phased" in result.out
     info = varfx(capsys, "info", tmp_path / "cohort")
     shown = rows(info.out)
@@ -68,12 +68,12 @@ def test_options_reach_the_cohort(study: Study, tmp_path: Path, capsys: Capture)
         "normalise": "none",
     }
     result = varfx(capsys, *words(study, tmp_path / "cohort", **changes, covariates=None, heldout_fraction=0))
-    assert "27 people, 8 genes (0 held out)" in result.out
+    assert "27 individuals, 8 genes (0 held out)" in result.out
     assert "not phased" in result.out
     assert {"0 21 3 3", "1 21 3 3"} <= set(rows(result.out))
     assert "2 21 3 3" not in rows(result.out)
     result = varfx(capsys, *words(study, tmp_path / "cohort", gene_type="all"), "--overwrite")
-    assert "27 people, 6 genes (1 held out)" in result.out
+    assert "27 individuals, 6 genes (1 held out)" in result.out
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_several_files_make_one_panel(reference: Path, tmp_path: Path, capsys: p
     out = tmp_path / "P.ld.zarr"
     result = varfx(capsys, "ld", "build", reference / "a.bed", reference / "b", "--out", out, *SMALL)
     assert result.code == 0
-    assert "100 variants, 8 windows, 30 people, rank " in result.out
+    assert "100 variants, 8 windows, 30 individuals, rank " in result.out
     assert "rank rule 0.95, B in float32" in result.out
     assert "minor-allele frequency below 0.01" in result.out
     panel = open_panel(out)

@@ -110,7 +110,7 @@ def test_bolts_effective_size_is_brought_back_to_people(
     SumStats(table=scaled, trait="simulated", metadata={"n_gain": 1.4}).write(inputs / "s.sumstats.parquet")
     nominal = run(app, inputs, "--ref-ld", folder, "--w-ld", folder)
     assert nominal["h2"] == pytest.approx(plain["h2"], rel=1e-12)
-    assert "1.4000 times the number of people" in capsys.readouterr().out
+    assert "1.4000 times the number of individuals" in capsys.readouterr().out
     effective = run(app, inputs, "--ref-ld", folder, "--w-ld", folder, "--effective-n")
     assert effective["h2"] == pytest.approx(plain["h2"] / 1.4, rel=1e-9)  # type: ignore[operator]
 

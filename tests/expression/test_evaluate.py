@@ -73,7 +73,7 @@ def test_missing_predictions_and_few_people_have_no_scores(rng: np.random.Genera
 
 
 def test_tiny_samples_do_not_divide_by_zero() -> None:
-    """Of 3 people some bootstrap samples hold one person only; warnings are errors here."""
+    """Of 3 individuals some bootstrap samples hold one individual only; warnings are errors here."""
     scores = score(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.5, 3.0]), counts_of_individuals(3, 400, 0))
     assert np.isnan(scores.pcc_samples).any()
     bounds = percentiles(scores.pcc_samples)
@@ -225,7 +225,7 @@ def test_test_sets_too_small_for_a_score_are_said(run: Path, monkeypatch: pytest
     assert not any(few in note for note in evaluate([run], num_samples=10, heritability=False).notes)
     monkeypatch.setattr(sys.modules["varfx.expression.evaluate"], "LEAST_PEOPLE", 1000)  # the room exports the function
     assert any(
-        f"{few} 1000 people: they have no score" in note
+        f"{few} 1000 individuals: they have no score" in note
         for note in evaluate([run], num_samples=10, heritability=False).notes
     )
 
@@ -292,7 +292,7 @@ def test_a_damaged_run_is_named(run: Path, tmp_path: Path) -> None:
 
 
 def test_folds_have_bootstrap_samples_of_their_own(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One seed in every fold would pair resampled people of different test sets, and make means over folds too wide or narrow."""
+    """One seed in every fold would pair resampled individuals of different test sets, and make means over folds too wide or narrow."""
     asked: list[tuple[int, int, int]] = []
 
     def spy(num_individuals: int, num_samples: int, seed: int) -> np.ndarray:

@@ -281,7 +281,7 @@ def test_unknown_kinds_of_files(tmp_path: Path) -> None:
 
 
 def write_bed(prefix: Path, counts: Sequence[Sequence[int]], positions: Sequence[int], a1: str, a2: str) -> Path:
-    """Counts of A1, (variant, person); -9 missing."""
+    """Counts of A1, (variant, individual); -9 missing."""
     values = np.where(np.array(counts) < 0, np.nan, counts).T.astype(np.float32)
     properties = {"iid": list(PEOPLE), "chromosome": ["22"] * len(positions), "bp_position": list(positions)}
     properties |= {"sid": [f"rs{p}" for p in positions], "allele_1": a1.split(), "allele_2": a2.split()}
@@ -317,7 +317,7 @@ def test_a_bed_is_oriented_by_the_reference(tmp_path: Path, fasta: Fasta) -> Non
 
 
 def write_pgen(prefix: Path, alleles: Sequence[Sequence[int]], phased: bool, rows: Sequence[str]) -> Path:
-    """Two allele codes per person; -9 missing."""
+    """Two allele codes per individual; -9 missing."""
     limit = max(max(row) for row in alleles) + 1
     with pgenlib.PgenWriter(
         f"{prefix}.pgen".encode(),

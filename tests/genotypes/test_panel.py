@@ -1,4 +1,4 @@
-"""`GenotypePanel` through real .bed and .pgen files made here: filters, people, standardisation."""
+"""`GenotypePanel` through real .bed and .pgen files made here: filters, individuals, standardisation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STEPS = (
 
 
 def write_bed(prefix: Path, counts: np.ndarray, **properties: Any) -> Path:
-    """A PLINK 1 file set of counts of A1, (person, variant), NaN where missing."""
+    """A PLINK 1 file set of counts of A1, (individual, variant), NaN where missing."""
     people, sites = counts.shape
     defaults: dict[str, Any] = {
         "fid": [f"F{i}" for i in range(people)],
@@ -72,7 +72,7 @@ def test_standardised_genotypes_reproduce_numpys_correlations(tmp_path: Path, rn
     np.testing.assert_allclose((X**2).mean(axis=0), 1, rtol=1e-14)
     np.testing.assert_allclose(panel.variants["eaf"], np.nanmean(counts, axis=0) / 2, rtol=1e-14)
     assert (X[np.isnan(counts)] == 0).all()
-    assert np.sign(X[0, 0]) == -1  # the first person has no copy of A1, the effect allele
+    assert np.sign(X[0, 0]) == -1  # the first individual has no copy of A1, the effect allele
     assert panel.variants["effect_allele"].unique().to_list() == ["A"]
 
 

@@ -10,7 +10,7 @@ from varfx.genotypes.plink1 import BedFile
 
 BIM = "1\trs1\t0\t100\tA\tC\nchr1\trs2\t0.5\t200\tg\tT\n23\trs3\t0\t300\tAT\tA\n"
 FAM = "f1 i1 0 0 1 -9\nf2 i2 0 0 2 1.5\nf3 i3 0 0 0 -9\nf4 i4 0 0 0 -9\nf5 i5 0 0 0 -9\n"
-# Per variant two bytes; person 1 in the lowest bits. 00 = A1/A1, 01 missing, 10 = A1/A2, 11 = A2/A2.
+# Per variant two bytes; individual 1 in the lowest bits. 00 = A1/A1, 01 missing, 10 = A1/A2, 11 = A2/A2.
 BED = bytes([0x6C, 0x1B, 0x01, 0b11_10_01_00, 0b10, 0b00_00_11_11, 0b01, 0b10_10_10_10, 0b00])
 COUNTS_OF_A1 = [[2, None, 1, 0, 1], [0, 0, 2, 2, None], [1, 1, 1, 1, 2]]
 

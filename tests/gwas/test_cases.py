@@ -1,4 +1,4 @@
-"""Files that people in this field report in public: the right numbers, or a refusal that names the cause.
+"""Files that individuals in this field report in public: the right numbers, or a refusal that names the cause.
 
 The inputs are those of `tests/golden/cases/<case>`; each has two or three variants whose values are worked out by hand.
 """

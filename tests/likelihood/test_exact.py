@@ -55,7 +55,7 @@ CASES = {
     "core is panel, rank 39 of 120": Case(people=40, panel=120, first=0, last=120),
     "core and flanks": Case(people=50, panel=240, first=60, last=180),
     "full rank": Case(people=400, panel=60, first=0, last=60),
-    "few people, missing variants": Case(people=30, panel=200, first=40, last=160, observed=0.6),
+    "few individuals, missing variants": Case(people=30, panel=200, first=40, last=160, observed=0.6),
     "unequal sample sizes": Case(people=50, panel=200, first=60, last=170, observed=0.8, unequal=True),
     "one association": Case(people=50, panel=90, first=44, last=45),
     "one variant": Case(people=50, panel=1, first=0, last=1),

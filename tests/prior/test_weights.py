@@ -101,7 +101,7 @@ def test_a_core_s_edge_is_predicted_as_well_as_its_middle(
     """Correlation of predicted and true genetic value of the same variants, once at edges and once in middles of cores.
 
     A fifth of a core is looked at, around each edge; in a second panel the cores are shifted by half, so that these are its
-    middles. The reference is the GWAS's own sample, or as many other people with the default rank rule for such references.
+    middles. The reference is the GWAS's own sample, or as many other individuals with the default rank rule for such references.
     """
     per_core, cores, chroms, people = 40, 6, 5, 600
     both = [haplotypes(rng, 2 * people, cores * per_core, rho=0.95) for _ in range(chroms)]

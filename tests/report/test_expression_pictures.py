@@ -71,9 +71,9 @@ def test_means_have_a_row_per_model_with_its_interval() -> None:
         "elastic-net", "blup", "enformer", "elastic-net", "enformer"
     ]  # fmt: skip
     texts = [text.get_text() for text in axes.texts]
-    assert "3 training genes: held-out people" in texts
-    assert "1 held-out genes: held-out people, models of these genes' own" in texts
-    assert "1 held-out genes: held-out genes and people" in texts
+    assert "3 training genes: held-out individuals" in texts
+    assert "1 held-out genes: held-out individuals, models of these genes' own" in texts
+    assert "1 held-out genes: held-out genes and individuals" in texts
     assert "0.100 (0.000 to 0.200)" in texts
     assert "\N{MINUS SIGN}0.050 (\N{MINUS SIGN}0.150 to 0.050)" in texts
     assert "0.500" in texts  # no interval

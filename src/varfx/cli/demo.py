@@ -91,7 +91,7 @@ def _draw(demo: Demo) -> None:
 def _show(demo: Demo) -> None:
     panel, split = demo.panel, demo.runs["constant"].record["split"]
     console.print(
-        f"height, chromosome 22: {panel.variants.height:,} variants, {panel.num_people} people, {len(demo.channels)} channels; "
+        f"height, chromosome 22: {panel.variants.height:,} variants, {panel.num_people} individuals, {len(demo.channels)} channels; "
         f"windows: {len(split['train'])} training, {len(split['validation'])} validation, {len(split['holdout'])} held out, "
         f"{len(split['gap'])} in gaps",
         soft_wrap=True,

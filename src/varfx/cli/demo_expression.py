@@ -1,4 +1,4 @@
-"""`varfx demo expression`: linear models and small networks of expression, on real people."""
+"""`varfx demo expression`: linear models and small networks of expression, on real individuals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_OUT = Path("demo-output/expression")
 PICTURES = {
     "models.png": "mean R2 of the linear models, with intervals over genes",
     "genes.png": "R2 of each gene under each linear model, against elastic-net",
-    "network.png": "R2 of the genes with a network, every model, with intervals over people",
+    "network.png": "R2 of the genes with a network, every model, with intervals over individuals",
     "variants.png": "effects of the variants of one gene: network and elastic-net",
 }
 PAR = 0.005  # mean R2 closer than this are called alike
@@ -105,8 +105,8 @@ def _draw(demo: ExpressionDemo) -> None:
         report.model_scatter(linear, against="elastic-net"),
         grouped_intervals(
             groups,
-            title=f"R² on {people} test people of the first fold",
-            xlabel="R² (95 % interval over people)",
+            title=f"R² on {people} test individuals of the first fold",
+            xlabel="R² (95 % interval over individuals)",
             highlight=demo.network_model,
         ),
         effects_along_window(table.filter(table["gene_id"] == best), title=f"Effects of variants on {names[best]}"),
@@ -120,9 +120,9 @@ def _show(demo: ExpressionDemo) -> None:
     if demo.study.truth is not None:
         _say_what_is_simulated(demo)
     console.print(
-        f"{len(cohort.people)} people, {cohort.genes.height} genes ({len(cohort.genes_heldout)} held out) of chromosome "
+        f"{len(cohort.people)} individuals, {cohort.genes.height} genes ({len(cohort.genes_heldout)} held out) of chromosome "
         f"{cohort.genes['chrom'][0]}, {cohort.variants.height:,} variants in windows of {cohort.window:,} bases; "
-        f"{cohort.num_folds} folds: {fold.train.size} people to train, {fold.tune.size} to tune, {fold.test.size} to test on",
+        f"{cohort.num_folds} folds: {fold.train.size} individuals to train, {fold.tune.size} to tune, {fold.test.size} to test on",
         soft_wrap=True,
     )
     _print_linear(demo)
@@ -153,7 +153,7 @@ def _say_what_is_simulated(demo: ExpressionDemo) -> None:
         for kind in KINDS
     )
     console.print(
-        "SIMULATED: people and genotypes are real (1000 Genomes); the genome, the genes and their expression are not. "
+        "SIMULATED: individuals and genotypes are real (1000 Genomes); the genome, the genes and their expression are not. "
         f"Genes are named by kind ({kinds}). Set VARFX_DATA or give --data for real expression.",
         soft_wrap=True,
     )
@@ -171,7 +171,7 @@ def _print_linear(demo: ExpressionDemo) -> None:
         )
     means = demo.linear_means()
     count = max(entry["genes"] for entry in means)
-    table = Table("model", title=f"linear models: {count} training genes, people held out", title_justify="left")
+    table = Table("model", title=f"linear models: {count} training genes, individuals held out", title_justify="left")
     for heading in ("mean PCC", "95 % interval", "mean R2", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in means:
@@ -185,10 +185,10 @@ def _print_linear(demo: ExpressionDemo) -> None:
 
 
 def _print_side_by_side(demo: ExpressionDemo) -> None:
-    """The networks and what they must be judged by, on the same genes and people."""
+    """The networks and what they must be judged by, on the same genes and individuals."""
     genes = demo.network.record["genes"]
     fold = demo.cohort.fold(0)
-    title = f"R2 of genes with a network of their own, {fold.test.size} test people of the first fold"
+    title = f"R2 of genes with a network of their own, {fold.test.size} test individuals of the first fold"
     table = Table("model", *(demo.cohort.gene(gene).name for gene in genes), title=title, title_justify="left")
     for heading in ("mean R2", "mean PCC"):
         table.add_column(heading)
@@ -218,7 +218,7 @@ def _verdict(demo: ExpressionDemo, records: list[dict[str, Any]]) -> str:
         f"The networks are {word} elastic-net: mean R2 {network['r2']:.3f} against {linear['r2']:.3f}, a difference of "
         f"{-gap:+.3f}{_interval(bounds, ' (95 % interval over genes ', ')')}, above it in {better} of "
         f"{len(common)} genes; best linear model: {best['model']}, {best['r2']:.3f}. They start from random weights, read "
-        f"{demo.config.network_window:,} bases and have seen {demo.cohort.fold(0).train.size} people; the linear models see "
+        f"{demo.config.network_window:,} bases and have seen {demo.cohort.fold(0).train.size} individuals; the linear models see "
         f"{demo.cohort.window:,} bases. Published results start from Enformer's weights (`varfx expr fit --checkpoint`)."
     )
 

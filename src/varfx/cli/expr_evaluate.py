@@ -1,4 +1,4 @@
-"""`varfx expr evaluate`: all models of some runs on held-out people and genes."""
+"""`varfx expr evaluate`: all models of some runs on held-out individuals and genes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def evaluate(
     workers: int | None = None,
     seed: int = 0,
 ) -> None:
-    """Score all models of some runs on one cohort's test people.
+    """Score all models of some runs on one cohort's test individuals.
 
-    Correlation and R2 over people, per gene and fold, and their means: on training genes and held-out people (hop), and on
-    genes that a network never saw (hogp). Intervals come from resampling people for a gene, and genes for a mean.
+    Correlation and R2 over individuals, per gene and fold, and their means: on training genes and held-out individuals (hop), and on
+    genes that a network never saw (hogp). Intervals come from resampling individuals for a gene, and genes for a mean.
 
         varfx expr evaluate RUN --json scores.json
         varfx expr evaluate BASELINES NETWORK --tsv scores.tsv --figures figures
@@ -42,7 +42,7 @@ def evaluate(
         against: The model that the others are compared with on the screen; by default elastic-net, or the first.
         cohort: Where the runs' cohort lies, if it moved.
         heritability: Estimate each gene's cis-heritability by REML too.
-        samples: Bootstrap samples of people.
+        samples: Bootstrap samples of individuals.
         workers: Processes for heritability; by default one a core.
         seed: Of the bootstraps.
     """
@@ -120,7 +120,7 @@ def _print_heritability(records: list[dict[str, Any]]) -> None:
         mean = sum(record["h2"] for record in known) / len(known)
         significant = sum(record["p"] < 0.05 for record in known)
         console.print(
-            f"cis-heritability by REML in all people: mean {mean:.3f} over {len(known)} genes, {significant} with p < 0.05",
+            f"cis-heritability by REML in all individuals: mean {mean:.3f} over {len(known)} genes, {significant} with p < 0.05",
             soft_wrap=True,
         )
 

@@ -1,4 +1,4 @@
-"""`varfx expr fit`: a sequence model trained on people's genomes and expression."""
+"""`varfx expr fit`: a sequence model trained on individuals' genomes and expression."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def fit(
     resume: Annotated[bool, Switch] = False,
     overwrite: Annotated[bool, Switch] = False,
 ) -> None:
-    """Train Enformer on people's own sequences and expression.
+    """Train Enformer on individuals' own sequences and expression.
 
-    Reads the window around each gene's TSS, as each person has it, and predicts that person's expression (Variformer). One
-    network for all training genes, or one a gene. Tuning people decide when training stops; predictions of tuning and test
-    people, of training and held-out genes, are written for `varfx expr evaluate`.
+    Reads the window around each gene's TSS, as each individual has it, and predicts that individual's expression (Variformer). One
+    network for all training genes, or one a gene. Tuning individuals decide when training stops; predictions of tuning and test
+    individuals, of training and held-out genes, are written for `varfx expr evaluate`.
 
         varfx expr fit COHORT --checkpoint pytorch_model.bin --out RUN
         varfx expr fit COHORT --genes genes.txt --single-gene --checkpoint pytorch_model.bin --fold all --out RUN

@@ -51,18 +51,18 @@ def prepare(
 ) -> None:
     """Join genotypes, expression, reference and genes into a cohort.
 
-    The folder holds dosages, names and expression of people, and windows of the reference genome; it never holds a
-    person's sequence. It also holds the folds of people and the genes held out, which all models share.
+    The folder holds dosages, names and expression of individuals, and windows of the reference genome; it never holds an
+    individual's sequence. It also holds the folds of individuals and the genes held out, which all models share.
 
         varfx expr prepare --genotypes X.vcf.gz --expression E.bed.gz --reference hg38.fa.gz --gtf gencode.gtf.gz --out COHORT
         varfx expr prepare --genotypes X.pgen --counts C.gct.gz --tpm T.gct.gz --reference R.fa.gz --gtf G.gtf.gz --out COHORT
 
     Args:
-        genotypes: VCF or BCF (indexed), PLINK .bed or .pgen; several files, e.g. one per chromosome, of the same people.
+        genotypes: VCF or BCF (indexed), PLINK .bed or .pgen; several files, e.g. one per chromosome, of the same individuals.
         reference: FASTA (plain or bgzip) of the genome that the genotypes were called on.
         gtf: GENCODE or Ensembl genes on that genome: TSS, strand, gene type.
         out: The folder to make.
-        expression: BED of FastQTL, tensorQTL, QTLtools or GTEx: #chr start end gene_id, then a column a person.
+        expression: BED of FastQTL, tensorQTL, QTLtools or GTEx: #chr start end gene_id, then a column an individual.
         counts: In place of --expression: GCT of counts; together with --tpm normalised in GTEx's order.
         tpm: GCT of TPM of the same genes and samples.
         samples: Sample and individual per line, if expression goes by samples.
@@ -73,12 +73,12 @@ def prepare(
         relatives_rule: Relatives stay together in one part of each fold, or are left out until nobody has one (exclude).
         populations: Individual and population per line: each part of a fold gets about the same mixture.
         heldout_populations: Populations that are the test set of every fold.
-        folds: Ways to divide people into train, tune and test; test sets are disjoint.
-        tune_fraction: Share of people to tune on.
-        test_fraction: Share of people to test on.
+        folds: Ways to divide individuals into train, tune and test; test sets are disjoint.
+        tune_fraction: Share of individuals to tune on.
+        test_fraction: Share of individuals to test on.
         heldout_fraction: Share of genes that no model is trained on; their windows overlap no training gene's.
         heldout_genes: Ensembl ids of the genes to hold out, one a line, in place of --heldout-fraction.
-        normalise: Of expression, learned from training people in each fold; before covariates are regressed out.
+        normalise: Of expression, learned from training individuals in each fold; before covariates are regressed out.
         window: Bases around the TSS.
         gene_type: Types of genes to keep, as in the GTF; all keeps every type.
         tss_distance: Genes with another gene's TSS within so many bases are left out; -1 keeps them.
@@ -156,7 +156,7 @@ def _show(cohort: Cohort) -> None:
         table.add_row(str(number), str(fold.train.size), str(fold.tune.size), str(fold.test.size))
     console.print(table)
     console.print(
-        f"{cohort.path}: {len(cohort.people):,} people, {cohort.genes.height:,} genes ({len(cohort.genes_heldout):,} held "
+        f"{cohort.path}: {len(cohort.people):,} individuals, {cohort.genes.height:,} genes ({len(cohort.genes_heldout):,} held "
         f"out), {cohort.variants.height:,} variants, {'phased' if cohort.phased else 'not phased'}",
         soft_wrap=True,
     )

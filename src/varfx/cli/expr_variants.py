@@ -39,8 +39,8 @@ def variants(
     """Score the variants of the genes' windows: effects, high-scoring variants and drivers, as annotations.
 
     A network's effect of a variant is its prediction for the reference with ALT, minus that for the reference (in-silico
-    mutagenesis, in float32 whatever the training precision); a linear model's is its weight. Drivers are chosen on tuning people
-    and scored on test people. The file is one that `varfx prior fit --annot` takes: variants outside the windows
+    mutagenesis, in float32 whatever the training precision); a linear model's is its weight. Drivers are chosen on tuning individuals
+    and scored on test individuals. The file is one that `varfx prior fit --annot` takes: variants outside the windows
     have scored = 0 there, and no other value.
 
         varfx expr variants RUN --out V.annot.parquet
@@ -123,7 +123,7 @@ def _draw(found: VariantScores, folder: Path, rule: str) -> int:
 
 def _show(found: VariantScores, rule: str) -> None:
     """Prints a line per gene."""
-    listing = Table(title=f"{found.model}: drivers by the rule of {rule}; r and R2 of their sum on test people")
+    listing = Table(title=f"{found.model}: drivers by the rule of {rule}; r and R2 of their sum on test individuals")
     for heading in ("gene", "name"):
         listing.add_column(heading)
     for heading in ("variants", "high-scoring", "drivers", "r", "R2 of prediction", "r", "R2 of expression"):

@@ -56,7 +56,7 @@ def build(
     windows = built.windows
     ranks = windows["rank"].to_numpy()
     console.print(
-        f"{out}: {built.variants.height:,} variants, {windows.height} windows, {built.num_people:,} people, rank "
+        f"{out}: {built.variants.height:,} variants, {windows.height} windows, {built.num_people:,} individuals, rank "
         f"{ranks.min()} to {ranks.max()}, rank rule {built.metadata['config']['rank_variance']:g}, B in {built.metadata['config']['dtype']}",
         soft_wrap=True,
     )

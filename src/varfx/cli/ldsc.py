@@ -39,7 +39,7 @@ def ldsc(
         json: File to write the results to.
         m: Number of variants of each annotation, in place of the .l2.M_5_50 files.
         n: Sample size of every variant, in place of those in --sumstats (h2 goes with 1/n).
-        effective_n: For BOLT-LMM, use the effective sample size that `sumstats clean` stored, not the number of people
+        effective_n: For BOLT-LMM, use the effective sample size that `sumstats clean` stored, not the number of individuals
             that LDSC's users give it.
         annot: .annot files of overlapping annotations, for their heritability and enrichment.
         frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
@@ -79,7 +79,7 @@ def ldsc(
     if n is None and gain != 1:
         console.print(
             f"note: n is the {'effective sample size' if effective_n else 'number of people'}; BOLT-LMM's effective sample size is "
-            f"{gain:.4f} times the number of people, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}",
+            f"{gain:.4f} times the number of individuals, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}",
             soft_wrap=True,
         )
 

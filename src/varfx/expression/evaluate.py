@@ -1,4 +1,4 @@
-"""`evaluate`: all models of some runs on the people (and genes) held out, with intervals and paired differences."""
+"""`evaluate`: all models of some runs on the individuals (and genes) held out, with intervals and paired differences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ExpressionEvaluation:
         gene_means: the same averaged over folds, the intervals too.
         models: a record per set of genes, split and model: means over genes with intervals over genes.
         differences: a record per set of genes and pair of models: the mean difference of the genes that both predict.
-        heritability: a record per gene, by REML in all people; empty if not asked for.
+        heritability: a record per gene, by REML in all individuals; empty if not asked for.
         notes: what the user should know.
     """
 
@@ -86,20 +86,20 @@ def evaluate(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> ExpressionEvaluation:
-    """Scores all models of some runs on one cohort's test people.
+    """Scores all models of some runs on one cohort's test individuals.
 
     Args:
         runs: of `varfx expr baseline` and `varfx expr fit`.
         cohort: where the runs' cohort lies, if it moved.
         heritability: estimate each gene's cis-heritability too.
-        num_samples: bootstrap samples of people.
+        num_samples: bootstrap samples of individuals.
         seed: of the bootstraps.
         workers: processes for heritability; by default one a core.
         progress: told about each gene.
 
     Raises:
         StoreError: a run or the cohort is damaged, or the cohort is not the one that the runs were made on.
-        DataError: runs of different cohorts, or predictions of other people than the test people.
+        DataError: runs of different cohorts, or predictions of other individuals than the test individuals.
     """
     opened = [open_run(path) for path in runs]
     if not opened:
@@ -150,7 +150,7 @@ def cohort_of(runs: Sequence[ExpressionRun], moved: str | os.PathLike[str] | Non
         if run.record["cohort_seal"] != first.record["cohort_seal"]:
             raise DataError(
                 f"`{run.path}` was made on another cohort (`{run.record['cohort']}`) than `{first.path}` "
-                f"(`{first.record['cohort']}`). Models can be compared on the same people and folds only."
+                f"(`{first.record['cohort']}`). Models can be compared on the same individuals and folds only."
             )
     path = Path(moved) if moved is not None else Path(first.record["cohort"])
     if moved is None and not path.is_dir():
@@ -165,7 +165,7 @@ def cohort_of(runs: Sequence[ExpressionRun], moved: str | os.PathLike[str] | Non
 
 
 def _predictions(runs: Sequence[ExpressionRun]) -> tuple[pl.DataFrame, list[str]]:
-    """Predictions for test people, each model's name followed by the run's where several runs have it; and notes."""
+    """Predictions for test individuals, each model's name followed by the run's where several runs have it; and notes."""
     owners: dict[str, set[Path]] = {}
     for run in runs:
         for model in run.record["models"]:
@@ -192,7 +192,7 @@ def _predictions(runs: Sequence[ExpressionRun]) -> tuple[pl.DataFrame, list[str]
             "and folders of different names."
         )
     if not joined.height:
-        raise DataError("the runs hold no predictions for test people.")
+        raise DataError("the runs hold no predictions for test individuals.")
     return joined, notes
 
 
@@ -221,7 +221,7 @@ def _score_all(
             places = [place.get(row_of.get(name, -1), -1) for name in rows["person"]]
             if min(places) < 0:
                 raise DataError(
-                    f"model {model} has predictions, as of test people, for {places.count(-1)} who are not in the test set "
+                    f"model {model} has predictions, as of test individuals, for {places.count(-1)} who are not in the test set "
                     f"of fold {number}. Fit it on this cohort's folds."
                 )
             predicted[places] = rows["prediction"].to_numpy()
@@ -313,7 +313,7 @@ def _heritability(
 
 
 def gene_heritability(cohort: Cohort, gene_id: str) -> dict[str, Any]:
-    """REML in all people of a cohort; covariates are fixed effects, so that their degrees of freedom are accounted for."""
+    """REML in all individuals of a cohort; covariates are fixed effects, so that their degrees of freedom are accounted for."""
     everyone = np.arange(len(cohort.people))
     values = cohort.expression()[cohort.gene_row(gene_id)].astype(np.float64)
     covariates = None if cohort.covariates is None else cohort.covariates.T

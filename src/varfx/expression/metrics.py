@@ -16,10 +16,10 @@ CONSTANT = 1e-7  # a prediction that varies by less than this share of its size 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """Scores of one model and gene on some people.
+    """Scores of one model and gene on some individuals.
 
     Attributes:
-        pcc: Pearson's correlation; None where it is undefined (a constant prediction, or fewer than 3 people).
+        pcc: Pearson's correlation; None where it is undefined (a constant prediction, or fewer than 3 individuals).
         r2: coefficient of determination, `1 - sum (y - p)^2 / sum (y - mean y)^2`; None where a prediction is missing.
         pcc_samples: of each bootstrap sample, NaN where undefined; empty where `pcc` is None.
         r2_samples: likewise.
@@ -34,9 +34,9 @@ class Scores:
 
 
 def score(
-    observed: Float64[ndarray, " person"],
-    predicted: Float64[ndarray, " person"],
-    weights: Float64[ndarray, "sample person"],
+    observed: Float64[ndarray, " individual"],
+    predicted: Float64[ndarray, " individual"],
+    weights: Float64[ndarray, "sample individual"],
 ) -> Scores:
     """Correlation and R2 of a prediction, and the same in each bootstrap sample.
 
@@ -64,7 +64,7 @@ def score(
     with np.errstate(divide="ignore", invalid="ignore"):
         total, first, second = weights.sum(axis=1), weights @ y, weights @ y**2
         spread = second - first**2 / total
-        spread[spread <= 1e-12 * second] = np.nan  # a sample of one person, again and again
+        spread[spread <= 1e-12 * second] = np.nan  # a sample of one individual, again and again
         r2_samples = 1 - weights @ error**2 / spread
         p = predicted - predicted.mean()
         if float(np.abs(p).max()) <= CONSTANT * max(float(np.abs(predicted).max()), 1e-30):

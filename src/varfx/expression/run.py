@@ -2,7 +2,7 @@
 
 identity.json        options and checksums of the inputs
 run.json             what was fitted on what (see `ExpressionRun.record`)
-predictions.parquet  predicted values of tuning and test people; observed ones are read from the cohort
+predictions.parquet  predicted values of tuning and test individuals; observed ones are read from the cohort
 weights.parquet      linear models: weight of each variant and allele (`intercepts.parquet`: of each gene, model and fold)
 models/              networks: safetensors
 manifest.json        size and checksum of each file; written last, it marks the run as whole
@@ -36,8 +36,8 @@ PREDICTION_SCHEMA: dict[str, pl.DataType] = {
     "gene_id": pl.String(),
     "model": pl.String(),
     "fold": pl.Int64(),
-    "split": pl.String(),  # "hop": a training gene; "hogp": a held-out gene; people are held out in both
-    "part": pl.String(),  # "tune" or "test": which people
+    "split": pl.String(),  # "hop": a training gene; "hogp": a held-out gene; individuals are held out in both
+    "part": pl.String(),  # "tune" or "test": which individuals
     "person": pl.String(),
     "prediction": pl.Float32(),  # adjusted expression; NaN where a model has none to give
 }
@@ -55,7 +55,7 @@ INTERCEPT_SCHEMA: dict[str, pl.DataType] = {
     "gene_id": pl.String(),
     "model": pl.String(),
     "fold": pl.Int64(),
-    "intercept": pl.Float64(),  # prediction of a person without any effect allele
+    "intercept": pl.Float64(),  # prediction of an individual without any effect allele
     "h2": pl.Float64(),  # that the model assumed (BLUP); NaN for others, and so below
     "alpha": pl.Float64(),  # scikit-learn's penalty
 }
@@ -147,7 +147,7 @@ def write_run(
 
     Args:
         out: the folder of the finished run.
-        record: the keys of `REQUIRED`, and any others, JSON-able; no person's values. Config and outcome of a network too.
+        record: the keys of `REQUIRED`, and any others, JSON-able; no individual's values. Config and outcome of a network too.
         predictions: columns of `PREDICTION_SCHEMA`.
         weights: columns of `WEIGHT_SCHEMA`.
         intercepts: columns of `INTERCEPT_SCHEMA`.
@@ -217,5 +217,5 @@ def _check_predictions(table: pl.DataFrame) -> None:
         first = table.filter(table.select(key).is_duplicated()).row(0, named=True)
         raise DataError(
             f"`predictions`: {repeated} rows stand twice, first of gene {first['gene_id']}, model {first['model']}, "
-            f"fold {first['fold']}. Keep one per person."
+            f"fold {first['fold']}. Keep one per individual."
         )

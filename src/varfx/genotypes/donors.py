@@ -44,8 +44,10 @@ class DonorVariants:
     """Single-nucleotide variants of a region and everybody's genotypes, in genome order."""
 
     variants: pl.DataFrame  # chrom, position (1-based), variant_id, effect_allele (ALT), other_allele (REF)
-    dosages: Int8[ndarray, "variant person"]  # of ALT: 0, 1, 2; -1 missing
-    haplotypes: Int8[ndarray, "variant person 2"] | None  # 0, 1; -1 missing; None where the chromosome is not phased
+    dosages: Int8[ndarray, "variant individual"]  # of ALT: 0, 1, 2; -1 missing
+    haplotypes: (
+        Int8[ndarray, "variant individual 2"] | None
+    )  # 0, 1; -1 missing; None where the chromosome is not phased
     ledger: dict[str, int]  # what was read, changed and left out; the keys are `varfx.genotypes.snvs.STEPS`, always all
     heterozygous: int = 0  # genotypes in the records that were kept
 
@@ -267,7 +269,7 @@ class PlinkDonors:
 
     def _alleles(
         self, rows: Int[ndarray, " variant"]
-    ) -> tuple[Int[ndarray, "variant person 2"], Bool[ndarray, "variant person"], Int[ndarray, " variant"]]:
+    ) -> tuple[Int[ndarray, "variant individual 2"], Bool[ndarray, "variant individual"], Int[ndarray, " variant"]]:
         """Two allele numbers per variant and individual, where they are phased, and how many are rounded dosages."""
         everyone = np.arange(len(self.people))
         none = np.zeros(rows.size, dtype=np.int64)
@@ -320,25 +322,25 @@ def _open(path: str) -> DonorFile:
     return PlinkDonors(file)
 
 
-def _places(file: DonorFile, first: DonorFile, people: tuple[str, ...]) -> Int[ndarray, " person"] | None:
+def _places(file: DonorFile, first: DonorFile, people: tuple[str, ...]) -> Int[ndarray, " individual"] | None:
     """Rows of the wanted individuals in a file; None for all, in its order."""
     place = {name: row for row, name in enumerate(file.people)}
     if len(place) < len(file.people):
         repeated = next(name for row, name in enumerate(file.people) if place[name] != row)
         raise FormatError(
-            f"`{file.path}`: {len(file.people) - len(place)} of {len(file.people)} people have the name of another, first "
+            f"`{file.path}`: {len(file.people) - len(place)} of {len(file.people)} individuals have the name of another, first "
             f"{repeated!r}. Make the names unique."
         )
     if file is not first and set(file.people) != set(first.people):
         different = sorted(set(file.people) ^ set(first.people))
         raise FormatError(
-            f"`{file.path}` and `{first.path}` hold different people: {len(different)} are in one only, first "
-            f"{different[0]!r}. Give files of the same people."
+            f"`{file.path}` and `{first.path}` hold different individuals: {len(different)} are in one only, first "
+            f"{different[0]!r}. Give files of the same individuals."
         )
     unknown = [name for name in people if name not in place]
     if unknown or len(set(people)) < len(people):
-        what = f"{len(unknown)} of {len(people)} people are not in it, first {unknown[0]!r}" if unknown else ""
-        raise DataError(f"`{file.path}`: {what or 'a person is wanted twice'}. Check the list of people.")
+        what = f"{len(unknown)} of {len(people)} individuals are not in it, first {unknown[0]!r}" if unknown else ""
+        raise DataError(f"`{file.path}`: {what or 'an individual is wanted twice'}. Check the list of individuals.")
     return None if people == file.people else np.array([place[name] for name in people], dtype=np.int64)
 
 
@@ -357,7 +359,7 @@ def _begins_phased(records: Iterator[Record]) -> bool:
     return read > 0
 
 
-def _of_counts(counts: Int[ndarray, "variant person"]) -> Int[ndarray, "variant person 2"]:
+def _of_counts(counts: Int[ndarray, "variant individual"]) -> Int[ndarray, "variant individual 2"]:
     """Alleles of counts of A1 (allele 1), in no meaningful order."""
     alleles = np.stack([counts > 1, counts > 0], axis=2).astype(np.int16)
     alleles[counts < 0] = MISSING

@@ -31,11 +31,11 @@ class SiteRecord:
     number: int
     ref: str
     alts: tuple[str, ...]
-    alleles: Int[ndarray, "person 2"]
-    phased: Bool[ndarray, " person"]
+    alleles: Int[ndarray, "individual 2"]
+    phased: Bool[ndarray, " individual"]
 
 
-def completed(site: Sequence[SiteRecord]) -> list[tuple[SiteRecord, Bool[ndarray, " person"]]]:
+def completed(site: Sequence[SiteRecord]) -> list[tuple[SiteRecord, Bool[ndarray, " individual"]]]:
     """The records with genotypes that others of the site complete, and where; their alleles are then whole.
 
     Args:
@@ -69,7 +69,7 @@ def completed(site: Sequence[SiteRecord]) -> list[tuple[SiteRecord, Bool[ndarray
 
 def _carried(
     others: Sequence[tuple[SiteRecord, ndarray, list[int]]], people: int
-) -> tuple[Bool[ndarray, "person 2"], Int[ndarray, " person"]]:
+) -> tuple[Bool[ndarray, "individual 2"], Int[ndarray, " individual"]]:
     """Positions with an ALT of other records per chromosome, and each individual's number of such alleles."""
     per_alt: dict[tuple[str, str], ndarray] = {}
     elsewhere = np.zeros((people, 2), dtype=bool)

@@ -58,11 +58,11 @@ class LDSource(Protocol):
 
 @runtime_checkable
 class GenotypeSource(LDSource, Protocol):
-    """A reference that holds people's genotypes."""
+    """A reference that holds individuals' genotypes."""
 
     def standardised(
         self, index: Int[ndarray, " variant"], dtype: DTypeLike = np.float32
-    ) -> Float[ndarray, "person variant"]:
+    ) -> Float[ndarray, "individual variant"]:
         """Genotypes (count of `effect_allele`), missing ones at the mean, columns of mean 0 and mean square 1."""
         ...
 

@@ -42,7 +42,7 @@ from varfx.io.text_numbers import decimals, whole_numbers
 from varfx.io.text_table import read_headerless, read_with_header
 
 logger = logging.getLogger(__name__)
-# People of the 1000 Genomes Project behind each published population. The frequencies in the published lists are
+# Individuals of the 1000 Genomes Project behind each published population. The frequencies in the published lists are
 # multiples of 1 / (2 n) for exactly these n.
 NUM_PEOPLE = {"AFR": 661, "AMR": 347, "EAS": 504, "EUR": 503, "SAS": 489}
 METADATA_COLUMNS = ("chrom", "chromStart", "chromEnd", "name", "snplistName", "population")

@@ -190,8 +190,8 @@ def read_pairs(path: str | os.PathLike[str], what: str, known: Collection[str]) 
     pairs = tuple(dict.fromkeys(pair for pair in chosen if set(pair) <= names))
     if not pairs:
         raise DataError(
-            f"`{path}`: none of its {len(chosen)} pairs (first {chosen[0][0]} {chosen[0][1]}) is of people with genotypes"
-            f"{_compared([name for pair in chosen for name in pair], known)}. Its columns must be names of people."
+            f"`{path}`: none of its {len(chosen)} pairs (first {chosen[0][0]} {chosen[0][1]}) is of individuals with genotypes"
+            f"{_compared([name for pair in chosen for name in pair], known)}. Its columns must be names of individuals."
         )
     return Pairs(pairs, len(unknown), unknown[0] if unknown else None)
 

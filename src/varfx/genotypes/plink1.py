@@ -1,6 +1,6 @@
-"""PLINK 1 genotypes: `PREFIX.bed` (2 bits per genotype), `PREFIX.bim` (variants) and `PREFIX.fam` (people).
+"""PLINK 1 genotypes: `PREFIX.bed` (2 bits per genotype), `PREFIX.bim` (variants) and `PREFIX.fam` (individuals).
 
-The .bed format: bytes 6c 1b 01, then ceil(people / 4) bytes per variant; from the lowest bits of each byte, 00 is
+The .bed format: bytes 6c 1b 01, then ceil(individuals / 4) bytes per variant; from the lowest bits of each byte, 00 is
 homozygous for A1 (column 5 of the .bim), 01 missing, 10 heterozygous, 11 homozygous for A2 (column 6). The counted
 allele, `effect_allele`, is A1.
 """
@@ -47,7 +47,9 @@ class BedFile:
         self.people = read_fam(Path(f"{prefix}.fam"))
         self._check()
 
-    def read(self, rows: Int[ndarray, " variant"], people: Int[ndarray, " person"]) -> Int8[ndarray, "variant person"]:
+    def read(
+        self, rows: Int[ndarray, " variant"], people: Int[ndarray, " individual"]
+    ) -> Int8[ndarray, "variant individual"]:
         """Counts of A1, negative where missing; see `GenotypeFile.read`."""
         with open_bed(
             self.path, iid_count=self.people.height, sid_count=self.sites.height, count_A1=True, num_threads=1
@@ -76,7 +78,7 @@ class BedFile:
             )
         if size != expected:
             raise FormatError(
-                f"`{self.path}` has {size} bytes, but {self.sites.height} variants of {self.people.height} people make "
+                f"`{self.path}` has {size} bytes, but {self.sites.height} variants of {self.people.height} individuals make "
                 f"{expected}. It is truncated, or its .bim or .fam belongs to another file."
             )
 
@@ -105,7 +107,7 @@ def sites_of(table: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def read_fam(path: Path) -> pl.DataFrame:
-    """The people of a .fam file (FID, IID, father, mother, sex, phenotype): columns `fid, iid`.
+    """The individuals of a .fam file (FID, IID, father, mother, sex, phenotype): columns `fid, iid`.
 
     The phenotype may be absent.
 

@@ -1,4 +1,4 @@
-"""PLINK 2 genotypes: `PREFIX.pgen`, `PREFIX.pvar` or `.pvar.zst` (variants) and `PREFIX.psam` (people).
+"""PLINK 2 genotypes: `PREFIX.pgen`, `PREFIX.pvar` or `.pvar.zst` (variants) and `PREFIX.psam` (individuals).
 
 The counted allele, `effect_allele`, is ALT. Dosages are used where the file has them. A .pgen with a .bim and .fam
 beside it is read too: the .bim's column 5 is then ALT.
@@ -39,7 +39,7 @@ class PgenFile:
     oriented: bool  # False with a .bim, or a .pvar without header: REF is then just the other allele
 
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
-        """Reads the variants and people, and checks the header of the .pgen against them.
+        """Reads the variants and individuals, and checks the header of the .pgen against them.
 
         Args:
             prefix: the path without ".pgen"; the other two files stand beside it.
@@ -58,8 +58,8 @@ class PgenFile:
         self._check()
 
     def read(
-        self, rows: Int[ndarray, " variant"], people: Int[ndarray, " person"]
-    ) -> Float32[ndarray, "variant person"]:
+        self, rows: Int[ndarray, " variant"], people: Int[ndarray, " individual"]
+    ) -> Float32[ndarray, "variant individual"]:
         """Dosages of ALT, negative where missing; see `GenotypeFile.read`."""
         # pgenlib takes a subset in increasing order only; the wanted order is restored afterwards.
         subset, order = np.unique(people, return_inverse=True)
@@ -70,7 +70,7 @@ class PgenFile:
 
     def read_alleles(
         self, rows: Int[ndarray, " variant"]
-    ) -> tuple[Int32[ndarray, "variant person 2"], Bool[ndarray, "variant person"]]:
+    ) -> tuple[Int32[ndarray, "variant individual 2"], Bool[ndarray, "variant individual"]]:
         """Everyone's two allele numbers (0 is REF; negative where missing), and where their order is known.
 
         Raises:
@@ -83,7 +83,7 @@ class PgenFile:
         return alleles.reshape(rows.size, -1, 2), phased.astype(bool)
 
     @contextlib.contextmanager
-    def _reader(self, subset: UInt32[ndarray, " person"] | None) -> Iterator[pgenlib.PgenReader]:
+    def _reader(self, subset: UInt32[ndarray, " individual"] | None) -> Iterator[pgenlib.PgenReader]:
         try:
             with pgenlib.PgenReader(
                 os.fsencode(self.path),
@@ -118,8 +118,8 @@ class PgenFile:
         num_variants, num_people = struct.unpack("<II", head[3:11])
         if (num_variants, num_people) != (self.sites.height, self.people.height):
             raise FormatError(
-                f"`{self.path}` holds {num_variants} variants of {num_people} people, but the files beside it list "
-                f"{self.sites.height} variants and {self.people.height} people. Give files that belong together."
+                f"`{self.path}` holds {num_variants} variants of {num_people} individuals, but the files beside it list "
+                f"{self.sites.height} variants and {self.people.height} individuals. Give files that belong together."
             )
 
 
@@ -158,7 +158,7 @@ def _read_people(prefix: str) -> pl.DataFrame:
     if not path.is_file():
         if Path(f"{prefix}.fam").is_file():
             return read_fam(Path(f"{prefix}.fam"))
-        raise FormatError(f"`{prefix}.pgen` has no people beside it: `{path}` (or .fam) is missing.")
+        raise FormatError(f"`{prefix}.pgen` has no individuals beside it: `{path}` (or .fam) is missing.")
     if not _has_header(path):
         return read_fam(path)
     if "FID" not in open_table(path).names:

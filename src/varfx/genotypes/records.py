@@ -22,8 +22,8 @@ class Record:
     variant_id: str | None
     ref: str  # capital letters
     alts: tuple[str, ...]  # capital letters; may hold `*`, `<DEL>` and the like
-    alleles: Int[ndarray, "person ploidy"]  # MISSING and ABSENT are negative; ploidy 0: none are given
-    phased: Bool[ndarray, " person"]
+    alleles: Int[ndarray, "individual ploidy"]  # MISSING and ABSENT are negative; ploidy 0: none are given
+    phased: Bool[ndarray, " individual"]
     oriented: bool = True  # False: the file does not say which of the two alleles is the reference's
     passed: bool = True  # False: FILTER names a filter that the site failed
     rounded: int = 0  # genotypes that are dosages rounded to whole copies, in the absence of a call

@@ -65,11 +65,11 @@ class _Row:
     alt: str
     record: int  # the number of the record it comes from
     part: bool  # of a multi-nucleotide variant
-    dosage: Int8[ndarray, " person"]
-    copies: Int8[ndarray, "person 2"]  # 1 where the haplotype carries ALT; -1 missing or not phased
+    dosage: Int8[ndarray, " individual"]
+    copies: Int8[ndarray, "individual 2"]  # 1 where the haplotype carries ALT; -1 missing or not phased
 
     def merge(self, other: _Row) -> int:
-        """Adds the copies of another row of the same variant; returns how many people then have more than two."""
+        """Adds the copies of another row of the same variant; returns how many individuals then have more than two."""
         missing = (self.dosage < 0) | (other.dosage < 0)
         self.dosage = np.where(missing, np.int8(-1), self.dosage + other.dosage)
         unknown = (self.copies < 0) | (other.copies < 0)
@@ -168,13 +168,13 @@ class SnvTable:
         frame = pl.DataFrame(rows, schema={**schema, "other_allele": pl.String()}, orient="row")
         return frame.select(pl.lit(self._chrom, pl.String).alias("chrom"), pl.all())
 
-    def dosages(self) -> Int8[ndarray, "variant person"]:
-        """Copies of ALT per row and person, -1 where missing; after `combine`."""
+    def dosages(self) -> Int8[ndarray, "variant individual"]:
+        """Copies of ALT per row and individual, -1 where missing; after `combine`."""
         empty = np.empty((0, self._people), dtype=np.int8)
         return np.stack([row.dosage for row in self._rows]) if self._rows else empty
 
-    def haplotypes(self) -> Int8[ndarray, "variant person 2"]:
-        """ALT (1) or not (0) per row, person and haplotype, -1 where missing or not phased; after `combine`."""
+    def haplotypes(self) -> Int8[ndarray, "variant individual 2"]:
+        """ALT (1) or not (0) per row, individual and haplotype, -1 where missing or not phased; after `combine`."""
         empty = np.empty((0, self._people, 2), dtype=np.int8)
         return np.stack([row.copies for row in self._rows]) if self._rows else empty
 
@@ -305,7 +305,7 @@ class SnvTable:
                     self._rows.append(row)
 
     def _two_copies(self, number: int, record: Record) -> SiteRecord:
-        """The record with two alleles per person, after counting.
+        """The record with two alleles per individual, after counting.
 
         Raises:
             FormatError: a genotype has more than two alleles.
@@ -327,7 +327,7 @@ class SnvTable:
         return site
 
     def _resolve_conflicts(self) -> None:
-        """People with more than two ALT alleles at a position become missing there."""
+        """Individuals with more than two ALT alleles at a position become missing there."""
         start = 0
         for stop in range(1, len(self._rows) + 1):
             if stop < len(self._rows) and self._rows[stop].position == self._rows[start].position:
@@ -350,8 +350,8 @@ def _agrees(ref: str, letters: str) -> bool:
     return all(base == letter or base in AMBIGUOUS.get(letter, "") for base, letter in pairs)
 
 
-def _site_record(number: int, record: Record) -> tuple[SiteRecord, Bool[ndarray, " person"]]:
-    """The record with two alleles per person, a haploid one twice; and who is haploid."""
+def _site_record(number: int, record: Record) -> tuple[SiteRecord, Bool[ndarray, " individual"]]:
+    """The record with two alleles per individual, a haploid one twice; and who is haploid."""
     first = record.alleles[:, 0]
     second = record.alleles[:, 1] if record.alleles.shape[1] > 1 else np.full_like(first, ABSENT)
     haploid = second == ABSENT

@@ -43,7 +43,7 @@ class VcfFile:
         """Reads the header and checks that the file is whole.
 
         Raises:
-            FormatError: no such file, not bgzip, truncated, no index or one of another version of the file, no people,
+            FormatError: no such file, not bgzip, truncated, no index or one of another version of the file, no individuals,
                 names that repeat, or no VCF.
         """
         self.path = Path(path)
@@ -58,7 +58,7 @@ class VcfFile:
         self._open()
         self.people = self._people()
         if not self.people:
-            raise FormatError(f"`{self.path}` holds no people, only sites. Give the file with genotypes.")
+            raise FormatError(f"`{self.path}` holds no individuals, only sites. Give the file with genotypes.")
         for index in indices:  # htslib may use either, and does not survive every damage
             check_index(self.path, index)
         contigs = self._contigs(indices[0])
@@ -149,7 +149,7 @@ class VcfFile:
                     "the names unique, e.g. with `bcftools reheader -s`."
                 ) from error
             raise FormatError(
-                f"`{self.path}` cannot be read as VCF or BCF with people's genotypes. Check its header."
+                f"`{self.path}` cannot be read as VCF or BCF with individuals' genotypes. Check its header."
             ) from error
 
     def _people(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ _LEAST = -1e9
 SLACK = 0.05  # of the sum of a genotype's probabilities, and of a dosage's range
 
 
-def copies_of(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "person alt"] | None:
+def copies_of(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "individual alt"] | None:
     """Expected copies of each ALT: DS where it is known, else from GP; NaN where neither is. None without both fields.
 
     Args:
@@ -35,7 +35,7 @@ def copies_of(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "pers
     return found
 
 
-def alleles_of(copies: Float64[ndarray, "person alt"]) -> Int16[ndarray, "person 2"]:
+def alleles_of(copies: Float64[ndarray, "individual alt"]) -> Int16[ndarray, "individual 2"]:
     """Two allele numbers per individual (0 is REF), in no meaningful order; missing where copies are, or exceed two."""
     whole = np.rint(copies)
     alleles = np.zeros((copies.shape[0], 2), dtype=np.int16)
@@ -49,7 +49,7 @@ def alleles_of(copies: Float64[ndarray, "person alt"]) -> Int16[ndarray, "person
     return alleles
 
 
-def _of_ds(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "person alt"] | None:
+def _of_ds(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "individual alt"] | None:
     values = _field(variant, "DS", num_alts)
     if values is None:
         return None
@@ -62,7 +62,7 @@ def _of_ds(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "person 
     return values
 
 
-def _of_gp(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "person alt"] | None:
+def _of_gp(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "individual alt"] | None:
     pairs = [(first, second) for second in range(num_alts + 1) for first in range(second + 1)]  # in the order of VCF
     values = _field(variant, "GP", len(pairs))
     if values is None:
@@ -77,7 +77,7 @@ def _of_gp(variant: Any, num_alts: int, path: Path) -> Float64[ndarray, "person 
     return np.asarray(values @ weights)
 
 
-def _field(variant: Any, name: str, columns: int) -> Float64[ndarray, "person value"] | None:
+def _field(variant: Any, name: str, columns: int) -> Float64[ndarray, "individual value"] | None:
     """A field as numbers, NaN where missing; None if it is absent or has another number of values."""
     try:
         values = variant.format(name)

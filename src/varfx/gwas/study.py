@@ -23,7 +23,7 @@ class Study:
     Attributes:
         trait: name of the trait.
         genome_build: as written, e.g. "GRCh37".
-        n: number of people.
+        n: number of individuals.
         n_case: number of cases.
         n_control: number of controls.
         zero_based: positions count from 0.
@@ -106,7 +106,7 @@ def _total(samples: Sequence[dict[str, Any]], keys: Sequence[str], sidecar: Path
     numbers = [_number(value) for value in values]
     for value, number in zip(values, numbers, strict=True):
         if number is None or number < 0:
-            raise FormatError(f"`{sidecar}`: {keys[0]} is {shown(value)}, not a number of people. Correct it.")
+            raise FormatError(f"`{sidecar}`: {keys[0]} is {shown(value)}, not a number of individuals. Correct it.")
     return sum(number for number in numbers if number is not None) or None
 
 

@@ -181,7 +181,7 @@ def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike
     """What a file was made from: options, versions, the time, and the checksum of each input file.
 
     Args:
-        config: options as JSON-able values. Never put people's data in here.
+        config: options as JSON-able values. Never put individuals' data in here.
         inputs: a name and a path of each input; directories are recorded by the checksum of their manifest.
     """
     from importlib.metadata import version  # slow to import: not for help pages

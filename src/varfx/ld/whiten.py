@@ -162,7 +162,10 @@ def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance
 
 
 def factors_from_genotypes(
-    X_core: Float[ndarray, "person core"], X_panel: Float[ndarray, "person panel"], *, rank_variance: float = 1.0
+    X_core: Float[ndarray, "individual core"],
+    X_panel: Float[ndarray, "individual panel"],
+    *,
+    rank_variance: float = 1.0,
 ) -> Factors:
     """Factors for `R = X'X / n`, by the smaller of the two Gram matrices (individuals or core variants).
 

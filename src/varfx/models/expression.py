@@ -1,6 +1,6 @@
-"""A person's DNA around a gene -> that gene's expression: Enformer, read at the bin of the TSS by one linear head.
+"""An individual's DNA around a gene -> that gene's expression: Enformer, read at the bin of the TSS by one linear head.
 
-    (person, base, A C G T) -> Enformer -> embedding (2 width) of bin (L / 128) // 2 -> linear -> (person,)
+    (individual, base, A C G T) -> Enformer -> embedding (2 width) of bin (L / 128) // 2 -> linear -> (individual,)
 
 The sequence is strand-oriented, the TSS at base L // 2 (Variformer: 49,152 bp, bin 192). The last layers compute only that bin,
 unless statistics learn. All genes share the head: a gene is known by its sequence alone, so that genes never seen can be
@@ -64,9 +64,9 @@ class ExpressionNetwork(nn.Module):
                     module.requires_grad_(False)
 
     def forward(
-        self, x: Float[Tensor, "person base 4"] | Float[Tensor, "person haplotype base 4"]
-    ) -> Float[Tensor, " person"]:
-        """Predicted expression, float32, in units of the training people's standard deviation.
+        self, x: Float[Tensor, "individual base 4"] | Float[Tensor, "individual haplotype base 4"]
+    ) -> Float[Tensor, " individual"]:
+        """Predicted expression, float32, in units of the training individuals' standard deviation.
 
         Args:
             x: averaged sequences; or both haplotypes, whose predictions are averaged.
@@ -78,21 +78,21 @@ class ExpressionNetwork(nn.Module):
             return self(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)  # type: ignore[no-any-return]
         if x.ndim != 3 or x.shape[1] != self.config.window:
             raise DataError(
-                f"`x` must be (person, base, channel) or (person, haplotype, base, channel) with {self.config.window:,} bases, "
+                f"`x` must be (individual, base, channel) or (individual, haplotype, base, channel) with {self.config.window:,} bases, "
                 f"got shape {tuple(x.shape)}."
             )
         if self.training and self.config.norm == "running":
             return self.read(self._embed_all(x))
         return self.read(self.trunk.embed(x, self.config.readout))
 
-    def _embed_all(self, x: Float[Tensor, "person base 4"]) -> Float[Tensor, "person channel"]:
+    def _embed_all(self, x: Float[Tensor, "individual base 4"]) -> Float[Tensor, "individual channel"]:
         """The same embedding, with all bins computed: the last norm's statistics are then those of all bins, as published.
 
-        At the TSS of one gene people hardly differ, at first: statistics of this bin alone would jump as attention learns.
+        At the TSS of one gene individuals hardly differ, at first: statistics of this bin alone would jump as attention learns.
         """
         return self.trunk.embed(x)[:, self.config.readout]
 
-    def read(self, embedding: Float[Tensor, "person channel"]) -> Float[Tensor, " person"]:
+    def read(self, embedding: Float[Tensor, "individual channel"]) -> Float[Tensor, " individual"]:
         """The head's output for embeddings of the readout bin; never in less than float32."""
         with torch.autocast(embedding.device.type, enabled=False):
             return self.head(embedding)[:, 0]  # type: ignore[no-any-return]
@@ -105,7 +105,7 @@ class ExpressionNetwork(nn.Module):
         return self
 
     @torch.no_grad()
-    def calibrate(self, x: Float[Tensor, "person base 4"] | Float[Tensor, "person haplotype base 4"]) -> None:
+    def calibrate(self, x: Float[Tensor, "individual base 4"] | Float[Tensor, "individual haplotype base 4"]) -> None:
         """Sets the norms' statistics to those of these sequences, layer after layer; for random weights, once, before training."""
         training = self.training
         self.eval()

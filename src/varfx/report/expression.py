@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABELS = {"pcc": "correlation", "r2": "R²"}
-PEOPLE = {"hop": "held-out people", "hogp": "held-out genes and people"}
+PEOPLE = {"hop": "held-out individuals", "hogp": "held-out genes and individuals"}
 MAX_COLUMNS = 3
 FLOOR = -0.5  # R2 below this is drawn at the edge
 
@@ -62,7 +62,7 @@ def model_scatter(
         for axes in panels[len(others) :]:
             axes.set_visible(False)
         figure.supxlabel(_name(base, gene_set), fontsize=9)
-        title = f"{LABELS[metric].capitalize()} per gene, {gene_set} genes, held-out people; diamond: mean"
+        title = f"{LABELS[metric].capitalize()} per gene, {gene_set} genes, held-out individuals; diamond: mean"
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -136,7 +136,11 @@ def model_means(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figure:
 def _heading(group: tuple[str, str], entries: Sequence[Mapping[str, Any]]) -> str:
     gene_set, split = group
     count = max(entry["genes"] for entry in entries if (entry["gene_set"], entry["split"]) == group)
-    what = PEOPLE[split] if gene_set == "training" or split == "hogp" else "held-out people, models of these genes' own"
+    what = (
+        PEOPLE[split]
+        if gene_set == "training" or split == "hogp"
+        else "held-out individuals, models of these genes' own"
+    )
     return f"{count} {gene_set} genes: {what}"
 
 

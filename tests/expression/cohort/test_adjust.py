@@ -1,4 +1,4 @@
-"""Adjusted expression: what it is by the definition, and that nothing outside the training people reaches it."""
+"""Adjusted expression: what it is by the definition, and that nothing outside the training individuals reaches it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METHODS = ("inverse-normal", "standardise", "none")
 
 
 def slow_inverse_normal(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Each value by the ranks of the training people with neighbouring values, one at a time."""
+    """Each value by the ranks of the training individuals with neighbouring values, one at a time."""
     known = sorted(values[train])
     result = []
     for value in values:
@@ -129,9 +129,9 @@ def test_what_cannot_be_adjusted_is_an_error(case: tuple[np.ndarray, np.ndarray,
     values, C, train = case
     constant = values.copy()
     constant[train] = 3.0
-    with pytest.raises(DataError, match="the same in all 45 training people"):
+    with pytest.raises(DataError, match="the same in all 45 training individuals"):
         fit_adjustment(constant, None, train, "inverse-normal")
-    with pytest.raises(DataError, match="4 covariates and an intercept explain anything in 5 training people"):
+    with pytest.raises(DataError, match="4 covariates and an intercept explain anything in 5 training individuals"):
         fit_adjustment(values, C, train[:5], "none")
     with pytest.raises(DataError, match="explain expression exactly"):
         fit_adjustment(C[:, 1] * 2 + 1, C, train, "standardise")

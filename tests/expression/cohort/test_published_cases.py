@@ -81,7 +81,7 @@ def test_whoever_is_excluded_is_not_in_the_cohort(tmp_path: Path, capsys: Captur
 def test_an_exclusion_list_of_unknown_names_is_an_error(tmp_path: Path, capsys: Capture) -> None:
     folder = copy_case("F02_exclude_people_plink_remove", tmp_path)
     error = varfx(capsys, *options(folder, exclude_people="lower.txt")).error
-    assert "none of its 5 people is known (first s000; known are 40 (S000, ...)" in error
+    assert "none of its 5 individuals is known (first s000; known are 40 (S000, ...)" in error
     assert "s000 and S000 differ in upper and lower case" in error
     (folder / "some.txt").write_text("S000\nS999\n")
     cohort, result = prepared(folder, capsys, exclude_people="some.txt")
@@ -252,8 +252,8 @@ def test_test_sets_of_few_people(tmp_path: Path, capsys: Capture) -> None:
     folder = copy_case("F17_few_people_no_scores", tmp_path)
     cohort, result = prepared(folder, capsys)
     assert {cohort.fold(number).test.size for number in range(3)} == {3}
-    assert "test sets of 3 people" in result.err
-    assert "test sets of 3 people" in notes(cohort)
+    assert "test sets of 3 individuals" in result.err
+    assert "test sets of 3 individuals" in notes(cohort)
 
 
 def test_filter_is_counted(tmp_path: Path, capsys: Capture) -> None:

@@ -1,4 +1,4 @@
-"""Folds of people and held-out genes: partitions, disjoint test sets, families, populations, and their errors."""
+"""Folds of individuals and held-out genes: partitions, disjoint test sets, families, populations, and their errors."""
 
 from __future__ import annotations
 
@@ -127,12 +127,12 @@ def test_populations_that_cannot_be_split() -> None:
     single = dict.fromkeys(people, "CEU") | {"S007": "YRI", "S009": "FIN"}
     with pytest.raises(DataError, match=r"2 of 3 populations have a single person, first FIN \(S009\)"):
         split_people(people, SplitConfig(), populations=single)
-    with pytest.raises(DataError, match="1 of 20 people are not in it, first S003"):
+    with pytest.raises(DataError, match="1 of 20 individuals are not in it, first S003"):
         split_people(people, SplitConfig(), populations={name: "CEU" for name in people if name != "S003"})
 
 
 def test_too_few_people() -> None:
-    with pytest.raises(DataError, match="9 people cannot be split: at least 10"):
+    with pytest.raises(DataError, match="9 individuals cannot be split: at least 10"):
         split_people(names(9), SplitConfig())
     with pytest.raises(DataError, match=r"cannot be split into so many folds.*Lower --folds"):
         split_people(names(10), SplitConfig(folds=6))

@@ -92,7 +92,7 @@ def test_the_test_against_zero_is_calibrated() -> None:
 
 
 def test_covariates_cost_their_degrees_of_freedom() -> None:
-    """40 covariates regressed out of 100 people: without naming them the residual variance is taken for too small."""
+    """40 covariates regressed out of 100 individuals: without naming them the residual variance is taken for too small."""
     rng = np.random.default_rng(3)
     named, unnamed = [], []
     for _ in range(80):
@@ -133,7 +133,7 @@ def test_bad_input(rng: np.random.Generator) -> None:
     Z = standard(dosages(rng, 20, 5))
     with pytest.raises(DataError, match="`y` is constant"):
         reml(Z, np.full(20, 3.0))
-    with pytest.raises(DataError, match="20 people and 20 fixed effects leave nothing"):
+    with pytest.raises(DataError, match="20 individuals and 20 fixed effects leave nothing"):
         reml(Z, rng.standard_normal(20), rng.standard_normal((20, 19)))
 
 

@@ -230,7 +230,7 @@ def test_genes_with_too_little_are_left_out() -> None:
 
 
 def test_compressed_data_keep_the_whole_likelihood(rng: np.random.Generator) -> None:
-    """Fewer variants than people: what is outside the genotypes' range counts too."""
+    """Fewer variants than individuals: what is outside the genotypes' range counts too."""
     X = dosages(rng, 50, 6)
     y = polygenic(rng, X, 0.5)
     contrasts = rotate(standard(X), y)

@@ -191,7 +191,7 @@ def test_training_and_tuning_people_together(cohort: Path, tmp_path: Path) -> No
 
 
 def test_the_test_peoples_expression_is_not_looked_at(tmp_path: Path) -> None:
-    """Two cohorts that differ in the test people's expression only have the same models."""
+    """Two cohorts that differ in the test individuals' expression only have the same models."""
     first = small_cohort(tmp_path, people=60, genes=3, name="first")
     opened = open_cohort(first)
     original = opened.expression()
@@ -278,7 +278,7 @@ def test_zero_shot_reads_the_three_centre_bins(
     embed = Enformer.embed
     monkeypatch.setattr(Enformer, "embed", lambda *words: seen.append(torch.backends.cudnn.allow_tf32) or embed(*words))
     run = fit_baselines(cohort, tmp_path / "RUN", config, workers=1)
-    assert set(seen) == {False}  # people differ in digits that TF32 does not have
+    assert set(seen) == {False}  # individuals differ in digits that TF32 does not have
     opened = open_cohort(cohort)
     model = Enformer(network, generator=torch.Generator().manual_seed(1)).eval()
     for gene_id in config.genes:

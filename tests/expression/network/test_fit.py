@@ -287,7 +287,7 @@ def test_finished_runs_name_held_out_people_only(cohort: Path, tmp_path: Path) -
 
 
 def r2(case: MotifCase, run: ExpressionRun) -> tuple[float, float]:
-    """R2 in the test people, of the network and of the causal variant's own regression."""
+    """R2 in the test individuals, of the network and of the causal variant's own regression."""
     data = gene_data(open_cohort(case.path), case.gene_id, 0)
     rows = data.fold.test
     y = data.y[rows]

@@ -1,4 +1,4 @@
-"""Drivers by the three published rules against slow transcriptions of their text; scale, intercept and people."""
+"""Drivers by the three published rules against slow transcriptions of their text; scale, intercept and individuals."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_errors_say_what_to_do() -> None:
         find_drivers(copies, weights, y, rule="greedy")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"`copies` must be \(person, variant\) = \(120, 39\)"):
         find_drivers(copies, weights[1:], y)
-    with pytest.raises(DataError, match="at least 4 people to correlate over, got 3"):
+    with pytest.raises(DataError, match="at least 4 individuals to correlate over, got 3"):
         find_drivers(copies[:3], weights, y[:3])
     y[0] = np.nan
     with pytest.raises(DataError, match="`prediction`: 1 of 120 are not finite"):

@@ -1,4 +1,4 @@
-"""Input gradients: against finite differences, averaged over people before magnitudes, standardised over the window."""
+"""Input gradients: against finite differences, averaged over individuals before magnitudes, standardised over the window."""
 
 from __future__ import annotations
 

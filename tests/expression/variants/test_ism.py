@@ -168,7 +168,7 @@ def test_an_additive_network_gives_differences_of_its_coefficients(cohort: Cohor
     alt, ref = (coefficient[sequences.offsets, code].numpy() for code in (sequences.alt_code, sequences.ref_code))
     assert np.abs(alt - ref).max() > 1e-6
     np.testing.assert_allclose(found.effect, alt - ref, rtol=0, atol=1e-12)
-    # ... and so people's predictions are the reference's plus dosage / 2 times the effects: the scale of drivers
+    # ... and so individuals' predictions are the reference's plus dosage / 2 times the effects: the scale of drivers
     with torch.no_grad():
         people = model(sequences.encode().double()).numpy()
     dosages = cohort.dosages(gene).T

@@ -1,4 +1,4 @@
-"""Variant scores of runs: networks by mutagenesis, linear models by weight, drivers on the right people, and as annotations."""
+"""Variant scores of runs: networks by mutagenesis, linear models by weight, drivers on the right individuals, and as annotations."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PRECONDITIONING = ("none", "nystrom", "structured")
 
 
 def correlation(variants: int, people: int, rng: np.random.Generator, *, neighbour: float = 0.8) -> Tensor:
-    """Correlations of an autoregressive sample; of full rank where there are more people than variants."""
+    """Correlations of an autoregressive sample; of full rank where there are more individuals than variants."""
     noise = rng.standard_normal((people, variants))
     X = np.empty_like(noise)
     X[:, 0] = noise[:, 0]

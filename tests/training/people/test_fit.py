@@ -1,4 +1,4 @@
-"""Training on people: who is met, what is learned and kept, resume, processes, and that no person's data is written."""
+"""Training on individuals: who is met, what is learned and kept, resume, processes, and that no individual's data is written."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_mean_r2_is_always_a_number() -> None:
     assert mean_r2([(constant, y)]) == 0.0  # a constant prediction, at the mean
     assert mean_r2([(constant + 1, y)]) == -1.5
     assert mean_r2([(y, constant), (y, y)]) == 1.0  # a gene without variance is left out
-    assert mean_r2([(np.array([0.5]), np.array([1.0]))]) == 0.75  # one person
+    assert mean_r2([(np.array([0.5]), np.array([1.0]))]) == 0.75  # one individual
     assert mean_r2([(np.zeros(0), np.zeros(0))]) == 0.0
 
 
@@ -247,7 +247,7 @@ def test_divergence_is_one_line(tmp_path: Path) -> None:
 
 
 def test_too_few_people(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gene number 1 has 20 training and 0 tuning people"):
+    with pytest.raises(DataError, match="gene number 1 has 20 training and 0 tuning individuals"):
         trained(tmp_path, Simulated(num_tune=0), epochs=1)
 
 
@@ -270,7 +270,7 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Seven people a batch, so that the shares differ; in float64, as AdamW's first steps are the signs of gradients."""
+    """Seven individuals a batch, so that the shares differ; in float64, as AdamW's first steps are the signs of gradients."""
     networks, said = [], []
     for devices in (1, 2):
         folder = tmp_path / str(devices)

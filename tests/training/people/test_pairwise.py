@@ -105,7 +105,7 @@ def test_laws(values: list[float], shift: float, random: object) -> None:
     n = len(e)
     loss = ResidualSums.of(e).loss
     assert loss >= 0
-    assert ResidualSums.of(e.flip(0)).loss == pytest.approx(loss, rel=1e-9, abs=1e-9)  # of the order of people
+    assert ResidualSums.of(e.flip(0)).loss == pytest.approx(loss, rel=1e-9, abs=1e-9)  # of the order of individuals
     moved = ResidualSums.of(e + shift).loss  # a shift of all is seen by the first half only
     assert moved - loss == pytest.approx(shift * float(e.mean()) + shift**2 / 2, rel=1e-6, abs=1e-6)
     assert float(ResidualSums.of(e).gradient(e).sum()) == pytest.approx(float(e.mean()), abs=1e-9 * n)

@@ -1,9 +1,9 @@
-"""Expression made fit for models without leaks: everything is learned from training people, then applied to all.
+"""Expression made fit for models without leaks: everything is learned from training individuals, then applied to all.
 
 Three steps, per gene and fold: (1) the inverse-normal transform `Phi^-1(r / (n + 1))` of ranks among the n training
-people, or standardisation; (2) the covariates' linear effect is taken out, fitted with an intercept; (3) division by the
-training people's standard deviation. A person outside the training set gets the rank that interpolates those of the
-training people with neighbouring values, never beyond the first and the last.
+individuals, or standardisation; (2) the covariates' linear effect is taken out, fitted with an intercept; (3) division by the
+training individuals' standard deviation. An individual outside the training set gets the rank that interpolates those of the
+training individuals with neighbouring values, never beyond the first and the last.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Adjustment:
 
     Attributes:
         method: of the first step.
-        values: the training people's distinct values, ascending (inverse-normal; else empty).
+        values: the training individuals' distinct values, ascending (inverse-normal; else empty).
         ranks: their average ranks as shares, `r / (n + 1)`.
         center: subtracted in the first step (0 but for standardise).
         spread: divided by in the first step (1 but for standardise).
-        covariate_means: of the training people.
+        covariate_means: of the training individuals.
         coefficients: per covariate.
         intercept: of the regression.
         scale: divided by at the end: the training sd of the residuals (1 where the method is none).
@@ -50,10 +50,10 @@ class Adjustment:
 
     def apply(
         self,
-        values: Float64[ndarray, " person"],
-        covariates: Float64[ndarray, "person covariate"] | None = None,
-    ) -> Float64[ndarray, " person"]:
-        """Adjusted expression of any people.
+        values: Float64[ndarray, " individual"],
+        covariates: Float64[ndarray, "individual covariate"] | None = None,
+    ) -> Float64[ndarray, " individual"]:
+        """Adjusted expression of any individuals.
 
         Args:
             values: their expression.
@@ -69,35 +69,35 @@ class Adjustment:
             residual = residual - (covariates - self.covariate_means) @ self.coefficients
         return np.asarray(residual / self.scale)
 
-    def _transformed(self, values: Float64[ndarray, " person"]) -> Float64[ndarray, " person"]:
+    def _transformed(self, values: Float64[ndarray, " individual"]) -> Float64[ndarray, " individual"]:
         if self.method == "inverse-normal":
             return np.asarray(ndtri(np.interp(values, self.values, self.ranks)))
         return (values - self.center) / self.spread
 
 
 def fit_adjustment(
-    values: Float64[ndarray, " person"],
-    covariates: Float64[ndarray, "person covariate"] | None,
+    values: Float64[ndarray, " individual"],
+    covariates: Float64[ndarray, "individual covariate"] | None,
     train_rows: Int64[ndarray, " train"],
     method: Normalisation,
 ) -> Adjustment:
-    """Learns an adjustment from the training people; the others' values are not looked at.
+    """Learns an adjustment from the training individuals; the others' values are not looked at.
 
     Args:
-        values: one gene's expression in all people.
-        covariates: of all people, or None. Collinear ones share their effect; one that is constant in training has none.
-        train_rows: the training people.
+        values: one gene's expression in all individuals.
+        covariates: of all individuals, or None. Collinear ones share their effect; one that is constant in training has none.
+        train_rows: the training individuals.
         method: inverse-normal, standardise, or none (covariates only, the unit of expression stays).
 
     Raises:
         ConfigError: an unknown method.
-        DataError: expression is constant in the training people, or there are too many covariates for them.
+        DataError: expression is constant in the training individuals, or there are too many covariates for them.
     """
     y = np.asarray(values, dtype=np.float64)[train_rows]
     if not np.isfinite(y).all():
         raise DataError(f"`values`: {np.count_nonzero(~np.isfinite(y))} of {y.size} training values are not finite.")
     if is_constant(y):
-        raise DataError(f"`values`: expression is the same in all {y.size} training people. Leave the gene out.")
+        raise DataError(f"`values`: expression is the same in all {y.size} training individuals. Leave the gene out.")
     distinct, ranks, center, spread = np.empty(0), np.empty(0), 0.0, 1.0
     match method:
         case "inverse-normal":
@@ -147,12 +147,14 @@ def _regress(
     solution, _, rank, _ = np.linalg.lstsq(X, y, rcond=None)
     if rank + 1 >= y.size:
         raise DataError(
-            f"`covariates`: {C.shape[1]} covariates and an intercept explain anything in {y.size} training people. "
-            "Give fewer covariates, or more people."
+            f"`covariates`: {C.shape[1]} covariates and an intercept explain anything in {y.size} training individuals. "
+            "Give fewer covariates, or more individuals."
         )
     coefficients = np.zeros(C.shape[1])
     coefficients[varying] = solution / spread[varying]
     residual = y - X @ solution
     if residual.std() <= CONSTANT * y.std():
-        raise DataError("`covariates` explain expression exactly in the training people. Leave them or the gene out.")
+        raise DataError(
+            "`covariates` explain expression exactly in the training individuals. Leave them or the gene out."
+        )
     return means, coefficients, residual

@@ -82,7 +82,7 @@ class PrepareConfig:
         on_mismatch: what happens to variants whose REF is not the reference's base.
         filters: whether all records count, or only those whose FILTER is PASS (or not given).
         relatives_rule: whether relatives stay together in one part, or are left out until nobody has one.
-        split: how people and genes are divided.
+        split: how individuals and genes are divided.
     """
 
     window: int = 49_152

@@ -1,4 +1,4 @@
-"""One gene as the linear models see it: people's dosages and adjusted expression, and who is in which part."""
+"""One gene as the linear models see it: individuals' dosages and adjusted expression, and who is in which part."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class GeneData:
 
     Attributes:
         gene_id: Ensembl id without version.
-        X: counts of ALT (`effect_allele`); a missing one is the mean of the training people (0 if none has it).
-        y: expression after `varfx.expression.cohort.adjust`, fitted on the training people.
-        fold: rows of the training, tuning and test people.
+        X: counts of ALT (`effect_allele`); a missing one is the mean of the training individuals (0 if none has it).
+        y: expression after `varfx.expression.cohort.adjust`, fitted on the training individuals.
+        fold: rows of the training, tuning and test individuals.
         variants: one row per column of `X`; columns of `varfx.expression.cohort.store.VARIANTS_SCHEMA`.
     """
 
     gene_id: str
-    X: Float32[ndarray, "person variant"]
-    y: Float64[ndarray, " person"]
+    X: Float32[ndarray, "individual variant"]
+    y: Float64[ndarray, " individual"]
     fold: Fold
     variants: pl.DataFrame
 
@@ -51,11 +51,11 @@ def gene_data(cohort: Cohort, gene_id: str, fold_number: int) -> GeneData:
     )
 
 
-def adjusted_expression(cohort: Cohort, gene_id: str, fold: Fold) -> Float64[ndarray, " person"]:
-    """Expression of all people, adjusted by what the fold's training people show.
+def adjusted_expression(cohort: Cohort, gene_id: str, fold: Fold) -> Float64[ndarray, " individual"]:
+    """Expression of all individuals, adjusted by what the fold's training individuals show.
 
     Raises:
-        DataError: it is constant in training people, or the covariates are too many for them; names the gene.
+        DataError: it is constant in training individuals, or the covariates are too many for them; names the gene.
     """
     values = cohort.expression()[cohort.gene_row(gene_id)].astype(np.float64)
     covariates = None if cohort.covariates is None else cohort.covariates.T
@@ -65,8 +65,8 @@ def adjusted_expression(cohort: Cohort, gene_id: str, fold: Fold) -> Float64[nda
         raise DataError(f"{gene_id}: {error}") from error
 
 
-def imputed(dosages: ndarray, fold: Fold) -> Float32[ndarray, "person variant"]:
-    """Dosages (variant, person; -1 missing) as floats, people first, gaps filled with the training people's mean."""
+def imputed(dosages: ndarray, fold: Fold) -> Float32[ndarray, "individual variant"]:
+    """Dosages (variant, individual; -1 missing) as floats, individuals first, gaps filled with the training individuals' mean."""
     known = dosages >= 0
     counts = np.where(known, dosages, 0)
     called = known[:, fold.train].sum(axis=1)

@@ -89,14 +89,14 @@ def choose_people(
     if inputs.populations is not None:
         populations = read_mapping(inputs.populations, "people and their populations", known)
     elif config.split.heldout_populations:
-        raise ConfigError("`heldout_populations` needs --populations FILE, with a person and a population a line.")
+        raise ConfigError("`heldout_populations` needs --populations FILE, with an individual and a population a line.")
     relatives = () if apart else pairs.pairs
     folds = split_people(names, config.split, populations=populations, relatives=relatives)
     fewest = min(len(fold.test) for fold in folds)
     if fewest <= FEW_TESTED:
         says = "little" if fewest == FEW_TESTED else "nothing"
         sieve.ledger.note(
-            f"The folds have test sets of {fewest} people: scores of so few say {says}. Add people, or raise "
+            f"The folds have test sets of {fewest} individuals: scores of so few say {says}. Add individuals, or raise "
             "--test-fraction."
         )
     return ChosenPeople(names=names, ledger=sieve.ledger, folds=folds)
@@ -136,7 +136,7 @@ def join_people(
     if len(left) < sieve.frame.height:
         sieve.drop(~sieve.frame["person"].is_in(left), "relatives of others")
     if not sieve.frame.height:
-        raise DataError(f"Nobody is left ({sieve.why()}). Check the lists of people.")
+        raise DataError(f"Nobody is left ({sieve.why()}). Check the lists of individuals.")
     return sieve
 
 
@@ -155,7 +155,7 @@ def _restrict(sieve: Sieve, names: Sequence[str], step: str, these: str, those: 
     if not sieve.frame.height:
         raise DataError(
             f"{these} and {those} have nobody in common: {these} {_some(before)}, {those} {_some(names)}. Names must be "
-            f"the same; samples can be named by person with --samples FILE.{alike(before, names)}"
+            f"the same; samples can be named by individual with --samples FILE.{alike(before, names)}"
         )
 
 

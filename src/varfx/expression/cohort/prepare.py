@@ -59,8 +59,8 @@ def prepare(
 
     Raises:
         FormatError: a file that is damaged or of another format.
-        DataError: data that contradict each other: no people in common, wrong genome build, no genes left, too few
-            people for the folds.
+        DataError: data that contradict each other: no individuals in common, wrong genome build, no genes left, too few
+            individuals for the folds.
         StoreError: `out` is there already, or cannot be written.
     """
     check_free(out, overwrite=overwrite)
@@ -120,7 +120,7 @@ def prepare(
 
 
 def _read_expression(inputs: PrepareFiles) -> tuple[tables.Expression, tables.Expression | None]:
-    """Expression, or counts and TPM with the same genes in the same order; columns are people."""
+    """Expression, or counts and TPM with the same genes in the same order; columns are individuals."""
     if inputs.expression is not None:
         read = tables.read_expression_bed(inputs.expression)
         people = _participants(inputs.samples, read)
@@ -157,16 +157,16 @@ def _participants(path: Path | None, expression: tables.Expression) -> dict[str,
     return read_mapping(path, "samples and their people", expression.people, keys=SAMPLE, values=_PARTICIPANT)
 
 
-def _aligned(expression: tables.Expression, people: tuple[str, ...]) -> Float64[ndarray, "gene person"]:
+def _aligned(expression: tables.Expression, people: tuple[str, ...]) -> Float64[ndarray, "gene individual"]:
     return _columns(expression.values, expression.people, people)
 
 
-def _columns(values: ndarray, names: tuple[str, ...], people: tuple[str, ...]) -> Float64[ndarray, "row person"]:
+def _columns(values: ndarray, names: tuple[str, ...], people: tuple[str, ...]) -> Float64[ndarray, "row individual"]:
     place = {name: column for column, name in enumerate(names)}
     return np.ascontiguousarray(values[:, [place[name] for name in people]])
 
 
-def _drop_unusable(sieve: Sieve, values: Float64[ndarray, "gene person"], people: ChosenPeople) -> None:
+def _drop_unusable(sieve: Sieve, values: Float64[ndarray, "gene individual"], people: ChosenPeople) -> None:
     rows = sieve.frame["row"].to_numpy()
     sieve.drop(np.isnan(values[rows]).any(axis=1), "expression with gaps")
     rows = sieve.frame["row"].to_numpy()
@@ -175,7 +175,7 @@ def _drop_unusable(sieve: Sieve, values: Float64[ndarray, "gene person"], people
     constant = [
         any(is_constant(gene[who]) for who in training) for gene in values[rows].astype(np.float32).astype(float)
     ]
-    sieve.drop(np.array(constant, dtype=bool), "constant expression in training people")
+    sieve.drop(np.array(constant, dtype=bool), "constant expression in training individuals")
 
 
 def _require_genes(sieve: Sieve) -> None:
@@ -187,11 +187,13 @@ def _require_genes(sieve: Sieve) -> None:
 
 
 def _check_covariates(y: ndarray, C: ndarray | None, people: ChosenPeople, method: Normalisation) -> None:
-    """Fits a gene, so that too many covariates for the people are noticed before anything is written."""
+    """Fits a gene, so that too many covariates for the individuals are noticed before anything is written."""
     for rows in people.training_rows():
         fit_adjustment(y, None if C is None else C.T, rows, method)
         if C is not None and 2 * C.shape[0] > rows.size:
-            logger.warning("%d covariates for %d training people leave little to learn from", C.shape[0], rows.size)
+            logger.warning(
+                "%d covariates for %d training individuals leave little to learn from", C.shape[0], rows.size
+            )
 
 
 def _drop_without_variants(

@@ -1,6 +1,6 @@
 """Training, tuning and test individuals per fold, and held-out genes; the same for every model.
 
-People are ordered at random, populations evenly along the order, families in one piece. The test set of fold k is the
+Individuals are ordered at random, populations evenly along the order, families in one piece. The test set of fold k is the
 k-th stretch of that order and its tuning set the stretch behind it (around the end, if need be); all others train.
 """
 
@@ -22,11 +22,11 @@ class SplitConfig:
     """Configuration of the split of individuals and genes.
 
     Attributes:
-        folds: how many ways to divide people; their test sets are disjoint.
-        tune: share of people who decide when to stop and how strongly to penalise.
-        test: share of people whom models are judged by.
+        folds: how many ways to divide individuals; their test sets are disjoint.
+        tune: share of individuals who decide when to stop and how strongly to penalise.
+        test: share of individuals whom models are judged by.
         heldout_fraction: share of genes that no model is trained on.
-        heldout_populations: populations whose people are the test set of every fold.
+        heldout_populations: populations whose individuals are the test set of every fold.
         seed: of the random order.
     """
 
@@ -67,20 +67,22 @@ def split_people(
     populations: Mapping[str, str] | None = None,
     relatives: Iterable[tuple[str, str]] = (),
 ) -> tuple[PeopleSplit, ...]:
-    """The folds of a cohort's people, the same for the same people (in any order), files and seed.
+    """The folds of a cohort's individuals, the same for the same individuals (in any order), files and seed.
 
     Args:
         people: distinct names.
         config: shares, number of folds, seed.
-        populations: of every person; each part then holds about the same mixture.
-        relatives: pairs who never stand in different parts; people outside the cohort are passed over.
+        populations: of every individual; each part then holds about the same mixture.
+        relatives: pairs who never stand in different parts; individuals outside the cohort are passed over.
 
     Raises:
-        DataError: too few people for the folds, a person without population, a population of a single person, or
+        DataError: too few individuals for the folds, an individual without population, a population of a single individual, or
             families too large for the parts.
     """
     if len(people) < LEAST_PEOPLE:
-        raise DataError(f"{len(people)} people cannot be split: at least {LEAST_PEOPLE} are needed. Add people.")
+        raise DataError(
+            f"{len(people)} individuals cannot be split: at least {LEAST_PEOPLE} are needed. Add individuals."
+        )
     population = _population_of(people, populations)
     unknown = [name for name in config.heldout_populations if name not in population.values()]
     if unknown:
@@ -116,7 +118,7 @@ def split_people(
 
 
 def families(people: Sequence[str], relatives: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """People grouped so that every pair of relatives is in one group; groups and members sorted by name."""
+    """Individuals grouped so that every pair of relatives is in one group; groups and members sorted by name."""
     parent = {name: name for name in people}
 
     def root(name: str) -> str:
@@ -136,7 +138,7 @@ def families(people: Sequence[str], relatives: Iterable[tuple[str, str]]) -> lis
 
 
 def unrelated(people: Sequence[str], relatives: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The people who stay when, again and again, whoever has the most relatives left is taken out (ties: by name)."""
+    """The individuals who stay when, again and again, whoever has the most relatives left is taken out (ties: by name)."""
     links: dict[str, set[str]] = {name: set() for name in people}
     for first, second in relatives:
         if first in links and second in links and first != second:
@@ -190,7 +192,7 @@ def _population_of(people: Sequence[str], populations: Mapping[str, str] | None)
     absent = [name for name in people if name not in populations]
     if absent:
         raise DataError(
-            f"`populations`: {len(absent)} of {len(people)} people are not in it, first {absent[0]}. Add them, or leave "
+            f"`populations`: {len(absent)} of {len(people)} individuals are not in it, first {absent[0]}. Add them, or leave "
             "them out with --exclude-people."
         )
     population = {name: populations[name] for name in people}
@@ -200,8 +202,8 @@ def _population_of(people: Sequence[str], populations: Mapping[str, str] | None)
     single = sorted(group for group, names in members.items() if len(names) == 1)
     if single:
         raise DataError(
-            f"`populations`: {len(single)} of {len(members)} populations have a single person, first {single[0]} "
-            f"({members[single[0]][0]}): such a person cannot be spread over train, tune and test. Merge populations, or "
+            f"`populations`: {len(single)} of {len(members)} populations have a single individual, first {single[0]} "
+            f"({members[single[0]][0]}): such an individual cannot be spread over train, tune and test. Merge populations, or "
             "leave them out with --exclude-people."
         )
     return population
@@ -231,13 +233,13 @@ def _stretches(order: list[list[str]], sizes: list[int]) -> list[list[list[str]]
 
 
 def _behind(order: list[list[str]], place: int, size: int, *, around: bool = True) -> list[list[str]]:
-    """Units from `place` on until they hold `size` people; over the end and on from the beginning, if `around`."""
+    """Units from `place` on until they hold `size` individuals; over the end and on from the beginning, if `around`."""
     part: list[list[str]] = []
     count = 0
     while count < size and len(part) < len(order):
         if place >= len(order) and not around:
             raise DataError(
-                f"{sum(map(len, order))} people cannot be split into so many folds with disjoint test sets. Lower --folds."
+                f"{sum(map(len, order))} individuals cannot be split into so many folds with disjoint test sets. Lower --folds."
             )
         part.append(order[place % len(order)])
         count += len(part[-1])
@@ -250,8 +252,8 @@ def _fold(people: Sequence[str], tune: list[list[str]], test: list[list[str]]) -
     train = tuple(name for name in people if name not in tuned and name not in tested)
     if len(train) < max(LEAST_TUNE, len(people) // 4) or tuned & tested:
         raise DataError(
-            f"Of {len(people)} people {len(train)} would be left to train on: families of `relatives` are too large, or "
-            "there are too few people. Exclude relatives, or lower --folds."
+            f"Of {len(people)} individuals {len(train)} would be left to train on: families of `relatives` are too large, or "
+            "there are too few individuals. Exclude relatives, or lower --folds."
         )
     return PeopleSplit(
         train, tuple(name for name in people if name in tuned), tuple(name for name in people if name in tested)

@@ -4,7 +4,7 @@
     genotypes.zarr/{dosages, [haplotypes]}    reference.zarr/codes
     splits/people-{train,tune,test}-fold{k}.txt    splits/genes-{train,heldout}.txt
 
-It holds people's names, dosages and expression, and the windows of the *reference* genome; nobody's sequence is ever
+It holds individuals' names, dosages and expression, and the windows of the *reference* genome; nobody's sequence is ever
 written. Arrays are checksummed chunk by chunk (crc32c), tables and lists by the manifest.
 """
 
@@ -99,13 +99,13 @@ class Cohort:
 
     Attributes:
         path: the folder.
-        people: names, in the order of every person axis.
+        people: names, in the order of every individual axis.
         genes: one row a gene, in genome order; columns of `GENES_SCHEMA`.
         variants: all SNVs in any window, in genome order; columns of `VARIANTS_SCHEMA`. Never multi-allelic, but a
             position may stand in several rows with different ALT alleles.
         window: bases of each window.
         phased: whether haplotypes are kept.
-        num_folds: of the people.
+        num_folds: of the individuals.
         normalise: how expression is transformed, per fold (`varfx.expression.cohort.adjust`).
         covariates: regressed out of expression, per fold; None without.
         covariate_names: in the order of `covariates`.
@@ -122,7 +122,7 @@ class Cohort:
     phased: bool
     num_folds: int
     normalise: Normalisation
-    covariates: Float64[ndarray, "covariate person"] | None
+    covariates: Float64[ndarray, "covariate individual"] | None
     covariate_names: tuple[str, ...]
     genes_train: tuple[str, ...]
     genes_heldout: tuple[str, ...]
@@ -161,7 +161,7 @@ class Cohort:
         first, count = self.genes.select("first_variant", "num_variants").row(self.gene_row(gene_id))
         return self.variants.slice(first, count), slice(first, first + count)
 
-    def dosages(self, gene_id: str) -> Int8[ndarray, "variant person"]:
+    def dosages(self, gene_id: str) -> Int8[ndarray, "variant individual"]:
         """Counts of ALT (0, 1, 2) in a gene's window; -1 is missing.
 
         Raises:
@@ -169,7 +169,7 @@ class Cohort:
         """
         return self._read("genotypes.zarr/dosages", self.window_variants(gene_id)[1])
 
-    def haplotypes(self, gene_id: str) -> Int8[ndarray, "variant person 2"]:
+    def haplotypes(self, gene_id: str) -> Int8[ndarray, "variant individual 2"]:
         """ALT (1) or not (0) on either chromosome; -1 is missing.
 
         Raises:
@@ -189,7 +189,7 @@ class Cohort:
         row = self.gene_row(gene_id)
         return np.asarray(self._read("reference.zarr/codes", slice(row, row + 1))[0])
 
-    def expression(self) -> Float32[ndarray, "gene person"]:
+    def expression(self) -> Float32[ndarray, "gene individual"]:
         """Expression as it came, rows as `genes`; finite.
 
         Raises:
@@ -198,7 +198,7 @@ class Cohort:
         return self._expression
 
     def fold(self, number: int) -> Fold:
-        """A fold of the people, counted from 0.
+        """A fold of the individuals, counted from 0.
 
         Raises:
             ConfigError: there is no such fold.
@@ -226,7 +226,7 @@ class Cohort:
         return {}
 
     @cached_property
-    def _expression(self) -> Float32[ndarray, "gene person"]:
+    def _expression(self) -> Float32[ndarray, "gene individual"]:
         table, _ = sealed.read_table(self.path / "expression.parquet", kind=TABLE_KINDS["expression"])
         return np.asarray(table.select(self.people).to_numpy(), dtype=np.float32, order="C")
 

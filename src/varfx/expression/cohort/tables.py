@@ -34,7 +34,7 @@ PLACE_SCHEMA: dict[str, pl.DataType] = {
     "end": pl.Int64(),
 }
 _GENE_IDS = ("gene_id", "geneid", "ensembl_gene_id", "ensembl_id", "ensembl", "phenotype_id", "gene", "name")
-# Columns between a gene's id and the people that say something about the gene; any column without a number does too.
+# Columns between a gene's id and the individuals that say something about the gene; any column without a number does too.
 _ABOUT_GENES = (
     "length", "strand", "score", "pid", "gid", "group", "group_id", "gene", "gene_id", "gene_name", "gene_type", "name",
     "symbol", "type", "biotype", "info", "description", "id", "tss", "exons",
@@ -56,7 +56,7 @@ class Expression:
     source: str
     genes: pl.DataFrame
     people: tuple[str, ...]
-    values: Float64[ndarray, "gene person"]
+    values: Float64[ndarray, "gene individual"]
     second_copies: int = 0
 
     @property
@@ -69,19 +69,19 @@ class Expression:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Covariates:
-    """Covariates of people, all finite."""
+    """Covariates of individuals, all finite."""
 
     source: str
     names: tuple[str, ...]
     people: tuple[str, ...]
-    values: Float64[ndarray, "covariate person"]
+    values: Float64[ndarray, "covariate individual"]
 
 
 def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
     """Expression from a BED file of FastQTL's kind, plain, gzip or zstd.
 
     Raises:
-        FormatError: no such file, damaged, another format, genes or people twice, or cells that are no numbers.
+        FormatError: no such file, damaged, another format, genes or individuals twice, or cells that are no numbers.
     """
     path = Path(path)
     table = _read_table(path, "genes")
@@ -95,14 +95,16 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
     first = next((place for place in range(4, len(names)) if not _about_genes(table, names[place])), len(names))
     if first == len(names):
         _refuse_decimal_commas(path, table, names[4:])
-        raise FormatError(f"`{path}` has no columns of people behind its {first} columns about genes. Check the file.")
+        raise FormatError(
+            f"`{path}` has no columns of individuals behind its {first} columns about genes. Check the file."
+        )
     places = table.select(chrom_expr(names[0])).with_columns(start=whole(table[names[1]]), end=whole(table[names[2]]))
     _require(path, places["start"].is_null() | places["end"].is_null(), "genes have no whole numbers as start and end")
     return _expression(path, table, gene=names[3], people=names[first:], places=places)
 
 
 def read_gct(path: str | os.PathLike[str]) -> Expression:
-    """Counts or TPM from a GCT file (version 1.2 or 1.3), plain, gzip or zstd; the people are its samples.
+    """Counts or TPM from a GCT file (version 1.2 or 1.3), plain, gzip or zstd; the individuals are its samples.
 
     Raises:
         FormatError: no such file, damaged, another format, fewer rows or columns than it says, genes or samples twice,
@@ -146,10 +148,10 @@ def _gct_columns(path: Path, names: list[str], version: bytes, shape: list[int])
 
 
 def read_covariates(path: str | os.PathLike[str]) -> Covariates:
-    """Covariates from a table with a row each, the name first, and a column a person; split by tabs or blanks.
+    """Covariates from a table with a row each, the name first, and a column an individual; split by tabs or blanks.
 
     Raises:
-        FormatError: no such file, damaged, covariates or people twice, or cells that are no finite numbers.
+        FormatError: no such file, damaged, covariates or individuals twice, or cells that are no finite numbers.
     """
     path = Path(path)
     table = _read_table(path, "covariates")
@@ -157,14 +159,16 @@ def read_covariates(path: str | os.PathLike[str]) -> Covariates:
     _require_distinct(path, names, "covariates")
     people = tuple(table.columns[1:])
     if not people:
-        raise FormatError(f"`{path}` has no columns of people. It needs a row a covariate and a column a person.")
+        raise FormatError(
+            f"`{path}` has no columns of individuals. It needs a row a covariate and a column an individual."
+        )
     values = _numbers(path, table, people, names, "covariate")
     gaps = np.isnan(values)
     if gaps.any():
         row, column = np.argwhere(gaps)[0]
         raise FormatError(
             f"`{path}`: {gaps.sum()} values are missing, first of {names[row]} in {people[column]}. Fill them or leave "
-            "the covariate or the people out."
+            "the covariate or the individuals out."
         )
     return Covariates(source=str(path), names=tuple(names), people=people, values=values)
 
@@ -193,7 +197,7 @@ def as_participants(expression: Expression, participant: dict[str, str]) -> Expr
             f"the map of samples (first {next(iter(participant))}). Its first column must hold the samples."
         )
     people = [participant[expression.people[place]] for place in known]
-    _require_distinct(Path(expression.source), people, "participants (several samples of one person)")
+    _require_distinct(Path(expression.source), people, "participants (several samples of one individual)")
     return replace(expression, people=tuple(people), values=expression.values[:, known])
 
 
@@ -224,8 +228,8 @@ def _expression(
 
 def _numbers(
     path: Path, table: pl.DataFrame, people: Sequence[str], rows: list[str], what: str
-) -> Float64[ndarray, "row person"]:
-    """The people's cells as finite floats, or NaN where there is a gap (empty, NA, NaN)."""
+) -> Float64[ndarray, "row individual"]:
+    """The individuals' cells as finite floats, or NaN where there is a gap (empty, NA, NaN)."""
     values = np.empty((table.height, len(people)), dtype=np.float64)
     bad, first = 0, ""
     for column, name in enumerate(people):

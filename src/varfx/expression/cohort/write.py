@@ -27,7 +27,7 @@ GENES_PER_SHARD = 64
 
 
 class VariantBlock(Protocol):
-    """Variants of one stretch of the genome with people's genotypes, e.g. `varfx.genotypes.donors.DonorVariants`.
+    """Variants of one stretch of the genome with individuals' genotypes, e.g. `varfx.genotypes.donors.DonorVariants`.
 
     Attributes:
         variants: columns of `VARIANTS_SCHEMA`, by position.
@@ -41,12 +41,12 @@ class VariantBlock(Protocol):
         ...
 
     @property
-    def dosages(self) -> Int8[ndarray, "variant person"]:
+    def dosages(self) -> Int8[ndarray, "variant individual"]:
         """See the class."""
         ...
 
     @property
-    def haplotypes(self) -> Int8[ndarray, "variant person 2"] | None:
+    def haplotypes(self) -> Int8[ndarray, "variant individual 2"] | None:
         """See the class."""
         ...
 
@@ -58,17 +58,17 @@ class CohortTables:
     Attributes:
         genes: columns of `GENES_SCHEMA` but the last two, in any order of rows.
         expression: rows as `genes`.
-        covariates: (covariate, person), or None.
+        covariates: (covariate, individual), or None.
         covariate_names: in their order.
         normalise: how expression is to be transformed.
-        folds: of the people.
+        folds: of the individuals.
         genes_train: ids.
         genes_heldout: ids.
     """
 
     genes: pl.DataFrame
-    expression: Float32[ndarray, "gene person"]
-    covariates: Float64[ndarray, "covariate person"] | None = None
+    expression: Float32[ndarray, "gene individual"]
+    covariates: Float64[ndarray, "covariate individual"] | None = None
     covariate_names: tuple[str, ...] = ()
     normalise: Normalisation = "inverse-normal"
     folds: tuple[PeopleSplit, ...]
@@ -94,7 +94,7 @@ class CohortWriter:
         }
 
     def add(self, block: VariantBlock) -> None:
-        """Adds variants that lie behind all earlier ones, with the genotypes of exactly the cohort's people."""
+        """Adds variants that lie behind all earlier ones, with the genotypes of exactly the cohort's individuals."""
         self._variants.append(block.variants.select(*VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA)))
         self._arrays["dosages"].append(block.dosages)
         if self.phased:

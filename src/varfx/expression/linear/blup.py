@@ -1,6 +1,6 @@
 """Closed linear models: BLUP with heritability by REML, and the single best variant.
 
-BLUP in dual form, Z standardised on the training people: `beta = Z' (Z Z' + lam I)^-1 y`, `lam = M (1 - h2) / h2`; the
+BLUP in dual form, Z standardised on the training individuals: `beta = Z' (Z Z' + lam I)^-1 y`, `lam = M (1 - h2) / h2`; the
 n x n matrix is diagonal in the basis that REML found. With prior variances `f_j` (mean 1) instead of equal ones,
 `beta = F Z' (Z F Z' + lam I)^-1 y`.
 """
@@ -17,8 +17,8 @@ from varfx.expression.linear.heritability import log_likelihood, maximise, rotat
 
 
 def fit_blup(
-    X: Float[ndarray, "person variant"],
-    y: Float64[ndarray, " person"],
+    X: Float[ndarray, "individual variant"],
+    y: Float64[ndarray, " individual"],
     *,
     h2: float | None = None,
     variances: Float64[ndarray, " variant"] | None = None,
@@ -26,13 +26,13 @@ def fit_blup(
     """The best linear unbiased predictor: effects on standardised genotypes are normal.
 
     Args:
-        X: dosages of the training people.
+        X: dosages of the training individuals.
         y: their adjusted expression.
         h2: the share of variance that the variants explain; by REML if not given. 0 makes all weights 0.
         variances: of each variant's effect, up to a factor that REML finds; by default equal ones.
 
     Raises:
-        DataError: too few people, or values that are not finite.
+        DataError: too few individuals, or values that are not finite.
     """
     check_training(X, y)
     genotypes = standardise(X)
@@ -62,11 +62,11 @@ def prior_root(variances: Float64[ndarray, " variant"] | None, genotypes: Genoty
     return np.asarray(np.sqrt(kept / kept.mean()))
 
 
-def fit_top1(X: Float[ndarray, "person variant"], y: Float64[ndarray, " person"]) -> LinearFit:
+def fit_top1(X: Float[ndarray, "individual variant"], y: Float64[ndarray, " individual"]) -> LinearFit:
     """Simple regression on the variant with the strongest marginal association; of equals, the first in the genome.
 
     Raises:
-        DataError: too few people, or values that are not finite.
+        DataError: too few individuals, or values that are not finite.
     """
     check_training(X, y)
     genotypes = standardise(X)
@@ -80,7 +80,7 @@ def fit_top1(X: Float[ndarray, "person variant"], y: Float64[ndarray, " person"]
     return genotypes.fit(beta, y, {"r": float(effects[best]) / spread if spread > 0 else 0.0})
 
 
-def likelihood_gain(genotypes: Genotypes, y: Float64[ndarray, " person"], root: Float64[ndarray, " kept"]) -> float:
+def likelihood_gain(genotypes: Genotypes, y: Float64[ndarray, " individual"], root: Float64[ndarray, " kept"]) -> float:
     """Restricted log-likelihood under prior variances `root^2` minus that under equal ones, in nats; own h2 for each."""
     values = []
     for scale in (root, np.ones_like(root)):

@@ -22,9 +22,9 @@ class InformedConfig:
     hidden: tuple[int, ...] = (16,)
     """Widths of the perceptron's hidden layers."""
     penalties: tuple[float, ...] = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
-    """Candidates for the strength of the pull to 0, in nats per squared parameter, descending; tuning people choose."""
+    """Candidates for the strength of the pull to 0, in nats per squared parameter, descending; tuning individuals choose."""
     patience: int = 2
-    """Candidates in a row that may be worse on the tuning people before the search ends."""
+    """Candidates in a row that may be worse on the tuning individuals before the search ends."""
     max_steps: int = 40
     """L-BFGS steps per candidate."""
     max_genes: int = 300
@@ -55,7 +55,7 @@ class BaselineConfig:
     genes: tuple[str, ...] = ()
     """Ensembl ids, or files with one per line; all genes of the cohort, held-out ones too, if empty, or for `all`."""
     fit_on: Literal["train", "train+tune"] = "train"
-    """People that models are fitted on. Expression is adjusted by what the training people show in both cases."""
+    """Individuals that models are fitted on. Expression is adjusted by what the training individuals show in both cases."""
     keep_weights: bool = True
     """Write the weights of the variants."""
     seed: int = 0

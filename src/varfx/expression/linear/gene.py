@@ -37,7 +37,7 @@ class GeneFits:
     """Fits of one gene's models, as tables.
 
     Attributes:
-        predictions: of tuning and test people.
+        predictions: of tuning and test individuals.
         weights: that are not 0.
         intercepts: one row per model and fold.
         notes: what a fit has to say beside: `unconverged` = 1, or `gain` in nats of the informed prior.
@@ -62,16 +62,16 @@ def fit_gene(
     priors: Mapping[int, LearnedPrior] | None = None,
     annotations: Sequence[Annotations] = (),
 ) -> GeneFits:
-    """Fits a gene's models on its training people and predicts tuning and test people.
+    """Fits a gene's models on its training individuals and predicts tuning and test individuals.
 
-    A linear model is always of its own gene: people are held out (`hop`), also where the gene is one that no network sees.
+    A linear model is always of its own gene: individuals are held out (`hop`), also where the gene is one that no network sees.
 
     Args:
         cohort: with the gene.
         gene_id: which.
         models: their names.
         folds: their numbers.
-        with_tune: fit on training and tuning people together; predictions of the tuning people are then fitted values.
+        with_tune: fit on training and tuning individuals together; predictions of the tuning individuals are then fitted values.
         seed: of models that need one.
         priors: of each fold, for `informed-blup`.
         annotations: that the priors were learned with.
@@ -117,7 +117,7 @@ def fit_model(
 
     Args:
         model: elastic-net, lasso, ridge, blup, top1 or informed-blup.
-        X: dosages of the training people.
+        X: dosages of the training individuals.
         y: their adjusted expression.
         seed: of scikit-learn's models.
         variances: prior variances of the effects, for informed-blup.
@@ -132,12 +132,12 @@ def fit_model(
 def prediction_rows(
     people: Sequence[str], fold: Fold, values: ndarray, key: Mapping[str, object], split: str
 ) -> pl.DataFrame:
-    """Rows of `predictions` for the tuning and test people of a fold.
+    """Rows of `predictions` for the tuning and test individuals of a fold.
 
     Args:
-        people: names of all people.
+        people: names of all individuals.
         fold: their parts.
-        values: predictions, for all people.
+        values: predictions, for all individuals.
         key: gene_id, model and fold.
         split: hop or hogp.
     """
@@ -166,7 +166,7 @@ def _weight_rows(gene: GeneData, fit: LinearFit, key: Mapping[str, object]) -> p
 def _prior_variances(
     cohort: Cohort, gene: GeneData, prior: LearnedPrior, train: ndarray, annotations: Sequence[Annotations]
 ) -> tuple[Float64[ndarray, " variant"], float]:
-    """f of the gene's variants, and the gain in log-likelihood of its training people over equal variances."""
+    """f of the gene's variants, and the gain in log-likelihood of its training individuals over equal variances."""
     genotypes = standardise(gene.X[train])
     frequency = gene.X[train].mean(axis=0, dtype=np.float64) / 2
     features = window_features(cohort.gene(gene.gene_id), gene.variants, annotations)
@@ -201,7 +201,7 @@ class FitJob:
         stage: the part of their names after the gene's.
         models: fitted in this stage.
         folds: their numbers.
-        with_tune: fit on tuning people too.
+        with_tune: fit on tuning individuals too.
         keep_weights: write the weights of variants.
         seed: of models that need one.
         priors: of each fold, for informed-blup.

@@ -30,7 +30,7 @@ _GRID = np.concatenate([[0.0], np.geomspace(1e-5, 0.05, 40), np.linspace(0.06, 0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contrasts:
-    """The data in the basis where people are independent.
+    """The data in the basis where individuals are independent.
 
     Attributes:
         d: positive eigenvalues of P K P, descending.
@@ -41,7 +41,7 @@ class Contrasts:
     """
 
     d: Float64[ndarray, " rank"]
-    U: Float64[ndarray, "person rank"]
+    U: Float64[ndarray, "individual rank"]
     u: Float64[ndarray, " rank"]
     num_rest: int
     rest_squares: float
@@ -80,9 +80,9 @@ class Heritability:
 
 
 def reml(
-    Z: Float64[ndarray, "person variant"],
-    y: Float64[ndarray, " person"],
-    covariates: Float64[ndarray, "person covariate"] | None = None,
+    Z: Float64[ndarray, "individual variant"],
+    y: Float64[ndarray, " individual"],
+    covariates: Float64[ndarray, "individual covariate"] | None = None,
 ) -> Heritability:
     """The heritability of `y` by the variants of `Z`.
 
@@ -90,10 +90,10 @@ def reml(
         Z: standardised genotypes.
         y: expression.
         covariates: fixed effects beside the intercept, which is always there. Where `y` has had covariates regressed out
-            in these same people, give them here, or the degrees of freedom they took are not accounted for.
+            in these same individuals, give them here, or the degrees of freedom they took are not accounted for.
 
     Raises:
-        DataError: too few people, no variation in `y`.
+        DataError: too few individuals, no variation in `y`.
     """
     contrasts = rotate(Z, y, covariates)
     h2 = maximise(contrasts)
@@ -114,21 +114,23 @@ def reml(
 
 
 def rotate(
-    Z: Float64[ndarray, "person variant"],
-    y: Float64[ndarray, " person"],
-    covariates: Float64[ndarray, "person covariate"] | None = None,
+    Z: Float64[ndarray, "individual variant"],
+    y: Float64[ndarray, " individual"],
+    covariates: Float64[ndarray, "individual covariate"] | None = None,
 ) -> Contrasts:
     """The independent contrasts of `y` under `K = Z Z' / M`; see `reml`.
 
     Raises:
-        DataError: no more people than fixed effects, or `y` does not vary beside them.
+        DataError: no more individuals than fixed effects, or `y` does not vary beside them.
     """
     n, M = Z.shape
     fixed = np.ones((n, 1)) if covariates is None else np.column_stack([np.ones(n), covariates])
     basis = _range(fixed)
     count = n - basis.shape[1]
     if count < 2:
-        raise DataError(f"{n} people and {basis.shape[1]} fixed effects leave nothing to estimate heritability from.")
+        raise DataError(
+            f"{n} individuals and {basis.shape[1]} fixed effects leave nothing to estimate heritability from."
+        )
     residual = y - basis @ (basis.T @ y)
     if not residual.std() > 1e-12 * max(1.0, float(np.abs(y).max())):
         raise DataError("`y` is constant, or explained by the covariates: it has no heritability.")
@@ -185,7 +187,7 @@ def _interval(contrasts: Contrasts, h2: float, log_p: float) -> tuple[float, flo
     return low, high
 
 
-def _range(fixed: Float64[ndarray, "person effect"]) -> Float64[ndarray, "person rank"]:
+def _range(fixed: Float64[ndarray, "individual effect"]) -> Float64[ndarray, "individual rank"]:
     """An orthonormal basis of the columns' span; collinear ones count once."""
     scaled = fixed / np.maximum(np.sqrt((fixed**2).mean(axis=0)), 1e-300)
     U, s, _ = np.linalg.svd(scaled, full_matrices=False)
@@ -193,8 +195,8 @@ def _range(fixed: Float64[ndarray, "person effect"]) -> Float64[ndarray, "person
 
 
 def _eigenpairs(
-    Z: Float64[ndarray, "person variant"],
-) -> tuple[Float64[ndarray, " rank"], Float64[ndarray, "person rank"]]:
+    Z: Float64[ndarray, "individual variant"],
+) -> tuple[Float64[ndarray, " rank"], Float64[ndarray, "individual rank"]]:
     """Positive eigenvalues of `Z Z'`, descending, and their eigenvectors; by the smaller side."""
     if not Z.size:
         return np.empty(0), np.empty((Z.shape[0], 0))

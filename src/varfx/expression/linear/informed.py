@@ -1,11 +1,11 @@
 """The functionally informed BLUP: `beta_j ~ N(0, h2_g sigma2_g f_j / sum f)`, `f = f_theta(what is known about the variant)`.
 
-Each gene is one window of the engine that learns priors from GWAS: `B` = standardised genotypes (people x variants), `w` =
+Each gene is one window of the engine that learns priors from GWAS: `B` = standardised genotypes (individuals x variants), `w` =
 adjusted expression, both in the basis of the genotypes' range, where what is left over is known in closed form. h2 and sigma2
 are each gene's own, by REML under theta; theta is shared and climbs the sum of the genes' restricted log-likelihoods. At the
 maximum over (h2, sigma2) the gradient of that sum is the engine's closed gradient at fixed (h2, sigma2).
 
-With equal f this is BLUP. Only training people of training genes teach theta; the tuning people choose how strongly it is
+With equal f this is BLUP. Only training individuals of training genes teach theta; the tuning individuals choose how strongly it is
 pulled to 0 (the flat prior), which is the first candidate.
 """
 
@@ -46,9 +46,9 @@ class GeneWindowData:
 
     Attributes:
         gene_id: for messages.
-        genotypes: of the training people.
-        y: adjusted expression of the training people.
-        tune_X: dosages of the tuning people.
+        genotypes: of the training individuals.
+        y: adjusted expression of the training individuals.
+        tune_X: dosages of the tuning individuals.
         tune_y: their adjusted expression.
         channels: names of the columns of `values`.
         values: raw features of all variants, NaN where missing.
@@ -57,7 +57,7 @@ class GeneWindowData:
 
     gene_id: str
     genotypes: Genotypes
-    y: Float64[ndarray, " person"]
+    y: Float64[ndarray, " individual"]
     tune_X: Float32[ndarray, "tune variant"]
     tune_y: Float64[ndarray, " tune"]
     channels: tuple[str, ...]
@@ -73,8 +73,8 @@ class LearnedPrior:
         prior: the network, float64.
         standardiser: of its features.
         penalty: the strength chosen; infinite for the flat prior.
-        path: a record per candidate: `penalty` (None: flat), `log_p` (training people, nats), `tune_error` (squared error of
-            the tuning people as a share of that of the training mean, mean over genes), `steps`.
+        path: a record per candidate: `penalty` (None: flat), `log_p` (training individuals, nats), `tune_error` (squared error of
+            the tuning individuals as a share of that of the training mean, mean over genes), `steps`.
         num_genes: that taught it.
     """
 
@@ -185,7 +185,7 @@ class _Problem:
         window: `B = U' Z`, `w = U' y`.
         num_rest: contrasts without a genetic part.
         rest_squares: sum of squares of y along them.
-        tune_Z: the tuning people, standardised as the training people.
+        tune_Z: the tuning individuals, standardised as the training individuals.
         tune_y: their expression, minus the training mean.
     """
 
@@ -235,7 +235,7 @@ class _Problem:
         return float(result.log_p) + rest, slope - f * slope.mean()
 
     def relative_error(self, f: Float64[ndarray, " variant"]) -> float:
-        """Sum of squares of the tuning people's errors, as a share of that of the training mean's errors."""
+        """Sum of squares of the tuning individuals' errors, as a share of that of the training mean's errors."""
         f = f / f.mean()
         contrasts, h2, _ = self.variances(f)
         if h2 == 0:
@@ -293,7 +293,7 @@ class _Objective:
         return penalty / 2 * float(away @ away) - value, penalty * away - gradient
 
     def tune_error(self, vector: Float64[ndarray, " parameter"]) -> float:
-        """Mean over genes of the tuning people's relative error; every gene counts the same."""
+        """Mean over genes of the tuning individuals' relative error; every gene counts the same."""
         self.set_parameters(vector)
         with torch.no_grad():
             f = self._prior(self._features, self._heterozygosity)[:, 0].numpy()
@@ -306,13 +306,13 @@ class _Objective:
 
 def gene_window_data(
     gene_id: str,
-    X: Float32[ndarray, "person variant"],
-    y: Float64[ndarray, " person"],
+    X: Float32[ndarray, "individual variant"],
+    y: Float64[ndarray, " individual"],
     train: ndarray,
     tune: ndarray,
     features: tuple[tuple[str, ...], Float32[ndarray, "variant channel"], Bool[ndarray, "variant channel"]],
 ) -> GeneWindowData:
-    """One gene for `learn_prior`, from all people's dosages and adjusted expression."""
+    """One gene for `learn_prior`, from all individuals' dosages and adjusted expression."""
     channels, values, missing = features
     return GeneWindowData(
         gene_id=gene_id,

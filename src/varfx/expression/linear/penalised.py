@@ -1,7 +1,7 @@
 """The penalised regressions of the Variformer paper, as scikit-learn fits them.
 
 Unstandardised dosages, every variant of the window, no frequency filter; `VarianceThreshold` drops what does not vary.
-Penalties are chosen by 5-fold cross-validation within the people given (ridge: leave-one-out), with scikit-learn's defaults.
+Penalties are chosen by 5-fold cross-validation within the individuals given (ridge: leave-one-out), with scikit-learn's defaults.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PENALISED = ("elastic-net", "lasso", "ridge")
 
 
 def fit_penalised(
-    model: str, X: Float[ndarray, "person variant"], y: Float64[ndarray, " person"], *, seed: int = 0
+    model: str, X: Float[ndarray, "individual variant"], y: Float64[ndarray, " individual"], *, seed: int = 0
 ) -> LinearFit:
     """The model `Pipeline(VarianceThreshold(), ElasticNetCV(max_iter=2000))`, or with LassoCV() or RidgeCV().
 
     Args:
         model: "elastic-net", "lasso" or "ridge".
-        X: dosages of the training people.
+        X: dosages of the training individuals.
         y: their adjusted expression.
         seed: of scikit-learn's random choices (its defaults make none).
 
@@ -35,7 +35,7 @@ def fit_penalised(
 
     Raises:
         ConfigError: another model.
-        DataError: too few people, or values that are not finite.
+        DataError: too few individuals, or values that are not finite.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_selection import VarianceThreshold

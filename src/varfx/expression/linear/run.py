@@ -208,7 +208,7 @@ def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, 
 
 
 def _learn(job: _Job, number: int) -> LearnedPrior:
-    """The shared prior of one fold, from training people of training genes."""
+    """The shared prior of one fold, from training individuals of training genes."""
     config = job.config.informed
     training = set(job.cohort.genes_train)
     genes = [gene for gene in job.genes if gene in training]
@@ -263,7 +263,7 @@ def _unconverged(fits: GeneFits) -> dict[str, int]:
 
 
 def _gains(cohort: Cohort, fits: GeneFits, fold: int) -> dict[str, Any]:
-    """Nats that the shared prior adds to the log-likelihood of genes' training people over equal variances."""
+    """Nats that the shared prior adds to the log-likelihood of genes' training individuals over equal variances."""
     rows = fits.notes.filter((pl.col("note") == "gain") & (pl.col("fold") == fold))
     gains = {}
     for name, genes in (("gain_training_genes", cohort.genes_train), ("gain_heldout_genes", cohort.genes_heldout)):

@@ -1,4 +1,4 @@
-"""Genes of a cohort as training asks for them: adjusted expression, and people's sequences made on the device.
+"""Genes of a cohort as training asks for them: adjusted expression, and individuals' sequences made on the device.
 
 Windows may be cut around the TSS. Sequences are made anew for each batch, and none is kept; of a gene stay its reference
 bases and its genotypes.
@@ -100,7 +100,7 @@ class CohortBatches:
     Args:
         cohort: the cohort.
         genes: Ensembl ids; gene number i of training is the i-th.
-        fold: number of the fold. Expression is adjusted, and missing genotypes filled, by what its training people show.
+        fold: number of the fold. Expression is adjusted, and missing genotypes filled, by what its training individuals show.
         window: bases around the TSS; the cohort's by default.
         phased: sequences of both haplotypes.
     """
@@ -114,18 +114,18 @@ class CohortBatches:
         self._window = check_window(cohort, window)
         self._phased = phased
         self._kept: OrderedDict[int, WindowSequences] = OrderedDict()
-        self._targets: dict[int, Float32[Tensor, " person"]] = {}
+        self._targets: dict[int, Float32[Tensor, " individual"]] = {}
 
     @property
     def num_genes(self) -> int:
         """Number of genes."""
         return len(self.genes)
 
-    def people(self, gene: int, part: Part) -> Int64[ndarray, " person"]:
-        """The fold's people; expression is complete."""
+    def people(self, gene: int, part: Part) -> Int64[ndarray, " individual"]:
+        """The fold's individuals; expression is complete."""
         return self._fold.train if part == "train" else self._fold.tune
 
-    def targets(self, gene: int, rows: Int64[ndarray, " person"]) -> Float32[Tensor, " person"]:
+    def targets(self, gene: int, rows: Int64[ndarray, " individual"]) -> Float32[Tensor, " individual"]:
         """Adjusted expression."""
         if gene not in self._targets:
             values = adjusted_expression(self._cohort, self.genes[gene], self._fold)
@@ -135,13 +135,13 @@ class CohortBatches:
     def encode(
         self,
         gene: int,
-        rows: Int64[ndarray, " person"],
+        rows: Int64[ndarray, " individual"],
         device: torch.device,
         *,
         reverse_complement: bool = False,
         shift: int = 0,
-    ) -> Float[Tensor, "person *haplotype base 4"]:
-        """Sequences of some people."""
+    ) -> Float[Tensor, "individual *haplotype base 4"]:
+        """Sequences of some individuals."""
         window = self._kept.get(gene)
         if window is None or window.device != numbered(device):
             window = gene_sequences(

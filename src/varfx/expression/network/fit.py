@@ -108,7 +108,7 @@ def fit_network(
     Raises:
         ConfigError: `workers` or `scheduler` together with several devices per network.
         WorkerError: workers or the scheduler were lost; finished networks are kept.
-        VarfxError: files that are not what they should be, genes or folds that the cohort does not have, too few people.
+        VarfxError: files that are not what they should be, genes or folds that the cohort does not have, too few individuals.
     """
     from varfx.training.launch import device_here, join  # loads Lightning
 
@@ -244,7 +244,7 @@ def _tasks(cohort: Cohort, config: FitConfig) -> list[_Task]:
 
     Raises:
         ConfigError: no such fold; the window is longer than the cohort's; haplotypes of a cohort without.
-        DataError: genes that the cohort does not have; nothing to train on; too few people.
+        DataError: genes that the cohort does not have; nothing to train on; too few individuals.
     """
     if check_window(cohort, config.sizes.window) and config.phased and not cohort.phased:
         raise ConfigError(f"`phased` needs haplotypes, and `{cohort.path}` has none. Prepare it from phased genotypes.")
@@ -253,7 +253,7 @@ def _tasks(cohort: Cohort, config: FitConfig) -> list[_Task]:
         fold = cohort.fold(number)
         if fold.train.size < 2 or not fold.tune.size:
             raise DataError(
-                f"fold {number} has {fold.train.size} training and {fold.tune.size} tuning people; at least 2 and 1 are needed. "
+                f"fold {number} has {fold.train.size} training and {fold.tune.size} tuning individuals; at least 2 and 1 are needed. "
                 "Prepare the cohort with other shares."
             )
     absent = [name for name in config.genes if not _has(cohort, name)]
@@ -340,7 +340,7 @@ def _predictions(
     data: CohortBatches,
     device: torch.device,
 ) -> pl.DataFrame:
-    """Tuning and test people's predictions, of training genes (hop) and held-out genes (hogp)."""
+    """Tuning and test individuals' predictions, of training genes (hop) and held-out genes (hogp)."""
     fold = cohort.fold(task.fold)
     rows = np.concatenate([fold.tune, fold.test])
     parts = ["tune"] * fold.tune.size + ["test"] * fold.test.size
@@ -374,7 +374,7 @@ def _predictions(
     return pl.concat([shares[place % size][place // size] for place in range(len(genes))])
 
 
-def _encode(source: CohortBatches, gene: int, device: torch.device, rows: Int64[ndarray, " person"]) -> Tensor:
+def _encode(source: CohortBatches, gene: int, device: torch.device, rows: Int64[ndarray, " individual"]) -> Tensor:
     return source.encode(gene, rows, device)
 
 

@@ -47,7 +47,7 @@ PAD = 4096  # bases read on either side of the window, for what deletions take a
 class IndelSequences:
     """Everybody's two haplotypes of one gene's window, oriented: the TSS base stands at index L // 2."""
 
-    codes: UInt8[ndarray, "person 2 base"]  # A, C, G, T are 0 to 3; others, and bases that are not known, 4
+    codes: UInt8[ndarray, "individual 2 base"]  # A, C, G, T are 0 to 3; others, and bases that are not known, 4
     people: tuple[str, ...]
     ledger: dict[str, int]  # see `varfx.genotypes.snvs.STEPS`
     num_filled: int  # haplotypes with unknown bases at an end: the pad was too short, or the chromosome ends
@@ -58,7 +58,7 @@ class IndelSequences:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-    ) -> Float[Tensor, "person 2 base 4"]:
+    ) -> Float[Tensor, "individual 2 base 4"]:
         """One-hot haplotypes of some rows, unknown bases as zeros."""
         chosen = torch.from_numpy(self.codes[people]).to(device)
         return torch.eye(UNKNOWN + 1, UNKNOWN, dtype=dtype, device=device)[chosen.long()]
@@ -112,7 +112,7 @@ def indel_sequences(
 def _haplotypes(
     gvl: Any, folder: Path, start: int, reference: UInt8[ndarray, " base"], read: DonorVariants
 ) -> Iterator[tuple[UInt8[ndarray, " base"], Int[ndarray, " base"]]]:
-    """Codes of each person's first and second haplotype of the region, and each base's place in the region."""
+    """Codes of each individual's first and second haplotype of the region, and each base's place in the region."""
     assert read.haplotypes is not None
     people = read.haplotypes.shape[1]
     vcf, fasta = folder / "region.vcf", folder / "region.fa"
@@ -134,9 +134,9 @@ def _haplotypes(
 
 
 def _write_vcf(
-    path: Path, start: int, length: int, variants: pl.DataFrame, haplotypes: Int8[ndarray, "variant person 2"]
+    path: Path, start: int, length: int, variants: pl.DataFrame, haplotypes: Int8[ndarray, "variant individual 2"]
 ) -> None:
-    """The region as a contig of its own; people are numbered so that genvarloader, which sorts names, keeps them."""
+    """The region as a contig of its own; individuals are numbered so that genvarloader, which sorts names, keeps them."""
     names = [f"{person:09d}" for person in range(haplotypes.shape[1])]
     lines = [
         "##fileformat=VCFv4.2",

@@ -1,8 +1,8 @@
 """Personal sequences of a gene's window, made on the device from the reference's bases and everybody's genotypes.
 
-Without phase a person's sequence is the mean of the two haplotypes: `dosage / 2` of a base's one moves from REF to ALT,
-so that a heterozygote has 0.5 of each. With phase there are two sequences per person. No sequence is ever stored.
-Layout (person, base, channel), channels A, C, G, T, as `varfx.models.enformer.Enformer` takes; unknown bases (N) are
+Without phase an individual's sequence is the mean of the two haplotypes: `dosage / 2` of a base's one moves from REF to ALT,
+so that a heterozygote has 0.5 of each. With phase there are two sequences per individual. No sequence is ever stored.
+Layout (individual, base, channel), channels A, C, G, T, as `varfx.models.enformer.Enformer` takes; unknown bases (N) are
 four zeros.
 
 Every sequence is oriented: a gene of the "-" strand is reverse-complemented, and the base of its transcription start
@@ -22,7 +22,7 @@ from torch import Tensor
 from varfx.errors import ConfigError, DataError
 
 Missing = Literal["reference", "mean"]
-Rows = Int64[Tensor, " person"] | Sequence[int] | slice
+Rows = Int64[Tensor, " individual"] | Sequence[int] | slice
 _COMPLEMENT = (3, 2, 1, 0, 4)  # code of the paired base, by code
 
 
@@ -61,7 +61,7 @@ class WindowSequences:
         offsets: Int64[Tensor, " variant"],
         ref_code: UInt8[Tensor, " variant"],
         alt_code: UInt8[Tensor, " variant"],
-        genotypes: Int8[Tensor, "person variant"] | Int8[Tensor, "person 2 variant"],
+        genotypes: Int8[Tensor, "individual variant"] | Int8[Tensor, "individual 2 variant"],
         *,
         strand: str,
         device: torch.device | str | None = None,
@@ -82,7 +82,7 @@ class WindowSequences:
             device: where batches are made; by default where the genotypes are.
             dtype: of the batches.
             missing: what missing genotypes count as: no copy of ALT, or the mean of those that are known.
-            mean_of: rows of the people whose mean that is, e.g. those of training; by default all.
+            mean_of: rows of the individuals whose mean that is, e.g. those of training; by default all.
 
         Raises:
             ConfigError: another strand or `missing`.
@@ -122,10 +122,10 @@ class WindowSequences:
         *,
         reverse_complement: bool = False,
         shift: int = 0,
-    ) -> Float[Tensor, "person base 4"] | Float[Tensor, "person 2 base 4"]:
-        """The sequences of some people, (person, base, 4), or (person, 2, base, 4) of haplotypes.
+    ) -> Float[Tensor, "individual base 4"] | Float[Tensor, "individual 2 base 4"]:
+        """The sequences of some individuals, (individual, base, 4), or (individual, 2, base, 4) of haplotypes.
 
-        Augmentation is the same for all people of a call, as they are compared with each other. It is as given; or,
+        Augmentation is the same for all individuals of a call, as they are compared with each other. It is as given; or,
         with a generator, drawn: the strand turned with probability 1/2 if `reverse_complement`, and a shift from
         -shift to shift.
 
@@ -239,5 +239,5 @@ def _refuse(bad: Bool[Tensor, " variant"], what: str) -> None:
         )
 
 
-def _index(rows: Rows, device: torch.device) -> slice | Int64[Tensor, " person"]:
+def _index(rows: Rows, device: torch.device) -> slice | Int64[Tensor, " individual"]:
     return rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.int64, device=device)

@@ -1,6 +1,6 @@
-"""The zero-shot model: the published Enformer, unchanged, read at the TSS from each person's sequence.
+"""The zero-shot model: the published Enformer, unchanged, read at the TSS from each individual's sequence.
 
-A person's value is the sum of the three centre bins of one output track, as in the Variformer paper (track 4950, 'CAGE:blood,
+An individual's value is the sum of the three centre bins of one output track, as in the Variformer paper (track 4950, 'CAGE:blood,
 adult, pool1'). It has seen no expression of anybody, so that held-out genes are predicted like any other. Its unit is the
 track's: correlations can be compared with those of other models, R2 cannot.
 """
@@ -40,14 +40,14 @@ def load_zero_shot(config: ZeroShotConfig) -> Enformer:
 @torch.inference_mode()
 def predict_zero_shot(
     network: Enformer, cohort: Cohort, gene_id: str, people: Sequence[int] | ndarray, config: ZeroShotConfig
-) -> Float32[ndarray, " person"]:
+) -> Float32[ndarray, " individual"]:
     """The value of these individuals (rows of the cohort), in the track's unit."""
     sequences = gene_sequences(cohort, gene_id, find_device(config.device), missing="reference")
     middle = (cohort.window // network.config.bin_size) // 2
     bins = slice(middle - CENTRE_BINS // 2, middle + CENTRE_BINS // 2 + 1)
     rows = [int(row) for row in people]
     values = []
-    with full_precision(network):  # people differ in the third digit
+    with full_precision(network):  # individuals differ in the third digit
         for start in range(0, len(rows), config.people_per_batch):
             x = sequences.encode(rows[start : start + config.people_per_batch])
             values.append(network(x, bins)[HEAD][:, :, config.track].sum(dim=1).cpu().numpy())

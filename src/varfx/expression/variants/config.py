@@ -29,7 +29,7 @@ class VariantConfig:
     top: int = 20
     """High-scoring variants of a gene for which no elastic net says how many."""
     gradients: Gradients = "reference"
-    """Input gradients of networks: none, on the reference, or on test people too (a pass for each of them)."""
+    """Input gradients of networks: none, on the reference, or on test individuals too (a pass for each of them)."""
     variants_per_pass: int = VARIANTS_PER_PASS
     """Bounds the memory of mutagenesis."""
     float64: bool = False

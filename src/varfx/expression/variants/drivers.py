@@ -1,6 +1,6 @@
 """Drivers: the few variants whose summed effects reproduce a model's predictions, by three published rules.
 
-Variants are tried in order of falling |weight|. The contribution of variant v to person i is x_iv w_v, x the copies of ALT that
+Variants are tried in order of falling |weight|. The contribution of variant v to individual i is x_iv w_v, x the copies of ALT that
 the model sees (`dosage / 2` with a homozygous in-silico effect, the dosage with a linear model's weight per allele). r_k is the
 correlation of the partial sum with the full prediction; v must itself correlate with the prediction, by a test at 0.01
 over the number m of variants.
@@ -11,7 +11,7 @@ over the number m of variants.
     rastogi      drivers so far, and k     r_k - r_(last driver) >= 0.05                             >= 0, two-sided p m <= 0.01
 
 (Sasse et al., Nature Genetics 2023; the Variformer paper's methods; Rastogi et al., 2024.) Published code chose drivers on the
-people they are scored on; here they are chosen on some and scored on others (`driver_score`).
+individuals they are scored on; here they are chosen on some and scored on others (`driver_score`).
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class DriverScore:
 
 
 def find_drivers(
-    copies: Float[ndarray, "person variant"],
+    copies: Float[ndarray, "individual variant"],
     weights: Float[ndarray, " variant"],
-    prediction: Float[ndarray, " person"],
+    prediction: Float[ndarray, " individual"],
     *,
     rule: Rule = "variformer",
 ) -> Drivers:
@@ -72,12 +72,12 @@ def find_drivers(
     Args:
         copies: what multiplies the weights: dosages / 2 with in-silico effects, dosages with weights per allele.
         weights: of the variants.
-        prediction: the model's, of the same people.
+        prediction: the model's, of the same individuals.
         rule: sasse, variformer or rastogi.
 
     Raises:
         ConfigError: an unknown rule.
-        DataError: shapes that do not fit, values that are not finite, or fewer than 4 people.
+        DataError: shapes that do not fit, values that are not finite, or fewer than 4 individuals.
     """
     if rule not in RULES:
         raise ConfigError(f"`rule` must be one of {', '.join(RULES)}, got {rule!r}.")
@@ -97,18 +97,18 @@ def find_drivers(
 
 
 def driver_score(
-    copies: Float[ndarray, "person variant"],
+    copies: Float[ndarray, "individual variant"],
     weights: Float[ndarray, " variant"],
     reference: float,
-    observed: Float[ndarray, " person"],
+    observed: Float[ndarray, " individual"],
 ) -> DriverScore:
     """Accuracy of `reference + copies @ weights` for `observed`: the model's predictions, or measured expression.
 
     Args:
-        copies: as in `find_drivers`, of people who had no part in choosing the drivers, and of the drivers only.
+        copies: as in `find_drivers`, of individuals who had no part in choosing the drivers, and of the drivers only.
         weights: of the drivers.
         reference: the model's prediction for the reference sequence (a linear model's intercept).
-        observed: of the same people.
+        observed: of the same individuals.
     """
     copies, weights, y = _checked(copies, weights, observed)
     linear = reference + copies @ weights
@@ -127,7 +127,9 @@ def high_scoring(weights: Float[ndarray, " variant"], count: int) -> Bool[ndarra
     return np.asarray(mask & (weights != 0))
 
 
-def correlations(parts: Float[ndarray, "person column"], y: Float64[ndarray, " person"]) -> Float64[ndarray, " column"]:
+def correlations(
+    parts: Float[ndarray, "individual column"], y: Float64[ndarray, " individual"]
+) -> Float64[ndarray, " column"]:
     """Pearson's r of each column with y; NaN where either is constant."""
     centred = parts - parts.mean(axis=0)
     deviation = y - y.mean()
@@ -179,21 +181,21 @@ def _stepwise(
 
 
 def _checked(
-    copies: Float[ndarray, "person variant"], weights: Float[ndarray, " variant"], y: Float[ndarray, " person"]
-) -> tuple[Float64[ndarray, "person variant"], Float64[ndarray, " variant"], Float64[ndarray, " person"]]:
+    copies: Float[ndarray, "individual variant"], weights: Float[ndarray, " variant"], y: Float[ndarray, " individual"]
+) -> tuple[Float64[ndarray, "individual variant"], Float64[ndarray, " variant"], Float64[ndarray, " individual"]]:
     copies, weights, y = (np.asarray(each, dtype=np.float64) for each in (copies, weights, y))
     if copies.shape != (y.size, weights.size):
         raise DataError(
-            f"`copies` must be (person, variant) = ({y.size}, {weights.size}) as predictions and weights say, got "
+            f"`copies` must be (individual, variant) = ({y.size}, {weights.size}) as predictions and weights say, got "
             f"{copies.shape}."
         )
     if y.size < MIN_PEOPLE:
-        raise DataError(f"drivers need at least {MIN_PEOPLE} people to correlate over, got {y.size}. Take more.")
+        raise DataError(f"drivers need at least {MIN_PEOPLE} individuals to correlate over, got {y.size}. Take more.")
     for name, values in (("copies", copies), ("weights", weights), ("prediction", y)):
         if not np.isfinite(values).all():
             raise DataError(f"`{name}`: {np.count_nonzero(~np.isfinite(values))} of {values.size} are not finite.")
     return copies, weights, y
 
 
-def _constant(y: Float64[ndarray, " person"]) -> bool:
+def _constant(y: Float64[ndarray, " individual"]) -> bool:
     return bool(np.ptp(y) <= 1e-12 * np.abs(y).max(initial=0.0))

@@ -1,6 +1,6 @@
 """Input gradients of a network along a gene's window: how much each base matters to first order.
 
-    G = mean over sequences of x * df/dx          (base, nucleotide); x: the reference, or people's averaged sequences
+    G = mean over sequences of x * df/dx          (base, nucleotide); x: the reference, or individuals' averaged sequences
     a = max over nucleotides of |G|               (base,)
     z = (a - mean a) / sd a                       over the window: the standardised attribution (Variformer paper, methods)
 
@@ -46,9 +46,9 @@ def people_attribution(
     Args:
         network: the network, on the device of the sequences.
         sequences: the gene's window.
-        people: their rows; the paper takes the test people.
+        people: their rows; the paper takes the test individuals.
         people_per_pass: bounds the memory.
-        progress: told of people done.
+        progress: told of individuals done.
 
     Raises:
         ConfigError: `people_per_pass` is not positive.
@@ -70,9 +70,9 @@ def people_attribution(
 
 
 def gradient_times_input(
-    network: ExpressionNetwork, x: Float[Tensor, "person base 4"] | Float[Tensor, "person haplotype base 4"]
+    network: ExpressionNetwork, x: Float[Tensor, "individual base 4"] | Float[Tensor, "individual haplotype base 4"]
 ) -> Float[Tensor, "base 4"]:
-    """The mean of x * df/dx over sequences; of a person's two haplotypes, whose predictions are averaged, the sum."""
+    """The mean of x * df/dx over sequences; of an individual's two haplotypes, whose predictions are averaged, the sum."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(network(x).sum(), x)

@@ -2,7 +2,7 @@
 
     ISM_v = f(reference with ALT at v) - f(reference)
 
-This is the homozygous effect: a person with d copies of ALT is shown d / 2 of it, and so has d / 2 ISM_v of a network that
+This is the homozygous effect: an individual with d copies of ALT is shown d / 2 of it, and so has d / 2 ISM_v of a network that
 adds up. One pass over the window is kept; each variant then recomputes what its base can change (`varfx.models.local_tower`,
 `varfx.models.local_attention`). The result is the one of two whole passes, in float32 whatever the training precision was.
 """

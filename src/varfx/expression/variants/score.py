@@ -2,7 +2,7 @@
 
 A network's effect of a variant is its in-silico mutagenesis on the reference; a linear model's is its weight. Both become a `weight`
 per copy of ALT in units of adjusted expression (half of the homozygous effect), so that they can be compared. Drivers are
-chosen on tuning people and scored on test people, with the reference's prediction (a linear model's intercept) added.
+chosen on tuning individuals and scored on test individuals, with the reference's prediction (a linear model's intercept) added.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class VariantScores:
     Attributes:
         table: a row per gene and variant of its window; columns of `LONG_SCHEMA`.
         genes: a record per gene: the prediction for the reference, how many variants are high-scoring and drivers, and how well
-            the drivers' sum stands for the model's predictions and for expression of the test people.
+            the drivers' sum stands for the model's predictions and for expression of the test individuals.
         variants: all variants of the cohort, scored or not.
         model: whose scores.
     """
@@ -267,9 +267,9 @@ def _joined(variants: pl.DataFrame, weights: pl.DataFrame) -> Float64[ndarray, "
 
 
 def _drivers(
-    job: _Job, gene_id: str, effects: _Effects, dosages: Float32[ndarray, "person variant"]
+    job: _Job, gene_id: str, effects: _Effects, dosages: Float32[ndarray, "individual variant"]
 ) -> tuple[dict[Rule, Bool[ndarray, " variant"]] | None, dict[str, Any]]:
-    """Drivers by each rule from tuning people; those of the chosen rule on test people."""
+    """Drivers by each rule from tuning individuals; those of the chosen rule on test individuals."""
     parts = {part: _predictions(job, gene_id, part) for part in ("tune", "test")}
     known = all(len(rows) >= 4 and np.isfinite(values).all() for rows, values in parts.values())
     if not known or not np.isfinite(effects.weight).all() or not effects.weight.size:
@@ -278,7 +278,7 @@ def _drivers(
     found = {rule: find_drivers(dosages[rows], effects.weight, values, rule=rule) for rule in RULES}
     chosen = found[job.config.rule].order
     weights = effects.weight[chosen]
-    # What the others add on average is in no driver: beside the reference's prediction, the intercept that tuning people ask for.
+    # What the others add on average is in no driver: beside the reference's prediction, the intercept that tuning individuals ask for.
     tuned = float((values - dosages[rows][:, chosen] @ weights).mean())
     rows, values = parts["test"]
     observed = adjusted_expression(job.cohort, gene_id, job.cohort.fold(job.config.fold))[rows]
@@ -297,8 +297,8 @@ def _drivers(
     return {rule: each.chosen for rule, each in found.items()}, record
 
 
-def _predictions(job: _Job, gene_id: str, part: str) -> tuple[list[int], Float64[ndarray, " person"]]:
-    """Rows of the people of a part, and what the model predicts for them."""
+def _predictions(job: _Job, gene_id: str, part: str) -> tuple[list[int], Float64[ndarray, " individual"]]:
+    """Rows of the individuals of a part, and what the model predicts for them."""
     rows = job.run.predictions.filter(
         (pl.col("gene_id") == gene_id)
         & (pl.col("model") == job.model)

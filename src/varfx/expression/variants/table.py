@@ -23,14 +23,14 @@ LONG_SCHEMA: dict[str, pl.DataType] = {
     "effect_allele": pl.String(),  # ALT
     "other_allele": pl.String(),  # REF
     "tss_distance": pl.Int64(),  # bases along the strand; negative upstream
-    "eaf": pl.Float64(),  # frequency of ALT in the fold's training people
+    "eaf": pl.Float64(),  # frequency of ALT in the fold's training individuals
     "weight": pl.Float64(),  # adjusted expression per copy of ALT; of a network half of `ism`
     "ism": pl.Float64(),  # homozygous effect by in-silico mutagenesis; null for linear models
     "gradient": pl.Float64(),  # standardised input gradient on the reference, at the variant's base
-    "people_gradient": pl.Float64(),  # the same, averaged over test people's sequences
+    "people_gradient": pl.Float64(),  # the same, averaged over test individuals' sequences
     "elastic_net": pl.Float64(),  # weight of the elastic net per copy of ALT; null without one
     "high_scoring": pl.Boolean(),  # among the n largest |weight|, n as many as the elastic net has
-    "driver_sasse": pl.Boolean(),  # by each rule, chosen on tuning people; null without their predictions
+    "driver_sasse": pl.Boolean(),  # by each rule, chosen on tuning individuals; null without their predictions
     "driver_variformer": pl.Boolean(),
     "driver_rastogi": pl.Boolean(),
 }

@@ -192,7 +192,7 @@ class WindowData:
             dtype: precision of the window's tensors; half-precision `B` stays half where it is not kept in memory.
             cache_bytes: windows are kept in memory up to this size.
             scratch: a folder for what is computed once and does not fit into memory, made when needed; None computes it anew.
-            exact_ld: the panel's LD is that of the traits' own people, or what they were simulated from, so that its squared
+            exact_ld: the panel's LD is that of the traits' own individuals, or what they were simulated from, so that its squared
                 correlations are not corrected for sampling.
             tracks: signals base by base around the panel's variants.
         """

@@ -14,21 +14,21 @@ class ExpressionTrainConfig:
     """Configuration of the training on expression; the defaults are the paper's for the published weights."""
 
     epochs: int = 150
-    """Passes over all training people of all genes at most; early stopping usually ends before."""
+    """Passes over all training individuals of all genes at most; early stopping usually ends before."""
     learning_rate: float | None = None
     """AdamW's: by default 5e-6 for the published weights, 1e-3 for random weights, a head alone or adapters."""
     weight_decay: float = 0.01
     """AdamW's decay of all weights."""
     batch: int = 128
-    """People of one gene whose loss makes a step; fewer where the cohort has fewer."""
+    """Individuals of one gene whose loss makes a step; fewer where the cohort has fewer."""
     micro_batch: int | None = None
-    """People whose sequences are in memory at once, by default 32 on a GPU, 4 elsewhere; the result does not depend on it."""
+    """Individuals whose sequences are in memory at once, by default 32 on a GPU, 4 elsewhere; the result does not depend on it."""
     keep_graphs: bool = False
     """Keep the graphs of all micro-batches instead of computing predictions twice: faster, memory of the whole batch."""
     max_gradient_norm: float = 0.05
     """Longer gradients are shortened to this."""
     patience: int = 20
-    """Passes without a better mean R2 of the tuning people before training stops."""
+    """Passes without a better mean R2 of the tuning individuals before training stops."""
     reverse_complement: float = 0.0
     """Probability that a batch's sequences are turned to the other strand."""
     max_shift: int = 0
@@ -42,7 +42,7 @@ class ExpressionTrainConfig:
     checkpoint_minutes: float = 5.0
     """Minutes between checkpoints, which are written at the end of a step."""
     seed: int = 0
-    """Of the order of people, the augmentation and dropout."""
+    """Of the order of individuals, the augmentation and dropout."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "micro_batch", "patience", "devices", "num_nodes"):

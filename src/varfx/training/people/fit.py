@@ -1,7 +1,7 @@
-"""Trains a network on people's sequences and expression, with Lightning: batches of one gene, the pairwise loss, early stopping.
+"""Trains a network on individuals' sequences and expression, with Lightning: batches of one gene, the pairwise loss, early stopping.
 
-A step takes one gene and up to `batch` training people, in micro-batches, and on several processes each has its share
-of them; the gradient is that of the whole batch (`varfx.training.people.pairwise`). After each pass the tuning people's R2 decides
+A step takes one gene and up to `batch` training individuals, in micro-batches, and on several processes each has its share
+of them; the gradient is that of the whole batch (`varfx.training.people.pairwise`). After each pass the tuning individuals' R2 decides
 which weights are kept and when to stop.
 """
 
@@ -49,11 +49,11 @@ def train_expression(
     resume: bool = False,
     progress: Progress = silent,
 ) -> ExpressionOutcome:
-    """Trains `network` in place and leaves it, on the CPU, with the weights that did best on the tuning people.
+    """Trains `network` in place and leaves it, on the CPU, with the weights that did best on the tuning individuals.
 
     Args:
         network: at its starting values.
-        data: genes, people, sequences; for several processes on one machine it must be possible to pickle it.
+        data: genes, individuals, sequences; for several processes on one machine it must be possible to pickle it.
         config: passes, learning rate, batches, patience, seed, devices.
         folder: where checkpoints go (`last`), and `history.csv`.
         resume: go on from `folder`/last; bit-identical to never having stopped, on the CPU.
@@ -61,7 +61,7 @@ def train_expression(
 
     Raises:
         ConfigError: fewer devices than asked for; processes of several machines that nobody started.
-        DataError: a gene has too few people, or training diverges.
+        DataError: a gene has too few individuals, or training diverges.
     """
     _check_people(data)
     network.cpu().train()  # loaded weights come in evaluation mode, and Lightning keeps a mode
@@ -79,6 +79,6 @@ def _check_people(data: GeneBatches) -> None:
         train, tune = (len(data.people(gene, part)) for part in ("train", "tune"))
         if train < 2 or not tune:
             raise DataError(
-                f"gene number {gene + 1} has {train} training and {tune} tuning people; at least 2 and 1 are needed. Prepare the "
+                f"gene number {gene + 1} has {train} training and {tune} tuning individuals; at least 2 and 1 are needed. Prepare the "
                 "cohort with other shares, or leave the gene out."
             )

@@ -1,4 +1,4 @@
-"""The training loop's view of a network that predicts expression, as Lightning wants it: step, optimiser, tuning people."""
+"""The training loop's view of a network that predicts expression, as Lightning wants it: step, optimiser, tuning individuals."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from varfx.training.people.pairwise import AllReduce, backward, sum_gradients
 from varfx.training.people.predict import DIVERGED
 
 
-def mean_r2(pairs: Sequence[tuple[Float[ndarray, " person"], Float[ndarray, " person"]]]) -> float:
+def mean_r2(pairs: Sequence[tuple[Float[ndarray, " individual"], Float[ndarray, " individual"]]]) -> float:
     """Mean over genes of R2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, always a number.
 
-    A constant prediction has an R2 as any other (0 at the mean of y). Genes whose y is constant, or known of one person only, have
+    A constant prediction has an R2 as any other (0 at the mean of y). Genes whose y is constant, or known of one individual only, have
     none and are left out. Where that is all of them, 1 - mean (y - p)^2, the R2 about a mean of 0 and a variance of 1.
 
     Args:
@@ -63,7 +63,7 @@ class _Batches:
 
 
 class ExpressionModule(FitModule):
-    """The training loop's view of a network: the step, the optimiser, and the tuning people."""
+    """The training loop's view of a network: the step, the optimiser, and the tuning individuals."""
 
     def __init__(self, network: ExpressionNetwork, data: GeneBatches, config: ExpressionTrainConfig) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class ExpressionModule(FitModule):
         size = self.config.people_at_once
         cuts = [rows[first : first + size] for first in range(0, len(rows), size)]
 
-        def prediction(some: Int64[ndarray, " person"]) -> Callable[[], Tensor]:
+        def prediction(some: Int64[ndarray, " individual"]) -> Callable[[], Tensor]:
             def compute() -> Tensor:
                 x = self.data.encode(
                     batch.gene, some, self.device, reverse_complement=batch.reverse_complement, shift=batch.shift
@@ -124,7 +124,7 @@ class ExpressionModule(FitModule):
 
     @torch.no_grad()
     def tune_r2(self) -> float:
-        """Mean R2 over genes in the tuning people, from predictions in float32; each process predicts its share of them.
+        """Mean R2 over genes in the tuning individuals, from predictions in float32; each process predicts its share of them.
 
         Raises:
             DataError: a prediction is not finite.
@@ -154,7 +154,7 @@ class ExpressionModule(FitModule):
         return seconds >= 60 * self.config.checkpoint_minutes
 
     def check(self, step: int) -> tuple[int, float, float, float]:
-        """Number of the pass, mean loss of its batches, and the tuning people's mean R2, which decides."""
+        """Number of the pass, mean loss of its batches, and the tuning individuals' mean R2, which decides."""
         value = self.tune_r2()
         loss = float(np.mean(self.losses))
         self.losses = []

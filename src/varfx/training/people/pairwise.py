@@ -1,6 +1,6 @@
 """Variformer's loss over a whole effective batch, exact however the batch is cut into micro-batches and devices.
 
-With residuals `e_i = prediction_i - target_i` of n people and one gene (paper, Methods, Loss function):
+With residuals `e_i = prediction_i - target_i` of n individuals and one gene (paper, Methods, Loss function):
 
     L = 1/2 mean_i e_i^2 + 1/2 mean_{i<j} (e_i - e_j)^2
 
@@ -11,7 +11,7 @@ The mean over pairs is twice the unbiased variance of e, so that with `S1 = sum 
 
 The gradient of one prediction needs S1 of all. So `backward` computes all predictions first, without graphs, adds up n,
 S1 and S2 (over processes too), and then each micro-batch again with its graph, which starts backwards from the known dL/de. Both passes see
-the same dropout. Cost: one further forward pass, a third more time than a loss that is a plain sum over people; memory of
+the same dropout. Cost: one further forward pass, a third more time than a loss that is a plain sum over individuals; memory of
 one micro-batch. A batch that is one micro-batch on each process keeps its graph, and costs nothing more.
 """
 
@@ -36,7 +36,7 @@ class ResidualSums:
     """Sufficient sums of a batch's loss; sums of parts add up.
 
     Attributes:
-        n: people.
+        n: individuals.
         first: sum of residuals.
         second: sum of squared residuals.
     """
@@ -46,7 +46,7 @@ class ResidualSums:
     second: float
 
     @classmethod
-    def of(cls, residuals: Float[Tensor, " person"], all_reduce: AllReduce | None = None) -> ResidualSums:
+    def of(cls, residuals: Float[Tensor, " individual"], all_reduce: AllReduce | None = None) -> ResidualSums:
         """The sums, in float64, over all processes."""
         e = residuals.detach().double()
         sums = torch.stack([e.new_tensor(float(len(e))), e.sum(), e.square().sum()])
@@ -56,14 +56,14 @@ class ResidualSums:
 
     @property
     def loss(self) -> float:
-        """L of the whole batch. One person has no pairs: 1/2 e^2. Nobody: 0."""
+        """L of the whole batch. One individual has no pairs: 1/2 e^2. Nobody: 0."""
         if not self.n:
             return 0.0
         pairs = (self.second - self.first**2 / self.n) / (self.n - 1) if self.n > 1 else 0.0
         return self.second / (2 * self.n) + max(pairs, 0.0)
 
-    def gradient(self, residuals: Float[Tensor, " person"]) -> Float[Tensor, " person"]:
-        """dL/de of some of the people."""
+    def gradient(self, residuals: Float[Tensor, " individual"]) -> Float[Tensor, " individual"]:
+        """dL/de of some of the individuals."""
         if not self.n:
             return torch.zeros_like(residuals)
         e = residuals.detach().double()
@@ -71,7 +71,9 @@ class ResidualSums:
         return (e / self.n + pairs).to(residuals.dtype)
 
 
-def pairwise_loss(prediction: Float[Tensor, " person"], target: Float[Tensor, " person"]) -> Float64[Tensor, ""]:
+def pairwise_loss(
+    prediction: Float[Tensor, " individual"], target: Float[Tensor, " individual"]
+) -> Float64[Tensor, ""]:
     """L of a batch that is there as a whole, in float64 and differentiable."""
     e = prediction.double() - target.double()
     n = len(e)
@@ -81,8 +83,8 @@ def pairwise_loss(prediction: Float[Tensor, " person"], target: Float[Tensor, " 
 
 def backward(
     network: nn.Module,
-    parts: Sequence[Callable[[], Float[Tensor, " person"]]],
-    targets: Sequence[Float[Tensor, " person"]],
+    parts: Sequence[Callable[[], Float[Tensor, " individual"]]],
+    targets: Sequence[Float[Tensor, " individual"]],
     dropout: Dropout,
     *,
     all_reduce: AllReduce | None = None,
@@ -95,8 +97,8 @@ def backward(
         parts: for each micro-batch of this process a function that computes its predictions; called twice, unless there is one.
         targets: for each micro-batch.
         dropout: the step's random numbers.
-        all_reduce: sums over processes; each process then has its own people's share of the gradient, and the caller adds the
-            shares up (`sum_gradients`). A process may have no people.
+        all_reduce: sums over processes; each process then has its own individuals' share of the gradient, and the caller adds the
+            shares up (`sum_gradients`). A process may have no individuals.
         keep_graphs: keep the graphs of all micro-batches instead of computing them twice: faster, memory of the whole batch.
 
     With `norm` = batch, statistics are those of a micro-batch, so that the result depends on the cut, as published.

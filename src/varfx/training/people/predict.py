@@ -19,7 +19,7 @@ DIVERGED = "the fit diverged: its predictions are not finite any more. Lower --l
 
 
 def calibrate(network: ExpressionNetwork, data: GeneBatches, *, people: int = 16, seed: int = 0) -> None:
-    """Sets the norms' statistics of random weights from sequences of a few training people, spread over the genes."""
+    """Sets the norms' statistics of random weights from sequences of a few training individuals, spread over the genes."""
     rng = np.random.default_rng([seed % 2**32, 2**31])
     genes = rng.permutation(data.num_genes)[:people]
     share = -(-people // len(genes))
@@ -34,17 +34,17 @@ def calibrate(network: ExpressionNetwork, data: GeneBatches, *, people: int = 16
 @torch.no_grad()
 def predict(
     network: ExpressionNetwork,
-    encode: Callable[[Int64[ndarray, " person"]], Tensor],
-    rows: Int64[ndarray, " person"],
+    encode: Callable[[Int64[ndarray, " individual"]], Tensor],
+    rows: Int64[ndarray, " individual"],
     *,
     micro_batch: int = 32,
-) -> Float32[ndarray, " person"]:
+) -> Float32[ndarray, " individual"]:
     """Predictions in full float32, whatever the network was trained in.
 
     Args:
         network: the network.
-        encode: sequences of some people, on the network's device.
-        rows: the people.
+        encode: sequences of some individuals, on the network's device.
+        rows: the individuals.
         micro_batch: how many at once.
 
     Raises:
