@@ -47,7 +47,7 @@ def test_prepare_says_what_was_left_out(study: Study, tmp_path: Path, capsys: Ca
     shown = rows(info.out)
     for line in (
         "kind expression cohort",
-        "people 27",
+        "individuals 27",
         "folds 21 + 3 + 3, 21 + 3 + 3, 21 + 3 + 3",
         "genes 4 for training, 1 held out",
         "window 1,024 bases",

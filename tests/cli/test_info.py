@@ -99,6 +99,6 @@ def test_every_shape_of_a_ledger() -> None:
         "traits": [{"name": "height", "ledger": {"matched": 5, "palindromic": 2}}, {"name": "weight"}],
     }
     tables = list(ledger_tables(metadata))
-    assert [table.title for table in tables] == ["ledger: individuals", "ledger: genotypes", "ledger of height"]
+    assert [table.title for table in tables] == ["ledger: people", "ledger: genotypes", "ledger of height"]
     assert [table.row_count for table in tables] == [1, 1, 2]
     assert list(ledger_tables({})) == []

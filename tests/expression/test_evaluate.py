@@ -247,7 +247,7 @@ def test_several_runs_are_compared_on_one_cohort(cohort: Path, run: Path, tmp_pa
 def test_runs_of_another_cohort_are_refused(cohort: Path, run: Path, tmp_path: Path) -> None:
     strange = small_cohort(tmp_path, people=60, genes=6, seed=1)
     other = write(strange, tmp_path / "OTHER", predictions(strange, {"good": 1.0}))
-    with pytest.raises(DataError, match=r"was made on another cohort .* same people and folds only"):
+    with pytest.raises(DataError, match=r"was made on another cohort .* same individuals and folds only"):
         evaluate([run, other])
     with pytest.raises(StoreError, match="is not the cohort that"):
         evaluate([run], cohort=strange)
@@ -270,7 +270,7 @@ def test_predictions_of_others_than_test_people_are_refused(cohort: Path, tmp_pa
     with pytest.raises(DataError, match="predictions of ENSG404, which the cohort does not have"):
         evaluate([write(cohort, tmp_path / "UNKNOWN", unknown)], heritability=False)
     nothing = write(cohort, tmp_path / "NOTHING", table.filter(pl.col("part") == "tune"))
-    with pytest.raises(DataError, match="no predictions for test people"):
+    with pytest.raises(DataError, match="no predictions for test individuals"):
         evaluate([nothing], heritability=False)
 
 

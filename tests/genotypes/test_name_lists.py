@@ -52,7 +52,7 @@ def test_names_that_plink_joins_for_vcf(tmp_path: Path) -> None:
 def test_unknown_names_are_counted_and_none_known_is_an_error(tmp_path: Path) -> None:
     read = read_individuals(write(tmp_path, "F1 S1\nF2 X2\nF3 S3\n"), "people", KNOWN)
     assert (read.names, read.unknown) == (("S1", "S3"), ("X2",))
-    with pytest.raises(DataError, match=r"none of its 2 people is known \(first X1; known are 9 \(S0, \.\.\.\)\)"):
+    with pytest.raises(DataError, match=r"none of its 2 individuals is known \(first X1; known are 9 \(S0, \.\.\.\)\)"):
         read_individuals(write(tmp_path, "X1\nX2\n"), "people", KNOWN)
     with pytest.raises(DataError, match=r"s1 and S1 differ in upper and lower case"):
         read_individuals(write(tmp_path, "s1\ns2\n"), "people", KNOWN)

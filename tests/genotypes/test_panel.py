@@ -214,7 +214,7 @@ class TestSeveralFiles:
     def test_other_people_are_refused(self, tmp_path: Path, rng: np.random.Generator, people: int) -> None:
         a = BedFile(write_bed(tmp_path / "a", random_counts(rng, 8, 4)))
         b = BedFile(write_bed(tmp_path / "b", random_counts(rng, people, 4), iid=[f"I{i + 1}" for i in range(people)]))
-        with pytest.raises(FormatError, match=rf"hold different people \({people} and 8, .* the same people\.$"):
+        with pytest.raises(FormatError, match=rf"hold different individuals \({people} and 8, .* the same individuals\.$"):
             GenotypePanel([a, b])
 
 
@@ -245,7 +245,7 @@ class TestKeep:
         counts[counts < 0] = np.nan
         assert panel.num_people == 3
         assert panel.unknown_people == unknown
-        assert ("people to keep are not in" in caplog.text) == bool(unknown)
+        assert ("individuals to keep are not in" in caplog.text) == bool(unknown)
         assert "nobody" not in caplog.text
         rows = [int(name.removeprefix("rs")) for name in panel.variants["variant_id"]]
         np.testing.assert_allclose(panel.variants["eaf"], np.nanmean(counts[rows], axis=1) / 2)
@@ -256,9 +256,9 @@ class TestKeep:
     @pytest.mark.parametrize(
         ("keep", "error", "match"),
         [
-            (["x", "y"], DataError, r"none of the 2 people to keep is in it\. Give FID and IID, or IID\."),
-            (["I1"], DataError, r"LD needs at least 2 people, but 1 are left\."),
-            ("empty.txt", FormatError, r"empty\.txt` is empty: it should list people to keep"),
+            (["x", "y"], DataError, r"none of the 2 individuals to keep is in it\. Give FID and IID, or IID\."),
+            (["I1"], DataError, r"LD needs at least 2 individuals, but 1 are left\."),
+            ("empty.txt", FormatError, r"empty\.txt` is empty: it should list individuals to keep"),
             ("absent.txt", FormatError, r"absent\.txt` cannot be read: No such file"),
         ],
     )
@@ -270,7 +270,7 @@ class TestKeep:
 
 def test_people_who_share_their_name_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
     prefix = write_bed(tmp_path / "a", random_counts(rng, 4, 3), fid=["0"] * 4, iid=["a", "b", "c", "b"])
-    with pytest.raises(FormatError, match=r"2 of 4 people share their FID and IID, first in row 2\."):
+    with pytest.raises(FormatError, match=r"2 of 4 individuals share their FID and IID, first in row 2\."):
         GenotypePanel([BedFile(prefix)])
 
 

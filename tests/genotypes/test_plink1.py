@@ -57,13 +57,13 @@ def test_blanks_windows_line_ends_and_no_last_line_end_are_read(prefix: Path, se
         ("bed", b"PK\x03\x04" + BED, r"is not a PLINK \.bed file: it begins with the bytes 50 4b, not 6c 1b\. Make it"),
         ("bed", b"", r"is not a PLINK \.bed file: it begins with the bytes \(none\)"),
         ("bed", b"\x6c\x1b\x00" + BED[3:], r"not in variant-major order \(third byte 00, not 01\)\. Convert it"),
-        ("bed", BED[:-1], r"has 8 bytes, but 3 variants of 5 people make 9\. It is truncated, or"),
-        ("bed", BED + b"\x00\x00", r"has 11 bytes, but 3 variants of 5 people make 9\."),
+        ("bed", BED[:-1], r"has 8 bytes, but 3 variants of 5 individuals make 9\. It is truncated, or"),
+        ("bed", BED + b"\x00\x00", r"has 11 bytes, but 3 variants of 5 individuals make 9\."),
         ("bed", None, r"x\.y\.bed` cannot be read: No such file or directory\. Check the path\."),
         ("bim", None, r"x\.y\.bim` cannot be read: No such file or directory\."),
         ("fam", None, r"x\.y\.fam` cannot be read: No such file or directory\."),
         ("bim", b"", r"x\.y\.bim` is empty: it should list variants"),
-        ("fam", b"\n", r"x\.y\.fam` is empty: it should list people"),
+        ("fam", b"\n", r"x\.y\.fam` is empty: it should list individuals"),
         (
             "bim",
             BIM[:-3].encode(),
@@ -78,7 +78,7 @@ def test_blanks_windows_line_ends_and_no_last_line_end_are_read(prefix: Path, se
         ),
         ("bim", BIM.replace("rs2", "").encode(), r"`variant_id` is empty in 1 of 3 rows, first row 2\."),
         ("bim", b"1\trs\xff\t0\t5\tA\tC\n", r"row 1 is not UTF-8 text\. Convert the file"),
-        ("bim", BIM.encode() * 2, r"has 9 bytes, but 6 variants of 5 people make 15\."),
+        ("bim", BIM.encode() * 2, r"has 9 bytes, but 6 variants of 5 individuals make 15\."),
     ],
 )
 def test_damaged_files_are_one_line_errors(prefix: Path, ending: str, content: bytes | None, match: str) -> None:

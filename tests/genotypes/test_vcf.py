@@ -100,7 +100,7 @@ def test_files_that_cannot_be_read_are_one_line_errors(path: Path, tmp_path: Pat
     refuse(
         "sites.vcf.gz",
         write_vcf(tmp_path / "s.vcf.gz", ["22 1 . A C"], ()).read_bytes(),
-        r"with people's genotypes\. Check its",
+        r"with individuals' genotypes\. Check its",
     )
 
 

@@ -183,7 +183,7 @@ def test_ssf_codes_and_sidecar(tmp_path: Path) -> None:
     sidecar.write_text("samples:\n  - sample_size: 1000\n    case_count: 200\n    control_count: 800\n")
     assert clean(path).table["n"].to_list() == pytest.approx([640.0] * 3)
     sidecar.write_text("samples:\n  - sample_size: many\n")
-    with pytest.raises(FormatError, match=r"sample_size is 'many', not a number of people"):
+    with pytest.raises(FormatError, match=r"sample_size is 'many', not a number of individuals"):
         clean(path)
     sidecar.write_text("a: [")
     with pytest.raises(FormatError, match=r"is no YAML"):

@@ -63,7 +63,7 @@ def test_impossible_positions_of_genes(tmp_path: Path, place: str) -> None:
     assert read_gtf(tmp_path / "g.gtf")["tss"].to_list() == [200_000]
 
 
-@pytest.mark.parametrize(("psam", "message"), [("#\nf1 i1\n", "first `IID`"), ("#FID\tIID\n", "lists no people")])
+@pytest.mark.parametrize(("psam", "message"), [("#\nf1 i1\n", "first `IID`"), ("#FID\tIID\n", "lists no individuals")])
 def test_people_of_plink_2_without_header_or_rows(tmp_path: Path, psam: str, message: str) -> None:
     (tmp_path / "x.psam").write_text(psam)
     (tmp_path / "x.pvar").write_text("#CHROM\tPOS\tID\tREF\tALT\n1\t5\trs1\tA\tC\n")

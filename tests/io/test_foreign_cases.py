@@ -32,7 +32,7 @@ def _correlate(path: Path) -> None:
     ("name", "read", "match"),
     [
         ("psam/x.pgen", open_source, r"x.psam`.*(missing|is empty|lists no)"),
-        ("psam_empty/x.pgen", open_source, r"x.psam` lists no people"),
+        ("psam_empty/x.pgen", open_source, r"x.psam` lists no individuals"),
         ("chain/a.over.chain", read_chain, "the chain of line 1 cannot be read"),
         ("snpvar/a.txt", _variances(""), "SNPVAR"),
         ("snpvar/chr.txt", _variances(""), "(?i)chr"),

@@ -126,7 +126,7 @@ def evaluate(
     small = [fold for fold in sorted({key[3] for key in scored}) if people.fold(fold).test.size < LEAST_PEOPLE]
     if small:
         notes.append(
-            f"folds {', '.join(map(str, small))} have test sets of fewer than {LEAST_PEOPLE} people: they have no score. Prepare "
+            f"folds {', '.join(map(str, small))} have test sets of fewer than {LEAST_PEOPLE} individuals: they have no score. Prepare "
             "the cohort with a larger --test-fraction."
         )
     means = _gene_means(scored, heldout)

@@ -302,12 +302,12 @@ def _many_covariates(study: Study) -> None:
 
 
 BAD = {
-    "no common people": (_no_common_people, {}, DataError, r"nobody in common: genotypes 30 \(S00, .*expression 30 \(T"),
+    "no common individuals": (_no_common_people, {}, DataError, r"nobody in common: genotypes 30 \(S00, .*expression 30 \(T"),
     "wrong reference": (_wrong_reference, {}, DataError, r"REF is not the base of .* in 8 of 8 variants, first 22:"),
     "wrong build": (_wrong_reference, {"on_mismatch": "drop"}, DataError, "neither REF nor ALT is the base"),
     "constant expression": (_constant, {}, DataError, "No gene is left.*constant expression in training individuals: "),
     "windows over the end": (_over_the_end, {}, DataError, "No gene is left.*window over the end of the chromosome: 2"),
-    "a single person": (_single_person, {"populations": "populations.txt"}, DataError, r"a single person, first alone \(S09\)"),
+    "a single individual": (_single_person, {"populations": "populations.txt"}, DataError, r"a single individual, first alone \(S09\)"),
     "truncated VCF": (_truncated_vcf, {}, FormatError, "truncated"),
     "text in expression": (_text_in_expression, {}, FormatError, "1 cells are no finite numbers, first of gene ENSG.*'high'"),
     "too many covariates": (_many_covariates, {}, DataError, "27 covariates and an intercept explain anything in"),

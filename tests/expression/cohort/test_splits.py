@@ -125,7 +125,7 @@ def test_held_out_populations_are_the_test_set_of_every_fold() -> None:
 def test_populations_that_cannot_be_split() -> None:
     people = names(20)
     single = dict.fromkeys(people, "CEU") | {"S007": "YRI", "S009": "FIN"}
-    with pytest.raises(DataError, match=r"2 of 3 populations have a single person, first FIN \(S009\)"):
+    with pytest.raises(DataError, match=r"2 of 3 populations have a single individual, first FIN \(S009\)"):
         split_people(people, SplitConfig(), populations=single)
     with pytest.raises(DataError, match="1 of 20 individuals are not in it, first S003"):
         split_people(people, SplitConfig(), populations={name: "CEU" for name in people if name != "S003"})

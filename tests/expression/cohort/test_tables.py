@@ -87,7 +87,7 @@ BAD_BED: dict[str, tuple[list[list[str]], str]] = {
         [HEAD, GENE, [*PLACE, "ENSG1.2", "1", "2"]],
         r"1 genes \(by id without version\).*'ENSG1'",
     ),
-    "person twice": ([[*HEAD, "S1"], [*GENE, "3"]], "1 columns of the header are there twice, first 'S1'"),
+    "individual twice": ([[*HEAD, "S1"], [*GENE, "3"]], "1 columns of the header are there twice, first 'S1'"),
     "text": (
         [HEAD, GENE, [*PLACE, "ENSG2", "1", "high"]],
         r"1 cells are no finite numbers, first of gene ENSG2 in S2 \('high'\)",
@@ -95,7 +95,7 @@ BAD_BED: dict[str, tuple[list[list[str]], str]] = {
     "infinite": ([HEAD, [*PLACE, "ENSG1", "inf", "2"]], "1 cells are no finite numbers"),
     "short row": ([HEAD, GENE, GENE[:-1]], "6 columns are expected.*1 of 2 rows have another number, first row 2"),
     "long row": ([HEAD, GENE, [*GENE, "7"]], "another number, first row 2"),
-    "no people": ([HEAD[:4] + ["strand"], [*PLACE, "ENSG1", "+"]], "no columns of individuals behind its 5 columns"),
+    "no individuals": ([HEAD[:4] + ["strand"], [*PLACE, "ENSG1", "+"]], "no columns of individuals behind its 5 columns"),
     "start": ([HEAD, ["chr1", "x", "9", "ENSG1", "1", "2"]], "1 of 1 genes have no whole numbers as start and end"),
 }
 
@@ -180,7 +180,7 @@ def test_covariate_lines_may_end_in_blanks(tmp_path: Path) -> None:
         ([["ID", "S1"], ["PC1", "NA"]], "1 values are missing, first of PC1 in S1"),
         ([["ID", "S1"], ["sex", "M"]], r"first of covariate sex in S1 \('M'\)"),
         ([["ID", "S1"], ["PC1", "1"], ["PC1", "2"]], "1 covariates are there twice, first 'PC1'"),
-        ([["ID"], ["PC1"]], "no columns of people"),
+        ([["ID"], ["PC1"]], "no columns of individuals"),
         ([["ID", "S1", "S2"], ["PC1", "1"]], "3 columns are expected"),
     ],
 )
@@ -203,7 +203,7 @@ def test_samples_become_participants(tmp_path: Path) -> None:
     assert (renamed.people, renamed.values.tolist()) == (("B",), [[7.0], [1.0]])
     with pytest.raises(FormatError, match=r"none of its 2 samples \(first A-1\) is in the map of samples \(first x\)"):
         as_participants(read, {"x": "y"})
-    with pytest.raises(FormatError, match=r"several samples of one person.*'B'"):
+    with pytest.raises(FormatError, match=r"several samples of one individual.*'B'"):
         as_participants(read, {"A-1": "B", "A-2": "B"})
 
 

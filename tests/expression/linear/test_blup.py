@@ -93,7 +93,7 @@ def test_bad_input(rng: np.random.Generator, fit: type) -> None:
     X = dosages(rng, 20, 4)
     with pytest.raises(DataError, match="must be"):
         fit(X, np.zeros(19))
-    with pytest.raises(DataError, match="4 people are too few"):
+    with pytest.raises(DataError, match="4 individuals are too few"):
         fit(X[:4], np.arange(4.0))
     with pytest.raises(DataError, match="`X` must be finite: 1 of 80 values are not"):
         fit(np.where(np.arange(80).reshape(20, 4) == 7, np.nan, X), np.arange(20.0))

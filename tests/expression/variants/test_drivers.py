@@ -169,7 +169,7 @@ def test_errors_say_what_to_do() -> None:
     copies, weights, y = simulated(1)
     with pytest.raises(ConfigError, match="`rule` must be one of sasse, variformer, rastogi, got 'greedy'"):
         find_drivers(copies, weights, y, rule="greedy")  # type: ignore[arg-type]
-    with pytest.raises(DataError, match=r"`copies` must be \(person, variant\) = \(120, 39\)"):
+    with pytest.raises(DataError, match=r"`copies` must be \(individual, variant\) = \(120, 39\)"):
         find_drivers(copies, weights[1:], y)
     with pytest.raises(DataError, match="at least 4 individuals to correlate over, got 3"):
         find_drivers(copies[:3], weights, y[:3])
