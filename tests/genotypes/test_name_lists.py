@@ -35,13 +35,13 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("kind", INDIVIDUALS)
 def test_individuals(tmp_path: Path, kind: str) -> None:
-    read = read_individuals(write(tmp_path, INDIVIDUALS[kind]), "people", KNOWN)
+    read = read_individuals(write(tmp_path, INDIVIDUALS[kind]), "individuals", KNOWN)
     assert (read.names, read.unknown) == (("S1", "S2"), ())
 
 
 def test_names_that_plink_joins_for_vcf(tmp_path: Path) -> None:
     for text in ("F1 S1\nF2 S2\n", "#FID IID\nF1 S1\nF2 S2\n"):
-        assert read_individuals(write(tmp_path, text), "people", ["F1_S1", "F2_S2", "F3_S3"]).names == (
+        assert read_individuals(write(tmp_path, text), "individuals", ["F1_S1", "F2_S2", "F3_S3"]).names == (
             "F1_S1",
             "F2_S2",
         )
@@ -50,19 +50,19 @@ def test_names_that_plink_joins_for_vcf(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_counted_and_none_known_is_an_error(tmp_path: Path) -> None:
-    read = read_individuals(write(tmp_path, "F1 S1\nF2 X2\nF3 S3\n"), "people", KNOWN)
+    read = read_individuals(write(tmp_path, "F1 S1\nF2 X2\nF3 S3\n"), "individuals", KNOWN)
     assert (read.names, read.unknown) == (("S1", "S3"), ("X2",))
     with pytest.raises(DataError, match=r"none of its 2 individuals is known \(first X1; known are 9 \(S0, \.\.\.\)\)"):
-        read_individuals(write(tmp_path, "X1\nX2\n"), "people", KNOWN)
+        read_individuals(write(tmp_path, "X1\nX2\n"), "individuals", KNOWN)
     with pytest.raises(DataError, match=r"s1 and S1 differ in upper and lower case"):
-        read_individuals(write(tmp_path, "s1\ns2\n"), "people", KNOWN)
+        read_individuals(write(tmp_path, "s1\ns2\n"), "individuals", KNOWN)
 
 
 def test_a_list_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"can be read in two ways.*#FID IID or #IID"):
-        read_individuals(write(tmp_path, "S1 S2\nS3 S4\n"), "people", KNOWN)
-    assert read_individuals(write(tmp_path, "#FID IID\nS1 S2\nS3 S4\n"), "people", KNOWN).names == ("S2", "S4")
-    assert read_individuals(write(tmp_path, "S1 S1\nS1 S2\n"), "people", KNOWN).names == ("S1", "S2")  # one family
+        read_individuals(write(tmp_path, "S1 S2\nS3 S4\n"), "individuals", KNOWN)
+    assert read_individuals(write(tmp_path, "#FID IID\nS1 S2\nS3 S4\n"), "individuals", KNOWN).names == ("S2", "S4")
+    assert read_individuals(write(tmp_path, "S1 S1\nS1 S2\n"), "individuals", KNOWN).names == ("S1", "S2")  # one family
 
 
 PAIRS = {
@@ -136,4 +136,4 @@ def test_keys_of_files_that_know_families(tmp_path: Path) -> None:
 def test_files_without_names(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(FormatError, match=r"list\.txt` is (empty: it should list people|a binary file)"):
-        read_individuals(tmp_path / "list.txt", "people", KNOWN)
+        read_individuals(tmp_path / "list.txt", "individuals", KNOWN)

@@ -136,7 +136,7 @@ def _cohort(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     folds = [cohort.fold(number) for number in range(cohort.num_folds)]
     rows = [
         ("kind", "expression cohort"),
-        ("people", f"{len(cohort.people):,}"),
+        ("individuals", f"{len(cohort.people):,}"),
         ("folds", ", ".join(f"{fold.train.size} + {fold.tune.size} + {fold.test.size}" for fold in folds)),
         ("genes", f"{len(cohort.genes_train):,} for training, {len(cohort.genes_heldout):,} held out"),
         ("chromosomes", ", ".join(chroms)),
@@ -172,7 +172,7 @@ def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     rows = [
         ("kind", "LD panel"),
         ("variants", f"{panel.variants.height:,}"),
-        ("people", f"{panel.num_people:,}"),
+        ("individuals", f"{panel.num_people:,}"),
         ("windows", f"{windows.height:,} of {config['core']:,} bases, flank {config['flank']:,}"),
         ("chromosomes", ", ".join(windows["chrom"].unique(maintain_order=True).to_list())),
         (

@@ -248,7 +248,7 @@ def _wanted(keep: People) -> pl.DataFrame:
     schema = {"fid": pl.String(), "iid": pl.String()}
     if not isinstance(keep, str | os.PathLike):
         return pl.DataFrame([(None, str(iid)) for iid in keep], schema=schema, orient="row").unique(maintain_order=True)
-    people = [(None if fid == "" else fid, iid) for fid, iid in read_keys(keep, "people to keep")]
+    people = [(None if fid == "" else fid, iid) for fid, iid in read_keys(keep, "individuals to keep")]
     return pl.DataFrame(people, schema=schema, orient="row").unique(maintain_order=True)
 
 

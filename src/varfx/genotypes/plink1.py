@@ -115,5 +115,5 @@ def read_fam(path: Path) -> pl.DataFrame:
         FormatError: missing, empty, or not five or six columns.
     """
     columns = ("fid", "iid", "father", "mother", "sex", "phenotype")
-    fam = read_headerless(path, columns, "people", optional="phenotype")
+    fam = read_headerless(path, columns, "individuals", optional="phenotype")
     return fam.select("fid", "iid")

@@ -162,8 +162,8 @@ def _read_people(prefix: str) -> pl.DataFrame:
     if not _has_header(path):
         return read_fam(path)
     if "FID" not in open_table(path).names:
-        return read_with_header(path, ["IID"], "people").select(pl.lit("0").alias("fid"), pl.col("IID").alias("iid"))
-    return read_with_header(path, ["FID", "IID"], "people").rename({"FID": "fid", "IID": "iid"})
+        return read_with_header(path, ["IID"], "individuals").select(pl.lit("0").alias("fid"), pl.col("IID").alias("iid"))
+    return read_with_header(path, ["FID", "IID"], "individuals").rename({"FID": "fid", "IID": "iid"})
 
 
 def _has_header(path: Path) -> bool:

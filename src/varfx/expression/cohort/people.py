@@ -59,11 +59,11 @@ def choose_people(
     keep: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     if inputs.people is not None:
-        listed = read_individuals(inputs.people, "people", known)
+        listed = read_individuals(inputs.people, "individuals", known)
         keep = listed.names
         _note_unknown(notes, "--people", listed.unknown, len(listed.names), known)
     if inputs.exclude_people is not None:
-        listed = read_individuals(inputs.exclude_people, "people", known)
+        listed = read_individuals(inputs.exclude_people, "individuals", known)
         exclude = listed.names
         _note_unknown(notes, "--exclude-people", listed.unknown, len(listed.names), known)
     pairs = Pairs(()) if inputs.relatives is None else read_pairs(inputs.relatives, "pairs of relatives", genotyped)
@@ -87,7 +87,7 @@ def choose_people(
     names = tuple(sieve.frame["person"])
     populations = None
     if inputs.populations is not None:
-        populations = read_mapping(inputs.populations, "people and their populations", known)
+        populations = read_mapping(inputs.populations, "individuals and their populations", known)
     elif config.split.heldout_populations:
         raise ConfigError("`heldout_populations` needs --populations FILE, with an individual and a population a line.")
     relatives = () if apart else pairs.pairs
@@ -129,7 +129,7 @@ def join_people(
     if covariates is not None:
         _restrict(sieve, covariates, "without covariates", "genotypes and expression", "covariates")
     if keep is not None:
-        _restrict(sieve, keep, "not listed in --people", "genotypes and expression", "the list of people")
+        _restrict(sieve, keep, "not listed in --people", "genotypes and expression", "the list of individuals")
     if exclude:
         sieve.drop(sieve.frame["person"].is_in(list(exclude)), "excluded")
     left = unrelated(sieve.frame["person"].to_list(), relatives)
