@@ -16,7 +16,7 @@ COUNTS_OF_ALT = np.array([[2, -9, 1, 0, 1], [0, 0, 2, 2, -9], [1, 1, 1, 1, 2]], 
 
 
 def write_pgen(prefix: Path, counts: np.ndarray, pvar: str = PVAR, psam: str = PSAM) -> Path:
-    """A PLINK 2 file set of counts of ALT, (variant, person), -9 where missing."""
+    """A PLINK 2 file set of counts of ALT, (variant, individual), -9 where missing."""
     with pgenlib.PgenWriter(
         f"{prefix}.pgen".encode(), counts.shape[1], variant_ct=counts.shape[0], nonref_flags=False
     ) as writer:

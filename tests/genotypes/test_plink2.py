@@ -123,7 +123,7 @@ def test_dosages_are_used_where_there_are_any(tmp_path: Path, rng: np.random.Gen
 
 
 def test_multi_allelic_sites_are_dropped_and_do_not_shift_the_others(tmp_path: Path) -> None:
-    genotypes = {  # two allele codes per person
+    genotypes = {  # two allele codes per individual
         "rs1": [0, 0, 0, 1, 1, 1, 0, 0, 0, 1],
         "rs2": [0, 2, 1, 1, 0, 0, 2, 2, 0, 1],
         "rs3": [1, 1, 1, 1, 0, 1, 0, 0, 0, 0],

@@ -29,10 +29,10 @@ def open_source(
     """The LD reference at a path, or several genotype files (e.g. one per chromosome) as one.
 
     Args:
-        paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same people), a bare PREFIX, a folder of UKBB_LD
+        paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same individuals), a bare PREFIX, a folder of UKBB_LD
             files, or LDGM's metadata.csv or its folder.
         maf: the least minor-allele frequency to keep; without effect on UKBB_LD, which has no frequencies.
-        keep: people of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
+        keep: individuals of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
         population: for LDGM only; may be left out where the folder holds one.
         num_people: sample size behind UKBB_LD or LDGM matrices, if not the published one.
         filters: variants of a .pgen that count: all, or those whose FILTER is PASS (or not given).
@@ -57,7 +57,7 @@ def open_source(
                 f"`{matrices[0]}` cannot be combined with {len(paths) - 1} other references. Give it alone."
             )
         if keep is not None:
-            raise ConfigError(f"`keep` chooses people, but `{matrices[0]}` holds correlations. Leave it out.")
+            raise ConfigError(f"`keep` chooses individuals, but `{matrices[0]}` holds correlations. Leave it out.")
         if filters != "all":
             raise ConfigError(f"`filter` is for genotypes, but `{matrices[0]}` holds correlations. Leave it out.")
         return _open_matrices(matrices[0], maf, population, num_people)

@@ -1,7 +1,7 @@
-"""`GenotypePanel`: people's genotypes from one or several files, filtered, as an LD source.
+"""`GenotypePanel`: individuals' genotypes from one or several files, filtered, as an LD source.
 
 The files (`plink1`, `plink2`) only say who and what they hold and read raw genotypes; everything that must be the same
-for each format (filters, frequencies, standardisation, the choice of people) is here.
+for each format (filters, frequencies, standardisation, the choice of individuals) is here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class GenotypeFile(Protocol):
 
     Attributes:
         path: the file.
-        people: columns `fid, iid` (text), one row per person, in file order.
+        people: columns `fid, iid` (text), one row per individual, in file order.
         sites: columns of `varfx.genome.variants.SCHEMA` without `eaf`, in file order, nothing left out. A multi-allelic
             site has a comma in `effect_allele`; a position that is not positive means that the place is not known.
         passed: where FILTER is PASS or not given, one per site; None for files without filters.
@@ -72,12 +72,12 @@ class GenotypeFile(Protocol):
 
 
 class GenotypePanel:
-    """Genotypes of the same people in one or several files (e.g. one per chromosome); a `GenotypeSource`.
+    """Genotypes of the same individuals in one or several files (e.g. one per chromosome); a `GenotypeSource`.
 
     Left out, in this order and counted in `ledger`: variants that failed a filter if that is asked for, unplaced ones, multi-allelic sites, alleles outside ACGT,
     variants without a genotype, variants without variance (also those where all are heterozygous), minor-allele
     frequency below `maf`, and further copies of a variant (same position and unordered alleles; the first stays).
-    Frequencies are those of the chosen people. Genotypes of men on chromosome X count as the file codes them.
+    Frequencies are those of the chosen individuals. Genotypes of men on chromosome X count as the file codes them.
     """
 
     name: str
@@ -98,15 +98,15 @@ class GenotypePanel:
         """Reads each file once, for the frequencies.
 
         Args:
-            files: the opened files; each must hold the same people, in any order.
+            files: the opened files; each must hold the same individuals, in any order.
             maf: the least minor-allele frequency to keep.
             keep: who is used: a file (FID and IID, or IID alone, per line) or a sequence of IIDs; by default everyone.
             filters: all variants, or only those whose FILTER is PASS (or not given).
 
         Raises:
             ConfigError: `maf` is not in [0, 0.5), or an unknown `filters`.
-            DataError: nobody in `keep` is known, fewer than two people, or no variant passes the filters.
-            FormatError: the files hold different people, or are damaged.
+            DataError: nobody in `keep` is known, fewer than two individuals, or no variant passes the filters.
+            FormatError: the files hold different individuals, or are damaged.
         """
         check_maf(maf)
         check_filters(filters)
@@ -191,7 +191,7 @@ def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
 
 
 def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """Per variant the number of people with a genotype, the sum of their counts, and of the counts' squares.
+    """Per variant the number of individuals with a genotype, the sum of their counts, and of the counts' squares.
 
     Whole counts make all three exact in float64.
     """
@@ -220,7 +220,7 @@ def _choose(people: pl.DataFrame, keep: People | None, path: Path) -> tuple[Int[
     if people.height != people.unique().height:
         bad = people.is_duplicated()
         raise FormatError(
-            f"`{path}`: {bad.sum()} of {people.height} people share their FID and IID, first in row "
+            f"`{path}`: {bad.sum()} of {people.height} individuals share their FID and IID, first in row "
             f"{int(bad.arg_max() or 0) + 1}. Make them unique."
         )
     chosen, unknown = np.arange(people.height), 0
@@ -235,16 +235,16 @@ def _choose(people: pl.DataFrame, keep: People | None, path: Path) -> tuple[Int[
         chosen = np.unique(pairs["row"].to_numpy().astype(np.int64))
         unknown = wanted.height - pairs["entry"].n_unique()
         if unknown:
-            logger.warning("%d of %d people to keep are not in %s", unknown, wanted.height, path)
+            logger.warning("%d of %d individuals to keep are not in %s", unknown, wanted.height, path)
         if not chosen.size:
-            raise DataError(f"`{path}`: none of the {wanted.height} people to keep is in it. Give FID and IID, or IID.")
+            raise DataError(f"`{path}`: none of the {wanted.height} individuals to keep is in it. Give FID and IID, or IID.")
     if chosen.size < 2:
-        raise DataError(f"`{path}`: LD needs at least 2 people, but {chosen.size} are left. Use a larger reference.")
+        raise DataError(f"`{path}`: LD needs at least 2 individuals, but {chosen.size} are left. Use a larger reference.")
     return chosen, unknown
 
 
 def _wanted(keep: People) -> pl.DataFrame:
-    """Columns `fid` (null where only the IID is given) and `iid` of the people to keep, each once."""
+    """Columns `fid` (null where only the IID is given) and `iid` of the individuals to keep, each once."""
     schema = {"fid": pl.String(), "iid": pl.String()}
     if not isinstance(keep, str | os.PathLike):
         return pl.DataFrame([(None, str(iid)) for iid in keep], schema=schema, orient="row").unique(maintain_order=True)
@@ -261,7 +261,7 @@ def _places(file: GenotypeFile, first: GenotypeFile, chosen: Int[ndarray, " pers
     different = known.count(-1) + max(0, file.people.height - len(known))
     if different or len(place) != file.people.height:
         raise FormatError(
-            f"`{file.path}` and `{first.path}` hold different people ({file.people.height} and {len(known)}, "
-            f"{known.count(-1)} of the latter are not in the former). Give files of the same people."
+            f"`{file.path}` and `{first.path}` hold different individuals ({file.people.height} and {len(known)}, "
+            f"{known.count(-1)} of the latter are not in the former). Give files of the same individuals."
         )
     return np.asarray(np.array(known, dtype=np.int64)[chosen])
