@@ -260,7 +260,9 @@ def test_files_of_the_same_people_are_one(tmp_path: Path, fasta: Fasta) -> None:
     assert chosen.people == ("z", "x")
     assert chosen.read("X", 0, 20).dosages.tolist() == [[0, 1]]
     other = write_vcf(tmp_path / "c.vcf.gz", ["X 11 . A G GT 0/0 0/1 1/1"], "xyw", ("X",))
-    with pytest.raises(FormatError, match=r"c\.vcf\.gz` and `.*a\.vcf\.gz` hold different individuals: 2 are in one only"):
+    with pytest.raises(
+        FormatError, match=r"c\.vcf\.gz` and `.*a\.vcf\.gz` hold different individuals: 2 are in one only"
+    ):
         open_donors([first, other])
     with pytest.raises(DataError, match=r"1 of 2 individuals are not in it, first 'q'"):
         open_donors(first, people=["x", "q"])

@@ -214,7 +214,9 @@ class TestSeveralFiles:
     def test_other_people_are_refused(self, tmp_path: Path, rng: np.random.Generator, people: int) -> None:
         a = BedFile(write_bed(tmp_path / "a", random_counts(rng, 8, 4)))
         b = BedFile(write_bed(tmp_path / "b", random_counts(rng, people, 4), iid=[f"I{i + 1}" for i in range(people)]))
-        with pytest.raises(FormatError, match=rf"hold different individuals \({people} and 8, .* the same individuals\.$"):
+        with pytest.raises(
+            FormatError, match=rf"hold different individuals \({people} and 8, .* the same individuals\.$"
+        ):
             GenotypePanel([a, b])
 
 

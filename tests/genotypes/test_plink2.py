@@ -156,7 +156,11 @@ def test_multi_allelic_sites_are_dropped_and_do_not_shift_the_others(tmp_path: P
         ("pvar", None, r"has no variants beside it: `.*x\.y\.pvar` \(or \.pvar\.zst, \.bim\) is missing\."),
         ("psam", None, r"has no individuals beside it: `.*x\.y\.psam` \(or \.fam\) is missing\."),
         ("pvar", PVAR[:-18].encode(), r"holds 3 variants of 5 individuals, .* list 2 variants and 5 individuals\."),
-        ("psam", PSAM.encode() + b"f6\ti6\tNA\n", r"holds 3 variants of 5 individuals, .* list 3 variants and 6 individuals\."),
+        (
+            "psam",
+            PSAM.encode() + b"f6\ti6\tNA\n",
+            r"holds 3 variants of 5 individuals, .* list 3 variants and 6 individuals\.",
+        ),
         ("pvar", b"##only comments\n", r"is empty: it should list variants"),
         (
             "pvar",

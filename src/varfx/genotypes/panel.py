@@ -237,9 +237,13 @@ def _choose(people: pl.DataFrame, keep: People | None, path: Path) -> tuple[Int[
         if unknown:
             logger.warning("%d of %d individuals to keep are not in %s", unknown, wanted.height, path)
         if not chosen.size:
-            raise DataError(f"`{path}`: none of the {wanted.height} individuals to keep is in it. Give FID and IID, or IID.")
+            raise DataError(
+                f"`{path}`: none of the {wanted.height} individuals to keep is in it. Give FID and IID, or IID."
+            )
     if chosen.size < 2:
-        raise DataError(f"`{path}`: LD needs at least 2 individuals, but {chosen.size} are left. Use a larger reference.")
+        raise DataError(
+            f"`{path}`: LD needs at least 2 individuals, but {chosen.size} are left. Use a larger reference."
+        )
     return chosen, unknown
 
 

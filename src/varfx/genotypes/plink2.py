@@ -162,7 +162,9 @@ def _read_people(prefix: str) -> pl.DataFrame:
     if not _has_header(path):
         return read_fam(path)
     if "FID" not in open_table(path).names:
-        return read_with_header(path, ["IID"], "individuals").select(pl.lit("0").alias("fid"), pl.col("IID").alias("iid"))
+        return read_with_header(path, ["IID"], "individuals").select(
+            pl.lit("0").alias("fid"), pl.col("IID").alias("iid")
+        )
     return read_with_header(path, ["FID", "IID"], "individuals").rename({"FID": "fid", "IID": "iid"})
 
 

@@ -95,7 +95,10 @@ BAD_BED: dict[str, tuple[list[list[str]], str]] = {
     "infinite": ([HEAD, [*PLACE, "ENSG1", "inf", "2"]], "1 cells are no finite numbers"),
     "short row": ([HEAD, GENE, GENE[:-1]], "6 columns are expected.*1 of 2 rows have another number, first row 2"),
     "long row": ([HEAD, GENE, [*GENE, "7"]], "another number, first row 2"),
-    "no individuals": ([HEAD[:4] + ["strand"], [*PLACE, "ENSG1", "+"]], "no columns of individuals behind its 5 columns"),
+    "no individuals": (
+        [HEAD[:4] + ["strand"], [*PLACE, "ENSG1", "+"]],
+        "no columns of individuals behind its 5 columns",
+    ),
     "start": ([HEAD, ["chr1", "x", "9", "ENSG1", "1", "2"]], "1 of 1 genes have no whole numbers as start and end"),
 }
 
