@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def small_cohort(
     heldout_fraction: float = 0.25,
     normalise: Normalisation = "inverse-normal",
     name: str = "cohort",
+    odd_names: Sequence[str] = (),
 ) -> Path:
     """Writes `folder/name` and returns its path.
 
@@ -49,9 +51,10 @@ def small_cohort(
 
     Args:
         missing: share of genotypes that are missing.
+        odd_names: of the first individuals, in place of P000, P001, ...
     """
     rng = np.random.default_rng(seed)
-    names = [f"P{number:03d}" for number in range(people)]
+    names = [*odd_names, *(f"P{number:03d}" for number in range(len(odd_names), people))]
     rows = []
     for number in range(genes):
         chrom, strand = "21" if number < genes // 2 else "22", "+-"[number % 2]

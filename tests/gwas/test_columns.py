@@ -217,3 +217,23 @@ def test_a_user_may_name_any_column_of_any_format(tmp_path: Path) -> None:
         read(tmp_path, plink)
     named = read(tmp_path, plink, columns={"n": "count"})
     assert (named.metadata["format"], named.table["n"].to_list()) == ("PLINK2 .glm", [1000, 900])
+
+
+def test_columns_equal_but_for_case_are_refused_unless_one_is_named(tmp_path: Path) -> None:
+    """Which of the two a format means cannot be told."""
+    header = "SNP\tA1\tA2\tfreq\tb\tse\tp\tN\tP\n"
+    (tmp_path / "x.ma").write_text(header + "rs1\tA\tG\t0.25\t-0.02\t0.01\t0.0455\t1000\t0.5\n")
+    with pytest.raises(
+        FormatError, match=r"the columns `p` and `P` are equal but for case, .* say which with --columns p=NAME"
+    ):
+        clean(tmp_path / "x.ma")
+    assert clean(tmp_path / "x.ma", columns={"beta": "b", "se": "se", "p": "p"}).table["z"][0] == pytest.approx(-2.0, abs=0.01)
+
+
+def test_row_names_of_r_are_no_column_of_the_gwas(tmp_path: Path) -> None:
+    (tmp_path / "x.ma").write_text(
+        '"SNP" "A1" "A2" "freq" "b" "se" "p" "N"\n"1" "rs1" "A" "G" 0.25 -0.02 0.01 0.0455 1000\n'
+    )
+    found = clean(tmp_path / "x.ma")
+    assert found.table["z"][0] == pytest.approx(-2.0, abs=0.01)
+    assert [use["column"] for use in found.metadata["columns"] if not use["role"]] == ["row.names"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from varfx.errors import FormatError, VarfxError
 from varfx.genotypes.plink1 import read_bim, read_fam
 from varfx.io.text_numbers import decimals, whole, whole_numbers
-from varfx.io.text_table import open_table, read_headerless, read_with_header
+from varfx.io.text_table import open_table, read_headerless, read_with_header, refuse_alike
 
 FIELD = st.text("abcXYZ019.:;_<>,-", min_size=1, max_size=6)
 
@@ -187,6 +187,41 @@ def test_faults_are_one_line(tmp_path: Path, text: bytes, message: str) -> None:
     with contextlib.suppress(FormatError):
         open_table(tmp_path / "t").read()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"a" "b"\n"x" 3 4\n"y" 5 6\n',  # R's write.table
+        "a\tb\n1\t3\t4\n2\t5\t6\n",  # the same with quote = FALSE, sep = "\t"
+        '"","a","b"\n"1",3,4\n"2",5,6\n',  # write.csv
+        ",a,b\n0,3,4\n1,5,6\n",  # pandas' to_csv
+    ],
+)
+def test_row_names_of_r_and_pandas_are_a_column(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t").write_text(text)
+    table = open_table(tmp_path / "t")
+    assert table.names == ("row.names", "a", "b")
+    assert table.read([1, 2]).rows() == [("3", "4"), ("5", "6")]
+
+
+def test_names_of_rows_need_a_sign_unless_the_reader_expects_them(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("s1 s2\nage 3 4\nsex 1 2\n")
+    with pytest.raises(FormatError, match="2 of 2 rows have another number"):
+        open_table(tmp_path / "t").read()
+    assert open_table(tmp_path / "t", named_rows=True).names == ("row.names", "s1", "s2")
+    (tmp_path / "t").write_text("s1 s2\nage 3 4\nage 1 2\n")  # names of rows are distinct
+    with pytest.raises(FormatError, match="2 of 2 rows have another number"):
+        open_table(tmp_path / "t", named_rows=True).read()
+    # A table whose rows fit its header is never read so.
+    (tmp_path / "t").write_text("a\tb\n1 x\t3\n2 y\t4\n")
+    assert open_table(tmp_path / "t").names == ("a", "b")
+
+
+def test_columns_equal_but_for_case_are_refused_where_case_does_not_count(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"the columns `SNP` and `snp` are equal but for case"):
+        refuse_alike(("SNP", "Z", "snp"), {"snp"}, tmp_path / "t")
+    refuse_alike(("SNP", "Z", "z", "#SNP_2"), {"snp"}, tmp_path / "t")
 
 
 def test_latin_1_is_no_fault_in_a_header_a_comment_or_a_column_that_is_not_read(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.variant_codes import encode, in_several_rows
 from varfx.genotypes.plink2 import read_sites
+from varfx.io.text_layout import ROW_NAMES
 from varfx.io.text_numbers import MISSING, column_of, missing_as_null, whole
-from varfx.io.text_table import open_table
+from varfx.io.text_table import open_table, refuse_alike
 
 KeyKind = Literal["alleles", "position", "rsid"]
 _SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -50,7 +51,8 @@ _ALLELES = (
     ("ea", "oa"),
 )
 _log = logging.getLogger(__name__)
-_NO_CHANNEL = ("cm", "genpos", "row")  # numeric columns that describe no function
+_LOOKED_UP = {name for pair in _ALLELES for name in pair} | {name for names in _SYNONYMS.values() for name in names}
+_NO_CHANNEL = ("cm", "genpos", "row", ROW_NAMES)  # numeric columns that describe no function
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,7 @@ def read_annotation_table(
     frame = opened.read(opened.readable(columns or ()), MISSING)
     if not frame.height:
         raise FormatError(f"`{path}` has a header and no rows. Check that it was written whole.")
+    refuse_alike(frame.columns, _LOOKED_UP, path)
     roles = _roles(frame.columns)
     channels = _channels(path, frame, roles, columns)
     values, num_not_finite = _numbers(path, frame, channels)
@@ -138,9 +141,6 @@ def _kind(keys: pl.DataFrame, roles: dict[str, str]) -> KeyKind:
 def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Sequence[str] | None) -> list[str]:
     """Names of the channels, in the order of the table or as chosen."""
     spent = set(roles.values())
-    alleles = {name for pair in _ALLELES for name in pair} | {
-        spelling for names in _SYNONYMS.values() for spelling in names
-    }
     if chosen is not None:
         for name in chosen:
             if name not in frame.columns or name in spent:
@@ -153,7 +153,7 @@ def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Se
     channels = [
         name
         for name in frame.columns
-        if name not in spent and name.lower() not in alleles and name.lower() not in _NO_CHANNEL
+        if name not in spent and name.lower() not in _LOOKED_UP and name.lower() not in _NO_CHANNEL
     ]
     numeric = [name for name in channels if _looks_numeric(column_of(frame, name))]
     text = [name for name in channels if name not in numeric]

@@ -22,6 +22,7 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome.variants import chrom_expr, in_genome_order
 from varfx.gwas.sumstats import SumStats
+from varfx.io.text_layout import ROW_NAMES
 from varfx.io.text_lines import as_text, numbered_lines
 from varfx.io.text_numbers import MISSING, whole
 from varfx.io.text_table import open_table
@@ -218,7 +219,9 @@ def read_columns(file: Path) -> pl.DataFrame:
         FormatError: the file is damaged, or no such table.
     """
     table = open_table(file)
-    wanted = [number for number, name in enumerate(table.names) if not name.startswith("__index_level_")]
+    wanted = [
+        number for number, name in enumerate(table.names) if not name.startswith("__index_level_") and name != ROW_NAMES
+    ]
     return table.read(wanted, MISSING)
 
 

@@ -166,6 +166,8 @@ def _format_columns(reading: Reading, form: GwasFormat, trait: str | None) -> No
         number = _find(spellings, reading.names, reading.source, free=reading.notes)
         if number is not None:
             reading.found[role] = number
+            if role not in reading.given:
+                _refuse_alike(role, number, reading)
     if form.name == "GWAS-VCF":
         reading.found["sample"] = _vcf_sample(reading.header, trait, reading.source)
 
@@ -182,6 +184,19 @@ def _find(
         if close:
             return close[0]
     return None
+
+
+def _refuse_alike(role: str, number: int, reading: Reading) -> None:
+    """Refuses a column of a format beside another, free one whose name differs in case only."""
+    name = reading.header[number]
+    others = [
+        reading.header[each] for each in reading.free if each != number and reading.header[each].lower() == name.lower()
+    ]
+    if others:
+        raise FormatError(
+            f"`{reading.source}`: the columns `{name}` and `{others[0]}` are equal but for case, so that either may be the {role}. Keep "
+            f"one, or say which with --columns {role}=NAME."
+        )
 
 
 def _vcf_sample(names: Sequence[str], trait: str | None, source: str) -> int:

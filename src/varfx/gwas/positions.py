@@ -32,6 +32,7 @@ def read_positions(path: str | os.PathLike[str]) -> pl.DataFrame:
     if _without_header(Path(path), table):
         whole = text_table.read_headerless(Path(path), _BIM, "variants", optional="cm").select(*_NAMES)
     else:
+        text_table.refuse_alike(table.names, {name for names in _NAMES.values() for name in names}, path)
         lower = [name.lower() for name in table.names]
         columns = {
             role: next(lower.index(name) for name in names if name in lower)

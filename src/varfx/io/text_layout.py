@@ -2,6 +2,9 @@
 
 The separator of the header serves where all rows agree with it; else any run of blanks, as PLINK, METAL and LDSC split,
 where header and rows agree then; else that of the rows, if they have as many fields as the header by its own.
+
+R's `write.table` names every column but that of the row names: its rows are one field longer than its header. They are read so where
+the first fields are running numbers or header and first fields are quoted, or where the caller knows that rows have names.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from varfx.io.text_lines import BLANKS, as_text, count_fields, line_blocks, spli
 
 _SAMPLE_BYTES = 1 << 20
 _SEPARATORS = ("\t", ",", BLANKS)
+ROW_NAMES = "row.names"  # R's word for the column that its header does not name
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,16 @@ class TextLayout:
     """The header has as many fields when split at runs of blanks: later rows may be split so too."""
 
 
-def find_layout(path: Path, widths: Sequence[int] | None = None, skip: int = 0) -> TextLayout:
+def find_layout(
+    path: Path, widths: Sequence[int] | None = None, skip: int = 0, *, named_rows: bool = False
+) -> TextLayout:
     """The layout of a text file.
 
     Args:
         path: the file, plain or compressed.
         widths: the numbers of columns that a table without header may have, the likeliest first; None for a header.
         skip: the number of lines above the table.
+        named_rows: the first column holds names of rows, so that a header one field shorter than the rows is R's.
 
     Raises:
         FormatError: no such file, empty, damaged, or not text.
@@ -75,7 +82,9 @@ def find_layout(path: Path, widths: Sequence[int] | None = None, skip: int = 0) 
             f"`{path}`: the header holds control characters, as a binary file does. Give a table of text."
         )
     rows = [row for row in lines[header + 1 :] if row.strip() and not row.startswith(b"#")]
-    names, separator, trailing = _with_header(line, rows)
+    names, separator, trailing = _with_header(line, rows, named_rows=named_rows)
+    if len(names) > 1 and not names[0] and all(names[1:]) and ROW_NAMES not in names:
+        names = (ROW_NAMES, *names[1:])  # R's write.csv, pandas' to_csv
     fits = len(split_fields(line, BLANKS)) == len(names)
     return TextLayout(names, _texts(lines, comments), separator, trailing, header + 1, blanks_fit=fits)
 
@@ -122,7 +131,7 @@ def _is_header(lines: list[bytes], comment: int, first: int) -> bool:
     )
 
 
-def _with_header(line: str, rows: list[bytes]) -> tuple[tuple[str, ...], str, int]:
+def _with_header(line: str, rows: list[bytes], *, named_rows: bool) -> tuple[tuple[str, ...], str, int]:
     """Column names, the rows' separator, and the number of empty fields at the rows' ends."""
     candidates = [separator for separator in _SEPARATORS if _has(line, separator)] or [BLANKS]
     if BLANKS not in candidates:
@@ -144,8 +153,27 @@ def _with_header(line: str, rows: list[bytes]) -> tuple[tuple[str, ...], str, in
             trailing = _agrees(rows, separator, len(names))
             if len(names) > 2 and trailing is not None:
                 return tuple(names), separator, trailing
+    named = _with_row_names(line, split, rows, named_rows=named_rows)
+    if named is not None:
+        return named
     main = candidates[0] if candidates[0] != "," or " " not in line.strip() else BLANKS
     return tuple(_trimmed(split[main])), main, 0
+
+
+def _with_row_names(
+    line: str, split: dict[str, list[str]], rows: list[bytes], *, named_rows: bool
+) -> tuple[tuple[str, ...], str, int] | None:
+    """Column names with that of the row names, if the header lacks it as R's does, and the separator; else None."""
+    for separator in split if len(split) > 1 or _has(line, next(iter(split))) else _SEPARATORS:
+        names = split_fields(line, separator)
+        if not rows or not all(names) or ROW_NAMES in names or _agrees(rows, separator, len(names) + 1) != 0:
+            continue
+        first = [split_fields(as_text(row), separator)[0] for row in rows]
+        numbered = first == [str(number) for number in range(1, len(first) + 1)]
+        quoted = line.count('"') == 2 * len(names) and all(row.lstrip().startswith(b'"') for row in rows)
+        if len(set(first)) == len(first) and (numbered or quoted or named_rows):
+            return (ROW_NAMES, *names), separator, 0
+    return None
 
 
 def _without_header(rows: list[bytes], widths: Sequence[int]) -> tuple[str, int, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,13 +161,20 @@ class Table:
         )
 
 
-def open_table(path: str | os.PathLike[str], *, widths: Sequence[int] | None = None, skip: int = 0) -> Table:
+def open_table(
+    path: str | os.PathLike[str],
+    *,
+    widths: Sequence[int] | None = None,
+    skip: int = 0,
+    named_rows: bool = False,
+) -> Table:
     """A text table (plain, gzip, bgzip or zstd) or a Parquet file, with its header read.
 
     Args:
         path: the file.
         widths: the numbers of columns that a table without header may have; None for a table with a header.
         skip: the number of lines above the table, such as the two of a GCT file.
+        named_rows: the first column holds names of rows, which R's header does not mention.
 
     Raises:
         FormatError: no such file, a directory, empty, binary, or damaged.
@@ -178,7 +185,7 @@ def open_table(path: str | os.PathLike[str], *, widths: Sequence[int] | None = N
     first = next(stream_bytes(path), b"")[:4]
     if first == parquet.MAGIC:
         return Table(path, parquet.column_names(path), None)
-    layout = find_layout(path, widths, skip)
+    layout = find_layout(path, widths, skip, named_rows=named_rows)
     return Table(path, layout.names, layout)
 
 
@@ -239,6 +246,27 @@ def read_with_header(
         raise FormatError(f"`{path}` lists no {what}: there is nothing after its header.")
     require_filled(frame, [name for name in columns if name != may_be_empty], path)
     return frame
+
+
+def refuse_alike(names: Sequence[str], looked_up: Collection[str], path: str | os.PathLike[str]) -> None:
+    """Refuses columns that are equal but for case, where names are looked up without regard to it.
+
+    Args:
+        names: the header.
+        looked_up: names that are looked up, in lower case.
+        path: for the message.
+
+    Raises:
+        FormatError: with the first two such columns.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        word = name.strip().lstrip("#").lower()
+        if word in looked_up and seen.setdefault(word, name) != name:
+            raise FormatError(
+                f"`{path}`: the columns `{seen[word]}` and `{name}` are equal but for case, so that either may be meant. Keep one, or "
+                "rename it."
+            )
 
 
 def require_names(names: Sequence[str], path: Path) -> None:

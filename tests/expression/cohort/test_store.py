@@ -78,6 +78,21 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     assert first.seal != other.seal
 
 
+def test_odd_names_of_individuals_are_names(tmp_path: Path, cohort: Cohort) -> None:
+    """Patterns of polars, names of our own columns, ends of lines for Python, and names equal but for case."""
+    odd = ["*", "^x$", "^.*$", "gene_id", "gene_id_", "covariate", "a\x85b", "c\u2028d", "007", "A", "a", " s p "]
+    opened = open_cohort(small_cohort(tmp_path, phased=True, covariates=2, missing=0.1, odd_names=odd))
+    assert opened.people[: len(odd)] == tuple(odd)
+    np.testing.assert_array_equal(opened.expression(), cohort.expression())
+    assert opened.covariates is not None
+    assert cohort.covariates is not None
+    np.testing.assert_array_equal(opened.covariates, cohort.covariates)
+    assert opened.covariate_names == cohort.covariate_names == ("C0", "C1")
+    for number in range(3):
+        fold = opened.fold(number)
+        assert sorted([*fold.train, *fold.tune, *fold.test]) == list(range(40))
+
+
 def damaged(path: Path, folder: Path, name: str, how: str) -> Path:
     shutil.copytree(path, folder / "copy")
     file = folder / "copy" / name

@@ -178,6 +178,29 @@ def test_covariate_lines_may_end_in_blanks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "S1 S2\nPC1 0.5 -1\nsex 1 2\n",  # write.table(quote = FALSE)
+        '"S1" "S2"\n"PC1" 0.5 -1\n"sex" 1 2\n',  # write.table
+        "S1\tS2\nPC1\t0.5\t-1\nsex\t1\t2\n",
+        '"","S1","S2"\n"PC1",0.5,-1\n"sex",1,2\n',  # write.csv
+        "\tS1\tS2\nPC1\t0.5\t-1\nsex\t1\t2\n",  # write.table(col.names = NA)
+    ],
+)
+def test_covariates_as_r_writes_them(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.txt").write_text(text)
+    read = read_covariates(tmp_path / "c.txt")
+    assert (read.names, read.people) == (("PC1", "sex"), ("S1", "S2"))
+    assert read.values.tolist() == [[0.5, -1], [1, 2]]
+
+
+def test_one_individual_of_r_s_covariates(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("S1\nPC1 0.5\nsex 1\n")
+    read = read_covariates(tmp_path / "c.txt")
+    assert (read.names, read.people, read.values.tolist()) == (("PC1", "sex"), ("S1",), [[0.5], [1]])
+
+
+@pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([["ID", "S1"], ["PC1", "NA"]], "1 values are missing, first of PC1 in S1"),

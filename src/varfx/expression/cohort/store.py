@@ -11,6 +11,7 @@ written. Arrays are checksummed chunk by chunk (crc32c), tables and lists by the
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -228,7 +229,7 @@ class Cohort:
     @cached_property
     def _expression(self) -> Float32[ndarray, "gene individual"]:
         table, _ = sealed.read_table(self.path / "expression.parquet", kind=TABLE_KINDS["expression"])
-        return np.asarray(table.select(self.people).to_numpy(), dtype=np.float32, order="C")
+        return np.asarray(_values_of(table, self.people), dtype=np.float32, order="C")
 
     def _list(self, name: str) -> list[str]:
         return _read_list(self.path, self._manifest, name)
@@ -271,8 +272,8 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
     covariates, names = None, ()
     if "covariates.parquet" in manifest:
         table, _ = sealed.read_table(root / "covariates.parquet", kind=TABLE_KINDS["covariates"])
-        covariates = np.asarray(table.select(people).to_numpy(), dtype=np.float64, order="C")
-        names = tuple(table["covariate"])
+        covariates = np.asarray(_values_of(table, people), dtype=np.float64, order="C")
+        names = tuple(table.to_series(0))
     return Cohort(
         path=root,
         people=people,
@@ -294,4 +295,18 @@ def _read_list(root: Path, manifest: dict[str, tuple[int, str]], name: str) -> l
     """The names in one file below `splits`, one a line."""
     file = f"splits/{name}.txt"
     sealed.check_file(root, file, manifest.get(file, (0, "")))
-    return (root / file).read_text(encoding="utf-8").splitlines()
+    # Lines end with \n alone: names may hold what else Python takes for the end of a line.
+    return (root / file).read_bytes().decode().split("\n")[:-1]
+
+
+def _values_of(table: pl.DataFrame, people: tuple[str, ...]) -> ndarray[Any, Any]:
+    """The columns of the individuals, by place: polars takes names such as `*` and `^x$` for patterns."""
+    place = {name: number for number, name in enumerate(table.columns) if number}  # the first column names the rows
+    return np.column_stack([table.to_series(place[name]).to_numpy() for name in people])
+
+
+def label_column(name: str, people: Sequence[str]) -> str:
+    """A name for the column beside those of the individuals that none of them has."""
+    while name in people:
+        name += "_"
+    return name

@@ -3,7 +3,8 @@
 BED (FastQTL, tensorQTL, QTLtools, GTEx): `#chr start end gene_id`, further columns about the gene if there are any, then
 one column per individual. GCT 1.2: a version, the numbers of rows and columns, `Name Description` (GTEx's files per tissue
 have `id` before), then one column per sample; GCT 1.3 has columns and rows of metadata, whose numbers its second line gives.
-Covariates: one row per covariate, its name first, one column per individual; split by tabs or blanks.
+Covariates: one row per covariate, its name first, one column per individual; split by tabs or blanks. R's header, which lacks
+the column of names, is understood.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def read_covariates(path: str | os.PathLike[str]) -> Covariates:
         FormatError: no such file, damaged, covariates or individuals twice, or cells that are no finite numbers.
     """
     path = Path(path)
-    table = _read_table(path, "covariates")
+    table = _read_table(path, "covariates", named_rows=True)
     names = table[table.columns[0]].fill_null("").to_list()
     _require_distinct(path, names, "covariates")
     people = tuple(table.columns[1:])
@@ -248,9 +249,9 @@ def _numbers(
     return values
 
 
-def _read_table(path: Path, what: str, *, skip: int = 0) -> pl.DataFrame:
-    """A table of text with a header, whose columns may not repeat, below the lines to skip."""
-    table = open_table(path, skip=skip)
+def _read_table(path: Path, what: str, *, skip: int = 0, named_rows: bool = False) -> pl.DataFrame:
+    """A table of text with a header, whose columns may not repeat, below the lines to skip; see `open_table`."""
+    table = open_table(path, skip=skip, named_rows=named_rows)
     _require_distinct(path, list(table.names), "columns of the header")
     frame = table.read()
     if not frame.height:

@@ -18,7 +18,15 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from varfx.errors import DataError, StoreError
 from varfx.expression.cohort.splits import PeopleSplit
-from varfx.expression.cohort.store import GENES_SCHEMA, KIND, PARTS, TABLE_KINDS, VARIANTS_SCHEMA, Normalisation
+from varfx.expression.cohort.store import (
+    GENES_SCHEMA,
+    KIND,
+    PARTS,
+    TABLE_KINDS,
+    VARIANTS_SCHEMA,
+    Normalisation,
+    label_column,
+)
 from varfx.genome.variants import chrom_rank
 from varfx.io import sealed
 
@@ -143,10 +151,11 @@ class CohortWriter:
         self._write_table("genes", genes.select(*GENES_SCHEMA).cast(pl.Schema(GENES_SCHEMA)))
         self._write_table("variants", self.variants)
         values = pl.DataFrame(tables.expression[order].astype(np.float32), schema=list(self.people))
-        self._write_table("expression", pl.concat([genes.select("gene_id"), values], how="horizontal"))
+        ids = genes["gene_id"].alias(label_column("gene_id", self.people)).to_frame()
+        self._write_table("expression", pl.concat([ids, values], how="horizontal"))
         if tables.covariates is not None:
             values = pl.DataFrame(tables.covariates.astype(np.float64), schema=list(self.people))
-            labels = pl.DataFrame({"covariate": list(tables.covariate_names)})
+            labels = pl.DataFrame({label_column("covariate", self.people): list(tables.covariate_names)})
             self._write_table("covariates", pl.concat([labels, values], how="horizontal"))
         _write_splits(root / "splits", tables)
         record = {
