@@ -227,7 +227,9 @@ def test_columns_equal_but_for_case_are_refused_unless_one_is_named(tmp_path: Pa
         FormatError, match=r"the columns `p` and `P` are equal but for case, .* say which with --columns p=NAME"
     ):
         clean(tmp_path / "x.ma")
-    assert clean(tmp_path / "x.ma", columns={"beta": "b", "se": "se", "p": "p"}).table["z"][0] == pytest.approx(-2.0, abs=0.01)
+    assert clean(tmp_path / "x.ma", columns={"beta": "b", "se": "se", "p": "p"}).table["z"][0] == pytest.approx(
+        -2.0, abs=0.01
+    )
 
 
 def test_row_names_of_r_are_no_column_of_the_gwas(tmp_path: Path) -> None:
