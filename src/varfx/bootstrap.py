@@ -28,7 +28,7 @@ class Resampling:
 
     @cached_property
     def weights(self) -> ndarray:
-        """How often each unit is in each sample, (sample, unit)."""
+        """Counts of each unit in each bootstrap sample, (sample, unit)."""
         rng = np.random.default_rng(self._seed)
         return rng.multinomial(self.count, np.full(self.count, 1 / self.count), size=self._num_samples)
 
@@ -78,7 +78,7 @@ def mean_interval(values: Float64[ndarray, " unit"], seed: int = 0) -> tuple[flo
 
 
 def counts_of_individuals(num_individuals: int, num_samples: int, seed: int) -> Float64[ndarray, "sample individual"]:
-    """How often each individual is in each bootstrap sample; the same for the same seed, so that models are paired."""
+    """Counts of each individual in each bootstrap sample; equal for equal seeds, so that models are paired."""
     rng = np.random.default_rng([seed, num_individuals])
     draws = rng.integers(0, num_individuals, (num_samples, num_individuals))
     counts = np.zeros((num_samples, num_individuals))

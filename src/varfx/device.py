@@ -1,4 +1,4 @@
-"""Where tensors are computed: the one rule behind every `--device`.
+"""Device of tensors: the one rule behind every `--device`.
 
 `auto` is the first GPU that CUDA shows, else the CPU. Apple's GPU (mps) has no float64 and is taken only by name. A GPU always gets
 its number, because torch's `cuda` and `cuda:0` are unequal devices. `CUDA_VISIBLE_DEVICES` chooses the GPUs that CUDA shows.
@@ -64,7 +64,7 @@ def numbered(device: torch.device) -> torch.device:
 
 
 def for_float64(device: torch.device) -> torch.device:
-    """Where float64 work of `device` goes: the same device, but the CPU for mps, which has no float64."""
+    """Device for float64 work of `device`: the same, but the CPU for mps, which has no float64."""
     import torch
 
     return torch.device("cpu") if device.type == "mps" else device

@@ -1,4 +1,4 @@
-"""Which files become annotations, as options; without numpy, so that help pages can show it."""
+"""Options of annotation files; free of numpy, for help pages."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _fail(message: str) -> int:
 
 
 def _how_to_go_on(app: cyclopts.App, words: Sequence[str]) -> str:
-    """How an interrupted command continues."""
+    """Advice on continuing an interrupted command."""
     commands, apps, _ = app.parse_commands(list(words))
     command = apps[-1]
     name = f"varfx {' '.join(commands)}"

@@ -90,7 +90,7 @@ def _is_list(argument: cyclopts.Argument) -> bool:
 
 
 def missing_options(app: cyclopts.App, words: Sequence[str], config: Mapping[str, Any]) -> str | None:
-    """All that a command needs and was not given, in words; None if nothing is missing."""
+    """Required options that a command was not given, in words; None if nothing is missing."""
     commands, apps, _ = app.parse_commands(list(words))
     collection = apps[-1].assemble_argument_collection(parse_docstring=True)
     known = {name for argument in collection for name in argument.names}

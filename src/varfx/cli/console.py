@@ -1,4 +1,4 @@
-"""What commands share: the screen, progress bars, and lists given with commas.
+"""Parts shared by commands: console, progress bars, and comma-separated lists.
 
 Names of variants, traits, samples, channels and files come from strangers: `PlainConsole` shows them letter by letter.
 """

@@ -204,7 +204,7 @@ def _print_side_by_side(demo: ExpressionDemo) -> None:
 
 
 def _verdict(demo: ExpressionDemo, records: list[dict[str, Any]]) -> str:
-    """How the networks do against the elastic net, in words."""
+    """Comparison of the networks with the elastic net, in words."""
     of = {record["model"]: record for record in records}
     network, linear = of[demo.network_model], of["elastic-net"]
     theirs = {entry["gene"]: entry["r2"] for entry in linear["genes"]}

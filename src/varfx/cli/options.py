@@ -79,7 +79,7 @@ def as_options(config: type, *, group: str | None = None, **spelling: Parameter)
 
 
 def _by_type(hint: Any, default: Any) -> Parameter:
-    """How a field's values are typed on a line."""
+    """Command-line notation of a field's values."""
     if get_origin(hint) is tuple:
         return LIST
     if hint is bool and default is False:

@@ -186,7 +186,7 @@ def _gain_table(traits: list[dict[str, Any]]) -> Table:
 
 
 def _difference_table(traits: list[dict[str, Any]]) -> Table:
-    """What each trait's prior gains over the constant prior and over the one that it is compared with."""
+    """Gain of each trait's prior over the constant prior and over the prior it is compared with."""
     table = Table("trait", "compared with", "its gain", "difference", "95 % interval")
     for trait in traits:
         constant = trait["constant"]
@@ -301,7 +301,7 @@ def weights(
 
 
 def _note_other_files(run: Path, given: PriorInputs) -> None:
-    """Says which of the given files are not those of the fit."""
+    """Reports the given files that are not those of the fit."""
     from varfx.prior import open_run
     from varfx.prior.files import other_than_at_fit
 

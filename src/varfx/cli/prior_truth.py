@@ -1,4 +1,4 @@
-"""What `varfx prior evaluate --truth` shows."""
+"""Output of `varfx prior evaluate --truth`."""
 
 from __future__ import annotations
 

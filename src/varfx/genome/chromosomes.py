@@ -43,7 +43,7 @@ def is_contig(name: str) -> bool:
 
 
 def unknown_names(names: Iterable[str | None]) -> list[str]:
-    """Those of the names in our spelling that are neither a chromosome's nor a contig's."""
+    """Names, in canonical spelling, that are neither chromosomes nor contigs."""
     return sorted({name for name in names if name is not None and name not in CHROMOSOMES and not is_contig(name)})
 
 

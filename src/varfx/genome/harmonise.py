@@ -193,7 +193,7 @@ class _Judged:
     lacking: tuple[bool, bool]  # the table, or the reference, has no frequencies
 
     def notes(self, dropped: int, *, names: tuple[str, str]) -> list[str]:
-        """What the user should know about frequencies and palindromes."""
+        """Notes for the user on frequencies and palindromes."""
         check, (source, reference_name) = self.check, names
         if check is None:
             return []

@@ -12,7 +12,7 @@ Palindromes = Literal["infer", "drop", "keep"]
 
 @dataclass(frozen=True, kw_only=True)
 class Matching:
-    """How summary statistics are matched to a panel's variants."""
+    """Rules for matching summary statistics to a panel's variants."""
 
     palindromes: Palindromes = "infer"
     """A/T and C/G variants, whose strand cannot be seen: infer (by the two allele frequencies, where the other variants show that

@@ -23,7 +23,7 @@ _CORRELATED = 0.5  # frequencies of one allele in two samples of an ancestry
 
 @dataclass(frozen=True)
 class FrequencyCheck:
-    """How far two sets of frequencies are of the same alleles.
+    """Agreement of two sets of allele frequencies.
 
     Attributes:
         count: variants that are not palindromic and have both frequencies.

@@ -1,4 +1,4 @@
-"""Which variants and individuals of an LD reference are read."""
+"""Configuration of an LD reference: its variants and individuals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILTERS: tuple[Filters, ...] = get_args(Filters)
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceConfig:
-    """What is taken of an LD reference; see `varfx.genotypes.open_ld.open_source`."""
+    """Selection from an LD reference; see `varfx.genotypes.open_ld.open_source`."""
 
     maf: float = 0.01
     """Least minor-allele frequency of the variants to keep, where frequencies are known."""

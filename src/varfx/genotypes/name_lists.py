@@ -103,7 +103,7 @@ def read_name_table(
 
 @dataclass(frozen=True)
 class Individuals:
-    """Who a list names.
+    """Individuals named by a list.
 
     Attributes:
         names: known ones, each once, in file order.

@@ -319,7 +319,7 @@ def _read_table(path: Path, chrom: str) -> pl.DataFrame:
 
 
 def _between(table: pl.DataFrame, index: ndarray, start: int, end: int) -> ndarray:
-    """Those of the ascending indexes whose (1-based) position lies in [start, end), 0-based."""
+    """Subset of the ascending indexes with a (1-based) position in [start, end), 0-based."""
     positions = table["position"].gather(index).to_numpy()
     first, last = np.searchsorted(positions, [start, end], side="right")
     return index[first:last]

@@ -28,7 +28,7 @@ _ROWS = 200_000  # that are looked at for the columns that fit
 
 
 def check_agreement(raw: pl.DataFrame, ledger: Ledger, names: Mapping[str, str], *, source: str) -> int:
-    """How many rows have an effect / SE that is not the file's own test, as after Firth or SPA.
+    """Number of rows with an effect / SE that differs from the file's own test, as after Firth or SPA.
 
     Rows are compared on the scale of |z|, with room for p-values of two digits. The count goes to the ledger and,
     if it is not 0, to the log as a warning.
@@ -120,7 +120,7 @@ def _check_signs(raw: pl.DataFrame, names: Mapping[str, str], source: str) -> No
 
 
 def _check_outside(raw: pl.DataFrame, ledger: Ledger, names: Mapping[str, str], source: str) -> None:
-    """Says, and where nothing else gives z refuses, that a column called p holds no p-values."""
+    """Warning that a column called p holds no p-values; an error where nothing else gives z."""
     if "p_outside" not in raw.columns:
         return
     outside = raw["p_outside"].drop_nulls()

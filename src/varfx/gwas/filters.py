@@ -1,4 +1,4 @@
-"""Which variants of a cleaned table are kept: the user's filters, each counted."""
+"""The user's filters of a cleaned table, each counted."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _BESIDE_A_FORMAT = tuple(role for role in SYNONYMS if role not in ("test", "erro
 
 @dataclass(frozen=True)
 class ColumnUse:
-    """What became of one column: its role, empty where it is not used, and why."""
+    """Role of one column, empty where it is unused, and the reason."""
 
     column: str
     role: str
@@ -161,7 +161,7 @@ def synonyms(reading: Reading, form: GwasFormat) -> None:
 
 
 def harmonised_remark(reading: Reading, form: GwasFormat) -> list[str]:
-    """What must be said of a file that has submitted and harmonised (hm_) columns side by side."""
+    """Note on a file with submitted and harmonised (hm_) columns side by side."""
     harmonised = [number for number in reading.free if reading.header[number].lower().startswith("hm_")]
     values = [number for number in harmonised if plain(reading.header[number]) in ("hmpos", "hmeffectallele", "hmbeta")]
     if form.name != "GWAS-SSF" or not values:
@@ -174,7 +174,7 @@ def harmonised_remark(reading: Reading, form: GwasFormat) -> list[str]:
 
 
 def uses_of(reading: Reading) -> tuple[ColumnUse, ...]:
-    """What became of each column of the header."""
+    """Role of each column of the header."""
     roles: dict[int, list[str]] = {}
     for role, number in {**reading.found, **reading.given}.items():
         if role in reading.given and reading.given[role] != number:

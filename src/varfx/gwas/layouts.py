@@ -1,4 +1,4 @@
-"""What some formats need beyond a renaming of columns: choice of rows, alleles, packed fields.
+"""Format-specific steps beyond the renaming of columns: choice of rows, alleles, packed fields.
 
 Each function takes a block of strings whose columns are named by the fields in `formats.py`, and returns a block
 of roles; rows it leaves out go to the ledger. Rows keep their number in the file in `row`.

@@ -1,4 +1,4 @@
-"""What a column of statistics holds if not what its name says: the reading with which the file agrees with itself."""
+"""Content of a mislabelled column of statistics: the reading under which the file agrees with itself."""
 
 from __future__ import annotations
 

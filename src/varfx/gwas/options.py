@@ -1,4 +1,4 @@
-"""Which variants of a GWAS file are kept."""
+"""Filters of a GWAS file's variants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from varfx.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class CleanOptions:
-    """Which variants to keep.
+    """Filters of variants.
 
     Attributes:
         min_info: Drop variants whose imputation quality (INFO) is below this, or unknown.

@@ -68,7 +68,7 @@ def parse_sample_size(text: str | float) -> SampleSize:
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """What a file, its metadata and its user say about sample sizes.
+    """Sample sizes according to a file, its metadata and its user.
 
     Attributes:
         raw: table of roles from `read_gwas`.
@@ -286,7 +286,7 @@ def _median(values: pl.Series) -> float:
 
 
 def bolt_power_gain(raw: pl.DataFrame, ledger: Ledger) -> float:
-    """How many more unrelated individuals would give linear regression the power of BOLT-LMM's mixed model; 1 if unknown.
+    """Factor by which more unrelated individuals would give linear regression the power of BOLT-LMM's mixed model; 1 if unknown.
 
     The median of CHISQ_BOLT_LMM / CHISQ_LINREG over variants with CHISQ_LINREG > 30 (Loh et al. 2018), if there are
     at least 50 of them.

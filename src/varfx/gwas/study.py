@@ -1,4 +1,4 @@
-"""What a file says about its study outside the table: the GWAS-SSF YAML beside it, and the GWAS-VCF header."""
+"""Metadata of a study outside its table: the GWAS-SSF YAML beside it, and the GWAS-VCF header."""
 
 from __future__ import annotations
 

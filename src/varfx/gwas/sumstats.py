@@ -49,7 +49,7 @@ class SumStats:
 
     @property
     def replicates(self) -> int:
-        """How many independent replicates there are; 1 unless the trait was simulated."""
+        """Number of independent replicates; 1 unless the trait was simulated."""
         return 1 + self.table.width - len(SCHEMA)
 
     @property

@@ -1,4 +1,4 @@
-"""How anything is read and written: sealed files, run folders, text tables, compressed streams, workers, the cache.
+"""Reading and writing: sealed files, run folders, text tables, compressed streams, workers, the cache.
 
 Imports nothing of ours but errors and progress. Start with `sealed` (every file that varfx writes), then `text_table` (every table
 that others wrote), `run_folder` and `workers`. Names load when first used.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `VARFX_CACHE`, else `XDG_CACHE_HOME`/varfx, else `~/.cache/varfx`."""
+    """Folder of downloads: `VARFX_CACHE`, else `XDG_CACHE_HOME`/varfx, else `~/.cache/varfx`."""
     if chosen := os.environ.get("VARFX_CACHE"):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")

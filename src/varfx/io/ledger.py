@@ -1,4 +1,4 @@
-"""What happened to the rows of a table, step by step, so that nothing is changed or dropped unseen.
+"""Ledger of a table's rows, step by step, so that nothing is changed or dropped unseen.
 
 One shape in every file that we write: a list of rows `{"step", "count", "note"}`, in order, with `"left"` where the rows that
 remain were counted. A sentence for the user is a row of the step `note`.

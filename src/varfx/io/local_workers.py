@@ -116,7 +116,7 @@ class LocalWorkers:
         )
 
     def _introduce(self, process: subprocess.Popen[bytes]) -> None:
-        """Tells a new process where the scheduler is."""
+        """Sends a new process the scheduler's address."""
         security = {name: getattr(self._security, name) for name in _KEYS}
         settings = {"address": self._address, "folder": self._folder, "security": security}
         assert process.stdin is not None

@@ -36,7 +36,7 @@ class RunFolder:
     out: Path
     """Its name when it is finished."""
     holds: str
-    """What it is called in messages, e.g. run or panel."""
+    """Its name in messages, e.g. run or panel."""
     record: str
     """A file of every finished folder of this kind, by which it differs from other sealed folders."""
     made_by: str

@@ -1,4 +1,4 @@
-"""How varfx writes and reads its own files: complete or not at all, and any byte flipped is noticed.
+"""Writing and reading of varfx's own files: complete or not at all; any flipped byte is noticed.
 
 Tables are Parquet files whose key-value metadata holds `format_version`, `kind`, the provenance, and a SHA-256 of
 the whole file (computed with its own digits set to zero). Directories (panels, runs) carry a `manifest.json` with
@@ -78,7 +78,7 @@ def reason(error: OSError) -> str:
 
 
 def give_usual_mode(file: Path) -> None:
-    """Gives a file the mode that the user's umask asks for; some libraries write 0600."""
+    """Sets a file's mode by the user's umask; some libraries write 0600."""
     file.chmod(0o666 & ~_umask())
 
 
@@ -178,7 +178,7 @@ def checksum(path: str | os.PathLike[str]) -> str | None:
 
 
 def provenance(config: Mapping[str, Any], inputs: Mapping[str, str | os.PathLike[str]] | None = None) -> dict[str, Any]:
-    """What a file was made from: options, versions, the time, and the checksum of each input file.
+    """Provenance of a file: options, versions, time, and the checksum of each input file.
 
     Args:
         config: options as JSON-able values. Never put individuals' data in here.

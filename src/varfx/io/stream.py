@@ -50,7 +50,7 @@ def stream_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
 
 
 def _decompressed(file: BinaryIO, path: str | os.PathLike[str], *, gzip: bool) -> Iterator[bytes]:
-    """What a compressed file holds, in pieces of at most some MiB, whatever it claims."""
+    """Content of a compressed file, in pieces of at most some MiB, whatever it claims."""
     damaged = f"`{path}` is damaged or truncated: it cannot be decompressed. Fetch it again."
     unit = _READ_BYTES if gzip else _ZSTD_BYTES
     stream, piece, size, pending = _decompressor(gzip), file.read(unit), 0, False

@@ -1,4 +1,4 @@
-"""How a table of text is laid out, found from its first lines: comments, header, separator, separators at line ends.
+"""Layout of a text table, found from its first lines: comments, header, separator, separators at line ends.
 
 The separator of the header serves where all rows agree with it; else any run of blanks, as PLINK, METAL and LDSC split,
 where header and rows agree then; else that of the rows, if they have as many fields as the header by its own.

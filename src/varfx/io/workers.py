@@ -38,7 +38,7 @@ PATIENCE_SECONDS = 10  # without any worker at the scheduler before a word is sa
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """Where independent pieces of work are computed."""
+    """Workers for independent pieces of work."""
 
     workers: int | None = None
     """Processes on this machine; by default one per core. 1 computes in this process."""
@@ -60,7 +60,7 @@ class Workers:
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Generic[Piece, Result]):
-    """What is done to each piece: `function(state, piece)`, with `state = start(*arguments)` made once per process."""
+    """Work on each piece: `function(state, piece)`, with `state = start(*arguments)` made once per process."""
 
     function: Callable[[Any, Piece], Result]
     """Work on one piece; a second call for the same piece must do no harm."""
@@ -73,7 +73,7 @@ class Job(Generic[Piece, Result]):
     finished: int = 0
     """Pieces of an earlier run, for messages."""
     again: str = "Give the same command again."
-    """What a user does after the loss of the workers."""
+    """Advice after the loss of the workers."""
     folder: Path | None = None
     """Existing folder that all workers see, for the arguments while the work lasts. By default a temporary folder of this
     machine, and with a scheduler the current one."""
@@ -303,7 +303,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Patience:
-    """Says once that a scheduler has no workers, or workers with several threads."""
+    """Warns once of a scheduler without workers, or of workers with several threads."""
 
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address

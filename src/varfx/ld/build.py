@@ -172,7 +172,7 @@ def _storage_dtype(source: LDSource, cores: list[Core], config: PanelConfig) -> 
 def _identity(
     source: LDSource, config: PanelConfig, dtype: np.dtype[Any], provenance: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """What an interrupted build must have been begun with to go on; paths do not matter."""
+    """Options that an interrupted build must share with the present command to be resumed; paths do not matter."""
     variants = hashlib.sha256(source.variants.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()
     checksums = sorted(str(entry["sha256"]) for entry in provenance["inputs"].values())
     return {

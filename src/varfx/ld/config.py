@@ -1,4 +1,4 @@
-"""How a panel is cut, whitened and stored; without numpy, so that help pages can show it."""
+"""Configuration of a panel's windows, whitening and storage; free of numpy, for help pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long each engine takes for a window, from a few measurements of this machine.
+"""Time of each engine per window, from a few measurements of this machine.
 
     seconds = start + per_operation * operations + per_entry * entries of B
 
@@ -84,7 +84,7 @@ class CostModel:
 
     @staticmethod
     def from_json(content: Any) -> CostModel:
-        """What `to_json` gave.
+        """The inverse of `to_json`.
 
         Raises:
             KeyError, TypeError, ValueError: something is missing, or no cost.

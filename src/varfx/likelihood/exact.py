@@ -47,7 +47,7 @@ MAX_CONDITION: dict[tuple[Form, torch.dtype], float] = {
 
 @dataclass(frozen=True, eq=False)
 class _Terms:
-    """What the forms compute, and an upper estimate of the condition number of the matrix they factorised."""
+    """Terms computed by both forms, and an upper estimate of the condition number of the factorised matrix."""
 
     log_p: Tensor
     grad_F: Tensor
@@ -165,7 +165,7 @@ def _compute(window: WhitenedWindow, F: Tensor, sigma2: float, dtype: torch.dtyp
 
 @functools.cache
 def _say_slow(device: torch.device) -> None:
-    """Says once per GPU that windows are computed in float64 there."""
+    """Warns once per GPU that windows are computed in float64 there."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         logger.warning(

@@ -23,7 +23,7 @@ from varfx.likelihood.known_gradient import with_gradient
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LdsrResult:
-    """How far the chi2 of one window are from their expectation. Small is good, and nothing here is a probability.
+    """Distance of one window's chi2 from their expectation. Small is good; it is not a probability.
 
     Attributes:
         weighted_squares: S, summed over the window's associations. Differentiable with respect to `F` and `sigma2` if they

@@ -1,4 +1,4 @@
-"""Where the random probes of a window come from: a matrix that is nearly `C`, whose inverse is known without probes.
+"""Source of a window's random probes: a matrix close to `C` with a known inverse.
 
 The signal covariance in stored coordinates, `G = B F B' + sigma2 I`, is nearly diagonal wherever B is whitened: for a core
 that is the whole panel and a constant F it *is* `F lam + sigma2`, the paper's preconditioner. So K = diag(G), one cheap pass

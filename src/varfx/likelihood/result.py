@@ -1,4 +1,4 @@
-"""What every likelihood engine returns."""
+"""Result of every likelihood engine."""
 
 from __future__ import annotations
 

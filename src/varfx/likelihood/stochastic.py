@@ -138,7 +138,7 @@ class _Batch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Data:
-    """What the associations give, without scatter.
+    """Gradient terms of the associations, without scatter.
 
     Attributes:
         solved: `C^-1 w`.
@@ -320,7 +320,7 @@ def _result(
 
 
 def first_probes(gradient_error: float) -> int:
-    """How many to begin with: 8 on real LD give about 5 % (see docs/engines.md), and the error falls with the root."""
+    """Initial number of probes: 8 on real LD give about 5 % (see docs/engines.md), and the error falls with the root."""
     return min(max(FIRST_PROBES, FIRST_PROBES * round((0.05 / gradient_error) ** 2)), 64)
 
 

@@ -48,7 +48,7 @@ class RelativeAttention(nn.Module):
         basis: Float[Tensor, "distance function"],
         rows: slice,
     ) -> Float[Tensor, "batch row channel"]:
-        """What the positions `rows` gather from all positions.
+        """Attention output of the positions `rows` over all positions.
 
         Args:
             x: the sequence.

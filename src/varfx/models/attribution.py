@@ -30,7 +30,7 @@ Function = Callable[..., Tensor]  # tensors (variant, ...) -> (variant,)
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What each input contributes to each variant's log f.
+    """Contribution of each input to each variant's log f.
 
     Attributes:
         parts: one tensor an input, of its shape, (variant, ...).

@@ -50,7 +50,7 @@ class EnformerConfig:
     position_dropout: float = 0.01
     """Of the position functions."""
     gamma_scale: GammaScale = "distance"
-    """How the gamma position functions are scaled: as enformer-pytorch does by default (distance), or as the TensorFlow
+    """Scale of the gamma position functions: as enformer-pytorch does by default (distance), or as the TensorFlow
     original, with which the published weights were trained (function)."""
     norm: NormPolicy = "batch"
     """Statistics of the normalisation: batch (published), running, frozen, or layer (see `models/channel_norm.py`)."""
@@ -188,13 +188,13 @@ class TrackEnformerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Which network scores the variants."""
+    """Network that scores the variants."""
 
     kind: Kind = "mlp"
     """constant: no features; linear: the paper's generalised linear model; mlp: a multi-layer perceptron; enformer: an
     Enformer over base-resolution tracks."""
     link: Link = "softplus"
-    """How a score becomes a factor of the variance: softplus (grows linearly; robust) or exp (log-linear)."""
+    """Link from score to variance factor: softplus (grows linearly; robust) or exp (log-linear)."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the perceptron's hidden layers."""
     enformer: TrackEnformerConfig = field(default_factory=TrackEnformerConfig)
@@ -234,7 +234,7 @@ class ExpressionNetworkConfig:
     position_dropout: float = 0.01
     """Of the position functions."""
     gamma_scale: GammaScale = "function"
-    """How the gamma position functions are scaled: function (as the published weights were trained) or distance (as
+    """Scale of the gamma position functions: function (as the published weights were trained) or distance (as
     enformer-pytorch, and so Variformer, computes them at other lengths than 196,608 bp)."""
     norm: NormPolicy = "frozen"
     """Batch norms: frozen (statistics, scales and shifts stay; as the paper for the published weights); running
@@ -306,7 +306,7 @@ class ExpressionNetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionConfig:
-    """How exactly integrals are computed."""
+    """Accuracy of the integrals of an attribution."""
 
     steps: int = 16
     """Gauss-Legendre points of the first attempt."""

@@ -92,7 +92,7 @@ class Enformer(nn.Module):
     def embed(
         self, x: Float[Tensor, "batch position channel"], readout: int | slice | None = None
     ) -> Float[Tensor, "batch *bin channel"]:
-        """What the heads read, (batch, bin, 2 width), in float32; arguments and errors as in `forward`."""
+        """Embedding read by the heads, (batch, bin, 2 width), in float32; arguments and errors as in `forward`."""
         if x.ndim != 3 or x.shape[2] != self.config.channels or not x.shape[1]:
             raise DataError(
                 f"`x` must be (batch, position, channel) with {self.config.channels} channels, got shape {tuple(x.shape)}."

@@ -118,7 +118,7 @@ class _FirstLayer:
         return attended.transpose(1, 2).flatten(2).to(k.dtype), (stays / self._sum).amin(dim=1)
 
     def _changed_rows(self, places: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "variant changed value"]:
-        """What the changed bins gather."""
+        """Attention output of the changed bins."""
         a, length = self._attention, self._k.shape[1]
         by_content = q + a.rel_content_bias
         logits = by_content @ self._k.mT

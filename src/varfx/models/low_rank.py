@@ -39,7 +39,7 @@ class LowRankLinear(nn.Module):
 
 
 def adapt_attention(network: nn.Module, rank: int, *, generator: torch.Generator) -> None:
-    """Gives q, k, v and out of every attention block of a network, in place, an adapter."""
+    """Adds adapters, in place, to q, k, v and out of every attention block of a network."""
     for block in [module for module in network.modules() if isinstance(module, RelativeAttention)]:
         for name in ADAPTED:
             setattr(block, name, LowRankLinear(getattr(block, name), rank, generator=generator))

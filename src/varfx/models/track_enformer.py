@@ -24,7 +24,7 @@ from varfx.models.enformer import Enformer, checkpointed
 
 
 class TrackFeatures(Protocol):
-    """What is known of the variants of a window; the tracks are cut out when they are needed, on the device."""
+    """Inputs of a window's variants; tracks are cut out on the device when needed."""
 
     @property
     def predictors(self) -> Float[Tensor, "variant predictor"]:

@@ -1,4 +1,4 @@
-"""What a fit holds out; without numpy and polars, so that help pages can show it."""
+"""Configuration of held-out windows; free of numpy and polars, for help pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from varfx.genome.chromosomes import chrom_list
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """How a panel's windows are split. Chromosomes win over fractions; with neither nothing is held out."""
+    """Split of a panel's windows. Chromosomes win over fractions; with neither nothing is held out."""
 
     holdout_chrom: tuple[str, ...] = ()
     """Chromosomes whose windows are held out for evaluation."""
@@ -24,7 +24,7 @@ class SplitConfig:
     exclude_chrom: tuple[str, ...] = ()
     """Chromosomes left out altogether."""
     seed: int | None = None
-    """Where the contiguous stretches begin; by default the seed of the training."""
+    """Seed of the first contiguous stretch; by default the seed of the training."""
 
     def __post_init__(self) -> None:
         for name in ("holdout_fraction", "validation_fraction"):

@@ -66,7 +66,7 @@ def constant_of_record(traits: Sequence[Mapping[str, Any]]) -> ConstantPrior | N
 
 
 def constant_to_record(model: VariancePrior) -> list[dict[str, float]]:
-    """What `constant_of_record` needs, one entry per trait, of a model that scores 0 everywhere."""
+    """Record of a model that scores 0 everywhere, one entry per trait, for `constant_of_record`."""
     names = ("scale", "alpha", "log_sigma2")
     return [{name: float(getattr(model, name).detach()[i]) for name in names} for i in range(len(model.scale))]
 

@@ -39,7 +39,7 @@ class FeaturePaths(TypedDict, total=False):
 
 
 class FitPaths(FeaturePaths, total=False):
-    """What a fit takes beside panel and summary statistics, as keyword arguments."""
+    """Further inputs of a fit beside panel and summary statistics, as keyword arguments."""
 
     palindromes: Palindromes | None
     min_overlap: float | None
@@ -98,7 +98,7 @@ class PriorInputs:
 
     @property
     def matching(self) -> Matching:
-        """How summary statistics are matched to the panel."""
+        """Rules for matching summary statistics to the panel."""
         given = {"palindromes": self.palindromes, "min_overlap": self.min_overlap}
         return Matching(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 

@@ -143,7 +143,7 @@ def fit_inputs(
 
 @dataclass(frozen=True, eq=False)
 class _Sources:
-    """What the inputs hold."""
+    """Contents of the inputs."""
 
     panel: LDPanel
     sumstats: list[SumStats]
@@ -241,7 +241,7 @@ def _train(
 
 
 def _record(inputs: PriorInputs, job: _Job, guesses: list[float] | None) -> dict[str, Any]:
-    """What the run says of its inputs."""
+    """Description of the inputs in the run's record."""
     panel, signals = job.sources.panel, job.sources.tracks
     window_names = panel.windows["name"].to_list()
     return {

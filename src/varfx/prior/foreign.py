@@ -38,7 +38,7 @@ SIGMA2_BOUNDS = (math.log(0.05), math.log(20.0))
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
-    """Where a foreign prior is scored.
+    """Windows and null on which a foreign prior is scored.
 
     Attributes:
         panel: the LD panel.

@@ -1,4 +1,4 @@
-"""Which windows are scored, and which a prior has seen."""
+"""Scored windows, and windows that a prior has seen."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class AnnotationHeritability:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LDSCResult:
-    """What LD score regression says of one trait, on the observed scale.
+    """Estimates of LD score regression for one trait, on the observed scale.
 
     Attributes:
         h2: heritability explained by the M variants.

@@ -10,7 +10,7 @@ from varfx.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class LDSCConfig:
-    """How LD score regression is done; the defaults are those of `ldsc --h2`.
+    """Configuration of LD score regression; the defaults are those of `ldsc --h2`.
 
     Raises:
         ConfigError: on construction, for an option out of its range.

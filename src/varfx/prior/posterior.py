@@ -105,7 +105,7 @@ class _Side:
 
 @dataclass(frozen=True, eq=False)
 class _Posterior:
-    """What all stretches need; arrays on the panel's rows."""
+    """Data shared by all stretches; arrays on the panel's rows."""
 
     panel: LDPanel
     trait: TraitData

@@ -53,7 +53,7 @@ class SignCheck:
     evidence: float
 
     def warning(self, trait: str) -> str | None:
-        """What to tell the user, or None if the signs agree."""
+        """Warning for the user, or None if the signs agree."""
         if self.pairs < MIN_PAIRS or self.share < TOLERATED or self.evidence < MIN_EVIDENCE:
             return None
         return (

@@ -101,7 +101,7 @@ def _part(
 
 
 def _near(part: Sequence[int], windows: pl.DataFrame, flank: int) -> Bool[ndarray, " window"]:
-    """Which windows are in the part or lie less than `flank` bases from one that is."""
+    """Mask of the windows in the part, or less than `flank` bases from it."""
     start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
     chrom = windows["chrom"].to_numpy()
     near = np.zeros(windows.height, dtype=bool)

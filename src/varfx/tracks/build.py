@@ -41,7 +41,7 @@ _ARRAY_KEYS = ("chrom", "offset", "scale", "max_error", "covered")
 
 @dataclass(frozen=True)
 class Unit:
-    """What one task does: some chromosomes of a track, and if there are none the checksum of its file."""
+    """One task: some chromosomes of a track, or the checksum of its file if it names none."""
 
     number: int
     track: TrackSpec
@@ -280,7 +280,7 @@ class _Moments:
 
 
 def _notes(building: Path, unit: Unit) -> list[Path]:
-    """Where a task writes down, last of all, what it did."""
+    """Path of a task's final record."""
     names = [f"{unit.number:03d}.chr{chrom}.json" for chrom in unit.chroms] or [f"{unit.number:03d}.file.json"]
     return [building / NOTES / name for name in names]
 

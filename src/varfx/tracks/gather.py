@@ -87,7 +87,7 @@ class TrackWindow:
 
     @property
     def num_variants(self) -> int:
-        """How many variants the window has."""
+        """Number of variants in the window."""
         return self.first.shape[0]
 
     def gather(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "row channel position"]:
@@ -162,7 +162,7 @@ class TrackWindow:
 
 
 def _is_missing(numbers: Tensor) -> Tensor:
-    """Where stored numbers stand for a missing value."""
+    """Mask of stored numbers that encode a missing value."""
     return numbers == MISSING_CODE if numbers.dtype == torch.uint8 else numbers.isnan()
 
 

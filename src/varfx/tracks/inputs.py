@@ -38,16 +38,16 @@ class TrackInputs:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """What a network reads base by base: the tracks, then an indicator of what is missing for those that mask."""
+        """Base-resolution channels of a network: the tracks, then an indicator of missing values per masked track."""
         return TrackGather(self.store, width=self.window, mask_channels=True).channels
 
     @property
     def num_channels(self) -> int:
-        """How many channels a network reads base by base; 0 where averages are features."""
+        """Number of base-resolution channels of a network; 0 where averages are features."""
         return len(self.channels) if self.read_as == "bases" else 0
 
     def to_record(self) -> dict[str, Any]:
-        """What a run remembers, JSON-able."""
+        """Record of the tracks in a run, JSON-able."""
         return {
             "path": str(self.store.path.resolve()),
             "chain": None if self.chain is None else str(self.chain.path.resolve()),

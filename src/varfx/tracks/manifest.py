@@ -1,4 +1,4 @@
-"""Which files become the tracks of a store, and how: from `tracks.yaml` or from options.
+"""Manifest of a track store: files and their treatment, from `tracks.yaml` or from options.
 
 tracks:
   - name: H3K27ac
@@ -39,11 +39,11 @@ class TrackSpec:
     kind: Kind
     """Which of these it is."""
     assay: str = ""
-    """What was measured, in free text."""
+    """Measured signal, in free text."""
     transform: str = "none"
     """Steps of `varfx.tracks.quantise.Transform`."""
     missing: Missing = "zero"
-    """What a base without a value is: 0 (before the transform), or masked as unknown."""
+    """Value of a base without data: 0 (before the transform), or masked as unknown."""
     store: StoredAs = "uint8"
     """The numbers it is stored in."""
     column: int | None = None

@@ -1,4 +1,4 @@
-"""Where variants lie among tracks: on which chromosome and base of the tracks' build, and which lie close together."""
+"""Places of variants among tracks: chromosome and base in the tracks' build, and groups of close variants."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Places:
 
     @property
     def placed(self) -> Bool[ndarray, " variant"]:
-        """Which variants have a place."""
+        """Mask of the variants that have a place."""
         return np.asarray(self.chrom.is_not_null().to_numpy())
 
     def stretches(self) -> Iterator[tuple[str, Int64[ndarray, " row"]]]:

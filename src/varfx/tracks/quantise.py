@@ -90,7 +90,7 @@ def _check_step(step: str, text: str) -> None:
 
 @dataclass(frozen=True)
 class Code:
-    """How the numbers of one array stand for a transformed signal `t = offset + scale * number`.
+    """Encoding of a transformed signal as the numbers of one array: `t = offset + scale * number`.
 
     Attributes:
         stored_as: `uint8` or `float16` (then offset 0, scale 1).

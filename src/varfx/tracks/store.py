@@ -160,7 +160,7 @@ class TrackStore:
         return sum(1 if str(stored) == "uint8" else 2 for stored in self.tracks["store"].to_list())
 
     def code(self, track: int, chrom: str) -> Code | None:
-        """How the stored numbers of a track on a chromosome are read; None where it has no array."""
+        """Encoding of a track on a chromosome; None where it has no array."""
         return self._codes.get((track, chrom))
 
     def block(self, chrom: str, start: int, end: int, *, out: ndarray[Any, Any] | None = None) -> TrackBlock:

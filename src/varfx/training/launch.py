@@ -1,4 +1,4 @@
-"""Who starts the processes of a fit: torchrun or srun on one or more machines, else Lightning on this one.
+"""Launcher of a fit's processes: torchrun or srun on one or more machines, else Lightning on this one.
 
 Under torchrun and srun every process runs the whole command; `join` connects them, and only the first writes. Otherwise the
 caller's process starts the others for the training alone (Lightning's DDP strategy with its `spawn` launcher).

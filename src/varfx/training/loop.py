@@ -55,7 +55,7 @@ class FitModule(lightning.LightningModule, ABC):
         """The weights that the best check keeps."""
 
     def notes(self) -> dict[str, Any]:
-        """What a checkpoint holds beside weights, optimiser and the watch: numbers and lists. The same in all processes."""
+        """Further contents of a checkpoint (numbers and lists) beside weights, optimiser and watch; equal in all processes."""
         return {}
 
     def resume(self, checkpoint: dict[str, Any], notes: dict[str, Any], step: int) -> None:

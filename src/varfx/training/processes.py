@@ -1,4 +1,4 @@
-"""What the processes of one fit tell each other: their number, sums, errors. One process alone is a group of one.
+"""Communication between the processes of one fit: their number, sums, errors. A single process is a group of one.
 
 An error of ours in one process is raised in all of them, so that none waits for it; only the first process then says it. A process
 that dies takes the others along: Lightning's launcher, torchrun or srun ends them.

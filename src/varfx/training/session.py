@@ -161,7 +161,7 @@ def _fit_spawned(trainer: lightning.Trainer, module: FitModule, watch: Watch) ->
 
 
 def _pass_on(receiver: Connection, progress: Progress, failed: list[BaseException], launcher: Any) -> None:
-    """Tells the caller each step until the last sender has gone. What the caller raises there ends the processes after the step."""
+    """Forwards each step to the caller until the last sender has gone. An exception of the caller ends the processes after the step."""
     try:
         while True:
             progress(*receiver.recv())

@@ -1,4 +1,4 @@
-"""What a cohort is made from, and how."""
+"""Configuration of a cohort: its inputs and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose genotypes, expression and covariates are used: individuals joined by name, counted, and divided into folds."""
+"""Individuals of a cohort: genotypes, expression and covariates joined by name, counted, and divided into folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which linear models are fitted, and how; without numpy, so that help pages can show it."""
+"""Configuration of linear models; free of numpy, for help pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which networks are trained or read, on which genes and individuals; without torch, so that help pages can show it."""
+"""Configuration of expression networks, their genes and individuals; free of torch, for help pages."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _settled(config: FitConfig, cohort: str | os.PathLike[str]) -> FitConfig:
 
 
 def _where(config: FitConfig, workers: int | None, scheduler: str | None) -> Workers | None:
-    """Where networks are trained side by side; None for one after the other in this process."""
+    """Workers for networks trained in parallel; None trains them in sequence in this process."""
     if scheduler is None and workers == 1:
         return None
     if config.training.devices > 1 or config.training.num_nodes > 1:
@@ -186,7 +186,7 @@ def _fit_elsewhere(
 
 
 def _open_pieces(cohort: Path, config: FitConfig, folder: RunFolder) -> tuple[Cohort, FitConfig, RunFolder]:
-    """What a worker keeps between networks."""
+    """State of a worker, kept between networks."""
     return open_cohort(cohort), config, folder
 
 

@@ -1,4 +1,4 @@
-"""Which models score variants, and how; without numpy, so that help pages can show it."""
+"""Configuration of variant scores: models and methods; free of numpy, for help pages."""
 
 from __future__ import annotations
 

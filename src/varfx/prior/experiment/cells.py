@@ -23,7 +23,7 @@ RESULT = "result.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What one fit needs.
+    """Inputs of one fit.
 
     Attributes:
         name: of its folder.
@@ -86,7 +86,7 @@ def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
 
 
 def identity(cell: Cell) -> dict[str, Any]:
-    """What a finished cell must have been made from to be kept: the options, and the checksums of its files."""
+    """Identity of a finished cell: options and checksums of its files; a cell of another identity is not kept."""
     inputs = {"panel": cell.panel / sealed.MANIFEST, "sumstats": cell.trait.sumstats}
     inputs |= {} if cell.annotations is None else {"annotations": cell.annotations}
     inputs |= {} if cell.tracks is None else {"tracks": cell.tracks / sealed.MANIFEST}

@@ -1,4 +1,4 @@
-"""What an experiment's YAML may say."""
+"""Configuration of an experiment, as its YAML."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class Entry:
     """A row of the result: a model, and what it sees."""
 
     name: str
-    """As the table and the figure have it."""
+    """Label in the table and the figure."""
     kind: Literal["constant", "linear", "mlp", "enformer"]
-    """Which network."""
+    """Kind of network."""
     link: Literal["softplus", "exp"] = "softplus"
     """From its score to the variance."""
     hidden: tuple[int, ...] = (64, 64)
@@ -119,7 +119,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class TruthSource:
-    """What a simulation takes for true."""
+    """True prior of a simulation."""
 
     network: TruthConfig = field(default_factory=TruthConfig)
     """Depth, gain, spread and so on; its `seed` is replaced by each of `seeds`."""
@@ -156,7 +156,7 @@ class Experiment:
     truth: TruthSource | None = None
     """Instead of real traits: simulated ones."""
     split: SplitConfig = field(default_factory=SplitConfig)
-    """What is held out."""
+    """Held-out part."""
     models: tuple[Entry, ...] = ()
     """The rows."""
     objectives: tuple[Objective, ...] = ("ldsr", "likelihood")

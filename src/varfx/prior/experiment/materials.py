@@ -1,4 +1,4 @@
-"""What the cells of an experiment share, made once below its folder: panels, annotations, tracks, traits or simulations."""
+"""Shared inputs of an experiment's cells, made once below its folder: panels, annotations, tracks, traits or simulations."""
 
 from __future__ import annotations
 

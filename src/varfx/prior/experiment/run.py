@@ -29,7 +29,7 @@ RESULTS, TABLE, BEGUN = "results.json", "table.tsv", "experiment.json"
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What an experiment found.
+    """Results of an experiment.
 
     Attributes:
         folder: where everything is.
@@ -217,7 +217,7 @@ def _begin(folder: Path, experiment: Experiment, *, resume: bool, overwrite: boo
 
 
 def _data_options(experiment: Experiment) -> dict[str, str]:
-    """What the files in `data` depend on; further truths and models may be added."""
+    """Options on which the files in `data` depend; further truths and models may be added."""
     truth = experiment.truth
     return {
         "panel": repr(experiment.panel),

@@ -19,7 +19,7 @@ Locate = Callable[[str, str], Path]  # (text of the YAML, where it stands) -> pa
 
 
 def locate_from(folder: Path) -> Locate:
-    """How paths of a YAML in `folder` are read: relative to it; `$VARFX_DATA/...` from that environment variable."""
+    """Reader of paths of a YAML in `folder`: relative to it; `$VARFX_DATA/...` from that environment variable."""
 
     def locate(text: str, where: str) -> Path:
         if text.startswith("$"):

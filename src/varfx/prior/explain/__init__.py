@@ -1,4 +1,4 @@
-"""What a fitted prior looks at: attribution of the score to channels and bases, and permutation importance.
+"""Explanation of a fitted prior: attribution of the score to channels and bases, and permutation importance.
 
 Start with `explain` (the command), then `attribution` (integrated gradients) and `importance` (held-out likelihood lost by
 permutation). Names load when first used.

@@ -36,7 +36,7 @@ BASES_SCHEMA = {"channel": pl.String(), "offset": pl.Int64(), "contribution": pl
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What each channel contributes to log f.
+    """Contribution of each channel to log f.
 
     Attributes:
         variants: one row a variant, in genome order: its key, `log_f`, `log_f_baseline`, `unexplained` (log f minus

@@ -1,4 +1,4 @@
-"""Which variants are explained, and how channels are permuted; without numpy, so that help pages can show it."""
+"""Configuration of explained variants and permuted channels; free of numpy, for help pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Scope = Literal["window", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainConfig:
-    """Which variants are explained, and how channels are permuted."""
+    """Configuration of explained variants and permuted channels."""
 
     top: int | None = None
     """Explain the variants of highest f on the windows, so many."""
@@ -23,7 +23,7 @@ class ExplainConfig:
     repeats: int = 5
     """Permutations of each group; 0 leaves importance out."""
     scope: Scope = "window"
-    """Where permuted channels come from: variants of the same window, or of all windows that are scored."""
+    """Source of permuted channels: variants of the same window, or of all scored windows."""
     seed: int = 0
     """Of the sample, the permutations and the intervals."""
 

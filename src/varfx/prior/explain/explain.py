@@ -40,7 +40,7 @@ TABLES = ("attribution", "channels", "profile", "bases")  # .parquet each, in th
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What a prior looks at.
+    """Explanation of a prior.
 
     Attributes:
         trait: whose f is attributed.
@@ -71,7 +71,7 @@ def explain(
     progress: Progress = silent,
     **paths: Unpack[InputPaths],
 ) -> Explanation:
-    """What a run looks at, on its held-out windows.
+    """Explanation of a run on its held-out windows.
 
     Args:
         run: the run, or its folder.

@@ -136,7 +136,7 @@ def permutation_importance(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> Importance:
-    """How much held-out log p falls when each group's channels are permuted.
+    """Loss of held-out log p when each group's channels are permuted.
 
     Args:
         data: windows and traits, in float64.

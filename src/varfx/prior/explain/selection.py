@@ -1,4 +1,4 @@
-"""Which variants of a panel are explained: named in a file, those of highest f, or a random sample."""
+"""Selection of the variants to explain: named in a file, those of highest f, or a random sample."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Job:
 
     @property
     def windows(self) -> int:
-        """How many windows there are."""
+        """Number of windows."""
         return self.rank.size
 
     @property
@@ -165,7 +165,7 @@ def panel_job(panel: LDPanel, **sizes: Any) -> Job:
 
 
 def track_sizes(store: TrackStore) -> dict[str, int]:
-    """What `Job` wants to know of a track store."""
+    """Properties of a track store used by `Job`."""
     return {
         "num_tracks": len(store.names) + int((store.tracks["missing"] == "mask").sum()),
         "bytes_per_base": store.bytes_per_base(),

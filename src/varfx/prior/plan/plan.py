@@ -29,7 +29,7 @@ ADAM_COPIES = 4  # weights, gradients, and two moments
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What this machine does, measured.
+    """Measured rates of this machine.
 
     Attributes:
         forward: variants a second through the network, tracks at hand.
@@ -60,7 +60,7 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the machine has, in bytes.
+    """Memory and disk of the machine, in bytes.
 
     Attributes:
         host: memory.
@@ -83,7 +83,7 @@ class Machine:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What the job needs.
+    """Needs of the job.
 
     Attributes:
         disk: bytes by what takes them.

@@ -1,4 +1,4 @@
-"""What `plan` needs to know of this machine, measured in a few seconds: network, gather, reading, likelihood.
+"""Rates of this machine for `plan`, measured in a few seconds: network, gather, reading, likelihood.
 
 Every rate is taken where the fit would take it: the network on a small pass of variants, with its backward pass; the gather
 on a block in memory; reading from the user's own files, after the system was asked to forget them, or from a temporary
@@ -97,7 +97,7 @@ def measure_rates(
 
 
 def this_machine(device: torch.device | str, folder: Path | None = None) -> Machine:
-    """What this machine has.
+    """Resources of this machine.
 
     Args:
         device: where the fit would compute.
@@ -166,7 +166,7 @@ def _features(job: Job, count: int, device: torch.device) -> Tensor | DenseTrack
 
 
 def _saved_bytes(prior: VariancePrior, job: Job, count: int, device: torch.device) -> int:
-    """What the network keeps of one variant between its forward and backward passes, its input included."""
+    """Memory kept per variant between a network's forward and backward passes, input included."""
     features = _features(job, count, device)
     weights = {parameter.untyped_storage().data_ptr() for parameter in prior.parameters()}
     kept: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What a simulation takes for true, and how much signal and noise it draws; without numpy, so that help pages can show it."""
+"""Configuration of a simulation: true prior, signal and noise; free of numpy, for help pages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TruthConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
-    """How much signal and noise there is. The defaults are those of the paper's B.7."""
+    """Signal and noise of a simulation. The defaults are those of the paper's B.7."""
 
     mean_signal: float | None = None
     """Mean of N f over the panel's variants; 0.017 where no h2 is given: half the heritability, over 11.9 million variants."""

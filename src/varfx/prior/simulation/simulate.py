@@ -46,7 +46,7 @@ EFFECTS, NOISE = 1, 2  # which stream of random numbers
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Simulation:
-    """What a simulation wrote.
+    """Files of a simulation.
 
     Attributes:
         folder: with `truth.parquet` and `replicates.sumstats.parquet`.

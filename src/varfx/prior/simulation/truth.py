@@ -1,4 +1,4 @@
-"""How close a prior comes to the f that a simulation was drawn from, and whether its own probabilities are right.
+"""Comparison of a prior with the f behind a simulation, and calibration of its own probabilities.
 
 Closeness: root mean square error and correlation of log f over the core variants of the scored windows.
 

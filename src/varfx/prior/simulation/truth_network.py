@@ -1,4 +1,4 @@
-"""What a simulation takes for true: a random network over real features, or a fitted run (paper, section 5 and B.7).
+"""True prior of a simulation: a random network over real features, or a fitted run (paper, section 5 and B.7).
 
     log f_m = c + alpha log(p_m (1 - p_m)) + log link(spread (score_m - mean) / sd)
 

@@ -92,7 +92,7 @@ def train(
 
 
 def _calibrate(model: VariancePrior, data: WindowData, windows: Sequence[int]) -> None:
-    """Gives an enformer's normalisation the statistics of a training window; its random weights have none."""
+    """Sets the statistics of an Enformer's normalisation layers from a training window; random weights have none."""
     if isinstance(model.network, TrackEnformer):
         features = data[windows[0]].features
         assert not isinstance(features, Tensor)

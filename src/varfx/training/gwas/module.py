@@ -158,7 +158,7 @@ class PriorModule(FitModule):
 
     @property
     def place(self) -> Placement:
-        """Where windows go: this process's device."""
+        """Device of this process, to which windows are moved."""
         if self._place is None or self._place.device != self.device:
             self._place = Placement(self.device)
         return self._place

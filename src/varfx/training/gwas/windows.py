@@ -366,7 +366,7 @@ def in_background(
 
 
 class Placed(Protocol):
-    """Where windows are wanted; `varfx.training.gwas.placement.Placement`."""
+    """Target of the windows; `varfx.training.gwas.placement.Placement`."""
 
     def start(self, window: PriorWindow) -> tuple[PriorWindow, Any]:
         """Begins to move a window, in a thread of its own; a ticket for `finish` beside it."""
