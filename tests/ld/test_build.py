@@ -109,7 +109,9 @@ def test_bed_pgen_and_ukb_ld_give_the_same_likelihood(tmp_path: Path, rng: np.ra
         assert panels[0].windows.height == 5
         for other in panels[1:]:
             assert other.variants["position"].equals(panels[0].variants["position"])
-            assert other.windows.drop("variance_kept").equals(panels[0].windows.drop("variance_kept"))
+            measured = ("variance_kept", "square_norm")
+            assert other.windows.drop(measured).equals(panels[0].windows.drop(measured))
+            np.testing.assert_allclose(other.windows["square_norm"], panels[0].windows["square_norm"], rtol=1e-6)
             for index in range(5):
                 assert log_p(other, index) == pytest.approx(log_p(panels[0], index), rel=1e-5)
             scores = [panel.variants["ld_score"].to_numpy() for panel in (other, panels[0])]

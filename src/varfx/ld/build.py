@@ -218,7 +218,7 @@ def _note(result: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core
         arrays = {name: zarr.open_array(path / name, mode="r") for name in ("B", "core", "ld_score")}
         rank, num_panel = arrays["B"].shape
         rows, ld_score = np.asarray(arrays["core"][...]), np.asarray(arrays["ld_score"][...])
-        kept = group.attrs["variance_kept"]
+        kept, square_norm = group.attrs["variance_kept"], group.attrs.get("square_norm")
     except (ValueError, OSError, KeyError) as error:
         raise StoreError(
             f"`{path}`, a window of an interrupted build, is damaged ({error}). Delete this folder and run again."
@@ -232,5 +232,6 @@ def _note(result: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core
         "num_panel": num_panel,
         "rank": rank,
         "variance_kept": kept,
+        "square_norm": square_norm,
     }
     return note, rows, ld_score

@@ -40,6 +40,7 @@ WINDOWS_SCHEMA = {
     "num_panel": pl.Int64(),
     "rank": pl.Int64(),
     "variance_kept": pl.Float64(),
+    "square_norm": pl.Float64(),
 }
 
 
@@ -111,6 +112,17 @@ class LDPanel:
             core=self.cores[index], core_rows=core_rows, panel_rows=panel_rows, factors=Factors(lam=lam, V=V, B=B)
         )
 
+    def own(self, index: int) -> PanelWindow:
+        """One window without its correlations with the flank: `B` has no columns. Much less is read.
+
+        Raises:
+            StoreError: a chunk is missing or damaged.
+        """
+        lam, V = (self._read(index, name) for name in ("lam", "V"))
+        core_rows, panel_rows = self.rows(index)
+        factors = Factors(lam=lam, V=V, B=np.zeros((lam.size, 0), dtype=V.dtype))
+        return PanelWindow(core=self.cores[index], core_rows=core_rows, panel_rows=panel_rows, factors=factors)
+
     def rows(self, index: int) -> tuple[Int[ndarray, " core"], Int[ndarray, " panel"]]:
         """Only `core_rows` and `panel_rows` of one window.
 
@@ -145,6 +157,8 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
     sealed.check_file(root, "zarr.json", manifest["zarr.json"])
     variants, metadata = sealed.read_table(root / "variants.parquet", kind=KIND)
     windows, _ = sealed.read_table(root / "windows.parquet", kind=f"{KIND}-windows")
+    if "square_norm" not in windows.columns:  # older panels
+        windows = windows.with_columns(square_norm=pl.lit(None, pl.Float64))
     return LDPanel(path=root, variants=variants, windows=windows, metadata=metadata)
 
 
@@ -166,6 +180,8 @@ def write_tables(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, meta
     zarr.open_group(root, mode="a").require_group("windows")
     variants = variants.select(*VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
     sealed.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
+    if "square_norm" not in windows.columns:
+        windows = windows.with_columns(square_norm=pl.lit(None, pl.Float64))
     windows = windows.select(*WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
     sealed.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
 
@@ -194,7 +210,8 @@ def write_window(
         dtype: float16, float32 or float64.
     """
     with sealed.atomic_path(root / "windows" / core.name) as partial:
-        group = zarr.create_group(partial, attributes={"variance_kept": variance_kept})
+        attributes = {"variance_kept": variance_kept, "square_norm": factors.square_norm}
+        group = zarr.create_group(partial, attributes=attributes)
         arrays = {
             "lam": factors.lam.astype(np.float64),
             "V": factors.V.astype(np.float64 if dtype == np.float64 else np.float32),

@@ -99,11 +99,15 @@ class WhitenedWindow:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Factors:
-    """Stored factors of one window: `R[i,i] = V diag(lam) V'` and `B = lam^-1/2 V' R[i,+]`, lam descending."""
+    """Stored factors of one window: `R[i,i] = V diag(lam) V'` and `B = lam^-1/2 V' R[i,+]`, lam descending.
+
+    `square_norm` is |R[i,i]|_F^2, the sum of the squares of all eigenvalues, also of those left out; None where it is unknown.
+    """
 
     lam: Float[ndarray, " rank"]
     V: Float[ndarray, "core rank"]
     B: Float[ndarray, "rank panel"]
+    square_norm: float | None = None
 
 
 def kept_rank(lam: Float[ndarray, " n"], rank_variance: float) -> int:
@@ -155,10 +159,10 @@ def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance
         DataError: no eigenvalue is positive.
     """
     lam, V = _eigenpairs(R_core.astype(np.float64))
-    rank = kept_rank(lam, rank_variance)
+    rank, square_norm = kept_rank(lam, rank_variance), float(lam @ lam)
     lam, V = lam[:rank].copy(), np.ascontiguousarray(V[:, :rank])
     scaled = (V / np.sqrt(lam)).astype(np.result_type(R_cross.dtype, np.float32))
-    return Factors(lam=lam, V=V, B=scaled.T @ R_cross)
+    return Factors(lam=lam, V=V, B=scaled.T @ R_cross, square_norm=square_norm)
 
 
 def factors_from_genotypes(
@@ -187,9 +191,10 @@ def factors_from_genotypes(
         return factors_from_correlation(R_core, R_cross, rank_variance=rank_variance)
     X = X_core.astype(np.float64) / np.sqrt(people)
     lam, U = _eigenpairs(X @ X.T)
-    rank = kept_rank(lam, rank_variance)
+    rank, square_norm = kept_rank(lam, rank_variance), float(lam @ lam)
     lam, U = lam[:rank].copy(), np.ascontiguousarray(U[:, :rank])
-    return Factors(lam=lam, V=X.T @ U / np.sqrt(lam), B=U.T @ (X_panel.astype(np.float64) / np.sqrt(people)))
+    B = U.T @ (X_panel.astype(np.float64) / np.sqrt(people))
+    return Factors(lam=lam, V=X.T @ U / np.sqrt(lam), B=B, square_norm=square_norm)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

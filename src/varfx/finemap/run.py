@@ -1,0 +1,201 @@
+"""`finemap`: from a prior, a panel and summary statistics to credible sets of every locus."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varfx.errors import DataError
+from varfx.finemap.config import FinemapConfig, LocusConfig
+from varfx.finemap.loci import Locus, loci_of_associations, loci_of_bed, threshold
+from varfx.finemap.locus_fit import LocusFit, LocusTask, fit_locus
+from varfx.finemap.source import Study
+from varfx.io.ledger import Ledger, LedgerRow
+from varfx.io.workers import Job, Workers, map_pieces
+from varfx.prior.inputs import simulated_on
+from varfx.progress import Progress, silent
+
+logger = logging.getLogger(__name__)
+PathLike = str | os.PathLike[str]
+IN_THIS_PROCESS = Workers(workers=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FineMapping:
+    """A fine-mapped study.
+
+    Attributes:
+        study: trait, panel and prior.
+        config: how.
+        loci: fits, in genome order.
+        notes: remarks for the reader.
+        ledger: how many variants and loci each step left out.
+    """
+
+    study: Study
+    config: FinemapConfig
+    loci: list[LocusFit]
+    notes: list[str]
+    ledger: list[LedgerRow]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A summary, JSON-able."""
+        marks = [each.verdict.mark for each in self.loci]
+        return {
+            "trait": self.study.sumstats.trait,
+            "prior": self.study.kind,
+            "n_loci": len(self.loci),
+            "n_sets": sum(len(each.sets) for each in self.loci),
+            "n_variants": int(sum(each.reported.sum() for each in self.loci)),
+            "not_converged": [each.locus.name for each in self.loci if not each.fit.converged],
+            "qc": {mark: marks.count(mark) for mark in ("pass", "warn", "fail")},
+            "notes": self.notes,
+            "ledger": self.ledger,
+        }
+
+
+def finemap(
+    study: Study,
+    *,
+    bed: PathLike | None = None,
+    config: FinemapConfig = FinemapConfig(),
+    where: Workers = IN_THIS_PROCESS,
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> FineMapping:
+    """Credible sets and inclusion probabilities of every locus of a study.
+
+    Args:
+        study: see `varfx.finemap.source`.
+        bed: loci; by default those around genome-wide significant associations.
+        config: how.
+        where: processes, each with the memory of one locus, or a scheduler.
+        folder: existing folder that all workers of a scheduler see; by default the current one.
+        progress: told about each locus.
+
+    Raises:
+        DataError: no locus has associations.
+        StoreError: the panel is damaged.
+        WorkerError: workers or the scheduler were lost.
+    """
+    loci = _loci(study, bed, config)
+    data = study.trait.data
+    task = LocusTask(
+        panel=study.panel,
+        z=data.z,
+        n=data.n,
+        f=study.f,
+        sigma2=study.sigma2,
+        L=config.L,
+        susie=config.susie,
+        noise=config.noise,
+        exact_ld=simulated_on(study.sumstats, study.panel),
+        quality=config.quality,
+    )
+    job = Job(
+        function=_numbered_fit, start=_Numbered, arguments=(task, loci), what="loci", folder=folder, threads=None
+    )
+    found: list[tuple[int, LocusFit]] = []
+    empty = []
+    for done, (number, fit) in enumerate(map_pieces(job, list(range(len(loci))), where), start=1):
+        if fit is None:
+            empty.append(loci[number])
+        else:
+            found.append((number, fit))
+        progress(done, len(loci), "loci")
+    if not found:
+        raise DataError(
+            f"none of {len(loci)} loci has an association on the panel, first {loci[0].name}. Check --loci and the panel."
+        )
+    fits = [fit for _, fit in sorted(found, key=lambda each: each[0])]
+    return FineMapping(
+        study=study, config=config, loci=fits, notes=_notes(study, fits), ledger=_ledger(study, loci, empty, fits)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbered:
+    """A task with its loci."""
+
+    task: LocusTask
+    loci: list[Locus]
+
+
+def _numbered_fit(state: _Numbered, number: int) -> tuple[int, LocusFit | None]:
+    return number, fit_locus(state.task, state.loci[number])
+
+
+def _loci(study: Study, bed: PathLike | None, config: FinemapConfig) -> list[Locus]:
+    """The loci, in genome order.
+
+    Raises:
+        DataError: no association is genome-wide significant.
+    """
+    variants = study.panel.variants
+    chroms = list(dict.fromkeys(core.chrom for core in study.panel.cores))
+    if bed is not None:
+        return loci_of_bed(bed, chroms)
+    found = loci_of_associations(variants, study.trait.data.z, config.loci)
+    if not found:
+        strongest = float(np.nanmax(np.abs(study.trait.data.z)))
+        raise DataError(
+            f"no association on the panel reaches p = {config.loci.lead_p:g} (|z| {threshold(config.loci.lead_p):.2f}) outside the "
+            f"MHC; the largest |z| is {strongest:.2f}. Name loci with --loci, or raise --lead-p."
+        )
+    return found
+
+
+def _ledger(study: Study, loci: list[Locus], empty: list[Locus], fits: list[LocusFit]) -> list[LedgerRow]:
+    """What was used and what was not."""
+    ledger = Ledger()
+    for row in study.trait.ledger:
+        ledger.add(row["step"], row["count"], row["note"])
+    ledger.add("loci", len(loci))
+    if empty:
+        ledger.add("dropped", len(empty), f"loci without an association on the panel, first {empty[0].name}")
+    ledger.add("variants in loci", int(sum(each.reported.sum() for each in fits)))
+    unmatched = _strong_without_ld(study)
+    if unmatched:
+        ledger.add("significant associations that the panel lacks", unmatched)
+    return ledger.rows()
+
+
+def _strong_without_ld(study: Study) -> int:
+    """Number of associations with p below 5e-8 that have no row on the panel."""
+    limit = threshold(LocusConfig.lead_p)
+    strong = int((np.abs(study.sumstats.table["z"].to_numpy()) >= limit).sum())
+    return max(0, strong - int((np.abs(np.nan_to_num(study.trait.data.z)) >= limit).sum()))
+
+
+def _notes(study: Study, fits: list[LocusFit]) -> list[str]:
+    """What a reader must know."""
+    notes = list(study.notes)
+    if study.learned is not None:
+        used = [each for each in fits if study.learned[each.rows[each.reported]].any()]
+        if used:
+            notes.append(
+                f"f was learned from the associations of {len(used)} of {len(fits)} loci, first {used[0].locus.name}: used twice, they "
+                "make f a little too sure of itself there. `varfx prior predict --cross-fit K` and --snpvar avoid that."
+            )
+        else:
+            notes.append("f was learned without the associations of these loci")
+    missing = _strong_without_ld(study)
+    if missing:
+        notes.append(f"{missing} associations with p < 5e-8 are not on the panel: a causal variant among them cannot be found")
+    failed = [each.locus.name for each in fits if each.without_ld]
+    if failed:
+        notes.append(f"{len(failed)} loci fail quality control and are fitted without LD, first {failed[0]}: see `varfx qc`")
+    unfinished = [each.locus.name for each in fits if not each.fit.converged]
+    if unfinished:
+        notes.append(f"{len(unfinished)} fits did not converge, first {unfinished[0]}: read their sets with care")
+    uneven = [each for each in fits if each.uneven_n > 0.1]
+    if uneven:
+        notes.append(
+            f"sample sizes vary by more than 10 % in {len(uneven)} loci, first {uneven[0].locus.name}: SuSiE takes their median"
+        )
+    return notes

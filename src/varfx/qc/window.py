@@ -1,0 +1,185 @@
+"""Does a window's LD fit its associations? Three numbers from what a panel stores.
+
+With the kept eigenpairs `V, lam` of R, q = V' z, and the rest of R (trace `mu`, squared norm `nu`):
+
+    energy         E = |z|^2 - |q|^2 outside the kept directions, mean mu, variance 2 nu under the model (Satterthwaite's chi2)
+    estimate_s     argmax_s N(z; 0, (1 - s) R + s I)     (Zou et al. 2022)
+    variance_lr    2 log ratio of N(z; 0, F R^2 + sigma2 R) at the best sigma2 and at 1
+
+Signal leaves the kept directions too: with the constant prior's F the mean of E grows by `1 + F nu / mu`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.optimize import minimize_scalar
+from scipy.stats import chi2, norm
+
+MIN_REST = 1e-6  # share of the trace outside the kept directions below which there is nothing to test
+F_BOUNDS = (np.log(1e-6), np.log(1e5))
+SIGMA2_BOUNDS = (np.log(0.5), np.log(400.0))
+
+
+@dataclass(frozen=True)
+class WindowCheck:
+    """How well the LD of one window fits its associations.
+
+    Attributes:
+        variants: number of associations.
+        mean_chi2: mean of z^2.
+        energy_ratio: energy outside the kept directions over its mean; NaN where nothing is outside.
+        energy_z: normal deviate of `energy_p`; NaN where the panel lacks |R|^2.
+        energy_p: p-value of the energy.
+        s: share of z that R does not explain.
+        sigma2: residual variance of z beside a constant prior.
+        variance_lr: 2 log likelihood ratio of `sigma2` and 1.
+    """
+
+    variants: int
+    mean_chi2: float
+    energy_ratio: float
+    energy_z: float
+    energy_p: float
+    s: float
+    sigma2: float
+    variance_lr: float
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """The kept directions of the LD of a window's observed variants, and what lies outside.
+
+    Attributes:
+        V: orthonormal columns, (observed, rank).
+        lam: variance of z along each.
+        rest: variance of z outside (the trace of the rest).
+        rest_square: squared norm of the rest; None where the panel lacks it.
+    """
+
+    V: Float[ndarray, "observed rank"]
+    lam: Float[ndarray, " rank"]
+    rest: float
+    rest_square: float | None
+
+
+def directions_of(
+    lam: Float[ndarray, " rank"],
+    V: Float[ndarray, "core rank"],
+    observed: Int[ndarray, " observed"],
+    square_norm: float | None,
+) -> Directions:
+    """The directions of the observed variants of a core.
+
+    Where variants are missing, the off-diagonal part of the rest is taken to shrink with the square of their share.
+
+    Args:
+        lam: kept eigenvalues of the core.
+        V: kept eigenvectors.
+        observed: rows of the variants with an association.
+        square_norm: |R|_F^2 of the whole core.
+    """
+    V = V.astype(np.float64)
+    size = V.shape[0]
+    own = np.minimum(np.einsum("jr,jr,r->j", V, V, lam), 1.0)
+    lacking = 1 - own
+    square = None if square_norm is None else max(0.0, square_norm - float((lam**2).sum()))
+    if observed.size == size:
+        return Directions(V=V, lam=lam, rest=float(lacking.sum()), rest_square=square)
+    U = V[observed] * np.sqrt(lam)
+    kept, Q = np.linalg.eigh(U.T @ U)
+    used = kept > 1e-8 * kept[-1]
+    kept, Q = kept[used], Q[:, used]
+    inside = U @ (Q / np.sqrt(kept))
+    added = np.einsum("jr,jr,j->r", inside, inside, lacking[observed])  # the rest is not orthogonal to fewer variants
+    rest = max(0.0, float(lacking[observed].sum() - added.sum()))
+    if square is not None:
+        apart = max(0.0, square - float((lacking**2).sum()))
+        pairs = observed.size * (observed.size - 1) / max(1, size * (size - 1))
+        square = float((lacking[observed] ** 2).sum() + apart * pairs)
+        square *= rest / max(float(lacking[observed].sum()), 1e-300)
+    return Directions(V=inside, lam=kept + added, rest=rest, rest_square=square)
+
+
+def check_window(z: Float[ndarray, " observed"], directions: Directions) -> WindowCheck:
+    """How well the LD of one window fits its associations."""
+    lam = directions.lam
+    q2 = np.square(directions.V.T @ z)
+    total = float(z @ z)
+    outside = max(0.0, total - float(q2.sum()))
+    F, sigma2, ratio = _variance(lam, q2)
+    energy_ratio, deviate, p = _energy(outside, directions, z.size, F)
+    return WindowCheck(
+        variants=z.size,
+        mean_chi2=total / z.size,
+        energy_ratio=energy_ratio,
+        energy_z=deviate,
+        energy_p=p,
+        s=_inconsistency(lam, q2, directions.rest, outside, z.size - lam.size),
+        sigma2=sigma2,
+        variance_lr=ratio,
+    )
+
+
+def estimate_s(z: Float[ndarray, " variant"], R: Float[ndarray, "variant variant"]) -> float:
+    """The share of z that R does not explain, from plain arrays: `argmax_s N(z; 0, (1 - s) R + s I)`."""
+    lam, V = np.linalg.eigh(R)
+    lam = np.where(lam < 1e-8, 0.0, lam)
+    return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0)
+
+
+def _energy(outside: float, directions: Directions, size: int, F: float) -> tuple[float, float, float]:
+    """Ratio to the mean, normal deviate and p-value of the energy outside."""
+    mu = directions.rest
+    if mu <= MIN_REST * size:
+        return (np.nan, np.nan, np.nan)
+    square = directions.rest_square
+    if square is None or square <= 0:
+        return outside / mu, np.nan, np.nan
+    grown = 1 + F * square / mu
+    freedom = mu**2 / square
+    p = float(chi2.sf(outside / grown * mu / square, freedom))
+    logp = float(chi2.logsf(outside / grown * mu / square, freedom))
+    deviate = float(norm.isf(p)) if p > 1e-300 else float(np.sqrt(-2 * logp))
+    return outside / (mu * grown), deviate, p
+
+
+def _inconsistency(lam: ndarray, q2: ndarray, rest: float, outside: float, beyond: int) -> float:
+    """estimate_s; `beyond` directions outside share the rest of the variance equally."""
+    level = rest / beyond if beyond > 0 else 0.0
+
+    def loss(s: float) -> float:
+        C = (1 - s) * lam + s
+        value = float((np.log(C) + q2 / C).sum())
+        if beyond > 0:
+            C_rest = (1 - s) * level + s
+            value += beyond * float(np.log(C_rest)) + outside / C_rest
+        return value
+
+    found = minimize_scalar(
+        lambda x: loss(np.exp(x)), bounds=(np.log(1e-9), 0.0), method="bounded", options={"xatol": 1e-9}
+    )
+    return float(np.exp(found.x))
+
+
+def _variance(lam: ndarray, q2: ndarray) -> tuple[float, float, float]:
+    """F given sigma2 = 1, the best sigma2, and 2 log likelihood ratio of that and 1, of whitened associations."""
+    used = lam > 1e-4 * lam.max()
+    lam, y2 = lam[used], q2[used] / lam[used]
+
+    def best(sigma2: float) -> tuple[float, float]:
+        def loss(x: float) -> float:
+            C = np.exp(x) * lam + sigma2
+            return float((np.log(C) + y2 / C).sum())
+
+        found = minimize_scalar(loss, bounds=F_BOUNDS, method="bounded", options={"xatol": 1e-3})
+        return float(found.fun), float(np.exp(found.x))
+
+    at_one, F = best(1.0)
+    found = minimize_scalar(
+        lambda x: best(np.exp(x))[0], bounds=SIGMA2_BOUNDS, method="bounded", options={"xatol": 1e-3}
+    )
+    return F, float(np.exp(found.x)), max(0.0, at_one - float(found.fun))
