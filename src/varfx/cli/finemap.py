@@ -114,7 +114,8 @@ def _print(mapping: FineMapping) -> None:
         f"{summary['prior']}; quality: {marks}",
         soft_wrap=True,
     )
-    for row in mapping.ledger:
-        console.print(f"ledger: {row['step']}: {row['count']:,}{' (' + row['note'] + ')' if row['note'] else ''}", soft_wrap=True)
+    for step in mapping.ledger:
+        if step["count"]:
+            console.print(f"ledger: {step['step']}: {step['count']:,}", soft_wrap=True)
     for note in mapping.notes:
         console.print(f"note: {note}", soft_wrap=True)

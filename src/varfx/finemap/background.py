@@ -75,7 +75,10 @@ class Background:
             return float((np.log(C) + energy / C).sum())
 
         found = minimize_scalar(
-            lambda x: loss(np.exp(x)), bounds=(np.log(LOWEST), np.log(largest)), method="bounded", options={"xatol": 1e-4}
+            lambda x: loss(np.exp(x)),
+            bounds=(np.log(LOWEST), np.log(largest)),
+            method="bounded",
+            options={"xatol": 1e-4},
         )
         kappa = float(np.exp(found.x))
         return kappa if found.fun < loss(0.0) and kappa > 2 * LOWEST else 0.0

@@ -71,7 +71,7 @@ class DenseLD:
     @property
     def size(self) -> int:
         """Number of variants."""
-        return self.matrix.shape[0]
+        return int(self.matrix.shape[0])
 
     @cached_property
     def diagonal(self) -> Float[ndarray, " variant"]:
@@ -116,7 +116,7 @@ class LowRankLD:
     @property
     def size(self) -> int:
         """Number of variants."""
-        return self.U.shape[0]
+        return int(self.U.shape[0])
 
     @cached_property
     def diagonal(self) -> Float[ndarray, " variant"]:

@@ -142,10 +142,10 @@ def _cut(chrom: str, start: int, end: int, strong: ndarray, config: LocusConfig)
             found.append(whole(chrom, first, last))
             continue
         width, step = 2 * config.flank, 2 * config.flank // 3
-        starts = np.arange(first, max(first + 1, last - width + step), step)
+        starts = range(first, max(first + 1, last - width + step), step)
         for number, begin in enumerate(starts):
             middle = begin + width // 2
-            own_start = first if number == 0 else int(middle - step // 2)
-            own_end = last if number == starts.size - 1 else int(middle - step // 2 + step)
-            found.append(Locus(chrom, int(begin), int(max(begin + width, own_end)), own_start, own_end))
+            own_start = first if number == 0 else middle - step // 2
+            own_end = last if number == len(starts) - 1 else middle - step // 2 + step
+            found.append(Locus(chrom, begin, max(begin + width, own_end), own_start, own_end))
     return [each for each in found if each.reports(strong).any()]

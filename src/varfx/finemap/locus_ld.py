@@ -66,9 +66,7 @@ def _coupled(windows: list[PanelWindow]) -> ndarray:
 
 def _across(first: PanelWindow, second: PanelWindow) -> ndarray:
     """`lam^1/2 B[:, j] V_j` from the first core's flank; 0 for variants beyond it."""
-    _, columns, inside = np.intersect1d(
-        first.panel_rows, second.core_rows, assume_unique=True, return_indices=True
-    )
+    _, columns, inside = np.intersect1d(first.panel_rows, second.core_rows, assume_unique=True, return_indices=True)
     B = first.factors.B[:, columns].astype(np.float64)
     return np.asarray(np.sqrt(first.factors.lam)[:, None] * (B @ second.factors.V[inside].astype(np.float64)))
 

@@ -74,9 +74,7 @@ def excess_mismatch(
     return excess if found.fun < loss(0.0) and excess >= 0.1 * error else 0.0
 
 
-def coherence(
-    alpha: Float[ndarray, " variant"], weights: Float[ndarray, " variant"], ld: LDMatrix
-) -> float:
+def coherence(alpha: Float[ndarray, " variant"], weights: Float[ndarray, " variant"], ld: LDMatrix) -> float:
     """Mean r2 between two draws of the variant of an effect, among variants that the data favour twofold; 1 if there are none."""
     kept = np.flatnonzero(alpha >= 2 * weights)
     if not kept.size:

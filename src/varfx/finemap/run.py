@@ -97,9 +97,7 @@ def finemap(
         exact_ld=simulated_on(study.sumstats, study.panel),
         quality=config.quality,
     )
-    job = Job(
-        function=_numbered_fit, start=_Numbered, arguments=(task, loci), what="loci", folder=folder, threads=None
-    )
+    job = Job(function=_numbered_fit, start=_Numbered, arguments=(task, loci), what="loci", folder=folder, threads=None)
     found: list[tuple[int, LocusFit]] = []
     empty = []
     for done, (number, fit) in enumerate(map_pieces(job, list(range(len(loci))), where), start=1):
@@ -186,10 +184,14 @@ def _notes(study: Study, fits: list[LocusFit]) -> list[str]:
             notes.append("f was learned without the associations of these loci")
     missing = _strong_without_ld(study)
     if missing:
-        notes.append(f"{missing} associations with p < 5e-8 are not on the panel: a causal variant among them cannot be found")
+        notes.append(
+            f"{missing} associations with p < 5e-8 are not on the panel: a causal variant among them cannot be found"
+        )
     failed = [each.locus.name for each in fits if each.without_ld]
     if failed:
-        notes.append(f"{len(failed)} loci fail quality control and are fitted without LD, first {failed[0]}: see `varfx qc`")
+        notes.append(
+            f"{len(failed)} loci fail quality control and are fitted without LD, first {failed[0]}: see `varfx qc`"
+        )
     unfinished = [each.locus.name for each in fits if not each.fit.converged]
     if unfinished:
         notes.append(f"{len(unfinished)} fits did not converge, first {unfinished[0]}: read their sets with care")

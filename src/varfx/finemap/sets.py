@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,7 @@ def members(alpha: Float[ndarray, " variant"], coverage: float) -> Int[ndarray, 
 def credible_sets(
     alpha: Float[ndarray, "effect variant"],
     V: Float[ndarray, " effect"],
-    log_bf: Sequence[float] | ndarray,
+    log_bf: Float[ndarray, " effect"],
     ld: LDMatrix,
     *,
     coverage: float = 0.95,

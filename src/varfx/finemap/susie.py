@@ -143,9 +143,7 @@ def susie(
 class _Fit:
     """The state of one fit; arrays have a row per effect."""
 
-    def __init__(
-        self, z: ndarray, ld: LDMatrix, n: float | None, log_weights: ndarray, L: int, noise: Noise
-    ) -> None:
+    def __init__(self, z: ndarray, ld: LDMatrix, n: float | None, log_weights: ndarray, L: int, noise: Noise) -> None:
         self.z, self.n, self.log_weights, self.noise = z, n, log_weights, noise
         self.sigma2 = 1.0 if noise.sigma2 is None else noise.sigma2
         learn = noise.background is not None and noise.kappa is None
@@ -270,7 +268,10 @@ class _Fit:
                 self._weigh()
         if self.background is not None:
             squares = np.array(
-                [each.alpha * each.square if each is not None and each.V > 0 else np.zeros_like(self.z) for each in self.effects]
+                [
+                    each.alpha * each.square if each is not None and each.V > 0 else np.zeros_like(self.z)
+                    for each in self.effects
+                ]
             )
             kappa = self.background.kappa(self.sigma2, self.means, squares, largest=self.noise.largest_kappa)
             if abs(kappa - self.kappa) > KAPPA_MOVED * max(kappa, self.kappa):

@@ -9,8 +9,8 @@ from varfx.qc.window import Directions, WindowCheck, check_window, directions_of
 
 __all__ = [
     "Directions",
-    "Verdict",
     "VariantChecks",
+    "Verdict",
     "WindowCheck",
     "check_variants",
     "check_window",

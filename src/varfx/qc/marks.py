@@ -31,8 +31,8 @@ class Bounds:
     sigma2: float
 
 
-WARN = Bounds(s=0.03, energy_ratio=1.5, energy_p=1e-4, variance_lr=15.0, sigma2=1.3)
-FAIL = Bounds(s=0.1, energy_ratio=3.0, energy_p=1e-8, variance_lr=60.0, sigma2=2.0)
+WARN = Bounds(s=0.1, energy_ratio=3.0, energy_p=1e-4, variance_lr=15.0, sigma2=1.5)
+FAIL = Bounds(s=0.5, energy_ratio=20.0, energy_p=1e-8, variance_lr=60.0, sigma2=4.0)
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,7 @@ def _above(check: WindowCheck, bounds: Bounds) -> tuple[str, ...]:
     return tuple(name for name, above in found.items() if above)
 
 
-def _cause(
-    check: WindowCheck, variants: VariantChecks | None, n_spread: float, evidence: tuple[str, ...]
-) -> str:
+def _cause(check: WindowCheck, variants: VariantChecks | None, n_spread: float, evidence: tuple[str, ...]) -> str:
     if variants is not None:
         flipped = int(np.count_nonzero(variants.flipped))
         if 0 < flipped <= max(2, MOST_FLIPPED * check.variants):

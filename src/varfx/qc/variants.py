@@ -1,8 +1,8 @@
 """Which variants of a doubtful window do not fit the others.
 
-    kriging    z_j given the others under (1 - s) R + s I: conditional mean and variance from the precision matrix P
-    flip_lr    log likelihood ratio of z_j's sign: a scale mixture of normals around minus and plus the mean (Zou et al. 2022)
-    dentist    (z_j - r_j z_lead)^2 / (1 - r_j^2), chi2 of 1 degree of freedom, for r_j^2 > 0.6 (DENTIST-S of SLALOM, Kanai et al. 2022)
+kriging    z_j given the others under (1 - s) R + s I: conditional mean and variance from the precision matrix P
+flip_lr    log likelihood ratio of z_j's sign: a scale mixture of normals around minus and plus the mean (Zou et al. 2022)
+dentist    (z_j - r_j z_lead)^2 / (1 - r_j^2), chi2 of 1 degree of freedom, for r_j^2 > 0.6 (DENTIST-S of SLALOM, Kanai et al. 2022)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import chi2, norm
 
 SMALLEST_SCALE, RATIO = 0.8, 1.05  # of the mixture's grid
-MAX_STEPS, WEIGHT_TOL = 2000, 1e-9  # of the mixture's weights
+MAX_STEPS, WEIGHT_TOL = 300, 1e-7  # of the mixture's weights
 FLIP_LR, FLIP_Z = 2.0, 2.0  # a sign is doubtful above both
 DENTIST_R2, DENTIST_LOG10P = 0.6, 4.0
 

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
 from varfx.finemap.files.text import numbered
 from varfx.finemap.run import FineMapping
-from varfx.finemap.tables import LN10, log10_p, scientific, variant_table
+from varfx.finemap.sets import CredibleSet
+from varfx.finemap.tables import LN10, scientific, variant_table
 
 EFFECTS = 10
 LOW_PURITY = 0.25  # of |r|, below which FinnGen calls a set impure
@@ -57,7 +60,12 @@ def snp_table(mapping: FineMapping) -> pl.DataFrame:
         )
         fit, scale = each.fit, np.sqrt(each.n - 1)
         spread = np.sqrt(np.maximum(fit.square - fit.mean**2, 0.0))
-        arrays = {"alpha": fit.alpha, "mean": fit.mean / scale, "sd": spread / scale, "lbf_variable": fit.log_bf_variant}
+        arrays = {
+            "alpha": fit.alpha,
+            "mean": fit.mean / scale,
+            "sd": spread / scale,
+            "lbf_variable": fit.log_bf_variant,
+        }
         parts.append(
             part.with_columns(
                 *[column for name, values in arrays.items() for column in numbered(name, values[:, shown], EFFECTS)]
@@ -66,12 +74,12 @@ def snp_table(mapping: FineMapping) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _set_values(sets: list[object], number: int) -> tuple[bool, float | None]:
+def _set_values(sets: Sequence[CredibleSet], number: int) -> tuple[bool, float | None]:
     """Whether the set is impure, and the smallest r2 with its lead."""
     if number == 0:
         return False, None
     one = sets[number - 1]
-    return one.purity < LOW_PURITY, float(one.r2.min())  # type: ignore[attr-defined]
+    return one.purity < LOW_PURITY, float(one.r2.min())
 
 
 def cred_table(mapping: FineMapping) -> pl.DataFrame:
@@ -102,6 +110,3 @@ def per_allele() -> list[pl.Expr]:
     eaf = pl.col("eaf").cast(pl.Float64)
     se = 1 / (2 * eaf * (1 - eaf) * (pl.col("n") + pl.col("z") ** 2)).sqrt()
     return [(pl.col("z") * se).alias("beta"), se.alias("se")]
-
-
-__all__ = ["cred_table", "log10_p", "per_allele", "snp_table"]

@@ -7,6 +7,7 @@ allele is the reference's differ from Open Targets'. Sets whose natural log Baye
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,12 +19,17 @@ from varfx.finemap.tables import LN10, log10_p
 
 LEAST_LOG_BF = 2.0
 METHOD = "SuSiE"
-_STATISTICS = {"beta": pl.Float64, "standardError": pl.Float64, "pValueMantissa": pl.Float32, "pValueExponent": pl.Int32}
-_MEMBER = {
+_STATISTICS: dict[str, Any] = {
+    "beta": pl.Float64,
+    "standardError": pl.Float64,
+    "pValueMantissa": pl.Float32,
+    "pValueExponent": pl.Int32,
+}
+_MEMBER: dict[str, Any] = {
     "is95CredibleSet": pl.Boolean, "is99CredibleSet": pl.Boolean, "logBF": pl.Float64, "posteriorProbability": pl.Float64,
     "variantId": pl.String, "r2Overall": pl.Float64, **_STATISTICS,
 }  # fmt: skip
-SCHEMA = pl.Schema(
+_FIELDS: dict[str, Any] = (
     {
         "studyLocusId": pl.String, "studyId": pl.String, "variantId": pl.String, "chromosome": pl.String, "position": pl.Int32,
         "region": pl.String, "beta": pl.Float64, "zScore": pl.Float64, "standardError": pl.Float64, "pValueMantissa": pl.Float32,
@@ -33,6 +39,7 @@ SCHEMA = pl.Schema(
         "confidence": pl.String,
     }
 )  # fmt: skip
+SCHEMA = pl.Schema(_FIELDS)
 
 
 def study_loci(mapping: FineMapping) -> pl.DataFrame:

@@ -1,0 +1,150 @@
+"""Which statistic notices which mismatch of associations and LD, and how often windows are marked.
+
+    python benchmarks/quality_control.py --data ../shared/data --out benchmarks/results/quality_control.json
+
+On windows of at most 150 common variants of 489 European 1000 Genomes individuals (`gwas/polypred`). Each window's associations are drawn
+from a sparse and a polygenic signal; then either they or the LD are disturbed. Reports the area under the ROC curve of each statistic
+against matched windows, and the marks of `varfx.qc.judge`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from bed_reader import open_bed
+
+from varfx.finemap.ld_matrix import DenseLD
+from varfx.finemap.mismatch import low_direction_share
+from varfx.ld.whiten import factors_from_correlation
+from varfx.qc import check_variants, check_window, directions_of, judge
+
+STARTS = range(20_000_000, 20_950_000, 250_000)
+MOST, FEWEST, MAF = 150, 100, 0.05
+
+
+def genotypes(data: Path, chrom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standardised genotypes of common variants, and their positions."""
+    bed = open_bed(data / f"gwas/polypred/1000G.subset.{chrom}.bed", num_threads=1)
+    G = bed.read(dtype="float64")
+    G = np.where(np.isnan(G), np.nanmean(G, 0), G)
+    p = G.mean(0) / 2
+    kept = (np.minimum(p, 1 - p) >= MAF) & (G.std(0) > 0)
+    G = G[:, kept]
+    return (G - G.mean(0)) / G.std(0), bed.bp_position[kept]
+
+
+def statistics(z: np.ndarray, R: np.ndarray, rank_variance: float) -> dict[str, float]:
+    """All statistics of one window; larger is worse."""
+    factors = factors_from_correlation(R, R, rank_variance=rank_variance)
+    directions = directions_of(factors.lam, factors.V, np.arange(z.size), factors.square_norm)
+    check = check_window(z, directions)
+    U = factors.V * np.sqrt(factors.lam)
+    variants = check_variants(z, U, np.maximum(0.0, 1 - np.square(U).sum(1)), check.s)
+    linked = np.isfinite(variants.dentist).sum()
+    verdict = judge(check, variants)
+    return {
+        "estimate_s": check.s,
+        "flip_count": int(variants.flipped.sum()),
+        "max_kriging_z": float(np.abs(variants.kriging).max()),
+        "dentist_share": variants.outlier.sum() / max(1, linked),
+        "variance_lr": check.variance_lr,
+        "sigma2": check.sigma2,
+        "Q_art": low_direction_share(z, DenseLD(R).factored()),
+        "energy": -np.log10(max(check.energy_p, 1e-300)),
+        "energy_ratio": check.energy_ratio,
+        "max_flip_lr": float(variants.flip_lr[np.abs(z) > 2].max(initial=-9.0)),
+        "mark": {"pass": 0, "warn": 1, "fail": 2}[verdict.mark],
+        "cause": verdict.cause,
+    }
+
+
+def scenarios(X: np.ndarray, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Associations and LD of one window, matched and disturbed."""
+    order = rng.permutation(X.shape[0])
+    A, B = X[order[: X.shape[0] // 2]], X[order[X.shape[0] // 2 :]]
+    R, RA, RB = np.corrcoef(X.T), np.corrcoef(A.T), np.corrcoef(B.T)
+    size = X.shape[1]
+    b = np.sqrt(0.03) * rng.standard_normal(size)
+    b[rng.choice(size, 2, replace=False)] += 7 * rng.standard_normal(2)
+
+    def noise(R: np.ndarray) -> np.ndarray:
+        lam, V = np.linalg.eigh(R)
+        return np.asarray(V @ (np.sqrt(np.maximum(lam, 0)) * rng.standard_normal(size)))
+
+    signal, e, other = R @ b, noise(R), noise(R)
+    z = signal + e
+    flipped = z.copy()
+    flipped[rng.choice(size, 2, replace=False)] *= -1
+    smaller = np.sqrt(0.5) * signal + np.sqrt(0.5) * (e + other)
+    return {
+        "matched": (z, R),
+        "other half of the individuals": (RA @ b + noise(RA), RB),
+        "2 flipped signs": (flipped, R),
+        "half N at half the variants": (np.where(rng.random(size) < 0.5, z, smaller), R),
+        "inflation x1.5": (signal + np.sqrt(1.5) * e, R),
+    }
+
+
+def area(matched: np.ndarray, disturbed: np.ndarray) -> float:
+    """Area under the ROC curve."""
+    return float((disturbed[:, None] > matched).mean() + 0.5 * (disturbed[:, None] == matched).mean())
+
+
+def measure(data: Path, repeats: int, seed: int, rank_variance: float, chroms: range) -> dict[str, object]:
+    """Areas and marks over all windows."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[dict[str, float]]] = {}
+    for chrom in chroms:
+        X, position = genotypes(data, chrom)
+        for start in STARTS:
+            columns = np.flatnonzero((position >= start) & (position < start + 250_000))[:MOST]
+            if columns.size < FEWEST:
+                continue
+            for _ in range(repeats):
+                window = X[:, columns]
+                halves = [window[rows] for rows in np.array_split(rng.permutation(len(window)), 2)]
+                if any((half.std(0) == 0).any() for half in halves):
+                    continue
+                for name, (z, R) in scenarios(window, rng).items():
+                    found.setdefault(name, []).append(statistics(z, R, rank_variance))
+    matched = found["matched"]
+    table = {}
+    for name, rows in found.items():
+        marks = [row["mark"] for row in rows]
+        numeric = [key for key in rows[0] if key not in ("mark", "cause")]
+        causes: dict[str, int] = {}
+        for row in rows:
+            causes[str(row["cause"])] = causes.get(str(row["cause"]), 0) + 1
+        table[name] = {
+            "windows": len(rows),
+            "marks": {mark: marks.count(i) for i, mark in enumerate(("pass", "warn", "fail"))},
+            "causes": causes,
+            "area": {
+                key: area(np.array([row[key] for row in matched]), np.array([row[key] for row in rows]))
+                for key in numeric
+            },
+            "quantiles": {
+                key: np.quantile([row[key] for row in rows], [0.05, 0.5, 0.95]).round(4).tolist() for key in numeric
+            },
+            "energy_p_below_1e-3": float(np.mean([row["energy"] > 3 for row in rows])),
+        }
+    return {"rank_variance": rank_variance, "scenarios": table}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--chroms", type=int, default=22)
+    arguments = parser.parse_args()
+    chroms = range(1, 1 + arguments.chroms)
+    results = [measure(arguments.data, arguments.repeats, 5, rule, chroms) for rule in (0.99, 0.95)]
+    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
