@@ -64,7 +64,12 @@ GROUPS = {
     ),
     "data": ("Public data for the examples and experiments.", {"fetch": "data:fetch"}),
 }
-COMMANDS = {"finemap": "finemap:finemap", "experiment": "experiment:experiment", "info": "info:info", "plan": "plan:plan"}
+COMMANDS = {
+    "finemap": "finemap:finemap",
+    "experiment": "experiment:experiment",
+    "info": "info:info",
+    "plan": "plan:plan",
+}
 
 
 def build_app() -> cyclopts.App:
