@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 import pytest
-import scipy.stats
 import torch
-from bed_reader import to_bed
 
-from cases.simulated_panel import Simulated, simulate
+if TYPE_CHECKING:
+    from cases.simulated_panel import Simulated
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its terminal's width to workers; ours prints as into a file
 SHARED_DATA = Path(os.environ.get("VARFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m gpu`, files without such tests are not even imported: a machine with a GPU may lack what they need."""
+    if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
+        return None
+    return "mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +49,8 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     """A small panel with traits and annotations, as files; do not change them."""
+    from cases.simulated_panel import simulate
+
     return simulate(tmp_path_factory.mktemp("simulated"))
 
 
@@ -52,6 +60,9 @@ def small_study(rng: np.random.Generator) -> Callable[..., tuple[Path, Path]]:
 
     Neighbours are in LD; each chromosome has `windows` stretches of 1 Mb from 20 Mb on with a dozen variants each.
     """
+    import polars as pl
+    import scipy.stats
+    from bed_reader import to_bed
 
     def write(
         folder: Path, *, chroms: Sequence[str], windows: int, people: int = 80, per_window: int = 12

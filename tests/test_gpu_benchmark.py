@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any
 
 import pytest
 
+from cases.bare_machine import READERS, STORES, environment_without
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("equality", "engines", "prior network", "expression network", "whitening", "tracks", "choice")
-# What makes a module of this name impossible to import, in every Python process that starts with it on its path.
-LACKING = ("bed_reader", "beartype", "cyclopts", "cyvcf2", "dask", "pgenlib", "polars", "pybigtools", "pysam", "zarr")
-BLOCKER = f"import sys\nsys.modules.update(dict.fromkeys({LACKING!r}))\n"
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +23,7 @@ def dry_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder that a dry run leaves, and what it prints."""
     folder = tmp_path_factory.mktemp("gpu")
     (folder / "blocked").mkdir()
-    (folder / "blocked" / "sitecustomize.py").write_text(BLOCKER)
-    environment = {**os.environ, "PYTHONPATH": str(folder / "blocked"), "OMP_NUM_THREADS": "1"}
+    environment = environment_without((*READERS, *STORES), folder / "blocked")
     command = [
         sys.executable,
         str(ROOT / "benchmarks" / "gpu.py"),

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pysam
 from jaxtyping import Float64
 from numpy import ndarray
 
@@ -155,6 +154,8 @@ def _region(genotypes: Path, chrom: str, length: int) -> tuple[int, int]:
 
 def _write_genome(path: Path, block: DonorVariants, chrom: str, start: int, end: int, rng: np.random.Generator) -> None:
     """FASTA: N up to `start`, then random bases, of which those at variants are their REF."""
+    import pysam
+
     codes = np.full(end, UNKNOWN, dtype=np.uint8)
     codes[start:] = rng.integers(0, 4, end - start)
     ref = "".join(block.variants["other_allele"].to_list()).encode()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pysam
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -21,6 +20,7 @@ from varfx.errors import DataError, FormatError
 from varfx.genome.builds import NUCLEAR, builds_of
 from varfx.genome.chromosomes import chrom_names
 from varfx.genome.fasta_index import check_index
+from varfx.genome.htslib import silent_pysam
 from varfx.io.stream import check_bgzf, is_gzip
 
 BASES = "ACGT"  # the base of each code
@@ -57,6 +57,8 @@ class Fasta:
         """
         self.path = Path(path)
         _check(self.path)
+        import pysam
+
         try:
             self._file = pysam.FastaFile(os.fspath(self.path))
         except (OSError, ValueError) as error:
@@ -129,16 +131,14 @@ class Fasta:
         return Fasta, (self.path,)
 
     def _read(self, contig: str, start: int, end: int) -> bytes:
-        before = pysam.set_verbosity(0)  # htslib would print its errors
         try:
-            text: bytes = self._file.fetch(contig, start, end).encode("latin-1")
+            with silent_pysam():
+                text: bytes = self._file.fetch(contig, start, end).encode("latin-1")
         except (OSError, ValueError) as error:
             raise FormatError(
                 f"`{self.path}` is truncated or damaged, or its index belongs to another file. Remove the index to have it "
                 "made anew, or fetch the file again."
             ) from error
-        finally:
-            pysam.set_verbosity(before)
         if len(text) != end - start:
             raise FormatError(
                 f"`{self.path}` is truncated, or its .fai index belongs to another file: {contig} ends before base {end}. "
@@ -190,22 +190,21 @@ def _build_index(path: Path, compressed: bool) -> None:
     options = ["--fai-idx", os.fspath(partial[".fai"])]
     if compressed:
         options += ["--gzi-idx", os.fspath(partial[".gzi"])]
-    before = pysam.set_verbosity(0)
-    try:
-        if not os.access(path.parent, os.W_OK):
-            raise FormatError(
-                f"`{path}` has no index, and none can be written beside it. Make one with `samtools faidx` in a folder "
-                "of your own."
-            )
-        pysam.faidx(*options, os.fspath(path))
-        for end, file in partial.items():
-            file.replace(f"{path}{end}")
-    except (pysam.SamtoolsError, OSError) as error:
+    if not os.access(path.parent, os.W_OK):
         raise FormatError(
-            f"`{path}` has no index, and none could be made: it is damaged, or not FASTA with lines of equal length. "
-            "Check it with `samtools faidx`."
-        ) from error
-    finally:
-        pysam.set_verbosity(before)
-        for file in partial.values():
-            file.unlink(missing_ok=True)
+            f"`{path}` has no index, and none can be written beside it. Make one with `samtools faidx` in a folder "
+            "of your own."
+        )
+    with silent_pysam() as pysam:
+        try:
+            pysam.faidx(*options, os.fspath(path))
+            for end, file in partial.items():
+                file.replace(f"{path}{end}")
+        except (pysam.SamtoolsError, OSError) as error:
+            raise FormatError(
+                f"`{path}` has no index, and none could be made: it is damaged, or not FASTA with lines of equal length. "
+                "Check it with `samtools faidx`."
+            ) from error
+        finally:
+            for file in partial.values():
+                file.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 import polars as pl
-from bed_reader import open_bed
 from jaxtyping import Int, Int8
 from numpy import ndarray
 
@@ -51,6 +50,8 @@ class BedFile:
         self, rows: Int[ndarray, " variant"], people: Int[ndarray, " individual"]
     ) -> Int8[ndarray, "variant individual"]:
         """Counts of A1, negative where missing; see `GenotypeFile.read`."""
+        from bed_reader import open_bed
+
         with open_bed(
             self.path, iid_count=self.people.height, sid_count=self.sites.height, count_A1=True, num_threads=1
         ) as bed:

@@ -11,9 +11,9 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pgenlib
 import polars as pl
 from jaxtyping import Bool, Float32, Int, Int32, UInt32
 from numpy import ndarray
@@ -22,6 +22,9 @@ from varfx.errors import FormatError
 from varfx.genotypes.plink1 import read_bim, read_fam, sites_of
 from varfx.io.text_lines import numbered_lines
 from varfx.io.text_table import open_table, read_with_header
+
+if TYPE_CHECKING:
+    import pgenlib
 
 _MAGIC = b"\x6c\x1b"
 _PLINK1_MODE = 1
@@ -84,6 +87,8 @@ class PgenFile:
 
     @contextlib.contextmanager
     def _reader(self, subset: UInt32[ndarray, " individual"] | None) -> Iterator[pgenlib.PgenReader]:
+        import pgenlib
+
         try:
             with pgenlib.PgenReader(
                 os.fsencode(self.path),

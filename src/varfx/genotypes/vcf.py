@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cyvcf2
 import numpy as np
-import pysam
 from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.chromosomes import chrom_names
+from varfx.genome.htslib import silent_pysam
 from varfx.genotypes.index import check_index
 from varfx.genotypes.records import ABSENT, Record
 from varfx.genotypes.vcf_dosages import alleles_of, copies_of
@@ -125,20 +124,19 @@ class VcfFile:
         """No record may begin between the last one read and the end: cyvcf2 ends silently where a block is damaged."""
         if last >= end:
             return
-        before = pysam.set_verbosity(0)
-        try:
-            found = list(self._reader.fetch(contig, last, end))
-        except (OSError, ValueError, NotImplementedError) as error:  # a method of compression that bgzip has not
-            raise self._damaged() from error
-        finally:
-            pysam.set_verbosity(before)
-        positions = [
-            record.pos if isinstance(self._reader, pysam.VariantFile) else _position(record) for record in found
-        ]
+        with silent_pysam() as pysam:
+            try:
+                found = list(self._reader.fetch(contig, last, end))
+            except (OSError, ValueError, NotImplementedError) as error:  # a method of compression that bgzip has not
+                raise self._damaged() from error
+            binary = isinstance(self._reader, pysam.VariantFile)
+        positions = [record.pos if binary else _position(record) for record in found]
         if any(position > last for position in positions):
             raise self._damaged()
 
     def _open(self) -> None:
+        import cyvcf2
+
         try:
             self._file = cyvcf2.VCF(os.fspath(self.path))
         except Exception as error:
@@ -165,17 +163,15 @@ class VcfFile:
 
     def _contigs(self, index: str) -> list[str]:
         """The contigs with records; of a BCF those in its header."""
-        before = pysam.set_verbosity(0)
         try:
-            if self.path.suffix == ".bcf":
-                self._reader = pysam.VariantFile(os.fspath(self.path))
-                return list(self._file.seqnames)
-            self._reader = pysam.TabixFile(os.fspath(self.path), index=f"{self.path}{index}")
-            return list(self._reader.contigs)
+            with silent_pysam() as pysam:
+                if self.path.suffix == ".bcf":
+                    self._reader = pysam.VariantFile(os.fspath(self.path))
+                    return list(self._file.seqnames)
+                self._reader = pysam.TabixFile(os.fspath(self.path), index=f"{self.path}{index}")
+                return list(self._reader.contigs)
         except (OSError, ValueError) as error:
             raise FormatError(f"`{self.path}{index}` cannot be read. Make the index anew.") from error
-        finally:
-            pysam.set_verbosity(before)
 
     def _header_lengths(self) -> dict[str, int]:
         try:

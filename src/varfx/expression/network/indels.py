@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pysam
 import torch
 from jaxtyping import Float, Int, Int8, UInt8
 from numpy import ndarray
@@ -113,6 +112,8 @@ def _haplotypes(
     gvl: Any, folder: Path, start: int, reference: UInt8[ndarray, " base"], read: DonorVariants
 ) -> Iterator[tuple[UInt8[ndarray, " base"], Int[ndarray, " base"]]]:
     """Codes of each individual's first and second haplotype of the region, and each base's place in the region."""
+    import pysam
+
     assert read.haplotypes is not None
     people = read.haplotypes.shape[1]
     vcf, fasta = folder / "region.vcf", folder / "region.fa"
