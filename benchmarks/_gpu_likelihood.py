@@ -142,7 +142,7 @@ def whitening(record: Record, setting: Setting) -> None:
             continue
         with record.measurement(name) as values:
             values |= whitened(R.to(dtype), cross, setting)
-    if record.enough("the same by NumPy", 40):
+    if record.enough("the same by NumPy", 15):
         with record.measurement("the same by NumPy") as values:
             A = R.double().cpu().numpy()
             started = time.perf_counter()
@@ -150,7 +150,7 @@ def whitening(record: Record, setting: Setting) -> None:
             values |= {"seconds_of_eigenpairs": time.perf_counter() - started, "threads": torch.get_num_threads()}
             del A
     del R, cross, data
-    for dtype, guess in ((torch.float32, 25.0), (torch.float64, 40.0)):
+    for dtype, guess in ((torch.float32, 5.0), (torch.float64, 8.0)):
         name = f"eigenpairs of all {variants} variants, {str(dtype)[6:]}"
         if not record.enough(name, guess):
             continue

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 SIGMA2 = 1.0
 MEAN_F = 0.05  # N f of a heritable trait in a large GWAS
@@ -89,9 +90,13 @@ class Record:
         """Whether `seconds` are left; if not, `name` is noted as skipped."""
         if self.left >= seconds:
             return True
-        self._content["skipped"].append(f"{name}: {max(0.0, self.left):.0f} s left of about {seconds:.0f}")
-        self.write()
+        self.skip(f"{name}: {max(0.0, self.left):.0f} s left of about {seconds:.0f}")
         return False
+
+    def skip(self, reason: str) -> None:
+        """Notes what is left out, and why."""
+        self._content["skipped"].append(reason)
+        self.write()
 
     def write(self) -> None:
         """Puts the part's content into the file."""
@@ -249,6 +254,14 @@ def kernels(task: Callable[[], object], device: torch.device, count: int = 15) -
             for row in top
         ],
     }
+
+
+def flops(task: Callable[[], object]) -> float:
+    """Floating-point operations as torch counts them (two each multiply-add)."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        task()
+    return float(counter.get_total_flops())
 
 
 def matrix_rate(dtype: torch.dtype, setting: Setting, *, with_tf32: bool = False) -> float:

@@ -1,165 +1,29 @@
-"""Parts `prior network`, `expression network` and `tracks`: training steps at the published sizes, and what feeds them."""
+"""Parts `expression network` and `tracks`: training steps at the published size, and what feeds them."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from _gpu_equality import made_up_tracks
 from _gpu_measure import (
-    SIGMA2,
     Record,
     Setting,
+    flops,
     kernels,
     matrix_rate,
-    relative_error,
     seconds_of,
     synchronise,
     tf32,
     timed,
 )
 
-GENOME = 12_000_000  # variants
-WITH_FLANKS = 3  # a core of 1 Mb and as much on each side: every variant goes through the network three times
 TRACKS = 165
 PEOPLE_PER_GENE = 671  # training people of GTEx
-
-
-def flops(task: Callable[[], object]) -> float:
-    """Floating-point operations as torch counts them (two each multiply-add)."""
-    counter = FlopCounterMode(display=False)
-    with counter:
-        task()
-    return float(counter.get_total_flops())
-
-
-def prior_network(record: Record, setting: Setting) -> None:
-    """Steps of a prior over 165 tracks, base by base: network, exact likelihood, AdamW."""
-    from varfx.ld.whiten import WhitenedWindow
-    from varfx.likelihood import exact
-    from varfx.models.channel_norm import fold_statistics
-    from varfx.models.prior import ModelConfig, VariancePrior
-    from varfx.models.track_enformer import DenseTracks, TrackEnformerConfig
-
-    device, dtype = setting.device, torch.bfloat16
-    variants, rank = setting.size(10_240, 24), setting.size(2000, 10)
-    tracks, width, window_width = setting.size(TRACKS, 6), setting.size(768, 24), setting.size(256, 32)
-    passes = (512, 2048) if not setting.dry_run else (8, 12)
-    rates: dict[str, float] = {}
-    with record.measurement("matrix rate") as values:
-        rates["bfloat16"] = values["bfloat16"] = matrix_rate(dtype, setting)
-    rate = rates.get("bfloat16", float("nan"))
-    made: list[Any] = []
-    with record.measurement("data and network") as values:
-        features = made_up_tracks(tracks, setting.size(3_000_000, 4_000), variants, window_width, 9).to(device)
-        generator = torch.Generator(device).manual_seed(0)
-        B = torch.randn(rank, variants, device=device, generator=generator) / variants**0.5
-        data = WhitenedWindow(B=B, w=torch.randn(rank, device=device, generator=generator))
-        heterozygosity = torch.full((variants,), 0.2, device=device)
-
-        def build(size: int, precision: str = "bfloat16") -> VariancePrior:
-            options = {"zero_output": False, "precision": precision, "variants_per_pass": size, "width": width}
-            if setting.dry_run:
-                options |= {"heads": 2, "key_width": 16}
-            enformer = TrackEnformerConfig(**options, window=window_width)
-            model = VariancePrior(ModelConfig(kind="enformer", enformer=enformer), 9, 1, num_tracks=tracks)
-            model.to(device).network.calibrate(features)
-            return model
-
-        network = build(8).network
-        few = DenseTracks(features.gather(torch.arange(8)), features.predictors[:8])
-        forward = flops(lambda: network(few)) / 8
-        whole = flops(lambda: network(few).sum().backward()) / 8
-        values |= {
-            "parameters": sum(weight.numel() for weight in network.parameters()),
-            "variants": variants,
-            "tracks": tracks,
-            "operations_per_variant": {
-                "forward": forward,
-                "forward_and_backward": whole,
-                "with_recomputing": forward + whole,
-            },
-        }
-        made += [build, forward, whole]
-    if not made:
-        return
-    build, forward, whole = made
-
-    def rated(values: dict[str, Any], count: float, operations: float) -> None:
-        per_second = count / values["seconds"]
-        values["variants_per_second"] = per_second
-        values["share_of_matrix_rate"] = operations * per_second / rate
-        values["hours_per_12_million_variants"] = GENOME / per_second / 3600
-        values["hours_with_flanks"] = WITH_FLANKS * GENOME / per_second / 3600
-
-    def step_of(model: VariancePrior) -> Callable[[], None]:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-        def step() -> None:
-            F = model(features, heterozygosity)[:, 0]
-            (-exact(data, F, SIGMA2, dtype=torch.float32).log_p / rank).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            fold_statistics(model.network)
-
-        return step
-
-    for size in passes:
-        name = f"step, {size} variants a pass"
-        if not record.enough(name, 12):
-            continue
-        with record.measurement(name) as values:
-            values |= timed(step_of(build(size)), device, warm_up=1, runs=5, budget=8.0)
-            rated(values, variants, forward + whole)
-    likelihood = torch.full((variants,), 0.05, device=device)
-    with record.measurement("likelihood of the step alone") as values:
-        values |= timed(lambda: exact(data, likelihood, SIGMA2, dtype=torch.float32), device, budget=2.0)
-    if record.enough("forward", 8):
-        with record.measurement("forward") as values:
-            model = build(passes[-1])
-            with torch.no_grad():
-                values |= timed(lambda: model(features, heterozygosity), device, warm_up=1, runs=5, budget=4.0)
-            rated(values, variants, forward)
-    rows = torch.arange(min(passes[0], variants), device=device)
-    if record.enough("kernels of a pass", 8):
-        with record.measurement("kernels of a pass") as values:
-            network = build(passes[0]).network
-            values |= kernels(
-                lambda: network.score(features.gather(rows), features.predictors[rows]).sum().backward(), device
-            )
-            values["variants"] = len(rows)
-            del network
-    if record.enough("step, float32 with TF32", 12):
-        with record.measurement("step, float32 with TF32") as values, tf32(True):
-            values |= timed(step_of(build(passes[0], "float32")), device, warm_up=1, runs=3, budget=6.0)
-            rated(values, variants, forward + whole)
-    for size in passes:
-        name = f"compiled step, {size} variants a pass"
-        if not record.enough(name, 50 if not setting.dry_run else 1e9):
-            continue
-        with record.measurement(name) as values, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch._dynamo.reset()
-            started = time.monotonic()
-            model = build(size)
-            rows = torch.arange(size, device=device)
-            some = features.gather(rows), features.predictors[rows]
-            before = model.network.score(*some).detach()
-            model.network.score = torch.compile(model.network.score, dynamic=False)
-            values["difference_to_not_compiled"] = relative_error(model.network.score(*some), before)
-            step = step_of(model)
-            step()
-            synchronise(device)
-            values["seconds_until_compiled"] = time.monotonic() - started
-            values |= timed(step, device, warm_up=1, runs=5, budget=8.0)
-            rated(values, variants, forward + whole)
 
 
 def expression_network(record: Record, setting: Setting) -> None:

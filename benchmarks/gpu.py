@@ -1,9 +1,10 @@
 """Everything that is to be known of varfx on a GPU, in one command for a short loan of one: tests, then measurements.
 
-    python benchmarks/gpu.py --out DIR [--minutes 12] [--parts equality,engines] [--device cuda]
+    python benchmarks/gpu.py --out DIR [--minutes 6] [--parts equality,engines] [--device cuda]
     python benchmarks/gpu.py --out DIR --dry-run                          # tiny sizes on the CPU
 
-Needs torch, numpy, scipy, jaxtyping and safetensors; no network, no data, no installation of varfx. The parts stand in order of
+Needs torch, numpy, scipy, jaxtyping and safetensors, and for the part `scoring` polars and zarr (`gpu_wheels.sh`); no network, no
+data, no installation of varfx. The parts stand in order of
 value and run one after the other in a process of their own, each up to a limit of its own: one that hangs or spoils the
 device is ended, and a fresh process goes on with the next. `DIR/parts.json` is written after every measurement, `DIR/gpu.json`
 (card, versions, how each part ended, all times) after every part.
@@ -51,20 +52,23 @@ class Part:
 
 
 PARTS = (
-    Part("equality", "_gpu_equality:equality", 120),
-    Part("engines", "_gpu_likelihood:engines", 110),
-    Part("prior network", "_gpu_networks:prior_network", 190),
-    Part("expression network", "_gpu_networks:expression_network", 180),
-    Part("whitening", "_gpu_likelihood:whitening", 100),
-    Part("tracks", "_gpu_networks:track_reading", 40),
-    Part("choice", "_gpu_likelihood:choice", 50),
+    Part("equality", "_gpu_equality:equality", 110),
+    Part("scoring", "_gpu_scoring:scoring", 60),
+    Part("whitening", "_gpu_likelihood:whitening", 40),
+    Part("tracks", "_gpu_networks:track_reading", 30),
+    Part("choice", "_gpu_likelihood:choice", 30),
+    Part("engines", "_gpu_likelihood:engines", 40),
+    Part("prior network", "_gpu_prior:prior_network", 60),
+    Part("compiled network", "_gpu_prior:compiled_network", 150),
+    Part("expression network", "_gpu_networks:expression_network", 60),
+    Part("autotuned network", "_gpu_prior:autotuned_network", 150),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder; parts already there are replaced one by one")
-    parser.add_argument("--minutes", type=float, default=12.0, help="for all parts together")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for all parts together")
     parser.add_argument("--parts", help=f"some of {', '.join(part.name for part in PARTS)}, joined by commas")
     parser.add_argument("--device", choices=("cuda", "cpu"), help="by default cuda, in a dry run cpu")
     parser.add_argument("--dry-run", action="store_true", help="tiny sizes: does everything run?")

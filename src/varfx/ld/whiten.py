@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,17 +131,23 @@ def kept_rank(lam: Float[ndarray, " n"], rank_variance: float) -> int:
     return min(positive, int(np.searchsorted(share, rank_variance - 1e-12)) + 1)
 
 
-def _eigenpairs(A: Float[ndarray, "n n"]) -> tuple[Float[ndarray, " n"], Float[ndarray, "n n"]]:
-    """Eigenvalues, descending, and eigenvectors of a symmetric matrix.
+def eigenpairs(A: Any) -> tuple[Any, Any]:
+    """Eigenvalues, descending, and eigenvectors of a symmetric matrix: arrays of an array, tensors of a tensor.
 
-    By NumPy: its OpenBLAS needs 0.6 to 0.7 of the time of torch's MKL here, and does not wait for other threads in a spin.
+    On the CPU by NumPy: its OpenBLAS needs 0.6 to 0.7 of the time of torch's MKL here, and does not wait for other threads in a spin.
 
     Raises:
         DataError: values that are not finite.
     """
+    if isinstance(A, Tensor) and A.device.type == "cpu":
+        values, vectors = (np.ascontiguousarray(each) for each in eigenpairs(A.numpy()))
+        return torch.from_numpy(values), torch.from_numpy(vectors)
     try:
+        if isinstance(A, Tensor):
+            values, vectors = torch.linalg.eigh(A)
+            return values.flip(0), vectors.flip(1)
         values, vectors = np.linalg.eigh(A)
-    except np.linalg.LinAlgError as error:
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         raise DataError(
             f"the LD matrix has no eigenvalues ({error}): check that its values are correlations."
         ) from error
@@ -158,7 +165,7 @@ def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance
     Raises:
         DataError: no eigenvalue is positive.
     """
-    lam, V = _eigenpairs(R_core.astype(np.float64))
+    lam, V = eigenpairs(R_core.astype(np.float64))
     rank, square_norm = kept_rank(lam, rank_variance), float(lam @ lam)
     lam, V = lam[:rank].copy(), np.ascontiguousarray(V[:, :rank])
     scaled = (V / np.sqrt(lam)).astype(np.result_type(R_cross.dtype, np.float32))
@@ -190,7 +197,7 @@ def factors_from_genotypes(
             R_cross += block.T @ X_panel[rows]
         return factors_from_correlation(R_core, R_cross, rank_variance=rank_variance)
     X = X_core.astype(np.float64) / np.sqrt(people)
-    lam, U = _eigenpairs(X @ X.T)
+    lam, U = eigenpairs(X @ X.T)
     rank, square_norm = kept_rank(lam, rank_variance), float(lam @ lam)
     lam, U = lam[:rank].copy(), np.ascontiguousarray(U[:, :rank])
     B = U.T @ (X_panel.astype(np.float64) / np.sqrt(people))
@@ -210,7 +217,13 @@ class Rewhitening:
     T: Float[ndarray, "rank stored"] | None
 
 
-def rewhiten(factors: Factors, observed: ndarray, scale: Float[ndarray, " observed"] | None = None) -> Rewhitening:
+def rewhiten(
+    factors: Factors,
+    observed: ndarray,
+    scale: Float[ndarray, " observed"] | None = None,
+    *,
+    device: torch.device | None = None,
+) -> Rewhitening:
     """The whitening of a subset of the core, from what the panel stores.
 
     A variant that is not observed loses its row, never its column. `R[S,S] = U U'` with `U = V_S lam^1/2`, so that the
@@ -223,6 +236,7 @@ def rewhiten(factors: Factors, observed: ndarray, scale: Float[ndarray, " observ
         factors: the stored window, of correlations with a diagonal of 1.
         observed: indexes into the core, ascending.
         scale: `sqrt(N_m / N_ref)` of each observed variant, if sample sizes differ; the row scale of the signal.
+        device: of the eigenpairs and products, in float64; by default the CPU.
 
     Raises:
         DataError: nothing is observed.
@@ -231,14 +245,22 @@ def rewhiten(factors: Factors, observed: ndarray, scale: Float[ndarray, " observ
         raise DataError("a window without an observed association cannot be whitened; leave it out.")
     if observed.size == factors.V.shape[0] and scale is None:
         return Rewhitening(P=factors.V.T / np.sqrt(factors.lam)[:, None], T=None)
-    U = factors.V[observed].astype(np.float64) * np.sqrt(factors.lam)
-    squares, Q = _eigenpairs(U.T @ U)
+    U: Any = factors.V[observed].astype(np.float64) * np.sqrt(factors.lam)
+    U = U if device is None or device.type == "cpu" else torch.from_numpy(U).to(device)
+    on_device, Q = eigenpairs(U.T @ U)
+    squares = _on_host(on_device)
     cut_off = max(0.0, factors.V.shape[0] - float(factors.lam.sum()))  # variance of the core that the panel lacks
     floor = min(float(factors.lam[-1]) / 2, cut_off)
     rank = max(1, min(kept_rank(squares, 1.0), int(np.count_nonzero(squares > floor))))
-    P = (Q[:, :rank] / squares[:rank]).T @ U.T
-    T = np.ascontiguousarray(Q[:, :rank].T) if scale is None else P @ (U * scale[:, None])
-    return Rewhitening(P=P, T=T)
+    P = (Q[:, :rank] / on_device[:rank]).T @ U.T
+    if scale is None:
+        return Rewhitening(P=_on_host(P), T=np.ascontiguousarray(_on_host(Q[:, :rank].T)))
+    weighted = U * (scale[:, None] if isinstance(U, ndarray) else torch.from_numpy(scale).to(device)[:, None])
+    return Rewhitening(P=_on_host(P), T=_on_host(P @ weighted))
+
+
+def _on_host(value: ndarray | Tensor) -> ndarray:
+    return value.cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def whiten(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from varfx.models import ModelConfig, VariancePrior
-from varfx.prior.score import WindowScores, compare, score_windows, summarise
+from varfx.prior.score import CPU, WindowScores, compare, score_windows, summarise
 from varfx.progress import Progress, silent
 from varfx.training.gwas.start import start_at_constant
 from varfx.training.gwas.windows import PriorWindow, WindowData
@@ -34,23 +34,28 @@ class ConstantPrior:
     model: VariancePrior
     n_ref: tuple[float, ...]
 
-    def score(self, data: WindowData, windows: Sequence[int], *, progress: Progress = silent) -> WindowScores:
-        """The windows' scores under the prior; f is kept where the data have another N."""
+    def score(
+        self, data: WindowData, windows: Sequence[int], *, device: torch.device = CPU, progress: Progress = silent
+    ) -> WindowScores:
+        """The windows' scores under the prior, computed on the device; f is kept where the data have another N."""
         ratio = torch.tensor([trait.n_ref / n for trait, n in zip(data.traits, self.n_ref, strict=True)]).double()
 
         def variance_of(window: PriorWindow) -> Tensor:
             none = torch.zeros(len(window.heterozygosity), 0, dtype=torch.float64)
-            F: Tensor = self.model(none, window.heterozygosity.double())
+            F: Tensor = self.model(none, window.heterozygosity.double().cpu())
             return ratio * F
 
-        return score_windows(data, windows, variance_of, self.model.sigma2_values(), tracks=False, progress=progress)
+        sigma2 = self.model.sigma2_values()
+        return score_windows(data, windows, variance_of, sigma2, tracks=False, device=device, progress=progress)
 
 
-def fit_constant(data: WindowData, windows: Sequence[int], *, max_windows: int = MAX_WINDOWS) -> ConstantPrior:
-    """The constant prior of largest likelihood on (some of) the windows."""
+def fit_constant(
+    data: WindowData, windows: Sequence[int], *, max_windows: int = MAX_WINDOWS, device: torch.device = CPU
+) -> ConstantPrior:
+    """The constant prior of largest likelihood on (some of) the windows, computed on the device in float64."""
     model = VariancePrior(ModelConfig(kind="constant"), 0, len(data.traits)).double()
     mean_ld_score = float(np.mean(data.ld_scores))
-    start_at_constant(model, data, windows, mean_ld_score=mean_ld_score, max_windows=max_windows)
+    start_at_constant(model, data, windows, mean_ld_score=mean_ld_score, max_windows=max_windows, device=device)
     return ConstantPrior(model, tuple(trait.n_ref for trait in data.traits))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.ld import LDPanel
@@ -56,6 +57,7 @@ def evaluate(
     compare_with: PathLike | Run | None = None,
     truth: PathLike | None = None,
     seed: int = 0,
+    device: str = "auto",
     progress: Progress = silent,
     **paths: Unpack[InputPaths],
 ) -> Evaluation:
@@ -69,15 +71,17 @@ def evaluate(
         compare_with: another run to compare on the same windows, panel and summary statistics.
         truth: `truth.parquet` of `varfx prior simulate`: adds an entry `truth`, see `varfx.prior.simulation.truth`.
         seed: of the bootstrap.
+        device: of the computation, in float64: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU.
         progress: told about each window.
         **paths: `inputs` as single arguments: `panel`, `sumstats` (one file per trait, in the run's order), `annotations`,
             `tracks`, `chain`.
 
     Raises:
-        ConfigError: nothing is held out, or the runs do not have the same traits.
+        ConfigError: nothing is held out, the runs do not have the same traits, or there is no such device.
         DataError: an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
+    where = for_float64(find_device(device))
     given = inputs or PriorInputs.of(**paths)
     chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
     first = open_run(run)
@@ -88,11 +92,11 @@ def evaluate(
     notes += other_files + first.record.get("warnings", [])
     sigma2 = first.model.in_double().sigma2_values()
     against = None if truth is None else compare_with_truth(truth, reference, sigma2)
-    scores, data = _score_run(first, files, reference, windows, progress, tracks=given, observe=against)
+    scores, data = _score_run(first, files, reference, windows, where, progress, tracks=given, observe=against)
     nulls, about_null = nulls_of_run(first, data, own=given.panel is None and not given.sumstats)
     traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
-    constant, about_constant = _constant(first, data)
-    constant_scores = constant.score(data, windows, progress=progress)
+    constant, about_constant = _constant(first, data, where)
+    constant_scores = constant.score(data, windows, device=where, progress=progress)
     beside_constant(traits, scores, constant_scores, constant.model.sigma2_values(), nulls, seed=seed)
     notes += about_null + about_constant
     for entry, trait, fitted in zip(traits, data.traits, first.record["traits"], strict=True):
@@ -103,7 +107,7 @@ def evaluate(
         second = open_run(compare_with)
         notes += _comparability(first, second, reference, windows)
         same, _ = inputs_of_run(second, PriorInputs(panel=files.panel, sumstats=files.sumstats))
-        other, _ = _score_run(second, same, reference, windows, progress)
+        other, _ = _score_run(second, same, reference, windows, where, progress)
         for entry, difference in zip(traits, compare(scores, other, first.trait_names, seed=seed), strict=True):
             entry["compared_with"] = str(second.path)
             entry |= {key: value for key, value in difference.items() if key != "name"}
@@ -121,13 +125,13 @@ def nulls_of_run(run: Run, data: WindowData, *, own: bool) -> tuple[list[float],
     return null_sigma2(data, shared), ["the null's sigma2 was refitted on the run's training windows of the given data"]
 
 
-def _constant(run: Run, data: WindowData) -> tuple[ConstantPrior, list[str]]:
+def _constant(run: Run, data: WindowData, device: torch.device) -> tuple[ConstantPrior, list[str]]:
     """The constant prior at which the fit began; refitted for runs that did not keep it."""
     kept = constant_of_record(run.record["traits"])
     if kept is not None:
         return kept, []
     shared = training_windows(run, data.panel) or list(range(len(data.panel.cores)))
-    fitted = fit_constant(data, shared)
+    fitted = fit_constant(data, shared, device=device)
     return fitted, [f"the constant prior was fitted for this evaluation, on up to {MAX_WINDOWS} training windows"]
 
 
@@ -158,6 +162,7 @@ def _score_run(
     files: PriorInputs,
     panel: LDPanel,
     windows: Sequence[int],
+    device: torch.device,
     progress: Progress,
     *,
     tracks: PriorInputs | None = None,
@@ -174,20 +179,20 @@ def _score_run(
         tracks=(tracks or PriorInputs()).tracks_of_run(run),
         matching=files.matching,
     )
-    model = run.model.in_double()
-    device = "cuda" if model.num_tracks and torch.cuda.is_available() else "cpu"
-    model.to(device)
+    model = run.model.in_double().to(device)
     # The model gives F = N f for its own traits' N; other summary statistics may have another.
     ratio = torch.tensor(
         [trait.n_ref / fitted["n_ref"] for trait, fitted in zip(data.traits, run.record["traits"], strict=True)],
         dtype=torch.float64,
+        device=device,
     )
 
     def variance_of(window: PriorWindow) -> Tensor:
-        F: Tensor = model(window.features.to(device), window.heterozygosity.to(device))
-        return ratio * F.cpu()
+        F: Tensor = model(window.features, window.heterozygosity)
+        return ratio * F
 
-    scores = score_windows(data, windows, variance_of, model.sigma2_values(), observe=observe, progress=progress)
+    sigma2 = model.sigma2_values()
+    scores = score_windows(data, windows, variance_of, sigma2, observe=observe, device=device, progress=progress)
     return scores, data
 
 

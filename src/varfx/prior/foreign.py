@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from varfx.annotations.snpvar import read_sigma2, read_variances
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError, DataError
 from varfx.genome.chromosomes import chrom_list
 from varfx.ld import LDPanel
@@ -25,9 +26,10 @@ from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import chosen_windows, has_association, training_windows, windows_to_score
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
-from varfx.prior.score import VarianceOf, eigen_squares, null_sigma2, score_windows, summarise
+from varfx.prior.score import CPU, VarianceOf, eigen_squares, null_sigma2, score_windows, summarise
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
+from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 
 PathLike = str | os.PathLike[str]
@@ -48,6 +50,7 @@ class _Setting:
         null: sigma2 without heritability.
         constant: the constant prior.
         notes: remarks for the reader.
+        device: of the computation.
     """
 
     panel: LDPanel
@@ -57,6 +60,7 @@ class _Setting:
     null: float
     constant: ConstantPrior
     notes: list[str]
+    device: torch.device
 
 
 def evaluate_variances(
@@ -68,6 +72,7 @@ def evaluate_variances(
     chrom: Sequence[str] = (),
     exclude_chrom: Sequence[str] = (),
     seed: int = 0,
+    device: str = "auto",
     progress: Progress = silent,
     **paths: Unpack[InputPaths],
 ) -> Evaluation:
@@ -85,32 +90,37 @@ def evaluate_variances(
         chrom: chromosomes to score; by default the held-out windows of `like`, or all.
         exclude_chrom: chromosomes to leave out.
         seed: of the bootstrap.
+        device: of the computation, in float64; see `varfx.prior.evaluate`.
         progress: told about each window.
         **paths: `inputs` as single arguments.
 
     Raises:
-        ConfigError: neither a panel and summary statistics nor `like`, or a sigma2 that is not positive.
+        ConfigError: neither a panel and summary statistics nor `like`, a sigma2 that is not positive, or no such device.
         VarfxError: inputs that cannot be read, negative variances, too little overlap.
     """
     if sigma2 not in (None, "fit") and not (math.isfinite(float(sigma2)) and float(sigma2) > 0):
         raise ConfigError(f"`sigma2` must be positive, or `fit`, got {sigma2}.")
     given = inputs or PriorInputs.of(**paths)
-    setting = _setting(given, None if like is None else open_run(like), chrom_list(chrom), chrom_list(exclude_chrom))
+    where = for_float64(find_device(device))
+    run = None if like is None else open_run(like)
+    setting = _setting(given, run, chrom_list(chrom), chrom_list(exclude_chrom), where)
     f = read_variances(variances, setting.panel.variants)
     missing = int(np.isnan(f).sum())
     if missing:
         setting.notes.append(f"{missing} of {f.size} panel variants are not in {variances}: their f is 0")
     variance_of = _variance_of(setting, f)
     level = _sigma2(sigma2, variances, setting, variance_of)
-    scores = score_windows(setting.data, setting.windows, variance_of, [level], progress=progress)
-    constant = setting.constant.score(setting.data, setting.windows, progress=progress)
+    scores = score_windows(setting.data, setting.windows, variance_of, [level], device=where, progress=progress)
+    constant = setting.constant.score(setting.data, setting.windows, device=where, progress=progress)
     nulls = [setting.null]
     traits = summarise(scores, [setting.data.traits[0].name], [level], nulls, seed=seed)
     beside_constant(traits, scores, constant, setting.constant.model.sigma2_values(), nulls, seed=seed)
     return Evaluation(traits, per_window(scores, setting.data, nulls, constant), setting.notes)
 
 
-def _setting(given: PriorInputs, run: Run | None, chrom: Sequence[str], exclude: Sequence[str]) -> _Setting:
+def _setting(
+    given: PriorInputs, run: Run | None, chrom: Sequence[str], exclude: Sequence[str], device: torch.device
+) -> _Setting:
     """The setting of a run, or of given files."""
     files, notes = (given, []) if run is None else inputs_of_run(run, given)
     if len(files.sumstats) != 1:
@@ -134,8 +144,8 @@ def _setting(given: PriorInputs, run: Run | None, chrom: Sequence[str], exclude:
     if run is not None:
         (null,), about_null = nulls_of_run(run, data, own=given.panel is None and not given.sumstats)
         training = training_windows(run, panel) or usable
-        constant = constant_of_record(run.record["traits"]) or fit_constant(data, training)
-        return _Setting(panel, data, usable, training, null, constant, [*notes, *about_null])
+        constant = constant_of_record(run.record["traits"]) or fit_constant(data, training, device=device)
+        return _Setting(panel, data, usable, training, null, constant, [*notes, *about_null], device)
     scored = set(windows)
     rest = [
         index
@@ -148,7 +158,8 @@ def _setting(given: PriorInputs, run: Run | None, chrom: Sequence[str], exclude:
         else "the null's sigma2 and the constant prior were fitted on the scored windows: there are no others"
     )
     (null,) = null_sigma2(data, rest or usable)
-    return _Setting(panel, data, usable, rest or usable, null, fit_constant(data, rest or usable), notes)
+    constant = fit_constant(data, rest or usable, device=device)
+    return _Setting(panel, data, usable, rest or usable, null, constant, notes, device)
 
 
 def _variance_of(setting: _Setting, f: Float[ndarray, " variant"]) -> VarianceOf:
@@ -164,7 +175,7 @@ def _variance_of(setting: _Setting, f: Float[ndarray, " variant"]) -> VarianceOf
 def _sigma2(wanted: Sigma2, path: PathLike, setting: _Setting, variance_of: VarianceOf) -> float:
     """The residual variance, and a note on where it comes from."""
     if wanted == "fit":
-        level = fit_sigma2(setting.data, setting.training, variance_of)
+        level = fit_sigma2(setting.data, setting.training, variance_of, device=setting.device)
         setting.notes.append(f"sigma2 = {level:.4g} was fitted on {min(MAX_WINDOWS, len(setting.training))} windows")
         return level
     if wanted is not None:
@@ -178,12 +189,15 @@ def _sigma2(wanted: Sigma2, path: PathLike, setting: _Setting, variance_of: Vari
     return 1.0 if carried is None else carried
 
 
-def fit_sigma2(data: WindowData, windows: Sequence[int], variance_of: VarianceOf) -> float:
+def fit_sigma2(
+    data: WindowData, windows: Sequence[int], variance_of: VarianceOf, *, device: torch.device = CPU
+) -> float:
     """The sigma2 of largest likelihood of the first trait on (up to `MAX_WINDOWS` of) the windows, for given F."""
     places = np.unique(np.linspace(0, len(windows) - 1, min(MAX_WINDOWS, len(windows))).astype(int))
+    chosen = [windows[place] for place in places]
     parts = [
-        eigen_squares(window.traits[0], variance_of(window)[:, 0])
-        for window in in_background(data, [windows[place] for place in places], tracks=False)
+        eigen_squares(window.traits[0], variance_of(window)[:, 0].to(device))
+        for window in in_background(data, chosen, tracks=False, place=Placement(device, room=0))
         if window.traits[0] is not None
     ]
     a, squares = (np.concatenate(each) for each in zip(*parts, strict=True))

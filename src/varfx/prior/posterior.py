@@ -13,18 +13,20 @@ independent of each other: stretches of them are computed by several processes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import cho_factor, cho_solve
+from torch import Tensor
 
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld import LDPanel, PanelWindow
-from varfx.ld.whiten import rewhiten
+from varfx.ld.whiten import eigenpairs, rewhiten
 from varfx.progress import Progress, silent
 from varfx.training import TraitData
 
@@ -40,6 +42,7 @@ def posterior_means(
     sigma2: float,
     *,
     where: Workers = IN_THIS_PROCESS,
+    device: str = "cpu",
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Float[ndarray, " variant"]:
@@ -51,11 +54,12 @@ def posterior_means(
         f: prior variances on the panel's rows.
         sigma2: residual variance of z.
         where: processes of this machine, each with the memory of two windows, or a scheduler.
+        device: of each process, by name; computation is in float64, for mps on the CPU.
         folder: existing folder that all workers of a scheduler see; by default the current one.
         progress: told about each window.
 
     Raises:
-        ConfigError: the trait holds replicates.
+        ConfigError: the trait holds replicates, or a process has no such device.
         WorkerError: workers or the scheduler were lost.
     """
     if trait.z.ndim != 1:
@@ -68,7 +72,7 @@ def posterior_means(
     job = Job(
         function=_stretch,
         start=_Posterior,
-        arguments=(panel, trait, f, sigma2),
+        arguments=(panel, trait, f, sigma2, device),
         what="stretches of windows",
         folder=folder,
         threads=None,
@@ -86,31 +90,37 @@ class _Side:
 
     Attributes:
         rows: panel rows of the columns of `signal`.
-        signal: whitened correlations with those variants (T B).
+        signal: whitened correlations with those variants (T B), float32.
         w: whitened associations.
         observed_rows: panel rows of the associations.
         P: (rank, observed): `w = P z`.
         half: `P U`, so that `P R[observed, rows] = half @ B`.
-        B: as stored.
+        B: as stored, float32.
     """
 
     rows: ndarray
-    signal: ndarray
-    w: ndarray
+    signal: Tensor
+    w: Tensor
     observed_rows: ndarray
-    P: ndarray
-    half: ndarray
-    B: ndarray
+    P: Tensor
+    half: Tensor
+    B: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class _Posterior:
-    """Data shared by all stretches; arrays on the panel's rows."""
+    """Data shared by all stretches; arrays on the panel's rows, and the name of the device."""
 
     panel: LDPanel
     trait: TraitData
     f: ndarray
     sigma2: float
+    device: str
+
+    @cached_property
+    def there(self) -> torch.device:
+        """Where this process computes."""
+        return for_float64(find_device(self.device))
 
     def observed(self, index: int) -> bool:
         """Whether there is such a core, with an association."""
@@ -151,23 +161,24 @@ def _stretch(posterior: _Posterior, piece: tuple[int, int]) -> tuple[int, ndarra
 
 
 def _side(posterior: _Posterior, index: int) -> _Side:
-    """The whitened associations of one core."""
+    """The whitened associations of one core, on the device."""
     window: PanelWindow = posterior.panel.window(index)
-    trait = posterior.trait
+    trait, there = posterior.trait, posterior.there
     z = trait.z[window.core_rows]
     observed = np.flatnonzero(trait.observed[window.core_rows])
     scale = np.sqrt(trait.n[window.core_rows][observed] / trait.n_ref)
     scaled = None if (scale == 1).all() else scale
-    whitening = rewhiten(window.factors, observed, scaled)
-    B = window.factors.B.astype(np.float32)
-    U = window.factors.V[observed] * np.sqrt(window.factors.lam)
+    whitening = rewhiten(window.factors, observed, scaled, device=there)
+    B = torch.from_numpy(window.factors.B).to(there, torch.float32)
+    U = torch.from_numpy(window.factors.V[observed] * np.sqrt(window.factors.lam)).to(there)
+    P = torch.from_numpy(whitening.P).to(there)
     return _Side(
         rows=window.panel_rows,
-        signal=B if whitening.T is None else whitening.T.astype(np.float32) @ B,
-        w=whitening.P @ z[observed],
+        signal=B if whitening.T is None else torch.from_numpy(whitening.T).to(there, torch.float32) @ B,
+        w=P @ torch.from_numpy(z[observed]).to(there),
         observed_rows=window.core_rows[observed],
-        P=whitening.P,
-        half=whitening.P @ U,
+        P=P,
+        half=P @ U,
         B=B,
     )
 
@@ -177,34 +188,38 @@ def _effects(posterior: _Posterior, bounds: tuple[float, float], sides: list[_Si
     f, trait = posterior.f, posterior.trait
     positions = posterior.panel.variants["position"].to_numpy()
     rows, signal, w = _stacked(sides)
-    F = trait.n_ref * f[rows]
+    F = torch.from_numpy(trait.n_ref * f[rows]).to(w.device)
     C = (signal * F) @ signal.T
-    C[np.diag_indices_from(C)] += posterior.sigma2
-    solved = cho_solve(cho_factor(C, lower=True), w)
+    C.diagonal().add_(posterior.sigma2)
+    solved = torch.cholesky_solve(w[:, None], torch.linalg.cholesky(C))
     low, high = bounds
     inside = (positions[rows] > low) & (positions[rows] <= high)
     chosen = rows[inside]
-    return chosen, f[chosen] * np.sqrt(trait.n_ref) * (signal[:, inside].T @ solved)
+    slopes = (signal.T @ solved)[:, 0].cpu().numpy()[inside]
+    return chosen, f[chosen] * np.sqrt(trait.n_ref) * slopes
 
 
-def _stacked(sides: list[_Side]) -> tuple[ndarray, ndarray, ndarray]:
+def _stacked(sides: list[_Side]) -> tuple[ndarray, Tensor, Tensor]:
     """Panel rows, whitened correlations and associations of one or two neighbouring cores together, in float64."""
     if len(sides) == 1:
-        return sides[0].rows, sides[0].signal.astype(np.float64), sides[0].w
+        return sides[0].rows, sides[0].signal.double(), sides[0].w
     a, b = sides
-    shared, in_a, in_b = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
-    X = (a.half @ a.B[:, in_a].astype(np.float64)) @ b.P[:, in_b].T if shared.size else np.zeros((a.w.size, b.w.size))
-    noise = np.block([[np.eye(a.w.size), X], [X.T, np.eye(b.w.size)]])
-    values, vectors = np.linalg.eigh(noise)
+    here, size = a.w.device, len(a.w)
+    _, *places = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
+    in_a, in_b = (torch.from_numpy(place).to(here) for place in places)
+    noise = torch.eye(size + len(b.w), dtype=torch.float64, device=here)
+    noise[:size, size:] = (a.half @ a.B[:, in_a].double()) @ b.P[:, in_b].T
+    noise[size:, :size] = noise[:size, size:].T.clone()
+    values, vectors = eigenpairs(noise)
     kept = values > MIN_NOISE
-    whitener = (vectors[:, kept] / np.sqrt(values[kept])).T
+    whitener = (vectors[:, kept] / values[kept].sqrt()).T
     rows = np.union1d(a.rows, b.rows)
-    signal = whitener[:, : a.w.size] @ _spread(a, rows) + whitener[:, a.w.size :] @ _spread(b, rows)
-    return rows, signal, whitener @ np.concatenate([a.w, b.w])
+    signal = whitener[:, :size] @ _spread(a, rows) + whitener[:, size:] @ _spread(b, rows)
+    return rows, signal, whitener @ torch.cat([a.w, b.w])
 
 
-def _spread(side: _Side, rows: ndarray) -> ndarray:
+def _spread(side: _Side, rows: ndarray) -> Tensor:
     """The side's whitened correlations on a longer list of variants; 0 beyond its flank."""
-    wide = np.zeros((side.w.size, rows.size))
-    wide[:, np.searchsorted(rows, side.rows)] = side.signal
+    wide = torch.zeros(len(side.w), rows.size, dtype=torch.float64, device=side.w.device)
+    wide[:, torch.from_numpy(np.searchsorted(rows, side.rows)).to(wide.device)] = side.signal.double()
     return wide

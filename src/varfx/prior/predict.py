@@ -18,6 +18,7 @@ from torch import Tensor
 
 from varfx.annotations import Annotations
 from varfx.annotations.snpvar import PREDICTION_KIND
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.io import sealed
@@ -34,6 +35,7 @@ from varfx.tracks.places import place
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 Format = Literal["parquet", "tsv", "snpvar"]
+CPU = torch.device("cpu")
 CHUNK = 2**16  # variants per pass of the network
 
 
@@ -42,6 +44,7 @@ def predict(
     *,
     cap: float | None = None,
     inputs: PriorInputs | None = None,
+    device: str = "auto",
     **paths: Unpack[InputPaths],
 ) -> pl.DataFrame:
     """f of each variant: the variance of its effect on standardised genotypes.
@@ -51,6 +54,7 @@ def predict(
         cap: largest ratio of f between two variants of a trait, see `varfx.prior.plausibility.capped`; by default none.
         inputs: files in place of the run's own. Annotations are variants and their channels; without, the variants are those
             of the run's panel. The chain file is from the variants' build to the tracks'.
+        device: of the network: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU.
         **paths: `inputs` as single arguments: `annotations`, `panel`, `tracks`, `chain`.
 
     Returns:
@@ -58,10 +62,11 @@ def predict(
         each. sigma2 is the residual variance that goes with f, the same for all variants.
 
     Raises:
-        ConfigError: `cap` is below 1.
+        ConfigError: `cap` is below 1, or there is no such device.
         DataError: a channel that the run needs is missing, or an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
+    where = for_float64(find_device(device))
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     files, _ = inputs_of_run(fitted, given, used=used_by_predict(given))
     table = files.read_annotations()
@@ -76,7 +81,7 @@ def predict(
         assert table is not None
         eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
         variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
-    f = variances(fitted, variants, table, given.tracks_of_run(fitted))
+    f = variances(fitted, variants, table, given.tracks_of_run(fitted), device=where)
     sigma2 = np.tile(fitted.model.sigma2_values(), (len(f), 1))
     return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap)
 
@@ -114,7 +119,12 @@ def used_by_predict(given: PriorInputs) -> tuple[str, ...]:
 
 @torch.no_grad()
 def variances(
-    run: Run, variants: pl.DataFrame, annotations: Annotations | None, tracks: TrackInputs | None = None
+    run: Run,
+    variants: pl.DataFrame,
+    annotations: Annotations | None,
+    tracks: TrackInputs | None = None,
+    *,
+    device: torch.device = CPU,
 ) -> Float[ndarray, "variant trait"]:
     """f of each of the variants and each trait, in float64.
 
@@ -123,30 +133,36 @@ def variances(
         variants: columns of `varfx.genome.variants.SCHEMA`, and `ld_score` where there are no annotations.
         annotations: their channels; None for minor-allele frequency and LD score alone.
         tracks: the run's tracks, if it has any.
+        device: of the network; it must have float64.
     """
     features = np.zeros((variants.height, 0), dtype=np.float32)
     if run.standardiser is not None:
         features = run.standardiser.apply(*raw_features(variants, annotations, tracks))
-    model = run.model.in_double()
+    model = run.model.in_double().to(device)
     p = torch.from_numpy(heterozygosity(variants))
     if tracks is not None and tracks.read_as == "bases":
-        F = _along_tracks(model, torch.from_numpy(features), p, variants, tracks)
+        F = _along_tracks(model, torch.from_numpy(features), p, variants, tracks, device)
     else:
-        x = torch.from_numpy(features).double()
-        F = torch.cat([model(x[i : i + CHUNK], p[i : i + CHUNK]) for i in range(0, max(1, len(p)), CHUNK)])
+        x = torch.from_numpy(features)
+        chunks = [slice(i, i + CHUNK) for i in range(0, max(1, len(p)), CHUNK)]
+        F = torch.cat([model(x[rows].to(device).double(), p[rows].to(device)).cpu() for rows in chunks])
+    model.cpu()
     n_ref = np.array([trait["n_ref"] for trait in run.record["traits"]])
     return np.asarray(F.numpy() / n_ref)
 
 
 def _along_tracks(
-    model: VariancePrior, features: Tensor, p: Tensor, variants: pl.DataFrame, tracks: TrackInputs
+    model: VariancePrior,
+    features: Tensor,
+    p: Tensor,
+    variants: pl.DataFrame,
+    tracks: TrackInputs,
+    device: torch.device,
 ) -> Float[Tensor, "variant trait"]:
-    """F of variants from the signals around them, a stretch of the genome at a time, on a GPU where there is one."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    """F of variants from the signals around them, a stretch of the genome at a time; the model lies on the device."""
     places = place(tracks.store, variants, tracks.chain)
     gather = TrackGather(tracks.store, width=tracks.window, device=device, mask_channels=True)
     nowhere = np.flatnonzero(~places.placed)
-    model.to(device)
     F = torch.empty(len(p), len(model.scale), dtype=torch.float64)
     stretches = [*places.stretches(), *((None, nowhere[i : i + CHUNK]) for i in range(0, nowhere.size, CHUNK))]
     for chrom, rows in stretches:
@@ -157,7 +173,6 @@ def _along_tracks(
             else gather.load(chrom, position, predictors=predictors)
         )
         F[rows] = model(window, p[rows].to(device)).double().cpu()
-    model.cpu()
     return F
 
 

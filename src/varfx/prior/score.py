@@ -22,9 +22,11 @@ from varfx.ld import WhitenedWindow
 from varfx.likelihood import exact
 from varfx.prior.gain_interval import Spectrum, gain_interval
 from varfx.progress import Progress, silent
+from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 
 PathLike = str | os.PathLike[str]
+CPU = torch.device("cpu")
 VarianceOf = Callable[[PriorWindow], Float[Tensor, "variant trait"]]
 Observe = Callable[[PriorWindow, Float[Tensor, "variant trait"]], None]
 
@@ -64,6 +66,7 @@ def score_windows(
     *,
     observe: Observe | None = None,
     tracks: bool = True,
+    device: torch.device = CPU,
     progress: Progress = silent,
 ) -> WindowScores:
     """Scores windows under a prior, in float64.
@@ -71,17 +74,18 @@ def score_windows(
     Args:
         data: windows and traits, in float64.
         windows: numbers of the panel's windows.
-        variance_of: F = n_ref f of a window's variants and each trait.
+        variance_of: F = n_ref f of the variants of a window, which lies on the device, and each trait; on any device.
         sigma2: residual variance per trait.
-        observe: sees each window and its F.
+        observe: sees each window and its F, both on the device.
         tracks: whether `variance_of` needs the windows' tracks.
+        device: of likelihoods and eigenvalues; it must have float64.
         progress: told about each window.
     """
     shape = (len(windows), len(data.traits))
     log_p, squares, rank, observed = (np.zeros(shape) for _ in range(4))
     spectra: list[list[Spectrum]] = [[] for _ in data.traits]
-    for row, window in enumerate(in_background(data, windows, tracks=tracks)):
-        F = variance_of(window).double()
+    for row, window in enumerate(in_background(data, windows, tracks=tracks, place=Placement(device, room=0))):
+        F = variance_of(window).double().to(device)
         if observe is not None:
             observe(window, F)
         for column, trait in enumerate(window.traits):
@@ -99,7 +103,7 @@ def score_windows(
 def spectrum(window: WhitenedWindow, F: Float[Tensor, " variant"]) -> Spectrum:
     """Eigenvalues of a window's signal `B F B'`, in float64."""
     signal = window.B.double() if window.T is None else window.T.double() @ window.B.double()
-    return Spectrum(torch.linalg.eigvalsh((signal * F) @ signal.T).clamp_min(0.0).numpy(), window.replicates)
+    return Spectrum(torch.linalg.eigvalsh((signal * F) @ signal.T).clamp_min(0.0).cpu().numpy(), window.replicates)
 
 
 def eigen_squares(
@@ -109,11 +113,14 @@ def eigen_squares(
     signal = window.B.double() if window.T is None else window.T.double() @ window.B.double()
     a, Q = torch.linalg.eigh((signal * F) @ signal.T)
     squares = (Q.T @ window.w.double().reshape(window.rank, -1)).square()
-    return np.tile(a.clamp_min(0.0).numpy(), window.replicates), squares.T.reshape(-1).numpy()
+    return np.tile(a.clamp_min(0.0).cpu().numpy(), window.replicates), squares.T.reshape(-1).cpu().numpy()
 
 
 def null_sigma2(data: WindowData, windows: Sequence[int]) -> list[float]:
-    """sigma2 of the null model f = 0, refitted on the given windows: the mean square of the whitened associations."""
+    """sigma2 of the null model f = 0, refitted on the given windows: the mean square of the whitened associations.
+
+    A sum over w alone: it is taken on the CPU, since to move a window costs more.
+    """
     totals = np.zeros((len(data.traits), 2))
     for window in in_background(data, windows, tracks=False):
         for number, trait in enumerate(window.traits):

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from varfx._version import __version__
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.io import sealed
@@ -33,6 +34,7 @@ def weights(
     workers: int | None = 1,
     scheduler: str | None = None,
     folder: Path | None = None,
+    device: str = "auto",
     progress: Progress = silent,
     **paths: Unpack[InputPaths],
 ) -> pl.DataFrame:
@@ -46,6 +48,8 @@ def weights(
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
         folder: existing folder that all workers of the scheduler see; by default the current one.
+        device: of the computation, in float64: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU. Each process
+            finds it on its own machine; several processes of one machine share one GPU.
         progress: told about each window.
         **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
 
@@ -56,23 +60,27 @@ def weights(
 
     Raises:
         DataError: an input of the run's own is not that of the fit.
+        ConfigError: there is no such device.
         WorkerError: workers or the scheduler were lost.
         VarfxError: inputs that cannot be read or do not fit the run.
     """
     where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
+    here = for_float64(find_device(device if scheduler is None else "auto"))
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     files, _ = inputs_of_run(fitted, given)
     reference = files.open_panel()
     traits = [align_trait(each, reference, files.matching) for each in files.read_sumstats()]
     variants = panel_variants(reference, traits)
-    f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted))
+    f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted), device=here)
     eaf = variants["eaf"].cast(pl.Float64).to_numpy()
     spread = np.sqrt(2 * eaf * (1 - eaf))
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     for i, trait in enumerate(traits):
         suffix = "" if len(traits) == 1 else f".{trait.data.name}"
         sigma2 = fitted.model.sigma2_values()[i]
-        beta = posterior_means(reference, trait.data, f[:, i], sigma2, where=where, folder=folder, progress=progress)
+        beta = posterior_means(
+            reference, trait.data, f[:, i], sigma2, where=where, device=device, folder=folder, progress=progress
+        )
         weight = np.divide(beta, spread, out=np.full_like(beta, np.nan), where=spread > 0)
         result = result.with_columns(
             pl.Series(f"weight{suffix}", weight).fill_nan(None), pl.Series(f"beta{suffix}", beta)

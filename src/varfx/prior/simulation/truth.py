@@ -84,10 +84,10 @@ class TruthComparison:
         without = exact(zero, predicted, self.sigma2, dtype=torch.float64)
         self.windows.append(
             WindowAgainstTruth(
-                log_F=predicted.log().numpy()[core],
+                log_F=predicted.log().cpu().numpy()[core],
                 log_f=np.log(self.f[core_rows]),
-                score2=(2 * (seen.grad_F - without.grad_F)).numpy()[core],
-                leverage=(-2 * without.grad_F).numpy()[core],
+                score2=(2 * (seen.grad_F - without.grad_F)).cpu().numpy()[core],
+                leverage=(-2 * without.grad_F).cpu().numpy()[core],
                 quadratic=-2 * float(seen.log_p - without.log_p),
                 num_terms=whitened.num_terms,
             )
