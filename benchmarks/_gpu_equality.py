@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -412,11 +413,12 @@ def marked_tests(seconds: float, most: int | None = None) -> list[dict[str, Any]
     files = files[:most]
     rows = []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), os.environ.get("PYTHONPATH", "")])}
-    for path in files:
+    end = time.monotonic() + seconds
+    for place, path in enumerate(files, start=1):
         command = [sys.executable, "-m", "pytest", "-m", "gpu", "-W", "default", "-rs"]
         with tempfile.TemporaryFile() as output:
             try:
-                limit = max(5.0, seconds / len(files) - 2)
+                limit = max(5.0, end - time.monotonic() - 5.0 * (len(files) - place) - 2)
                 code = subprocess.run(
                     [*command, str(path)],
                     stdout=output,

@@ -177,10 +177,9 @@ def compiled_network(record: Record, setting: Setting) -> None:
         record,
         setting,
         (
-            ("default", 1, False),
+            ("reduce-overhead", 1, False),
             ("default", 2, False),
             ("default", 1, True),
-            ("reduce-overhead", 1, False),
             ("reduce-overhead", 0, False),
         ),
     )

@@ -52,15 +52,15 @@ class Part:
 
 
 PARTS = (
-    Part("equality", "_gpu_equality:equality", 110),
+    Part("equality", "_gpu_equality:equality", 140),
     Part("scoring", "_gpu_scoring:scoring", 60),
     Part("whitening", "_gpu_likelihood:whitening", 40),
     Part("tracks", "_gpu_networks:track_reading", 30),
     Part("choice", "_gpu_likelihood:choice", 30),
     Part("engines", "_gpu_likelihood:engines", 40),
     Part("prior network", "_gpu_prior:prior_network", 60),
+    Part("expression network", "_gpu_networks:expression_network", 45),
     Part("compiled network", "_gpu_prior:compiled_network", 150),
-    Part("expression network", "_gpu_networks:expression_network", 60),
     Part("autotuned network", "_gpu_prior:autotuned_network", 150),
 )
 

@@ -14,17 +14,29 @@ import torch
 
 from cases.pretended_device import THERE, PretendedDevice, is_there, pretended
 from cases.simulated_panel import Simulated, window_data
+from cases.simulated_tracks import simulate_tracks
 from varfx.errors import ConfigError
 from varfx.ld.whiten import rewhiten
 from varfx.models import ModelConfig, VariancePrior
 from varfx.prior import evaluate, evaluate_variances, posterior, predict, weights
+from varfx.prior.explain.channels import Channels, channel_groups
+from varfx.prior.explain.config import ExplainConfig
+from varfx.prior.explain.explain import explain
+from varfx.prior.explain.importance import permutation_importance
 from varfx.prior.score import score_windows
+from varfx.prior.simulation.config import TruthConfig
+from varfx.prior.simulation.simulate import draw
+from varfx.prior.simulation.truth_network import track_score
+from varfx.tracks.panel import PanelTracks
+from varfx.tracks.store import open_tracks
 from varfx.training import start_at_constant
+from varfx.training.gwas.windows import PriorWindow
 
 evaluate_module, predict_module, weights_module, foreign_module = (
     importlib.import_module(f"varfx.prior.{name}") for name in ("evaluate", "predict", "weights", "foreign")
 )
 MODULES = (evaluate_module, predict_module, weights_module, foreign_module, posterior)
+CUDA = torch.device("cuda", 0)
 DEVICES = ["pretended", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
@@ -76,6 +88,73 @@ def test_predict_and_weights(mlp_run: Path, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_simulate(simulated: Simulated, device: str) -> None:
+    here = draw(simulated.open(), simulated.F, 1.2, 3, seed=4)
+    with on(device):
+        there = draw(simulated.open(), simulated.F, 1.2, 3, seed=4, device=THERE if device == "pretended" else CUDA)
+    np.testing.assert_allclose(there, here, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_random_enformer_as_the_truth(
+    simulated: Simulated, tmp_path_factory: pytest.TempPathFactory, device: str
+) -> None:
+    for tracks in simulate_tracks(tmp_path_factory.mktemp("tracks")):
+        panel = simulated.open()
+        signals = PanelTracks(open_tracks(tracks.store), panel.variants, width=64, host_bytes=10**8)
+        for kind in ("filter", "enformer"):
+            config = TruthConfig(kind=kind, window=64, width=48, depth=1)
+            here = track_score(panel, signals, config)
+            with on(device):
+                there = track_score(panel, signals, config, device=THERE if device == "pretended" else CUDA)
+            np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_importance(simulated: Simulated, device: str) -> None:
+    z = np.random.default_rng(0).standard_normal(simulated.active.size)
+    features = np.random.default_rng(1).standard_normal((simulated.active.size, 2))
+    data = window_data(simulated.open(), z, features, dtype=torch.float64)
+    groups = channel_groups(Channels(features=("a", "b"), tracks=()), "each")
+
+    def variance_of(features: torch.Tensor, heterozygosity: torch.Tensor) -> torch.Tensor:
+        return (features.sum(1, keepdim=True) * heterozygosity[:, None]).exp()
+
+    options = {"scope": "all", "repeats": 2}
+    here = permutation_importance(data, [0, 5, 7], variance_of, [1.1], groups, **options)
+    with on(device):
+        where = THERE if device == "pretended" else CUDA
+        there = permutation_importance(data, [0, 5, 7], variance_of, [1.1], groups, device=where, **options)
+    np.testing.assert_allclose(there.loss, here.loss, rtol=1e-8, atol=1e-9)
+
+
+def test_an_explanation_moves_no_associations_but_for_importance(
+    linear_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    plain = PriorWindow.to
+
+    def spied(window: PriorWindow, *args: object, **options: object) -> PriorWindow:
+        moved.append(len(window.traits) + len(window.chi2))
+        return plain(window, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PriorWindow, "to", spied)
+    explain(linear_run, device="cpu", config=ExplainConfig(top=10, repeats=1, scope="all"))
+    assert len(moved) > 4  # windows of the highest f, those explained, and donors
+    assert set(moved) == {0}
+
+
+@pytest.mark.gpu
+def test_explain(linear_run: Path) -> None:
+    config = ExplainConfig(sample=20, repeats=1)
+    here, there = (explain(linear_run, device=device, config=config) for device in ("cpu", "cuda"))
+    numbers = [each.attributions.variants.select(pl.selectors.float()).to_numpy() for each in (there, here)]
+    np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-8)
+    losses = [[entry["importance"] for entry in each.importance] for each in (there, here)]
+    np.testing.assert_allclose(*losses, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("scaled", [False, True])
 def test_whitening_anew(simulated: Simulated, device: str, scaled: bool) -> None:
     factors = simulated.open().window(0).factors
@@ -83,7 +162,7 @@ def test_whitening_anew(simulated: Simulated, device: str, scaled: bool) -> None
     scale = np.linspace(0.8, 1.0, observed.size) if scaled else None
     here = rewhiten(factors, observed, scale)
     with on(device):
-        there = rewhiten(factors, observed, scale, device=THERE if device == "pretended" else torch.device("cuda"))
+        there = rewhiten(factors, observed, scale, device=THERE if device == "pretended" else CUDA)
     assert here.T is not None
     assert there.T is not None
     for one, other in ((there.P, here.P), (there.T, here.T)):
@@ -106,7 +185,7 @@ def test_scores_see_windows_on_the_device(simulated: Simulated, device: str) -> 
 
     here = score_windows(data, [0, 5], variance_of, [1.0, 1.2])
     with on(device):
-        where = THERE if device == "pretended" else torch.device("cuda", 0)
+        where = THERE if device == "pretended" else CUDA
         there = score_windows(data, [0, 5], variance_of, [1.0, 1.2], observe=observe, device=where)
     assert seen == [(True, True)] * 2
     np.testing.assert_allclose(there.log_p, here.log_p, rtol=1e-9)

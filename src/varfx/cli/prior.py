@@ -93,6 +93,7 @@ def evaluate(
     truth: Path | None = None,
     plot: Path | None = None,
     seed: int = 0,
+    device: str = "auto",
     json: Path | None = None,
 ) -> None:
     """Score a prior on held-out windows.
@@ -118,6 +119,8 @@ def evaluate(
         truth: The truth.parquet of `varfx prior simulate`: adds the error of log f and its calibration.
         plot: Draw the comparison with --truth to this PNG.
         seed: Of the bootstrap.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
+            mps therefore on the CPU.
         json: Write all numbers to this file.
     """
     from varfx.io import sealed
@@ -148,6 +151,7 @@ def evaluate(
                 chrom=chrom,
                 exclude_chrom=exclude_chrom,
                 seed=seed,
+                device=device,
                 progress=progress,
             )
         else:
@@ -162,6 +166,7 @@ def evaluate(
                 compare_with=compare,
                 truth=truth,
                 seed=seed,
+                device=device,
                 progress=progress,
             )
     if json is not None:
@@ -221,6 +226,7 @@ def predict(
     format: Literal["parquet", "tsv", "snpvar"] | None = None,
     cap: float | None = None,
     cross_fit: int | None = None,
+    device: str = "auto",
 ) -> None:
     """Write the prior variance f of every variant.
 
@@ -238,18 +244,22 @@ def predict(
         cap: Largest ratio of f between two variants: lower values are raised, and the sum kept (PolyFun's is 100).
         cross_fit: Fit the run's model anew on the other chromosomes of so many folds, so that no variant's f has seen its own
             associations. The fits are kept in OUT.folds.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
+            mps therefore on the CPU.
     """
     from varfx.prior import predict as predict_prior
     from varfx.prior import write_prediction
     from varfx.prior.held_out import learned_note
 
     if cross_fit is None:
-        table, note = predict_prior(run, cap=cap, inputs=inputs), None
+        table, note = predict_prior(run, cap=cap, inputs=inputs, device=device), None
     else:
         from varfx.prior.cross_fit import cross_fit as fit_folds
 
         with progress_bar() as progress:
-            table = fit_folds(run, f"{out}.folds", folds=cross_fit, cap=cap, inputs=inputs, progress=progress)
+            table = fit_folds(
+                run, f"{out}.folds", folds=cross_fit, cap=cap, inputs=inputs, device=device, progress=progress
+            )
         note = f"cross-fitted in {cross_fit} folds: the f of each chromosome comes from a network that has not seen it"
     note = note or learned_note(run, table)
     write_prediction(table, out, run=run, form=format, learned=note)
@@ -268,6 +278,7 @@ def weights(
     inputs: Inputs = PriorInputs(),
     workers: int = 1,
     scheduler: str | None = None,
+    device: str = "auto",
 ) -> None:
     """Write posterior-mean effects: the weights of a polygenic score.
 
@@ -283,6 +294,9 @@ def weights(
         format: plink (columns ID A1 WEIGHT, then more) or pgs-catalog (scoring file, format 2.0).
         workers: Processes, each with the memory of two windows.
         scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
+            mps therefore on the CPU. Workers of
+            one machine share its GPU.
     """
     from varfx.io.run_folder import check_parent
     from varfx.prior import weights as posterior_weights
@@ -292,7 +306,13 @@ def weights(
     check_parent(out)
     with progress_bar() as progress:
         table = posterior_weights(
-            run, inputs=inputs, workers=workers, scheduler=scheduler, folder=out.absolute().parent, progress=progress
+            run,
+            inputs=inputs,
+            workers=workers,
+            scheduler=scheduler,
+            folder=out.absolute().parent,
+            device=device,
+            progress=progress,
         )
     write_weights(table, out, run=run, form=format)
     console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)

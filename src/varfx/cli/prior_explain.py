@@ -36,6 +36,7 @@ def explain(
     chrom: Names = (),
     exclude_chrom: Names = (),
     inputs: Inputs = PriorInputs(),
+    device: str = "auto",
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Say which channels and positions a prior looks at, and how many nats each group of channels is worth.
@@ -56,6 +57,8 @@ def explain(
         trait: Whose f is explained; by default the first. Importance is that of all traits.
         chrom: Chromosomes to look at instead of the held-out windows.
         exclude_chrom: Chromosomes to leave out.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
+            mps therefore on the CPU.
         overwrite: Replace a finished explanation.
     """
     from varfx.io import sealed
@@ -75,6 +78,7 @@ def explain(
             exclude_chrom=exclude_chrom,
             config=config,
             integration=integration,
+            device=device,
             progress=progress,
         )
     folder.begin({"config": found.config, "inputs": {"run": sealed.sha256(run / sealed.MANIFEST)}}, overwrite=True)

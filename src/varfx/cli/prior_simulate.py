@@ -23,6 +23,7 @@ def simulate(
     config: Simulating = SimulateConfig(),
     trait: str = "simulated",
     write_each: Annotated[bool, Switch] = False,
+    device: str = "auto",
 ) -> None:
     """Simulate summary statistics on a panel's LD, from a random network or a fitted run.
 
@@ -37,6 +38,8 @@ def simulate(
         truth_run: Take the f of this run for true, up to its scale, instead of a random network.
         trait: Name of the simulated trait.
         write_each: Also write each/1.tsv.gz, ...: one replicate each, for other programs.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
+            mps therefore on the CPU. What is random does not depend on it.
     """
     from varfx.prior.simulation.simulate import simulate_inputs
 
@@ -50,6 +53,7 @@ def simulate(
             config=config,
             trait=trait,
             write_each=write_each,
+            device=device,
             progress=progress,
         )
     record = made.record

@@ -143,4 +143,4 @@ def without_duplicates(sites: pl.DataFrame) -> tuple[pl.DataFrame, int]:
 def genome_ordered(sites: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of `SCHEMA` in genome order, and the remaining columns in the same order of rows."""
     ordered = in_genome_order(sites)
-    return ordered.select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]), ordered.drop(SCHEMA)
+    return ordered.select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]), ordered.drop(*SCHEMA)

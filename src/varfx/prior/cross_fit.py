@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError, StoreError
 from varfx.io import sealed
 from varfx.prior.config import SplitConfig
@@ -38,6 +39,7 @@ def cross_fit(
     folds: int,
     cap: float | None = None,
     inputs: PriorInputs | None = None,
+    device: str = "auto",
     progress: Progress = silent,
 ) -> pl.DataFrame:
     """f of each panel variant from a fit that has not seen its chromosome; the table of `varfx.prior.predict.predict`.
@@ -48,6 +50,7 @@ def cross_fit(
         folds: number of fits, at least 2 and at most the number of chromosomes.
         cap: largest ratio of f between two variants of a trait.
         inputs: files in place of the run's own, where they moved.
+        device: of the predictions and, unless it is auto, of fits that are still to be made, in place of the run's own.
         progress: told about each fit.
 
     Raises:
@@ -55,6 +58,7 @@ def cross_fit(
         StoreError: the folder holds the fits of another run.
         VarfxError: inputs that cannot be read.
     """
+    where = for_float64(find_device(device))
     fitted = open_run(run)
     files, _ = inputs_of_run(fitted, inputs or PriorInputs())
     panel = files.open_panel()
@@ -68,11 +72,11 @@ def cross_fit(
     f, sigma2 = (np.zeros((variants.height, len(fitted.trait_names))) for _ in range(2))
     chrom = variants["chrom"].to_numpy()
     # chromosomes that the run excludes taught none of its networks: they keep the run's own f
-    sources = [(split.exclude_chrom, fitted), *_fits(fitted, files, split, parts, root, progress)]
+    sources = [(split.exclude_chrom, fitted), *_fits(fitted, files, split, parts, root, device, progress)]
     for names, source in sources:
         rows = np.flatnonzero(np.isin(chrom, names))
         if rows.size:
-            f[rows] = variances(source, variants[rows], annotations, files.tracks_of_run(source))
+            f[rows] = variances(source, variants[rows], annotations, files.tracks_of_run(source), device=where)
             sigma2[rows] = source.model.in_double().sigma2_values()
     return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap)
 
@@ -100,10 +104,17 @@ def deal(chroms: Sequence[str], folds: int, *, excluded: Sequence[str] = ()) -> 
 
 
 def _fits(
-    run: Run, files: PriorInputs, split: SplitConfig, parts: Sequence[tuple[str, ...]], root: Path, progress: Progress
+    run: Run,
+    files: PriorInputs,
+    split: SplitConfig,
+    parts: Sequence[tuple[str, ...]],
+    root: Path,
+    device: str,
+    progress: Progress,
 ) -> list[tuple[tuple[str, ...], Run]]:
     """Each part's chromosomes and the fit to the others."""
     training = TrainConfig(**run.record["config"]["training"])
+    training = training if device == "auto" else replace(training, device=device)
     found = []
     for number, names in enumerate(parts, start=1):
         validation = tuple(name for name in split.validation_chrom if name not in names)
@@ -136,7 +147,8 @@ def _finished(out: Path, run: Run, names: tuple[str, ...]) -> Run | None:
 
 
 def _identity(run: Run) -> dict[str, Any]:
-    """Model, training and inputs of a fit."""
+    """Model, training (wherever it was computed) and inputs of a fit."""
     config = run.record["config"]
+    training = {name: value for name, value in config["training"].items() if name != "device"}
     inputs = {name: entry["sha256"] for name, entry in run.record["provenance"]["inputs"].items()}
-    return {"model": config["model"], "training": config["training"], "inputs": inputs}
+    return {"model": config["model"], "training": training, "inputs": inputs}

@@ -91,7 +91,7 @@ def attribute_variants(
     gathered = _Gathered(channels, detail)
     log_n = math.log(data.traits[trait].n_ref)
     for index, inside, local in windows_of(data.panel, rows):
-        window = data[index].to(prior.scale.device)
+        window = data[index].features_on(prior.scale.device)
         for start in range(0, inside.size, config.variants_per_pass):
             some = slice(start, start + config.variants_per_pass)
             here = torch.from_numpy(local[some]).to(prior.scale.device)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.io import sealed
@@ -68,6 +69,7 @@ def explain(
     exclude_chrom: Sequence[str] = (),
     config: ExplainConfig | None = None,
     integration: AttributionConfig | None = None,
+    device: str = "auto",
     progress: Progress = silent,
     **paths: Unpack[InputPaths],
 ) -> Explanation:
@@ -83,17 +85,19 @@ def explain(
         exclude_chrom: chromosomes to leave out.
         config: which variants, and how channels are permuted.
         integration: of the contributions.
+        device: of the computation: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU.
         progress: told about variants and windows.
         **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
 
     Raises:
-        ConfigError: a model without channels, an unknown trait or group, both `variants` and `config.top`.
+        ConfigError: a model without channels, an unknown trait or group, both `variants` and `config.top`, no such device.
         DataError: an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
     config, integration = config or ExplainConfig(), integration or AttributionConfig()
     if variants is not None and config.top is not None:
         raise ConfigError("give either --variants or --top, one of the two.")
+    where = for_float64(find_device(device))
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     number = _trait_number(fitted, trait)
     if fitted.standardiser is None and not fitted.model.num_tracks:
@@ -119,8 +123,7 @@ def explain(
         tracks=() if data.tracks is None else data.tracks.channels,
     )
     permuted = channel_groups(channels, groups) if config.repeats else []
-    model = fitted.model.in_double()
-    model.to("cuda" if model.num_tracks and torch.cuda.is_available() else "cpu")
+    model = fitted.model.in_double().to(where)
     if variants is not None:
         rows, more = named_variants(reference, variants)
         notes += more
@@ -155,7 +158,7 @@ def explain(
             scope=config.scope,
             repeats=config.repeats,
             seed=config.seed,
-            device=model.scale.device,
+            device=where,
             progress=progress,
         )
         entries = result.entries(fitted.trait_names, seed=config.seed)

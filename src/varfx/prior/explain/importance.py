@@ -26,6 +26,7 @@ from varfx.models.track_enformer import TrackFeatures
 from varfx.prior.explain.channels import ChannelGroup
 from varfx.prior.explain.config import Scope
 from varfx.progress import Progress, silent
+from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
 
 Features = Tensor | TrackFeatures
@@ -165,15 +166,16 @@ def permutation_importance(
     shifts: list[int] = []
     if scope == "all":
         shifts = (1 + np.random.default_rng(seed).permutation(len(windows) - 1)).tolist()
-    for number, on_host in enumerate(in_background(data, windows)):
-        window = on_host.to(device)
+    for number, window in enumerate(in_background(data, windows, place=Placement(torch.device(device), room=0))):
         has_data[number] = [trait is not None for trait in window.traits]
         F = variance_of(window.features, window.heterozygosity).double()
         log_p = _log_p(window, F, sigma2)
         for repeat in range(repeats):
             donor = window.features
             if scope == "all":
-                donor = data[windows[(number + shifts[repeat % len(shifts)]) % len(windows)]].to(device).features
+                donor = (
+                    data[windows[(number + shifts[repeat % len(shifts)]) % len(windows)]].features_on(device).features
+                )
             rng = np.random.default_rng((seed, repeat, windows[number]))
             rows = torch.from_numpy(_rows(rng, len(F), _count(donor))).to(F.device)
             for row, group in enumerate(groups):

@@ -51,7 +51,7 @@ def highest_variants(
     rows, f = [], []
     for number, index in enumerate(windows):
         core_rows, panel_rows = data.panel.rows(index)
-        window = data[index].to(model.scale.device)
+        window = data[index].features_on(model.scale.device)
         F = model(window.features, window.heterozygosity)[:, trait].cpu().numpy()
         rows.append(core_rows)
         f.append(F[np.searchsorted(panel_rows, core_rows)])

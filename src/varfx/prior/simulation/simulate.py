@@ -18,11 +18,13 @@ from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
+import torch
 from jaxtyping import Float
 from numpy import ndarray
 
 from varfx.annotations import Standardiser
 from varfx.annotations.snpvar import PREDICTION_KIND
+from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.gwas.sumstats import SCHEMA, SumStats, replicate_names
@@ -34,7 +36,7 @@ from varfx.prior.inputs import heterozygosity, panel_variants, raw_features
 from varfx.prior.predict import predict
 from varfx.prior.run import Run, folder_of
 from varfx.prior.simulation.config import SimulateConfig, TruthConfig
-from varfx.prior.simulation.truth_network import linear_r2, log_variances, random_score, track_score
+from varfx.prior.simulation.truth_network import CPU, linear_r2, log_variances, random_score, track_score
 from varfx.progress import Progress, silent
 from varfx.tracks.inputs import tracks_for_fit
 from varfx.tracks.panel import PanelTracks
@@ -67,6 +69,7 @@ def simulate(
     config: SimulateConfig | None = None,
     trait: str = "simulated",
     write_each: bool = False,
+    device: str = "auto",
     progress: Progress = silent,
     **inputs: Unpack[FeaturePaths],
 ) -> Simulation:
@@ -79,12 +82,14 @@ def simulate(
         config: signal, noise, replicates, seed.
         trait: its name.
         write_each: also write `each/1.tsv.gz, 2.tsv.gz, ...`, one replicate each, for other programs.
+        device: of networks and products: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU. What is random is
+            drawn on the CPU, so that devices differ by rounding only.
         progress: told about each window.
         **inputs: `annotations` are the features of a random network, by default minor-allele frequency and LD score; `tracks`
             (with `chain`) are read around each variant: base by base by enformer and filter, averaged by the others.
 
     Raises:
-        VarfxError: inputs that cannot be read, or options out of range.
+        VarfxError: inputs that cannot be read, options out of range, or no such device.
     """
     return simulate_inputs(
         PriorInputs.of(panel=panel, **inputs),
@@ -93,6 +98,7 @@ def simulate(
         config=config,
         trait=trait,
         write_each=write_each,
+        device=device,
         progress=progress,
     )
 
@@ -106,12 +112,13 @@ def simulate_inputs(
     config: SimulateConfig | None = None,
     trait: str = "simulated",
     write_each: bool = False,
+    device: str = "auto",
     progress: Progress = silent,
 ) -> Simulation:
     """`simulate` with its inputs as one object."""
-    config = config or SimulateConfig()
+    config, where = config or SimulateConfig(), for_float64(find_device(device))
     reference = inputs.open_panel()
-    log_f, features, described = _log_truth(reference, inputs, truth)
+    log_f, features, described = _log_truth(reference, inputs, truth, where)
     share = np.exp(log_f - log_f.max())
     f = config.mean_f(share.size) * share / share.mean()
     record = {
@@ -127,7 +134,7 @@ def simulate_inputs(
         else linear_r2(log_f, features, heterozygosity(panel_variants(reference, []))),
     }
     metadata = {"simulated": record, "provenance": sealed.provenance(described, inputs.named())}
-    z = draw(reference, config.n * f, config.noise, config.replicates, config.seed, progress=progress)
+    z = draw(reference, config.n * f, config.noise, config.replicates, config.seed, device=where, progress=progress)
     keys = reference.variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     table = keys.with_columns(f=pl.Series(f))
     stats = SumStats(table=_sumstats_table(keys, z, config.n), trait=trait, metadata=metadata)
@@ -148,6 +155,7 @@ def draw(
     replicates: int,
     seed: int,
     *,
+    device: torch.device = CPU,
     progress: Progress = silent,
 ) -> Float[ndarray, "variant replicate"]:
     """Associations of all core variants, float64; a column depends on the seed and its number only.
@@ -157,7 +165,8 @@ def draw(
         F: N f of its variants.
         sigma2: variance of the noise.
         replicates: how many columns.
-        seed: of effects and noise.
+        seed: of effects and noise, which are drawn on the CPU.
+        device: of the products, in float64.
         progress: told about each window.
     """
     effects = np.empty((F.size, replicates))
@@ -170,20 +179,28 @@ def draw(
         noise = np.empty((rank, replicates))
         for number in range(replicates):
             noise[:, number] = np.random.default_rng([seed, NOISE, number, index]).standard_normal(rank)
-        w = window.factors.B.astype(np.float64) @ effects[window.panel_rows] + math.sqrt(sigma2) * noise
-        z[window.core_rows] = (window.factors.V * np.sqrt(window.factors.lam)) @ w
+        B, half, beta, e = (
+            torch.from_numpy(each).to(device, torch.float64)
+            for each in (
+                window.factors.B,
+                window.factors.V * np.sqrt(window.factors.lam),
+                effects[window.panel_rows],
+                noise,
+            )
+        )
+        z[window.core_rows] = (half @ (B @ beta + math.sqrt(sigma2) * e)).cpu().numpy()
         progress(index + 1, len(panel.cores), "windows simulated")
     return z
 
 
 def _log_truth(
-    reference: LDPanel, inputs: PriorInputs, truth: TruthConfig | PathLike | Run | None
+    reference: LDPanel, inputs: PriorInputs, truth: TruthConfig | PathLike | Run | None, device: torch.device
 ) -> tuple[Float[ndarray, " variant"], Float[ndarray, "variant feature"] | None, dict[str, Any]]:
     """Log f up to a constant, the features that a linear model of it would have, and what it is in words of JSON."""
     if truth is not None and not isinstance(truth, TruthConfig):
         if inputs.annotations is not None or inputs.tracks is not None:
             raise ConfigError("a run as the truth brings its own inputs: leave out --annotations and --tracks.")
-        return _log_f_of_run(truth, reference), None, {"run": str(folder_of(truth))}
+        return _log_f_of_run(truth, reference, device), None, {"run": str(folder_of(truth))}
     config = truth or TruthConfig()
     config = replace(config, kind=config.kind or ("mlp" if inputs.tracks is None else "enformer"))
     by_base = config.kind in ("enformer", "filter")
@@ -197,16 +214,16 @@ def _log_truth(
     if by_base:
         assert averages is not None
         signals = PanelTracks(averages.store, reference.variants, width=config.window, chain=averages.chain)
-        score = track_score(reference, signals, config)
+        score = track_score(reference, signals, config, device=device)
     else:
         score = random_score(features, config)
     log_f = log_variances(score, heterozygosity(variants), config)
     return log_f, features, {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(names)}
 
 
-def _log_f_of_run(run: PathLike | Run, reference: LDPanel) -> Float[ndarray, " variant"]:
+def _log_f_of_run(run: PathLike | Run, reference: LDPanel, device: torch.device) -> Float[ndarray, " variant"]:
     """Log f of the panel's variants under a run of one trait."""
-    table = predict(run, panel=reference.path)
+    table = predict(run, panel=reference.path, device=str(device))
     if "f" not in table.columns:
         raise ConfigError(f"`{folder_of(run)}` is a run of several traits: a simulation needs one of them alone.")
     f = table["f"].to_numpy()

@@ -16,10 +16,12 @@ from numpy import ndarray
 from varfx.errors import ConfigError
 from varfx.ld import LDPanel
 from varfx.models import TrackEnformer, TrackEnformerConfig
+from varfx.models.full_precision import full_precision
 from varfx.models.prior import MIN_HETEROZYGOSITY, log_link
 from varfx.prior.simulation.config import TruthConfig
 from varfx.tracks.panel import PanelTracks
 
+CPU = torch.device("cpu")
 BIN = 16  # bases of one weight of a filter
 
 
@@ -40,32 +42,37 @@ def random_score(features: Float[ndarray, "variant feature"], config: TruthConfi
 
 
 @torch.no_grad()
-def track_score(panel: LDPanel, tracks: PanelTracks, config: TruthConfig) -> Float[ndarray, " variant"]:
-    """The same of a random `enformer` or `filter` over the tracks around each of the panel's variants.
+def track_score(
+    panel: LDPanel, tracks: PanelTracks, config: TruthConfig, *, device: torch.device = CPU
+) -> Float[ndarray, " variant"]:
+    """The same of a random `enformer` or `filter` over the tracks around each of the panel's variants, computed on the device.
 
     Raises:
         ConfigError: sizes that do not fit, or a score that is the same for all variants.
     """
     network: TrackEnformer | None = None
-    weights = random_filter(len(tracks.channels), config)
+    weights = random_filter(len(tracks.channels), config).to(device)
     if config.kind == "enformer":
         sizes = TrackEnformerConfig(window=config.window, width=config.width, depth=config.depth, zero_output=False)
         generator = torch.Generator().manual_seed(config.seed)
-        network = TrackEnformer(sizes, len(tracks.channels), 0, 1, generator).eval()
+        network = TrackEnformer(sizes, len(tracks.channels), 0, 1, generator).eval().to(device)
     raw = np.full(panel.variants.height, np.nan)
     most = max(core.end - core.start for core in panel.cores) + 2 * panel.flank
     for index in range(len(panel.cores)):
         rows, _ = panel.rows(index)
-        window = tracks.window(index, rows, torch.zeros(rows.size, 0), most_bases=most)
+        window = tracks.window(index, rows, torch.zeros(rows.size, 0), most_bases=most).to(device)
         if network is not None and index == 0:
-            network.calibrate(window)
+            with full_precision(network):
+                network.calibrate(window)
         for part in np.array_split(np.arange(rows.size), -(-rows.size // 1024)):
-            chosen = torch.from_numpy(part)
+            chosen = torch.from_numpy(part).to(device)
             signal = window.gather(chosen)
             if network is None:
-                raw[rows[part]] = (signal.double() * weights).sum((1, 2)).numpy()
+                raw[rows[part]] = (signal.double() * weights).sum((1, 2)).cpu().numpy()
             else:
-                raw[rows[part]] = network.score(signal, torch.zeros(part.size, 0))[:, 0].double().numpy()
+                with full_precision(network):
+                    score = network.score(signal, torch.zeros(part.size, 0, device=device))
+                raw[rows[part]] = score[:, 0].double().cpu().numpy()
     return standardised(raw)
 
 
