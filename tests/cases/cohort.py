@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from varfx.expression.cohort.config import Normalisation
 from varfx.expression.cohort.splits import SplitConfig, split_genes, split_people
-from varfx.expression.cohort.store import Cohort, Normalisation, window_start
+from varfx.expression.cohort.store import Cohort, window_start
 from varfx.expression.cohort.write import CohortTables, writing_cohort
 
 BASES = "ACGT"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from varfx.expression.cohort.splits import SplitConfig, split_people
+from varfx.expression.cohort.config import SplitConfig
+from varfx.expression.cohort.splits import split_people
 from varfx.expression.cohort.store import window_start
 from varfx.expression.cohort.write import CohortTables, writing_cohort
 

@@ -24,6 +24,9 @@ COMMANDS = (
     "annot build",
     "expr variants",
     "expr baseline",
+    "expr prepare",
+    "expr evaluate",
+    "plan",
     "expr fit",
 )
 # Fields for Python alone, and those whose word alone would be ambiguous among the options of a command.

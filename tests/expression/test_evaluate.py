@@ -20,6 +20,7 @@ from varfx.expression.cohort.adjust import fit_adjustment
 from varfx.expression.cohort.gene_data import gene_data, imputed
 from varfx.expression.cohort.store import Fold, open_cohort
 from varfx.expression.evaluate import evaluate, gene_heritability
+from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
 from varfx.expression.metrics import score
@@ -154,7 +155,7 @@ def run(cohort: Path) -> Path:
 
 
 def test_every_gene_model_and_fold_has_its_entry(cohort: Path, run: Path) -> None:
-    result = evaluate([run], num_samples=100)
+    result = evaluate([run], EvaluationConfig(num_samples=100))
     opened = open_cohort(cohort)
     assert len(result.genes) == 6 * 4 * 3
     table = predictions(cohort, {"good": 0.5, "bad": 1.5, "flat": np.inf, "none": np.nan}, hogp=("bad",))
@@ -183,7 +184,7 @@ def test_every_gene_model_and_fold_has_its_entry(cohort: Path, run: Path) -> Non
 
 
 def test_means_and_differences(run: Path) -> None:
-    result = evaluate([run], num_samples=100, heritability=False)
+    result = evaluate([run], EvaluationConfig(num_samples=100, heritability=False))
     entries = [entry for entry in result.genes if entry["gene_set"] == "training"]
     genes = list(dict.fromkeys(entry["gene"] for entry in entries))
     per_gene = {
@@ -210,23 +211,23 @@ def test_means_and_differences(run: Path) -> None:
 
 
 def test_the_result_is_json_and_a_table(run: Path) -> None:
-    result = evaluate([run], num_samples=50)
+    result = evaluate([run], EvaluationConfig(num_samples=50))
     text = json.dumps(result.to_dict(), allow_nan=False)
     assert {"gene", "model", "split", "fold", "pcc", "r2", "n_people"} <= json.loads(text)["genes"][0].keys()
     table = result.table()
     assert table.height == len(result.genes)
     assert {"pcc_low", "pcc_high", "h2", "h2_stderr"} <= set(table.columns)
-    again = evaluate([run], num_samples=50)
+    again = evaluate([run], EvaluationConfig(num_samples=50))
     assert again.to_dict() == result.to_dict()
 
 
 def test_test_sets_too_small_for_a_score_are_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = "have test sets of fewer than"
-    assert not any(few in note for note in evaluate([run], num_samples=10, heritability=False).notes)
+    assert not any(few in note for note in evaluate([run], EvaluationConfig(num_samples=10, heritability=False)).notes)
     monkeypatch.setattr(sys.modules["varfx.expression.evaluate"], "LEAST_PEOPLE", 1000)  # the room exports the function
     assert any(
         f"{few} 1000 individuals: they have no score" in note
-        for note in evaluate([run], num_samples=10, heritability=False).notes
+        for note in evaluate([run], EvaluationConfig(num_samples=10, heritability=False)).notes
     )
 
 
@@ -234,14 +235,14 @@ def test_several_runs_are_compared_on_one_cohort(cohort: Path, run: Path, tmp_pa
     other = write(cohort, tmp_path / "OTHER", predictions(cohort, {"good": 1.0, "new": 0.7}), skipped=[
         {"gene": "ENSG9", "fold": 1, "reason": "constant"}
     ])  # fmt: skip
-    result = evaluate([run, other], num_samples=20, heritability=False)
+    result = evaluate([run, other], EvaluationConfig(num_samples=20, heritability=False))
     assert {entry["model"] for entry in result.genes} == {"good:RUN", "good:OTHER", "new", "bad", "flat", "none"}
     assert any("model good of" in note and "is called good:OTHER" in note for note in result.notes)
     assert any(
         "1 genes and folds could not be fitted, first ENSG9 in fold 1 (constant)" in note for note in result.notes
     )
     with pytest.raises(DataError, match="a run is given twice"):
-        evaluate([run, run], num_samples=20, heritability=False)
+        evaluate([run, run], EvaluationConfig(num_samples=20, heritability=False))
 
 
 def test_runs_of_another_cohort_are_refused(cohort: Path, run: Path, tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_runs_of_another_cohort_are_refused(cohort: Path, run: Path, tmp_path: P
         evaluate([run], cohort=strange)
     moved = tmp_path / "moved"
     shutil.copytree(cohort, moved)
-    assert evaluate([run], cohort=moved, num_samples=10, heritability=False).genes
+    assert evaluate([run], EvaluationConfig(num_samples=10, heritability=False), cohort=moved).genes
     shutil.rmtree(strange)
     with pytest.raises(StoreError, match=r"is not there\. Say where it lies now with --cohort"):
         evaluate([other])
@@ -265,13 +266,13 @@ def test_predictions_of_others_than_test_people_are_refused(cohort: Path, tmp_pa
     table = predictions(cohort, {"good": 1.0})
     swapped = table.with_columns(part=pl.col("part").replace({"tune": "test", "test": "tune"}))
     with pytest.raises(DataError, match="not in the test set of fold 0"):
-        evaluate([write(cohort, tmp_path / "SWAPPED", swapped)], heritability=False)
+        evaluate([write(cohort, tmp_path / "SWAPPED", swapped)], EvaluationConfig(heritability=False))
     unknown = table.with_columns(gene_id=pl.lit("ENSG404")).unique(["model", "fold", "person"])
     with pytest.raises(DataError, match="predictions of ENSG404, which the cohort does not have"):
-        evaluate([write(cohort, tmp_path / "UNKNOWN", unknown)], heritability=False)
+        evaluate([write(cohort, tmp_path / "UNKNOWN", unknown)], EvaluationConfig(heritability=False))
     nothing = write(cohort, tmp_path / "NOTHING", table.filter(pl.col("part") == "tune"))
     with pytest.raises(DataError, match="no predictions for test individuals"):
-        evaluate([nothing], heritability=False)
+        evaluate([nothing], EvaluationConfig(heritability=False))
 
 
 def test_heritability_of_a_simulated_gene(tmp_path: Path) -> None:
@@ -300,7 +301,7 @@ def test_folds_have_bootstrap_samples_of_their_own(run: Path, monkeypatch: pytes
         return counts_of_individuals(num_individuals, num_samples, seed)
 
     monkeypatch.setattr(sys.modules[evaluate.__module__], "counts_of_individuals", spy)
-    evaluate([run], heritability=False, num_samples=20, seed=5)
+    evaluate([run], EvaluationConfig(heritability=False, num_samples=20, seed=5))
     assert {seed for *_, seed in asked} == {5, 6, 7}
 
 

@@ -1,4 +1,4 @@
-"""Parts shared by commands: console, progress bars, and comma-separated lists.
+"""Parts shared by commands: console and progress bars.
 
 Names of variants, traits, samples, channels and files come from strangers: `PlainConsole` shows them letter by letter.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
-import cyclopts
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -46,20 +45,6 @@ class PlainConsole(Console):
 console = PlainConsole()
 if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = PLAIN_WIDTH
-
-
-def split_commas(type_: object, tokens: Sequence[cyclopts.Token]) -> tuple[str, ...]:
-    """`20,21,22`, `20 21 22` and repeated options all mean the same list."""
-    return tuple(part for token in tokens for part in token.value.replace(",", " ").split())
-
-
-def split_numbers(type_: object, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
-    """The same for whole numbers."""
-    return tuple(int(part) for part in split_commas(type_, tokens))
-
-
-Names = Annotated[tuple[str, ...], cyclopts.Parameter(converter=split_commas, negative=())]
-Widths = Annotated[tuple[int, ...], cyclopts.Parameter(converter=split_numbers, negative=())]
 
 
 @contextlib.contextmanager

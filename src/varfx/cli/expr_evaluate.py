@@ -9,11 +9,16 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.options import Paths, Where, as_options
 from varfx.errors import ConfigError
+from varfx.expression.evaluation_config import EvaluationConfig
+from varfx.io.workers import Workers
+
+Options = Annotated[EvaluationConfig, as_options(EvaluationConfig, num_samples=Parameter(alias="--samples"))]
 
 
 def evaluate(
-    runs: Annotated[list[Path], Parameter(negative=())],
+    runs: Paths,
     /,
     *,
     json: Path | None = None,
@@ -21,15 +26,13 @@ def evaluate(
     figures: Path | None = None,
     against: str | None = None,
     cohort: Path | None = None,
-    heritability: bool = True,
-    samples: int = 1000,
-    workers: int | None = None,
-    seed: int = 0,
+    config: Options = EvaluationConfig(),
+    where: Where = Workers(),
 ) -> None:
     """Score all models of some runs on one cohort's test individuals.
 
-    Correlation and R2 over individuals, per gene and fold, and their means: on training genes and held-out individuals (hop), and on
-    genes that a network never saw (hogp). Intervals come from resampling individuals for a gene, and genes for a mean.
+    Correlation and R2 over individuals, per gene and fold, and their means: on training genes and held-out individuals (hop),
+    and on genes that a network never saw (hogp). Intervals come from resampling individuals for a gene, and genes for a mean.
 
         varfx expr evaluate RUN --json scores.json
         varfx expr evaluate BASELINES NETWORK --tsv scores.tsv --figures figures
@@ -41,24 +44,12 @@ def evaluate(
         figures: Write pictures into this folder: models against each other, and their means.
         against: The model that the others are compared with on the screen; by default elastic-net, or the first.
         cohort: Where the runs' cohort lies, if it moved.
-        heritability: Estimate each gene's cis-heritability by REML too.
-        samples: Bootstrap samples of individuals.
-        workers: Processes for heritability; by default one a core.
-        seed: Of the bootstraps.
     """
     from varfx.expression.evaluate import evaluate as evaluate_runs
     from varfx.io import sealed
 
     with progress_bar() as progress:
-        result = evaluate_runs(
-            runs,
-            cohort=cohort,
-            heritability=heritability,
-            num_samples=samples,
-            seed=seed,
-            workers=workers,
-            progress=progress,
-        )
+        result = evaluate_runs(runs, config, cohort=cohort, **vars(where), progress=progress)
     names = list(dict.fromkeys(entry["model"] for entry in result.models))
     against = against or ("elastic-net" if "elastic-net" in names else names[0])
     if against not in names:

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
-from varfx.cli.options import Names
-from varfx.cli.prior_options import Explaining, Inputs, Integration
+from varfx.cli.options import Names, as_options
+from varfx.cli.prior_options import Inputs
 from varfx.io.output_lock import one_writer
 from varfx.models.config import AttributionConfig
 from varfx.prior.explain.config import ExplainConfig
@@ -19,6 +19,8 @@ from varfx.prior.files import PriorInputs
 if TYPE_CHECKING:
     from varfx.prior.explain.explain import Explanation
 
+Explaining = Annotated[ExplainConfig, as_options(ExplainConfig)]
+Integration = Annotated[AttributionConfig, as_options(AttributionConfig)]
 ROWS = 20  # of a table on the screen
 
 

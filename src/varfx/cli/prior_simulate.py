@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from varfx.cli.console import console, progress_bar
-from varfx.cli.options import Out, Switch
-from varfx.cli.prior_options import SimulateFiles, Simulating, Truth
+from varfx.cli.options import Out, Switch, as_options
+from varfx.cli.prior_options import ANNOTATIONS
 from varfx.errors import ConfigError
 from varfx.prior.files import PriorInputs
 from varfx.prior.simulation.config import SimulateConfig, TruthConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateInputs:
+    """The files of a simulation."""
+
+    panel: Path
+    """LD panel (`varfx ld build`); its LD is taken for that of the simulated GWAS."""
+    annotations: Path | None = None
+    """Annotations (`varfx annot build`): features of the random network; by default minor-allele frequency and LD score."""
+    tracks: Path | None = None
+    """Signals along the genome (`varfx tracks build`): read base by base by enformer and filter, averaged by the others."""
+    chain: Path | None = None
+    """UCSC chain file from the panel's genome build to the tracks', where they differ."""
+
+
+SimulateFiles = Annotated[SimulateInputs, as_options(SimulateInputs, group="Inputs", annotations=ANNOTATIONS)]
+Truth = Annotated[
+    TruthConfig,
+    as_options(
+        TruthConfig, group="Truth", kind=Parameter(name=("--truth", "--kind")), seed=Parameter(name="--truth-seed")
+    ),
+]
+Simulating = Annotated[SimulateConfig, as_options(SimulateConfig, group="Signal and noise")]
 
 
 def simulate(

@@ -17,11 +17,12 @@ import torch
 from varfx.bootstrap import mean_interval
 from varfx.demos.study import DemoStudy
 from varfx.errors import ConfigError, DataError
+from varfx.expression.cohort.config import SplitConfig
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.prepare import PrepareConfig, prepare
-from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import ExpressionEvaluation, evaluate
+from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.linear.config import BaselineConfig
 from varfx.expression.linear.run import fit_baselines
 from varfx.expression.network.config import FitConfig
@@ -206,7 +207,8 @@ def _run(study: DemoStudy, folder: Path, config: DemoConfig, workers: int | None
             cohort.path, folder / "network", _network(config, chosen), overwrite=True, progress=progress
         )
     with _timed(seconds, "expr evaluate"):
-        evaluation = evaluate([baselines.path, network.path], seed=config.seed, workers=workers, progress=progress)
+        runs = (baselines.path, network.path)
+        evaluation = evaluate(runs, EvaluationConfig(seed=config.seed), workers=workers, progress=progress)
     scores = {}
     with _timed(seconds, "expr variants"):
         for name, run in (("elastic-net", baselines), ("network", network)):

@@ -11,6 +11,7 @@ from varfx._lazy import export
 if TYPE_CHECKING:
     from varfx.expression.cohort.store import Cohort, open_cohort
     from varfx.expression.evaluate import ExpressionEvaluation, evaluate
+    from varfx.expression.evaluation_config import EvaluationConfig
     from varfx.expression.linear.config import BaselineConfig
     from varfx.expression.linear.run import fit_baselines
     from varfx.expression.network.config import FitConfig
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BaselineConfig",
     "Cohort",
+    "EvaluationConfig",
     "ExpressionEvaluation",
     "ExpressionRun",
     "FitConfig",
@@ -39,6 +41,7 @@ export(
     {
         "cohort.store": "Cohort open_cohort",
         "evaluate": "ExpressionEvaluation evaluate",
+        "evaluation_config": "EvaluationConfig",
         "linear.config": "BaselineConfig",
         "linear.run": "fit_baselines",
         "network.config": "FitConfig",

@@ -17,6 +17,7 @@ from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.adjust import fit_adjustment
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
 from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
 from varfx.expression.metrics import LEAST_PEOPLE, Scores, score
@@ -27,6 +28,7 @@ from varfx.progress import Progress, silent
 METRICS = ("pcc", "r2")
 GENES_PER_WORKER = 100  # whose heritability is worth the start of a process
 GENE_SETS = ("training", "held-out")
+_DEFAULT = EvaluationConfig()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,35 +80,34 @@ class ExpressionEvaluation:
 
 def evaluate(
     runs: Sequence[str | os.PathLike[str]],
+    config: EvaluationConfig = _DEFAULT,
     *,
     cohort: str | os.PathLike[str] | None = None,
-    heritability: bool = True,
-    num_samples: int = 1000,
-    seed: int = 0,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress = silent,
 ) -> ExpressionEvaluation:
     """Scores all models of some runs on one cohort's test individuals.
 
     Args:
         runs: of `varfx expr baseline` and `varfx expr fit`.
+        config: heritability, and the bootstrap.
         cohort: where the runs' cohort lies, if it moved.
-        heritability: estimate each gene's cis-heritability too.
-        num_samples: bootstrap samples of individuals.
-        seed: of the bootstraps.
-        workers: processes for heritability; by default one a core.
+        workers: processes for heritability; by default one per core.
+        scheduler: address of a running dask.distributed scheduler, in place of `workers`.
         progress: told about each gene.
 
     Raises:
         StoreError: a run or the cohort is damaged, or the cohort is not the one that the runs were made on.
         DataError: runs of different cohorts, or predictions of other individuals than the test individuals.
     """
+    where = Workers(workers=workers, scheduler=scheduler)
     opened = [open_run(path) for path in runs]
     if not opened:
         raise ConfigError("no run is given. Name at least one made by `varfx expr baseline` or `varfx expr fit`.")
     people = cohort_of(opened, cohort)
     predictions, notes = _predictions(opened)
-    scored = _score_all(people, predictions, num_samples, seed, progress)
+    scored = _score_all(people, predictions, config.num_samples, config.seed, progress)
     heldout = set(people.genes_heldout)
     entries = [
         {
@@ -136,9 +137,9 @@ def evaluate(
         runs=[str(run.path) for run in opened],
         genes=entries,
         gene_means=means,
-        models=_model_means(means, seed),
-        differences=_differences(entries, seed),
-        heritability=_heritability(people, genes, workers, progress) if heritability else [],
+        models=_model_means(means, config.seed),
+        differences=_differences(entries, config.seed),
+        heritability=_heritability(people, genes, where, progress) if config.heritability else [],
         notes=notes,
     )
 
@@ -298,13 +299,11 @@ def _differences(entries: Sequence[dict[str, Any]], seed: int) -> list[dict[str,
     return records
 
 
-def _heritability(
-    cohort: Cohort, genes: Sequence[str], workers: int | None, progress: Progress
-) -> list[dict[str, Any]]:
+def _heritability(cohort: Cohort, genes: Sequence[str], where: Workers, progress: Progress) -> list[dict[str, Any]]:
     """Each gene's cis-heritability, in the order of `genes`."""
     records = {}
-    where = Workers(workers=workers)
-    where = Workers(workers=where.count(max(1, len(genes) // GENES_PER_WORKER)))
+    if where.scheduler is None:
+        where = Workers(workers=where.count(max(1, len(genes) // GENES_PER_WORKER)))
     job = Job(function=gene_heritability, start=open_cohort, arguments=(cohort.path,), what="heritabilities")
     for record in map_pieces(job, genes, where):
         records[record["gene"]] = record

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from varfx.errors import ConfigError
 
+Mismatch = Literal["fail", "flip", "drop"]
 Filters = Literal["all", "pass"]
 FILTERS: tuple[Filters, ...] = get_args(Filters)
 

@@ -21,12 +21,12 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import LENGTHS, NUCLEAR, builds_of
 from varfx.genome.chromosomes import chrom_names
 from varfx.genome.fasta import Fasta
-from varfx.genotypes.config import FILTERS, Filters
+from varfx.genotypes.config import FILTERS, Filters, Mismatch
 from varfx.genotypes.plink1 import BedFile
 from varfx.genotypes.plink2 import PgenFile
 from varfx.genotypes.plink_sets import open_plink
 from varfx.genotypes.records import MISSING, DonorFile, Record
-from varfx.genotypes.snvs import ON_MISMATCH, Mismatch, SnvTable
+from varfx.genotypes.snvs import ON_MISMATCH, SnvTable
 from varfx.genotypes.vcf import VcfFile
 
 ACCEPTED = "X.vcf.gz, X.bcf, X.bed or X.pgen"

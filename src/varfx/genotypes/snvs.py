@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -19,11 +18,10 @@ from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.fasta import AMBIGUOUS, Fasta, bases
-from varfx.genotypes.config import Filters
+from varfx.genotypes.config import Filters, Mismatch
 from varfx.genotypes.half_calls import SiteRecord, completed
 from varfx.genotypes.records import ABSENT, Record
 
-Mismatch = Literal["fail", "flip", "drop"]
 ON_MISMATCH: tuple[Mismatch, ...] = ("fail", "flip", "drop")
 STEPS = (
     "records",  # read from the file

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
-    from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
+    from varfx.expression.cohort.config import PrepareConfig, PrepareFiles, SplitConfig
     from varfx.expression.cohort.prepare import prepare
-    from varfx.expression.cohort.splits import PeopleSplit, SplitConfig
+    from varfx.expression.cohort.splits import PeopleSplit
     from varfx.expression.cohort.store import Cohort, open_cohort
 
 __all__ = [
@@ -27,9 +27,9 @@ __all__ = [
 export(
     __name__,
     {
-        "config": "PrepareConfig PrepareFiles",
+        "config": "PrepareConfig PrepareFiles SplitConfig",
         "prepare": "prepare",
-        "splits": "PeopleSplit SplitConfig",
+        "splits": "PeopleSplit",
         "store": "Cohort open_cohort",
     },
 )

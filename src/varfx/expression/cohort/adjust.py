@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from varfx.errors import ConfigError, DataError
-from varfx.expression.cohort.store import Normalisation
+from varfx.expression.cohort.config import Normalisation
 
 CONSTANT = 1e-10  # a standard deviation below this share of the largest magnitude is rounding
 

@@ -15,12 +15,12 @@ from numpy import ndarray
 from varfx.errors import DataError
 from varfx.expression.cohort import tables
 from varfx.expression.cohort.adjust import fit_adjustment, is_constant
-from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
+from varfx.expression.cohort.config import Normalisation, PrepareConfig, PrepareFiles, SplitConfig
 from varfx.expression.cohort.genes import join_gtf, place_windows
 from varfx.expression.cohort.normalise import counts_per_million, expressed, tmm_factors
 from varfx.expression.cohort.people import ChosenPeople, choose_people
-from varfx.expression.cohort.splits import SplitConfig, overlapping, split_genes
-from varfx.expression.cohort.store import Cohort, Normalisation, open_cohort
+from varfx.expression.cohort.splits import overlapping, split_genes
+from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.cohort.variants import add_variants, known_reference, starts_phased
 from varfx.expression.cohort.write import CohortTables, check_free, with_variant_rows, writing_cohort
 from varfx.genome.fasta import open_fasta

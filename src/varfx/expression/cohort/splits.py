@@ -11,44 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varfx.errors import ConfigError, DataError
+from varfx.errors import DataError
+from varfx.expression.cohort.config import SplitConfig
 
 LEAST_PEOPLE = 10
 LEAST_TUNE, LEAST_TEST = 2, 3  # individuals to tune and to test on; scores need three
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitConfig:
-    """Configuration of the split of individuals and genes.
-
-    Attributes:
-        folds: how many ways to divide individuals; their test sets are disjoint.
-        tune: share of individuals who decide when to stop and how strongly to penalise.
-        test: share of individuals whom models are judged by.
-        heldout_fraction: share of genes that no model is trained on.
-        heldout_populations: populations whose individuals are the test set of every fold.
-        seed: of the random order.
-    """
-
-    folds: int = 3
-    tune: float = 0.1
-    test: float = 0.1
-    heldout_fraction: float = 0.2
-    heldout_populations: tuple[str, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.folds < 1:
-            raise ConfigError(f"`folds` must be at least 1, got {self.folds}.")
-        for name in ("tune", "test"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must lie between 0 and 1, got {getattr(self, name)}.")
-        if self.tune + self.test >= 1:
-            raise ConfigError(f"`tune` and `test` leave nobody to train on: {self.tune} + {self.test} is not below 1.")
-        if not 0 <= self.heldout_fraction < 1:
-            raise ConfigError(f"`heldout_fraction` must be in [0, 1), got {self.heldout_fraction}.")
-        if self.seed < 0:
-            raise ConfigError(f"`seed` must not be negative, got {self.seed}.")
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from jaxtyping import Float32, Float64, Int8, Int64, UInt8
 from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError, StoreError
+from varfx.expression.cohort.config import Normalisation
 from varfx.io import sealed
 
 KIND = "expression cohort"
 TABLE_KINDS = {name: f"expression-{name}" for name in ("genes", "variants", "expression", "covariates")}
-Normalisation = Literal["inverse-normal", "standardise", "none"]
 Part = Literal["train", "tune", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 GENES_SCHEMA: dict[str, pl.DataType] = {

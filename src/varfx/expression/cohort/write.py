@@ -17,16 +17,9 @@ from numpy import ndarray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from varfx.errors import DataError, StoreError
+from varfx.expression.cohort.config import Normalisation
 from varfx.expression.cohort.splits import PeopleSplit
-from varfx.expression.cohort.store import (
-    GENES_SCHEMA,
-    KIND,
-    PARTS,
-    TABLE_KINDS,
-    VARIANTS_SCHEMA,
-    Normalisation,
-    label_column,
-)
+from varfx.expression.cohort.store import GENES_SCHEMA, KIND, PARTS, TABLE_KINDS, VARIANTS_SCHEMA, label_column
 from varfx.genome.variants import chrom_rank
 from varfx.io import sealed
 

@@ -33,8 +33,8 @@ from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import GeneWindow
 from varfx.genome.fasta import CODE_OF, UNKNOWN, Fasta
 from varfx.genome.fasta import bases as as_text
+from varfx.genotypes.config import Mismatch
 from varfx.genotypes.donors import Donors, DonorVariants
-from varfx.genotypes.snvs import Mismatch
 
 _CONTIG = "region"
 _CHATTY = ("genvarloader", "genoray")

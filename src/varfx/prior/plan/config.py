@@ -1,0 +1,95 @@
+"""Configuration of `varfx plan`: the sizes of a fit, from files that are there or from numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from varfx.device import check_device
+from varfx.errors import ConfigError
+from varfx.models.config import Kind, ModelConfig, Precision, TrackEnformerConfig
+from varfx.prior.config import SplitConfig
+from varfx.training.gwas.config import TrainConfig
+
+_MODEL, _TRACKS, _TRAINING = ModelConfig(), TrackEnformerConfig(), TrainConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """What a fit is planned for. Defaults are those of a fit."""
+
+    panel: Path | None = None
+    """The LD panel; its windows are counted one by one."""
+    tracks: Path | None = None
+    """The track store."""
+    variants: float | None = None
+    """Variants of the genome, where there is no panel yet."""
+    windows: int | None = None
+    """Windows, where there is no panel yet."""
+    rank: int | None = None
+    """Of a window, where there is no panel yet; by default half of its core's variants."""
+    core: int = 1_000_000
+    """Bases of a window's core, where there is no panel yet."""
+    flank: int = 1_000_000
+    """Bases on each side of it."""
+    num_tracks: int | None = None
+    """Tracks of 8 bits per base, where there is no store yet."""
+    num_features: int = 9
+    """Per-variant features (predictors)."""
+    traits: int = 1
+    """Traits fitted together."""
+    model: Kind | None = None
+    """Which network; by default enformer where there are tracks, else mlp."""
+    hidden: tuple[int, ...] = _MODEL.hidden
+    """Widths of an mlp's hidden layers."""
+    width: int = _TRACKS.width
+    """Channels of an enformer: 768 has 16 million weights with 165 tracks, 384 has 4.4 million."""
+    depth: int = _TRACKS.depth
+    """Transformer layers of an enformer."""
+    window: int = _TRACKS.window
+    """Bases around each variant that an enformer reads."""
+    variants_per_pass: int = _TRACKS.variants_per_pass
+    """Variants that go through an enformer together."""
+    network_precision: Precision = _TRACKS.precision
+    """Of an enformer."""
+    max_steps: int = _TRAINING.max_steps
+    """Optimiser steps."""
+    windows_per_step: int | None = _TRAINING.windows_per_step
+    """Windows of a step; by default one per process."""
+    check_every: int = _TRAINING.check_every
+    """Steps between checks at least."""
+    validation_fraction: float = SplitConfig.validation_fraction
+    """Share of the windows that decide when to stop."""
+    devices: int = _TRAINING.devices
+    """Processes that train together."""
+    device: str = _TRAINING.device
+    """Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
+    folder: Path | None = None
+    """Where files would be written; by default here. Disk is measured there."""
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+    def check_sizes(self) -> None:
+        """Checks that the sizes come from files or from numbers.
+
+        Raises:
+            ConfigError: they come from neither, or from both.
+        """
+        numbers = self.variants is not None and self.windows is not None
+        if (self.panel is None) != numbers or (self.panel is not None and (self.variants or self.windows or self.rank)):
+            raise ConfigError("give either --panel, or both --variants and --windows (and --rank).")
+        if self.tracks is not None and self.num_tracks is not None:
+            raise ConfigError("give either --tracks or --num-tracks, one of the two.")
+
+    def network(self, *, with_tracks: bool) -> ModelConfig:
+        """The network: the one asked for, or an enformer where there are tracks, else an mlp."""
+        kind = self.model or ("enformer" if with_tracks else "mlp")
+        enformer = TrackEnformerConfig(
+            window=self.window,
+            width=self.width,
+            depth=self.depth,
+            variants_per_pass=self.variants_per_pass,
+            precision=self.network_precision,
+        )
+        return ModelConfig(kind=kind, hidden=self.hidden, enformer=enformer)
