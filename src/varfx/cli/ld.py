@@ -15,7 +15,7 @@ from varfx.ld.config import PanelConfig
 
 Panel = Annotated[PanelConfig, as_options(PanelConfig, group="Panel")]
 Reference = Annotated[
-    ReferenceConfig, as_options(ReferenceConfig, group="Reference", filters=cyclopts.Parameter(name="--filter"))
+    ReferenceConfig, as_options(ReferenceConfig, group="Reference", filters=cyclopts.Parameter(alias="--filter"))
 ]
 
 
