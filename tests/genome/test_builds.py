@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from varfx.errors import ConfigError
-from varfx.genome.builds import LENGTHS, build_name, builds_of, chromosome_name, wrong_length
+from varfx.genome.builds import (
+    LENGTHS,
+    build_name,
+    build_of_contigs,
+    builds_of,
+    chromosome_name,
+    known_build,
+    wrong_length,
+)
 
 
 def test_lengths_add_up_to_the_published_totals() -> None:
@@ -18,6 +26,25 @@ def test_lengths_add_up_to_the_published_totals() -> None:
 @pytest.mark.parametrize(("text", "name"), [("hg19", "hg19"), ("GRCh37", "hg19"), ("b37", "hg19"), ("GRCH38", "hg38")])
 def test_spellings_of_builds(text: str, name: str) -> None:
     assert build_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "build"),
+    [
+        ("HG19/GRCh37", "hg19"), ("GRCh38.p14", "hg38"), ("hs37d5", "hg19"), ("b37", "hg19"), ("NCBI36", None), (None, None),
+        ("lifted from hg19 to hg38", None), ("GRCh377", None),
+    ],
+)  # fmt: skip
+def test_builds_in_free_text(text: object, build: str | None) -> None:
+    assert known_build(text) == build
+
+
+def test_contigs_by_length_before_assembly() -> None:
+    line = "##contig=<ID={},length={},assembly={}>"
+    assert build_of_contigs([line.format("chr22", 50_818_468, "b37")]) == "hg38"
+    assert build_of_contigs(["##contig=<ID=22,assembly=GRCh37.p13>", "##x"]) == "hg19"
+    assert build_of_contigs([line.format("22", 50_818_468, "x"), line.format("21", 48_129_895, "x")]) is None
+    assert build_of_contigs([]) is None
 
 
 def test_unknown_build() -> None:

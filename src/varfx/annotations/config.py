@@ -41,8 +41,9 @@ class AnnotationFiles:
     NAME:low says which end is damaging for scores that are not known."""
     reduce: Reduce = "damaging"
     """The score of a variant with several transcripts: the most damaging, the canonical one's, or the mean."""
-    build: str = "hg19"
-    """The panel's genome build, hg19 or hg38: which of dbNSFP's positions to use."""
+    build: str | None = None
+    """Genome build of the files, GRCh37 or GRCh38, which must be the panel's; by default it is taken to be. dbNSFP has both: the
+    panel's is used, and GRCh37 where that is not known."""
 
     def __post_init__(self) -> None:
         if self.columns and not (self.table or self.annot):

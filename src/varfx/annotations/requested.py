@@ -13,25 +13,34 @@ from varfx.annotations.config import AnnotationFiles
 from varfx.annotations.dbnsfp import DbnsfpSpec
 from varfx.annotations.store import Annotations
 from varfx.errors import ConfigError
+from varfx.genome.builds import build_name, require_same_build
 from varfx.gwas import sumstats
 from varfx.io import sealed
 
 
-def annotate(variants: pl.DataFrame, files: AnnotationFiles, *, panel: Path) -> Annotations:
+def annotate(
+    variants: pl.DataFrame, files: AnnotationFiles, *, panel: Path, panel_build: str | None = None
+) -> Annotations:
     """The annotations of a panel's variants, with their provenance.
 
     Args:
         variants: columns of `varfx.genome.variants.SCHEMA`, and `ld_score` if there is one.
         files: BED files, tables, dbNSFP, and what is taken from them.
         panel: the panel's folder, for messages and checksums.
+        panel_build: genome build of the panel, if it is known.
 
     Raises:
+        HarmonisationError: `files.build` is not the panel's.
         VarfxError: see `varfx.annotations.build.build_annotations`.
     """
+    given = None if files.build is None else build_name(files.build)
+    require_same_build("--build", given, str(panel), panel_build)
+    build = given or panel_build
     inputs: dict[str, Path] = {"panel": panel}
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = {"build": build}
     if files.frequency_from is not None:
         gwas = sumstats.read_sumstats(files.frequency_from)
+        require_same_build(str(files.frequency_from), gwas.build, str(panel), build)
         variants, ledger = with_frequencies(
             variants, gwas.table, source=str(files.frequency_from), panel_name=str(panel)
         )
@@ -42,7 +51,7 @@ def annotate(variants: pl.DataFrame, files: AnnotationFiles, *, panel: Path) -> 
     tables = [parse_table(text, files.columns) for text in (*files.table, *files.annot)]
     coding = None
     if files.dbnsfp is not None:
-        coding = DbnsfpSpec(files.dbnsfp, files.scores, files.reduce, files.build)
+        coding = DbnsfpSpec(files.dbnsfp, files.scores, files.reduce, build or "hg19")
         inputs["dbnsfp"] = files.dbnsfp
     inputs |= {str(path): path for path in [*(spec.path for spec in beds), *(spec.path for spec in tables)]}
     config = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(files).items()}

@@ -48,6 +48,11 @@ class Annotations:
         """The channels' names, in the order of the columns."""
         return tuple(name for name in self.table.columns if name not in KEY_SCHEMA)
 
+    @property
+    def build(self) -> str | None:
+        """Genome build of the positions, hg19 or hg38; None where it is not known, as of earlier files."""
+        return self.metadata.get("build")
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes a sealed `*.annot.parquet`.
 

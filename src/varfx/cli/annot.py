@@ -38,11 +38,14 @@ def build(
         out: The file to make, by convention ending in .annot.parquet.
     """
     from varfx.annotations.requested import annotate
+    from varfx.genome.builds import said
     from varfx.ld import open_panel
 
-    built = annotate(open_panel(panel).variants, files, panel=panel)
+    opened = open_panel(panel)
+    built = annotate(opened.variants, files, panel=panel, panel_build=opened.build)
     built.write(out)
     _show(built.table, built.channels, out)
+    console.print(f"genome build: {said(built.build)}{'' if built.build else ' (say it with --build)'}")
 
 
 def _show(table: pl.DataFrame, channels: Sequence[str], out: Path) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from varfx.cli.console import console, progress_bar
 from varfx.cli.ledgers import ledger_tables
 from varfx.errors import StoreError
+from varfx.genome.builds import said
 from varfx.io import sealed
 
 
@@ -50,6 +51,8 @@ def _table(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     if "chrom" in frame.columns:
         chroms = frame["chrom"].drop_nulls().unique(maintain_order=True).to_list()
         rows.append(("chromosomes", ", ".join(chroms)))
+    if "build" in metadata:
+        rows.append(("genome build", said(metadata["build"])))
     if "n" in frame.columns:
         n = frame["n"].to_numpy()
         rows.append(("n", f"{n.min():,.0f} to {n.max():,.0f}"))
@@ -105,9 +108,13 @@ def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ("channels", ", ".join(run.standardiser.channels) if run.standardiser else "none"),
         ("windows", ", ".join(f"{len(names)} {part}" for part, names in split.items())),
         ("panel", run.record["panel"]),
+        ("genome build", said(run.build)),
     ]
     traits = [
-        (f"trait {trait['name']}", f"n {trait['n_ref']:,.0f}, sigma2 {trait['sigma2']:.4f}, alpha {trait['alpha']:.3f}")
+        (
+            f"trait {trait['name']}",
+            f"n {trait['n_ref']:,.0f}, sigma2 {trait['sigma2']:.4f}, alpha {trait['alpha']:.3f} ({trait['alpha'] - 1:.3f} per allele)",
+        )
         for trait in run.record["traits"]
     ]
     return rows + traits, run.record
@@ -155,7 +162,7 @@ def _tracks(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     rows = [
         ("kind", "tracks"),
         ("tracks", f"{store.tracks.height}: {', '.join(store.names)}"),
-        ("genome build", store.build),
+        ("genome build", said(store.build)),
         ("chromosomes", ", ".join(store.lengths)),
         ("bytes per base in memory", str(store.bytes_per_base())),
         ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
@@ -172,6 +179,7 @@ def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     rows = [
         ("kind", "LD panel"),
         ("variants", f"{panel.variants.height:,}"),
+        ("genome build", said(panel.build)),
         ("individuals", f"{panel.num_people:,}"),
         ("windows", f"{windows.height:,} of {config['core']:,} bases, flank {config['flank']:,}"),
         ("chromosomes", ", ".join(windows["chrom"].unique(maintain_order=True).to_list())),

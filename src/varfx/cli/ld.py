@@ -27,6 +27,7 @@ def build(
     panel: Panel = PanelConfig(),
     reference: Reference = ReferenceConfig(),
     where: Where = Workers(),
+    build: str | None = None,
     overwrite: Annotated[bool, cyclopts.Parameter(negative=())] = False,
 ) -> None:
     """Build an LD panel from a reference.
@@ -40,15 +41,19 @@ def build(
     Args:
         sources: PLINK .bed or .pgen files (or their prefixes), a folder of UKBB_LD .npz files, or LDGM metadata.
         out: The panel to make, by convention ending in .ld.zarr.
+        build: Genome build of the positions, GRCh37 or GRCh38, where the reference does not state it.
         overwrite: Replace a finished panel, when the new one is whole.
     """
+    from varfx.genome.builds import said
     from varfx.genotypes.open_ld import input_files, open_source
     from varfx.ld import build_panel
 
     source = open_source(sources, **vars(reference))
     inputs = input_files(sources) + ([] if reference.keep is None else [reference.keep])
     with progress_bar() as progress:
-        built = build_panel(source, out, panel, **vars(where), overwrite=overwrite, inputs=inputs, progress=progress)
+        built = build_panel(
+            source, out, panel, **vars(where), overwrite=overwrite, inputs=inputs, build=build, progress=progress
+        )
     table = Table("step", "variants", title="ledger")
     for entry in built.metadata["ledger"]:
         table.add_row(str(entry["step"]), f"{entry['count']:,}")
@@ -60,6 +65,7 @@ def build(
         f"{ranks.min()} to {ranks.max()}, rank rule {built.metadata['config']['rank_variance']:g}, B in {built.metadata['config']['dtype']}",
         soft_wrap=True,
     )
+    console.print(f"genome build: {said(built.build)}{'' if built.build else ' (say it with --build)'}")
     for region in built.metadata["missing"]:
         stretch = f"chr{region['chrom']}:{region['start']}-{region['end']}"
         console.print(f"missing: {stretch}: {region['reason']}", soft_wrap=True)

@@ -58,7 +58,7 @@ def fit(
         )
     if processes.rank():
         return  # the first process prints
-    table = Table("trait", "variants", "n", "sigma2", "sigma2 (null)", "alpha")
+    table = Table("trait", "variants", "n", "sigma2", "sigma2 (null)", "alpha", "alpha per allele")
     for trait in run.record["traits"]:
         matched = trait["matched"]
         row = (
@@ -67,6 +67,7 @@ def fit(
             f"{trait['sigma2']:.3f}",
             f"{trait['sigma2_null']:.3f}",
             f"{trait['alpha']:.2f}",
+            f"{trait['alpha_per_allele']:.2f}",
         )
         table.add_row(trait["name"], *row)
     console.print(table)

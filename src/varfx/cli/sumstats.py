@@ -27,6 +27,7 @@ def clean(
     columns: str | None = None,
     na: str | None = None,
     positions_from: Path | None = None,
+    build: str | None = None,
 ) -> None:
     """Checks and converts a GWAS file of any common format into `*.sumstats.parquet`.
 
@@ -61,6 +62,8 @@ def clean(
         Words that mark missing values in this file, separated by commas, beside those of its format.
     positions_from
         A .bim, .pvar or table with rsIDs, positions and alleles, for COJO and LDSC files, which have no positions.
+    build
+        Genome build of the positions, GRCh37 or GRCh38, where the file does not state it; a fit compares it with the panel's.
     """
     from varfx.gwas import clean as clean_file
 
@@ -73,6 +76,7 @@ def clean(
         columns=_mapping(columns) if columns else None,
         na=na.split(",") if na else (),
         positions_from=positions_from,
+        build=build,
     )
     _show(stats, file[0], out)
 
@@ -91,6 +95,7 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
     from rich.table import Table
 
     from varfx.cli.console import console
+    from varfx.genome.builds import said
     from varfx.gwas.summary import summarise
 
     columns = Table("column", "used as", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
@@ -107,6 +112,7 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
     summary = summarise(stats.table)
     lines = {
         "trait": stats.trait,
+        "genome build": said(stats.build) + ("" if stats.build else " (say it with --build)"),
         "n": f"{summary.n_min:,.0f} to {summary.n_max:,.0f}",
         "mean chi2": f"{summary.mean_chisq:.4g}",
         "lambda_GC": f"{summary.lambda_gc:.4g}",
@@ -114,4 +120,4 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
         "written": str(out),
     }
     for name, value in lines.items():
-        console.print(f"{name:<13}{value}", soft_wrap=True)
+        console.print(f"{name:<14}{value}", soft_wrap=True)

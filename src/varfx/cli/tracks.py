@@ -85,6 +85,7 @@ def average(
         width: Bases around each variant.
         chain: UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz).
     """
+    from varfx.genome.builds import require_same_build
     from varfx.genome.liftover import read_chain
     from varfx.io import sealed
     from varfx.ld import open_panel
@@ -92,12 +93,18 @@ def average(
     from varfx.tracks.store import open_tracks
 
     inputs = {"tracks": tracks, "panel": panel} | ({} if chain is None else {"chain": chain})
+    store, opened = open_tracks(tracks), open_panel(panel)
+    if chain is None:
+        require_same_build(str(tracks), store.build, str(panel), opened.build)
     built = average_tracks(
-        open_tracks(tracks),
-        open_panel(panel).variants,
+        store,
+        opened.variants,
         width=width,
         chain=None if chain is None else read_chain(chain),
-        metadata={"provenance": sealed.provenance({"width": width}, inputs)},
+        metadata={
+            "build": opened.build or (store.build if chain is None else None),
+            "provenance": sealed.provenance({"width": width}, inputs),
+        },
     )
     built.write(out)
     missing = built.table.select(built.channels).null_count().sum_horizontal().item()

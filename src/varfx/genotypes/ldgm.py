@@ -75,6 +75,7 @@ class Ldgm:
     name: str
     variants: pl.DataFrame
     num_people: int
+    build: str = "hg38"
     missing: tuple[MissingRegion, ...]
     ledger: tuple[LedgerRow, ...]
 

@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from varfx.errors import DataError, FormatError
 from varfx.genome import variants
+from varfx.genome.builds import require_same_build
 from varfx.genotypes.config import Filters, check_filters
 from varfx.genotypes.ld_source import (
     MissingRegion,
@@ -49,6 +50,7 @@ class GenotypeFile(Protocol):
         sites: columns of `varfx.genome.variants.SCHEMA` without `eaf`, in file order, nothing left out. A multi-allelic
             site has a comma in `effect_allele`; a position that is not positive means that the place is not known.
         passed: where FILTER is PASS or not given, one per site; None for files without filters.
+        build: genome build, where the file states it.
     """
 
     path: Path
@@ -57,6 +59,11 @@ class GenotypeFile(Protocol):
 
     @property
     def passed(self) -> Bool[ndarray, " variant"] | None:
+        """See above."""
+        ...
+
+    @property
+    def build(self) -> str | None:
         """See above."""
         ...
 
@@ -85,6 +92,7 @@ class GenotypePanel:
     num_people: int
     missing: tuple[MissingRegion, ...] = ()
     ledger: tuple[LedgerRow, ...]
+    build: str | None  # what the files state
     unknown_people: int  # listed in `keep`, but in no file
 
     def __init__(
@@ -112,6 +120,9 @@ class GenotypePanel:
         check_filters(filters)
         self._files = tuple(files)
         self.name = str(files[0].path) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+        for file in files[1:]:
+            require_same_build(str(files[0].path), files[0].build, str(file.path), file.build)
+        self.build = next((file.build for file in files if file.build is not None), None)
         chosen, self.unknown_people = _choose(files[0].people, keep, files[0].path)
         self._people = [_places(file, files[0], chosen) for file in files]
         self.num_people = chosen.size

@@ -31,6 +31,7 @@ class BedFile:
     people: pl.DataFrame
     sites: pl.DataFrame
     passed: None = None  # there is no FILTER
+    build: None = None  # nor a word on the genome build
 
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
         """Reads the .bim and .fam, and checks the .bed against them.

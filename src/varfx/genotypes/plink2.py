@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float32, Int, Int32, UInt32
 from numpy import ndarray
 
 from varfx.errors import FormatError
+from varfx.genome.builds import build_of_contigs
 from varfx.genotypes.plink1 import read_bim, read_fam, sites_of
 from varfx.io.text_lines import numbered_lines
 from varfx.io.text_table import open_table, read_with_header
@@ -38,6 +39,7 @@ class PgenFile:
     path: Path
     people: pl.DataFrame
     sites: pl.DataFrame
+    build: str | None  # by the contigs of the .pvar
     passed: Bool[ndarray, " variant"] | None  # FILTER is PASS or not given; None without that column
     oriented: bool  # False with a .bim, or a .pvar without header: REF is then just the other allele
 
@@ -52,6 +54,7 @@ class PgenFile:
         """
         self.path = Path(f"{prefix}.pgen")
         self.sites, self.passed, self.oriented = _read_sites(str(prefix))
+        self.build = _build(str(prefix))
         self.people = _read_people(str(prefix))
         alleles = self.sites["effect_allele"].str.count_matches(",", literal=True).to_numpy().astype(np.uintp) + 2
         # pgenlib needs where each variant's alleles begin as soon as a variant has more than two.
@@ -141,6 +144,11 @@ def _read_sites(prefix: str) -> tuple[pl.DataFrame, Bool[ndarray, " variant"] | 
     if Path(f"{prefix}.bim").is_file():
         return read_bim(Path(f"{prefix}.bim")), None, False
     raise FormatError(f"`{prefix}.pgen` has no variants beside it: `{prefix}.pvar` (or .pvar.zst, .bim) is missing.")
+
+
+def _build(prefix: str) -> str | None:
+    paths = [path for path in (Path(f"{prefix}.pvar"), Path(f"{prefix}.pvar.zst")) if path.is_file()]
+    return build_of_contigs(open_table(paths[0]).preamble) if paths and _has_header(paths[0]) else None
 
 
 def read_sites(path: Path) -> pl.DataFrame:

@@ -87,6 +87,7 @@ class UkbLD:
     name: str
     variants: pl.DataFrame
     num_people: int
+    build: str | None  # that of the published files, None of others with their layout
     missing: tuple[MissingRegion, ...]
     ledger: tuple[LedgerRow, ...]
 
@@ -106,6 +107,7 @@ class UkbLD:
             raise ConfigError(f"`num_people` must be above 2, got {num_people}. UK Biobank's is {UKB_NUM_PEOPLE}.")
         self._folder = Path(folder)
         self.name, self.num_people = str(folder), num_people
+        self.build = "hg19" if num_people == UKB_NUM_PEOPLE else None
         readable, unreadable = _regions(self._folder)
         self.missing = tuple(
             _missing(stretch, reason, [*readable, *unreadable]) for stretch, reason in unreadable.items()

@@ -12,6 +12,7 @@ import polars as pl
 
 from varfx.errors import ConfigError, DataError
 from varfx.genome import variants
+from varfx.genome.builds import chosen_build, require_within
 from varfx.gwas.agreement import check_agreement
 from varfx.gwas.checks import check_signs, drop_missing, drop_or_raise, drop_without_z
 from varfx.gwas.files import GwasPath, gwas_files, read_files, source_of, trait_of
@@ -41,6 +42,7 @@ def clean(
     columns: Mapping[str, str] | None = None,
     na: Sequence[str] = (),
     positions_from: str | os.PathLike[str] | None = None,
+    build: str | None = None,
 ) -> SumStats:
     """The summary statistics of a GWAS file, checked, filtered, in genome order; written to `out` if given.
 
@@ -55,6 +57,7 @@ def clean(
         columns: role -> column name, for a header that no format fits, or against the format's own.
         na: words that mark missing values, beside the format's own.
         positions_from: a .bim, .pvar or table that gives positions to rsIDs, for files without positions.
+        build: genome build of the positions (GRCh37 or GRCh38); by default what the file's metadata state.
 
     Returns:
         The statistics; `metadata["ledger"]` lists what was done, `metadata["columns"]` which columns were used and which
@@ -73,6 +76,7 @@ def clean(
     raw = read_files(files, columns=columns, na=na, drop_invalid=options.drop_invalid, trait=trait)
     ledger = raw.notes
     expected = "position" in raw.table.columns
+    genome_build = chosen_build(build, raw.study.build, source)
     if positions_from is None:
         raw = raw._replace(table=with_positions_of_ids(raw.table, ledger))
     table = _with_statistics(raw, given, options, source)
@@ -97,12 +101,15 @@ def clean(
         ledger.add("sorted", table.height, "into genome order")
         table = variants.in_genome_order(table)
     ledger.add("kept", table.height, "variants")
+    last = table.drop_nulls(["chrom", "position"]).group_by("chrom").agg(pl.col("position").max())
+    require_within(genome_build, last.iter_rows(), source)
     stats = SumStats(
         table=table.select(list(SCHEMA)).cast(dict(SCHEMA)),  # type: ignore[arg-type]
         trait=trait or raw.study.trait or trait_of(path),
         metadata={
             **_metadata(files, raw, options, n=n, columns=columns, na=na, positions_from=positions_from),
             "n_gain": gain,
+            "build": genome_build,
         },
     )
     if out is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from varfx.errors import FormatError
+from varfx.genome.builds import build_of_contigs, known_build
 from varfx.io.visible import shown
 from varfx.io.yaml_text import read_yaml
 
@@ -23,6 +24,7 @@ class Study:
     Attributes:
         trait: name of the trait.
         genome_build: as written, e.g. "GRCh37".
+        build: hg19 or hg38, by that or by the lengths of the header's contigs.
         n: number of individuals.
         n_case: number of cases.
         n_control: number of controls.
@@ -32,6 +34,7 @@ class Study:
 
     trait: str | None = None
     genome_build: str | None = None
+    build: str | None = None
     n: float | None = None
     n_case: float | None = None
     n_control: float | None = None
@@ -65,6 +68,7 @@ def read_sidecar(path: Path) -> Study:
     return Study(
         trait=str(traits[0]) if traits and isinstance(traits[0], str | int | float) else None,
         genome_build=str(build) if build and isinstance(build, str | int | float) else None,
+        build=known_build(build),
         n=_total(samples, ("sample_size",), sidecar),
         n_case=_total(samples, ("case_count", "cases", "ncase"), sidecar),
         n_control=_total(samples, ("control_count", "controls", "ncontrol"), sidecar),
@@ -94,6 +98,7 @@ def read_vcf_header(preamble: Sequence[str], sample: str) -> Study:
     return Study(
         trait=sample,
         genome_build=build,
+        build=build_of_contigs(preamble) or known_build(build),
         n=total,
         n_case=cases if case_control else None,
         n_control=controls if case_control else None,

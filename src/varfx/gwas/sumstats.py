@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from varfx.errors import DataError
 from varfx.genome import variants
+from varfx.genome.builds import known_build
 from varfx.io import sealed
 
 SCHEMA: dict[str, pl.DataType] = {
@@ -46,6 +47,11 @@ class SumStats:
 
     def __post_init__(self) -> None:
         check_sumstats(self.table, source=self.trait)
+
+    @property
+    def build(self) -> str | None:
+        """Genome build of the positions, hg19 or hg38; None where it is not known."""
+        return self.metadata.get("build") or known_build(self.metadata.get("genome_build"))
 
     @property
     def replicates(self) -> int:

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from varfx.errors import DataError, StoreError
+from varfx.genome.builds import chosen_build, require_within
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.io import sealed
 from varfx.io.output_lock import one_writer
@@ -43,6 +44,7 @@ def build_panel(
     scheduler: str | None = None,
     overwrite: bool = False,
     inputs: Sequence[str | os.PathLike[str]] = (),
+    build: str | None = None,
     progress: Progress = silent,
 ) -> LDPanel:
     """Writes the panel of a source and opens it.
@@ -59,15 +61,20 @@ def build_panel(
             `workers`.
         overwrite: replace a finished panel in `out`, when the new one is whole.
         inputs: files whose checksums go into the provenance; an interrupted build goes on with the same ones only.
+        build: genome build of the positions (GRCh37 or GRCh38); by default what the source states.
         progress: told about each finished window.
 
     Raises:
-        ConfigError: `workers` is not positive, or no scheduler answers.
+        ConfigError: `workers` is not positive, no scheduler answers, or a `build` that is not the source's.
         WorkerError: workers or the scheduler were lost; finished windows are kept.
         DataError: the source has no usable variants, or its values are wrong.
         StoreError: the disk is full, `out` is finished or something else, or `OUT.building` was begun with other options.
     """
     config, where = config or PanelConfig(), Workers(workers=workers, scheduler=scheduler)
+    genome_build = chosen_build(build, getattr(source, "build", None), source.name)
+    require_within(
+        genome_build, source.variants.group_by("chrom").agg(pl.col("position").max()).iter_rows(), source.name
+    )
     config = replace(config, rank_variance=config.share(source.num_people))
     folder = panel_folder(out)
     folder.check(resume=True, overwrite=overwrite, identity={"config": asdict(config)})
@@ -108,6 +115,7 @@ def build_panel(
         scores[rows] = ld_score
     metadata = {
         "num_people": source.num_people,
+        "build": genome_build,
         "config": {**asdict(config), "dtype": dtype.name},
         "ledger": list(getattr(source, "ledger", ())),
         "missing": [asdict(region) for region in source.missing],

@@ -83,6 +83,11 @@ class LDPanel:
         return int(self.metadata["num_people"])
 
     @property
+    def build(self) -> str | None:
+        """Genome build of the positions, hg19 or hg38; None where it is not known, as of earlier panels."""
+        return self.metadata.get("build")
+
+    @property
     def flank(self) -> int:
         """Bases on each side of a core whose variants stand in the window."""
         return int(self.metadata["config"]["flank"])

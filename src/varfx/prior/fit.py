@@ -247,6 +247,7 @@ def _record(inputs: PriorInputs, job: _Job, guesses: list[float] | None) -> dict
     return {
         "split": {part: [window_names[index] for index in windows] for part, windows in asdict(job.split).items()},
         "panel": str(panel.path.resolve()),
+        "build": panel.build or next((each.build for each in job.sources.sumstats if each.build is not None), None),
         "sumstats": [str(path.resolve()) for path in inputs.sumstats],
         "annotations": None if inputs.annotations is None else str(inputs.annotations.resolve()),
         "tracks": None if signals is None else signals.to_record(),

@@ -17,6 +17,7 @@ from numpy import ndarray
 from varfx.annotations import Annotations, Standardiser, build_annotations
 from varfx.annotations.store import EFFECT_FREQUENCY
 from varfx.errors import DataError
+from varfx.genome.builds import require_same_build, said
 from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
 from varfx.gwas.sumstats import SumStats
@@ -65,6 +66,7 @@ def align_trait(sumstats: SumStats, panel: LDPanel, matching: Matching = _DEFAUL
     Raises:
         HarmonisationError: another genome build, or too little overlap.
     """
+    require_same_build(sumstats.trait, sumstats.build, str(panel.path), panel.build)
     match = harmonise(
         sumstats.table,
         panel.variants,
@@ -72,6 +74,7 @@ def align_trait(sumstats: SumStats, panel: LDPanel, matching: Matching = _DEFAUL
         reference_name=str(panel.path),
         matching=replace(matching, palindromes="keep") if simulated_on(sumstats, panel) else matching,
     )
+    match.ledger.note(_about_build(sumstats, panel))
     n, eaf = (np.full(panel.variants.height, np.nan) for _ in range(2))
     given = sumstats.z
     z = np.full((panel.variants.height, *given.shape[1:]), np.nan)
@@ -81,6 +84,29 @@ def align_trait(sumstats: SumStats, panel: LDPanel, matching: Matching = _DEFAUL
     eaf[match.reference_row] = np.where(match.sign > 0, frequency, 1 - frequency)
     data = TraitData(name=sumstats.trait, z=z, n=n, n_ref=float(np.median(n[match.reference_row])))
     return AlignedTrait(data=data, eaf=eaf, ledger=match.ledger.rows())
+
+
+def _about_build(sumstats: SumStats, panel: LDPanel) -> str:
+    """A sentence on the genome build of associations whose positions were found in the panel."""
+    known = sumstats.build or panel.build
+    if known is None:
+        return "genome build: unknown of both, but their positions match (--build says it when the files are made)"
+    lacking = [
+        name for name, build in ((sumstats.trait, sumstats.build), (str(panel.path), panel.build)) if build is None
+    ]
+    return f"genome build: {said(known)}" + (f"; of `{lacking[0]}` by its matching positions alone" if lacking else "")
+
+
+def require_builds(panel: LDPanel, annotations: Annotations | None, tracks: TrackInputs | None) -> None:
+    """Refuses annotations of another genome build than the panel's, and tracks of another one without a chain file.
+
+    Raises:
+        HarmonisationError: naming both builds.
+    """
+    if annotations is not None:
+        require_same_build("annotations", annotations.build, str(panel.path), panel.build)
+    if tracks is not None and tracks.chain is None:
+        require_same_build(str(tracks.store.path), tracks.store.build, str(panel.path), panel.build)
 
 
 def panel_variants(panel: LDPanel, traits: Sequence[AlignedTrait]) -> pl.DataFrame:
@@ -167,6 +193,7 @@ def assemble(
         processes: how many share this machine's memory.
         matching: how the traits are matched to the panel.
     """
+    require_builds(panel, annotations, tracks)
     aligned = [align_trait(each, panel, matching) for each in associations]
     variants = panel_variants(panel, aligned)
     features: ndarray = np.zeros((variants.height, 0), dtype=np.float32)

@@ -20,6 +20,7 @@ from varfx.annotations import Annotations
 from varfx.annotations.snpvar import PREDICTION_KIND
 from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
+from varfx.genome.builds import require_same_build
 from varfx.genome.variants import identifier
 from varfx.io import sealed
 from varfx.models import VariancePrior
@@ -79,6 +80,7 @@ def predict(
         variants = panel_variants(reference, traits)
     else:
         assert table is not None
+        require_same_build(str(given.annotations), table.build, str(fitted.path), fitted.build)
         eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
         variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
     f = variances(fitted, variants, table, given.tracks_of_run(fitted), device=where)

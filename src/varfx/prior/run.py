@@ -30,7 +30,7 @@ class Run:
         model: with its trained weights, in float32 on the CPU.
         standardiser: how the model's features are made from named channels; None for the constant model.
         record: everything else, JSON-able: `traits` (name, n_ref, sigma2, sigma2_null, alpha), `split` (names of windows),
-            `panel`, `sumstats`, `annotations` (paths), `tracks` (path, build, window; name, mean and sd of each), `config`, `outcome`, `provenance`.
+            `panel`, `sumstats`, `annotations` (paths), `build` (of the genome, or None), `tracks` (path, build, window; name, mean and sd of each), `config`, `outcome`, `provenance`.
     """
 
     path: Path
@@ -41,6 +41,11 @@ class Run:
     def __repr__(self) -> str:
         held_out = len(self.record["split"]["holdout"])
         return f"Run({str(self.path)!r}: {self.model.config.kind} of {', '.join(self.trait_names)}; {held_out} windows held out)"
+
+    @property
+    def build(self) -> str | None:
+        """Genome build of the panel, hg19 or hg38; None where it is not known, as of earlier runs."""
+        return self.record.get("build")
 
     @property
     def trait_names(self) -> list[str]:

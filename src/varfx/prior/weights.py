@@ -13,6 +13,7 @@ import polars as pl
 from varfx._version import __version__
 from varfx.device import find_device, for_float64
 from varfx.errors import ConfigError
+from varfx.genome.builds import GRC
 from varfx.genome.variants import identifier
 from varfx.io import sealed
 from varfx.io.workers import Workers
@@ -112,15 +113,16 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, fo
             allelefrequency_effect="eaf",
         )
         name = folder_of(run).name
+        fitted = open_run(run)
         lines = [
             "###PGS CATALOG SCORING FILE - see https://www.pgscatalog.org/downloads/#dl_ftp_scoring for additional information",
             "#format_version=2.0",
             "##POLYGENIC SCORE (PGS) INFORMATION",
             f"#pgs_id={name}",
             f"#pgs_name={name}",
-            f"#trait_reported={open_run(run).trait_names[0]}",
+            f"#trait_reported={fitted.trait_names[0]}",
             "#weight_type=beta",
-            "#genome_build=NR",
+            f"#genome_build={'NR' if fitted.build is None else GRC[fitted.build]}",
             f"#variants_number={kept.height}",
             "##SOURCE INFORMATION",
             f"#citation=varfx {__version__}",
