@@ -102,7 +102,9 @@ def require_within(build: str | None, variants: Iterable[tuple[str, int]], sourc
     Raises:
         DataError: a position lies beyond the end.
     """
-    for chrom, last in variants if build is not None else ():
+    if build is None:
+        return
+    for chrom, last in variants:
         if last > LENGTHS[build].get(chrom, last):
             raise DataError(
                 f"`{source}` is said to be of {said(build)}, but has a variant at {chrom}:{last}, where chromosome {chrom} has "
