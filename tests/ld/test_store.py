@@ -154,3 +154,15 @@ def test_B_is_stored_by_blocks_of_columns(tmp_path: Path, rng: np.random.Generat
 
 def test_errors_are_of_one_tree() -> None:
     assert issubclass(StoreError, VarfxError)
+
+
+def test_an_array_that_claims_more_than_its_files_hold_is_not_allocated(copy: Path) -> None:
+    place = next((copy / "windows").glob("*/lam/zarr.json"))
+    described = json.loads(place.read_text())
+    described["shape"] = [1 << 45]
+    place.write_text(json.dumps(described))
+    sealed.seal_directory(copy)
+    panel = open_panel(copy)
+    index = [core.name for core in panel.cores].index(place.parents[1].name)
+    with pytest.raises(StoreError, match=r"lam` cannot be read \(it claims 281,474,976,710,656 bytes"):
+        panel.window(index)

@@ -9,11 +9,13 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet
 
 from varfx.errors import FormatError
 
 MAGIC = b"PAR1"
+BOMB_BYTES, BOMB_RATIO = 1 << 30, 500  # a table of so many bytes that is so many times as large as its file is none
 
 
 def column_names(path: Path) -> tuple[str, ...]:
@@ -38,11 +40,15 @@ def frames(path: Path, columns: Sequence[int]) -> Iterator[pl.DataFrame]:
     names = [schema.names[number] for number in columns]
     for number, name in zip(columns, names, strict=True):
         _check(path, schema, number, name)
-    before = 0
+    _refuse_bomb(path, file.metadata.num_rows * sum(_width(schema.field(number).type) for number in columns) // 8)
+    file = _with_dictionaries(path, file, schema, columns)
+    before = text = 0
     try:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=names)
             table.validate(full=True)  # a flipped byte may leave text that is no UTF-8, which polars takes on trust
+            text += sum(_text_bytes(table.column(name)) for name in names)
+            _refuse_bomb(path, text)
             # Column by column: the schema may hold metadata that is damaged, which polars would stumble over.
             frame = pl.DataFrame(
                 [_series(str(number), table.column(name)) for number, name in zip(columns, names, strict=True)]
@@ -84,6 +90,55 @@ def _opened(path: Path) -> tuple[Any, Any]:
         return file, file.schema_arrow
     except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise FormatError(f"`{path}` is not a whole Parquet file: {one_line(str(error))}.") from error
+
+
+def _width(kind: Any) -> int:
+    """Bits per value; of text at least its offset."""
+    try:
+        return int(kind.bit_width)
+    except ValueError:
+        return 32
+
+
+def _with_dictionaries(path: Path, file: Any, schema: Any, columns: Sequence[int]) -> Any:
+    """The file opened such that repeated text stays a number per row until its size is known."""
+    leaves = {leaf.path: number for number, leaf in enumerate(file.schema)}
+    repeated = [
+        name
+        for name in (schema.names[number] for number in columns)
+        if name in leaves
+        and schema.field(name).type in (pa.string(), pa.large_string())
+        and any(
+            file.metadata.row_group(group).column(leaves[name]).has_dictionary_page
+            for group in range(file.num_row_groups)
+        )
+    ]
+    return pa.parquet.ParquetFile(path, read_dictionary=repeated) if repeated else file
+
+
+def _text_bytes(column: Any) -> int:
+    """Bytes of a dictionary's text once it is written out; 0 for other columns, which are as large as they are."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return 0
+    total = 0
+    for chunk in column.chunks:
+        lengths = pa.compute.binary_length(chunk.dictionary).to_numpy(zero_copy_only=False)
+        used = chunk.indices.drop_null().to_numpy(zero_copy_only=False)
+        total += int(lengths.astype("int64")[used].sum())
+    return total
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _refuse_bomb(path: Path, size: int) -> None:
+    """Refuses a table that is far larger than its file can hold."""
+    if size > BOMB_BYTES and size > BOMB_RATIO * path.stat().st_size:
+        raise FormatError(
+            f"`{path}` holds a table of {size:,} bytes, more than {BOMB_RATIO} times its size: it is damaged, or made to fill "
+            "the memory."
+        )
 
 
 def _series(name: str, column: Any) -> pl.Series:

@@ -16,7 +16,7 @@ import zstandard
 from varfx.errors import FormatError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-BOMB_BYTES, BOMB_RATIO = 64 << 20, 200  # text of so many bytes that is so many times as large as its file is none
+BOMB_BYTES, BOMB_RATIO = 16 << 20, 200  # text of so many bytes that is so many times as large as its file is none
 _READ_BYTES = 1 << 20
 _ZSTD_BYTES = 1 << 12  # of 4 bytes, zstd makes up to 128 KiB
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # the empty last block

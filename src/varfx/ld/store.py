@@ -139,9 +139,13 @@ class LDPanel:
     def _read(self, index: int, name: str) -> ndarray:
         """One array of one window; the presence and size of each file and the checksum of each chunk are verified."""
         prefix = f"windows/{self.cores[index].name}/{name}"
-        sealed.check_array(self.path, self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")}))
+        entries = self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")})
+        sealed.check_array(self.path, entries)
         try:
-            return np.asarray(zarr.open_array(self.path / prefix, mode="r")[...])
+            array = zarr.open_array(self.path / prefix, mode="r")
+            if array.nbytes > sum(size for size, _ in entries.values()):  # stored as they are, so never larger
+                raise ValueError(f"it claims {array.nbytes:,} bytes, which its files do not hold")
+            return np.asarray(array[...])
         except (ValueError, OSError, KeyError) as error:
             raise StoreError(
                 f"`{self.path}` is damaged: `{prefix}` cannot be read ({error}). Build the panel anew."
