@@ -63,10 +63,10 @@ def test_clean_stores_the_build_and_says_that_it_is_unknown(capsys: Capsys, tmp_
     (tmp_path / "g.fastGWA").write_text(GWAS.format(1000))
     out = tmp_path / "g.sumstats.parquet"
     result = varfx(capsys, "sumstats", "clean", tmp_path / "g.fastGWA", "--out", out)
-    assert "genome build  unknown (say it with --build)" in result.out
+    assert "build        unknown (say it with --build)" in result.out
     assert read_sumstats(out).build is None
     result = varfx(capsys, "sumstats", "clean", tmp_path / "g.fastGWA", "--out", out, "--build", "GRCh37")
-    assert "genome build  GRCh37 (hg19)" in result.out
+    assert "build        GRCh37 (hg19)" in result.out
     assert read_sumstats(out).build == "hg19"
     with pytest.raises(ConfigError, match=r"`build` must be hg19 \(GRCh37\) or hg38"):
         clean(tmp_path / "g.fastGWA", build="hg18")

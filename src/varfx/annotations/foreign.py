@@ -22,6 +22,7 @@ from varfx.genotypes.plink2 import read_sites
 from varfx.io.text_layout import ROW_NAMES
 from varfx.io.text_numbers import MISSING, column_of, missing_as_null, whole
 from varfx.io.text_table import open_table, refuse_alike
+from varfx.short_repr import short_repr
 
 KeyKind = Literal["alleles", "position", "rsid"]
 _SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -66,6 +67,8 @@ class AnnotationTable:
         values: one Float32 column per channel; null where missing or not finite.
         num_not_finite: number of infinite or NaN values.
     """
+
+    __repr__ = short_repr
 
     source: str
     kind: KeyKind

@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from varfx.annotations.store import INDICATOR
 from varfx.errors import DataError
+from varfx.short_repr import short_repr
 
 _log = logging.getLogger(__name__)
 EXTREME = 50.0  # standard deviations: a 0/1 channel with 1 in fewer than 1 of 2,500 variants, or a heavy tail
@@ -32,6 +33,8 @@ class Standardiser:
         indicated: whether the channel has an indicator.
         notes: warnings about channels, one sentence each.
     """
+
+    __repr__ = short_repr
 
     channels: tuple[str, ...]
     mean: Float64[ndarray, " channel"]

@@ -19,6 +19,7 @@ from varfx.errors import DataError
 from varfx.genome import variants
 from varfx.genome.variant_codes import SWAPPED, encode, find, in_several_rows
 from varfx.io import sealed
+from varfx.short_repr import short_repr
 
 KIND = "annotations"
 KEY_SCHEMA = {name: kind for name, kind in variants.SCHEMA.items() if name != "eaf"}
@@ -36,6 +37,8 @@ class Annotations:
             where missing. The same whichever allele is the effect allele, but for the channel `eaf`.
         metadata: provenance, and what became of each input's rows, JSON-able.
     """
+
+    __repr__ = short_repr
 
     table: pl.DataFrame
     metadata: dict[str, Any] = field(default_factory=dict)

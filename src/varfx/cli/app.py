@@ -15,6 +15,7 @@ import cyclopts
 from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
 from varfx.cli.console import PlainConsole, console
 from varfx.cli.next_step import next_step
+from varfx.cli.record import Warnings, leave_record, with_positionals
 from varfx.cli.tree import build_app
 from varfx.errors import VarfxError
 from varfx.io.sealed import reason
@@ -39,9 +40,13 @@ def run(argv: Sequence[str]) -> int:
             app.help_print(page)
             return 0
         if line.config is not None:
-            options = read_config(line.config)
+            words, options = with_positionals(app, words, read_config(line.config))
             app.config = _as_defaults(app, words, options, str(line.config))
+        warnings = Warnings()
+        logging.getLogger("varfx").addHandler(warnings)
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        if _is_first():
+            leave_record(app, words, options, warnings)
         _say_what_is_next(app, words, options)
     except cyclopts.CycloptsError as error:
         needed = missing_options(app, words, options) if isinstance(error, cyclopts.MissingArgumentError) else None
@@ -93,12 +98,17 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _say_what_is_next(app: cyclopts.App, words: Sequence[str], options: dict[str, Any]) -> None:
-    processes = sys.modules.get("varfx.training.processes")  # loaded only where several may train together
-    if {"--help", "-h"} & set(words) or (processes is not None and processes.rank()):
-        return  # the first process prints
+    if {"--help", "-h"} & set(words) or not _is_first():
+        return
     following = next_step(app.parse_commands(list(words))[0], words, options)
     if following is not None:
         console.print(f"next: {following}", soft_wrap=True)
+
+
+def _is_first() -> bool:
+    """Whether this is the first of the processes that train together, which prints and writes."""
+    processes = sys.modules.get("varfx.training.processes")  # loaded only where several may train together
+    return processes is None or not processes.rank()
 
 
 def _fail(message: str) -> int:

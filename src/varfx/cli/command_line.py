@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import cyclopts
 
+from varfx.cli.options import is_list
 from varfx.errors import ConfigError
 
 
@@ -80,13 +81,9 @@ def spread_lists(app: cyclopts.App, words: Sequence[str]) -> list[str]:
         if argument is None or argument.hint is bool or not rest:
             continue
         spread.append(rest.pop(0))
-        while free <= 0 and _is_list(argument) and rest and not rest[0].startswith("-"):
+        while free <= 0 and is_list(argument) and rest and not rest[0].startswith("-"):
             spread += [word, rest.pop(0)]
     return spread
-
-
-def _is_list(argument: cyclopts.Argument) -> bool:
-    return get_origin(argument.resolved_hint) in (list, tuple)
 
 
 def missing_options(app: cyclopts.App, words: Sequence[str], config: Mapping[str, Any]) -> str | None:

@@ -75,9 +75,10 @@ def progress_bar() -> Iterator[Report]:
         tasks: dict[str, TaskID] = {}
 
         def report(done: int, total: int, what: str) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
+            parts = what.partition(" (")[0]
+            if parts not in tasks:
+                tasks[parts] = bar.add_task(what, total=total)
+            bar.update(tasks[parts], completed=done, total=total, description=what)
 
         yield report
 

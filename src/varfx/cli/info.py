@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
+from varfx.cli.info_unsealed import unsealed_file, unsealed_folder
 from varfx.cli.ledgers import ledger_tables
 from varfx.errors import StoreError
 from varfx.genome.builds import said
@@ -17,16 +18,23 @@ from varfx.io import sealed
 def info(path: Path, /) -> None:
     """Say what a file or folder of varfx holds, what each step of its making left out, and whether it is whole.
 
-    Every byte is checked; a damaged or unfinished file is an error.
+    Every byte is checked, of what carries checksums; a damaged or unfinished file is an error.
 
         varfx info P.ld.zarr
 
     Args:
-        path: Summary statistics, annotations, an LD panel, tracks, a prior, an expression cohort, or a run.
+        path: Any file or folder that varfx writes: summary statistics, a panel, a run, a cohort, tracks, an experiment, scores, ...
     """
     if not path.exists():
         raise StoreError(f"`{path}` does not exist.")
-    rows, metadata = _folder(path) if path.is_dir() else _table(path)
+    unsealed = None
+    if path.is_dir():
+        unsealed = unsealed_folder(path)
+        rows, metadata = unsealed or _folder(path)
+    elif sealed.table_kind(path) is None and path.suffix != ".parquet":
+        rows, metadata = unsealed = unsealed_file(path)
+    else:
+        rows, metadata = _table(path)
     table = Table(show_header=False, title=str(path), title_justify="left")
     for name, value in rows:
         table.add_row(name, str(value))
@@ -37,7 +45,7 @@ def info(path: Path, /) -> None:
     console.print(table)
     for ledger in ledger_tables(metadata):
         console.print(ledger)
-    console.print("whole: every checksum is right")
+    console.print("whole: every checksum is right" if unsealed is None else "this kind carries no checksums")
 
 
 def _table(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:

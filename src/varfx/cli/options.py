@@ -34,6 +34,11 @@ def split_words(type_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[str, ...]
     return tuple(token.value for token in tokens)
 
 
+def is_list(argument: cyclopts.Argument) -> bool:
+    """Whether an option takes several values."""
+    return get_origin(argument.resolved_hint) in (list, tuple)
+
+
 def _shown(value: Any) -> str | None:
     """A list's default on a help page; nothing for an empty one."""
     return ",".join(map(str, value)) or None

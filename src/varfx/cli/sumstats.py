@@ -112,7 +112,7 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
     summary = summarise(stats.table)
     lines = {
         "trait": stats.trait,
-        "genome build": said(stats.build) + ("" if stats.build else " (say it with --build)"),
+        "build": said(stats.build) + ("" if stats.build else " (say it with --build)"),
         "n": f"{summary.n_min:,.0f} to {summary.n_max:,.0f}",
         "mean chi2": f"{summary.mean_chisq:.4g}",
         "lambda_GC": f"{summary.lambda_gc:.4g}",
@@ -120,4 +120,4 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
         "written": str(out),
     }
     for name, value in lines.items():
-        console.print(f"{name:<14}{value}", soft_wrap=True)
+        console.print(f"{name:<13}{value}", soft_wrap=True)

@@ -24,6 +24,7 @@ from varfx.expression.metrics import LEAST_PEOPLE, Scores, score
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
+from varfx.short_repr import short_repr
 
 METRICS = ("pcc", "r2")
 GENES_PER_WORKER = 100  # whose heritability is worth the start of a process
@@ -46,6 +47,8 @@ class ExpressionEvaluation:
         heritability: a record per gene, by REML in all individuals; empty if not asked for.
         notes: what the user should know.
     """
+
+    __repr__ = short_repr
 
     cohort: str
     runs: list[str]

@@ -22,6 +22,7 @@ import polars as pl
 from varfx.errors import DataError, StoreError
 from varfx.io import sealed
 from varfx.io.run_folder import RunFolder, identity_of
+from varfx.short_repr import short_repr
 
 RECORD = "run.json"
 PREDICTIONS = "predictions.parquet"
@@ -70,6 +71,8 @@ class ExpressionRun:
         record: JSON-able: `kind`, `cohort` (path), `cohort_seal` (SHA-256 of its manifest), `models`, `folds`, `genes`,
             `config`, `provenance`, and what the kind of run adds.
     """
+
+    __repr__ = short_repr
 
     path: Path
     record: dict[str, Any]

@@ -21,6 +21,7 @@ from numpy import ndarray
 from scipy.linalg import cholesky, solve_triangular
 
 from varfx.errors import DataError
+from varfx.short_repr import short_repr
 
 NEGLIGIBLE = 1e-14  # entries of a vector below this share of its largest are left out of a product
 RELATIVE_FLOOR = 1e-10  # eigenvalues at or below this share of the largest are rounding noise
@@ -64,6 +65,8 @@ class DenseLD:
         matrix: symmetric.
         factor: scale of the matrix.
     """
+
+    __repr__ = short_repr
 
     matrix: Float[ndarray, "variant variant"]
     factor: float = 1.0
@@ -109,6 +112,8 @@ class LowRankLD:
         U: (variant, rank).
         D: not negative.
     """
+
+    __repr__ = short_repr
 
     U: Float[ndarray, "variant rank"]
     D: Float[ndarray, " variant"]

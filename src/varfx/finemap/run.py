@@ -19,6 +19,7 @@ from varfx.io.ledger import Ledger, LedgerRow
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.prior.inputs import simulated_on
 from varfx.progress import Progress, silent
+from varfx.short_repr import short_repr
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
@@ -36,6 +37,8 @@ class FineMapping:
         notes: remarks for the reader.
         ledger: how many variants and loci each step left out.
     """
+
+    __repr__ = short_repr
 
     study: Study
     config: FinemapConfig

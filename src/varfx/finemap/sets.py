@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from varfx.finemap.ld_matrix import LDMatrix
+from varfx.short_repr import short_repr
 
 MOST_FOR_PURITY = 100  # variants of a set whose correlations are looked at
 
@@ -29,6 +30,8 @@ class CredibleSet:
         lead: row of the most probable variant.
         r2: r2 of each of the variants with the lead.
     """
+
+    __repr__ = short_repr
 
     variants: Int[ndarray, " member"]
     effect: int

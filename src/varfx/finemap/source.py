@@ -19,6 +19,7 @@ from varfx.prior.held_out import learned_variants
 from varfx.prior.inputs import AlignedTrait, align_trait, panel_variants
 from varfx.prior.predict import variances
 from varfx.prior.run import Run, open_run
+from varfx.short_repr import short_repr
 
 PathLike = str | os.PathLike[str]
 Kind = Literal["run", "snpvar", "uniform"]
@@ -39,6 +40,8 @@ class Study:
         notes: remarks for the reader.
         files: each input by name, for provenance.
     """
+
+    __repr__ = short_repr
 
     panel: LDPanel
     sumstats: SumStats

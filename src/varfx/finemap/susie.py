@@ -23,6 +23,7 @@ from varfx.finemap.ld_matrix import LDMatrix, LowRankLD, as_ld, background_diago
 from varfx.finemap.mismatch import Mismatch, coherence, excess_mismatch, low_direction_share
 from varfx.finemap.sets import CredibleSet, credible_sets, inclusion_probabilities
 from varfx.finemap.single_effect import SingleEffect, single_effect
+from varfx.short_repr import short_repr
 
 WEIGHT_FLOOR = 1e-8  # of the mean prior weight
 KAPPA_MOVED = 0.01  # relative change of kappa that is worth a new factorisation
@@ -52,6 +53,8 @@ class Susie:
         low_share: share of the residual in low directions of the LD; None where mismatch was not estimated.
         ld: correlations that the fit used.
     """
+
+    __repr__ = short_repr
 
     pip: Float[ndarray, " variant"]
     sets: list[CredibleSet]
@@ -93,6 +96,8 @@ class Noise:
         reference_size: individuals behind R, if their number is to be accounted for; infinity for mismatch alone.
         mismatch: whether excess noise of the LD is estimated.
     """
+
+    __repr__ = short_repr
 
     sigma2: float | None = 1.0
     background: Float[ndarray, " variant"] | None = None

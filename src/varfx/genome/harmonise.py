@@ -21,6 +21,7 @@ from varfx.genome.matching import Matching
 from varfx.genome.palindromes import FrequencyCheck, check_frequencies, signs_by_frequency
 from varfx.genome.variant_codes import FLIPPED, SWAPPED, CodedVariants, encode, find, in_several_rows
 from varfx.io.ledger import Ledger
+from varfx.short_repr import short_repr
 
 _DEFAULT = Matching()
 _log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Harmonised:
             have variants (see `varfx.genome.overlap.share_found`).
         ledger: what became of every table row.
     """
+
+    __repr__ = short_repr
 
     table_row: Int64[ndarray, " match"]
     reference_row: Int64[ndarray, " match"]

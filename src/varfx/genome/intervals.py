@@ -25,6 +25,7 @@ from varfx.genome.variants import chrom_expr
 from varfx.io.stream import stream_bytes
 from varfx.io.text_lines import as_text, numbered_lines
 from varfx.io.text_numbers import missing_as_null, whole
+from varfx.short_repr import short_repr
 
 Combine = Literal["max", "mean"]
 _log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Intervals:
         end: 0-based, first base no longer covered.
         score: a value per interval, NaN where the file has none; None if no score column was read.
     """
+
+    __repr__ = short_repr
 
     start: Int64[ndarray, " interval"]
     end: Int64[ndarray, " interval"]

@@ -21,6 +21,7 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.genome.builds import builds_of, chromosome_name
 from varfx.io.text_lines import as_text, numbered_lines
+from varfx.short_repr import short_repr
 
 _HEADER_FIELDS = 12  # "chain" to qEnd; the id behind it is optional
 
@@ -83,6 +84,8 @@ class ChainFile:
         from_builds: the builds whose chromosome lengths the file comes from; usually one.
         to_builds: the builds it leads to.
     """
+
+    __repr__ = short_repr
 
     path: Path
     chains: dict[str, list[Chain]]

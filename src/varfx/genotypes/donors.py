@@ -28,6 +28,7 @@ from varfx.genotypes.plink_sets import open_plink
 from varfx.genotypes.records import MISSING, DonorFile, Record
 from varfx.genotypes.snvs import ON_MISMATCH, SnvTable
 from varfx.genotypes.vcf import VcfFile
+from varfx.short_repr import short_repr
 
 ACCEPTED = "X.vcf.gz, X.bcf, X.bed or X.pgen"
 MAX_MISMATCHES = 0.05  # of the records checked; about half mismatch in a wrong build, fewer than 0.001 in a good file
@@ -42,6 +43,8 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DonorVariants:
     """Single-nucleotide variants of a region and everybody's genotypes, in genome order."""
+
+    __repr__ = short_repr
 
     variants: pl.DataFrame  # chrom, position (1-based), variant_id, effect_allele (ALT), other_allele (REF)
     dosages: Int8[ndarray, "variant individual"]  # of ALT: 0, 1, 2; -1 missing

@@ -13,6 +13,7 @@ from varfx.errors import FormatError
 from varfx.genome.builds import build_of_contigs, known_build
 from varfx.io.visible import shown
 from varfx.io.yaml_text import read_yaml
+from varfx.short_repr import short_repr
 
 LONGEST_LINE = 100_000  # letters of a header line that are looked at
 
@@ -31,6 +32,8 @@ class Study:
         zero_based: positions count from 0.
         remarks: sentences for the ledger.
     """
+
+    __repr__ = short_repr
 
     trait: str | None = None
     genome_build: str | None = None

@@ -17,6 +17,7 @@ from varfx.errors import DataError
 from varfx.genome import variants
 from varfx.genome.builds import known_build
 from varfx.io import sealed
+from varfx.short_repr import short_repr
 
 SCHEMA: dict[str, pl.DataType] = {
     **variants.SCHEMA,
@@ -40,6 +41,8 @@ class SumStats:
         trait: a name for tables and pictures.
         metadata: provenance and the ledger of filters, JSON-able.
     """
+
+    __repr__ = short_repr
 
     table: pl.DataFrame
     trait: str

@@ -27,6 +27,7 @@ from varfx.io import sealed
 from varfx.io.run_folder import RunFolder
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
+from varfx.short_repr import short_repr
 
 KIND = "ld-panel"
 COLUMNS_PER_CHUNK = 2048
@@ -55,6 +56,8 @@ class PanelWindow:
         factors: the whitened LD.
     """
 
+    __repr__ = short_repr
+
     core: Core
     core_rows: Int[ndarray, " core"]
     panel_rows: Int[ndarray, " panel"]
@@ -71,6 +74,8 @@ class LDPanel:
         windows: one row a window, in genome order; columns of `WINDOWS_SCHEMA`.
         metadata: provenance, options of the build, ledger, sample size of the reference, missing regions.
     """
+
+    __repr__ = short_repr
 
     path: Path
     variants: pl.DataFrame

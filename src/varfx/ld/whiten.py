@@ -20,6 +20,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import DataError
+from varfx.short_repr import short_repr
 
 PEOPLE_PER_BLOCK = 2048  # whose genotypes are widened to float64 at a time
 RELATIVE_FLOOR = 1e-8  # eigenvalues at or below this share of the largest are rounding noise
@@ -35,6 +36,8 @@ class WhitenedWindow:
         T: re-whitens a stored `B` for a GWAS that lacks variants or has unequal sample sizes; None means identity.
         kept: whether the object serves several calls of an engine, which then share `gram`; False for one that is made per call.
     """
+
+    __repr__ = short_repr
 
     B: Float[Tensor, "stored variant"]
     w: Float[Tensor, "rank ..."]
@@ -104,6 +107,8 @@ class Factors:
 
     `square_norm` is |R[i,i]|_F^2, the sum of the squares of all eigenvalues, also of those left out; None where it is unknown.
     """
+
+    __repr__ = short_repr
 
     lam: Float[ndarray, " rank"]
     V: Float[ndarray, "core rank"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from varfx.errors import DataError
 from varfx.ld.whiten import WhitenedWindow
 from varfx.linalg import Outcome
+from varfx.short_repr import short_repr
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +31,8 @@ class LikelihoodResult:
         outcome: MAX_STEPS where a requested error was not reached; its numbers are still unbiased.
         num_probes: how many random probes were averaged; 0 for exact engines.
     """
+
+    __repr__ = short_repr
 
     log_p: Float[Tensor, ""]
     grad_F: Float[Tensor, " variant"]

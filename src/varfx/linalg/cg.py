@@ -13,6 +13,7 @@ from varfx.linalg.operators import LinearOperator
 from varfx.linalg.outcome import Outcome
 from varfx.linalg.preconditioners import Identity, Preconditioner
 from varfx.linalg.tridiagonal import Tridiagonals
+from varfx.short_repr import short_repr
 
 _ROUNDING_SLACK = 2.0  # the recomputed residual may exceed the tolerance by this factor before the outcome says so
 
@@ -31,6 +32,8 @@ class Solution:
         alpha: (k, s) step lengths of CG.
         beta: (k, s) its conjugation coefficients.
     """
+
+    __repr__ = short_repr
 
     value: Float[Tensor, "n k"]
     outcome: Outcome

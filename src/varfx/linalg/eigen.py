@@ -10,6 +10,7 @@ from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
 from varfx.linalg.operators import require_finite
+from varfx.short_repr import short_repr
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +23,8 @@ class SymmetricEigen:
         rank: how many values are positive.
         lowest: the smallest eigenvalue before the clean-up; well below zero means that A was not semi-definite.
     """
+
+    __repr__ = short_repr
 
     values: Float[Tensor, " n"]
     vectors: Float[Tensor, "n n"]

@@ -12,6 +12,7 @@ from typing_extensions import override  # comes with torch; in `typing` from Pyt
 
 from varfx.errors import DataError
 from varfx.linalg.preconditioners import Preconditioner, require_positive
+from varfx.short_repr import short_repr
 
 
 @final
@@ -26,6 +27,8 @@ class LowRankPreconditioner(Preconditioner):
         V: (n, d) orthonormal columns.
         gain: (d,) not negative.
     """
+
+    __repr__ = short_repr
 
     values: Float[Tensor, " n"]
     V: Float[Tensor, "n d"]
@@ -90,6 +93,8 @@ class CholeskyPreconditioner(Preconditioner):
     Attributes:
         L: (n, n) lower triangular with a positive diagonal; what stands above the diagonal is not looked at.
     """
+
+    __repr__ = short_repr
 
     L: Float[Tensor, "n n"]
 

@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from varfx.errors import ConfigError
+from varfx.short_repr import short_repr
 
 
 class Outcome(Enum):
@@ -42,6 +43,8 @@ class Estimate:
         num_probes: how many probes were averaged; `num_probes - 1` degrees of freedom stand behind `stderr`.
         outcome: how the iteration behind the samples ended.
     """
+
+    __repr__ = short_repr
 
     value: Float[Tensor, "*shape"]
     stderr: Float[Tensor, "*shape"]

@@ -14,6 +14,7 @@ from typing_extensions import override  # comes with torch; in `typing` from Pyt
 from varfx.errors import DataError
 from varfx.linalg.probes import Probe, draw_probes
 from varfx.linalg.square import SquareMatrix
+from varfx.short_repr import short_repr
 
 
 class Preconditioner(SquareMatrix):
@@ -95,6 +96,8 @@ class Identity(Preconditioner):
 class DiagonalPreconditioner(Preconditioner):
     """`P = diag(values)`, all positive; of a matrix's own diagonal: Jacobi's preconditioner."""
 
+    __repr__ = short_repr
+
     values: Float[Tensor, " n"]
 
     def __post_init__(self) -> None:
@@ -136,6 +139,8 @@ class EigenPreconditioner(Preconditioner):
         values: (d,) positive.
         rest: positive variance of the directions outside V; without effect if d = n.
     """
+
+    __repr__ = short_repr
 
     V: Float[Tensor, "n d"]
     values: Float[Tensor, " d"]

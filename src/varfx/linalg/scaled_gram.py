@@ -14,6 +14,7 @@ from typing_extensions import override  # comes with torch; in `typing` from Pyt
 from varfx.errors import DataError
 from varfx.linalg.blocks import column_blocks, default_block_bytes
 from varfx.linalg.operators import LinearOperator, require_finite
+from varfx.short_repr import short_repr
 
 
 @final
@@ -34,6 +35,8 @@ class ScaledGram(LinearOperator):
     Raises:
         DataError: on construction, for shapes that do not fit and variances that are negative or not finite.
     """
+
+    __repr__ = short_repr
 
     B: Float[Tensor, "s m"]
     F: Float[Tensor, " m"]

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from varfx.linalg.outcome import Outcome
+from varfx.short_repr import short_repr
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +26,8 @@ class Tridiagonals:
         steps: (k,) the true size of each.
         outcome: how the iteration that left them ended.
     """
+
+    __repr__ = short_repr
 
     diagonal: Float[Tensor, "k s"]
     off_diagonal: Float[Tensor, "k s1"]

@@ -23,6 +23,7 @@ from varfx.prior.score import Observe, WindowScores, compare, null_sigma2, score
 from varfx.prior.simulation.truth import compare_with_truth
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
+from varfx.short_repr import short_repr
 from varfx.training.gwas.windows import PriorWindow, WindowData
 
 PathLike = str | os.PathLike[str]
@@ -38,6 +39,8 @@ class Evaluation:
         windows: one entry per window and trait: name, log_p, log_p_null, gain, gain_constant, rank.
         notes: remarks for the reader.
     """
+
+    __repr__ = short_repr
 
     traits: list[dict[str, Any]]
     windows: list[dict[str, Any]]

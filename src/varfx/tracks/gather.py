@@ -24,6 +24,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
+from varfx.short_repr import short_repr
 from varfx.tracks.quantise import MISSING_CODE
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class TrackWindow:
         dtype: of the gathered values.
         predictors: what else is known of the variants; no columns by default.
     """
+
+    __repr__ = short_repr
 
     codes: UInt8[Tensor, "coded base"]
     halves: Float16[Tensor, "half base"]

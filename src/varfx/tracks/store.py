@@ -26,6 +26,7 @@ from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS
 from varfx.io import sealed
 from varfx.io.run_folder import RunFolder
+from varfx.short_repr import short_repr
 from varfx.tracks.config import StoredAs
 from varfx.tracks.quantise import Code
 
@@ -105,6 +106,8 @@ class TrackStore:
         metadata: `build`, and provenance.
         numbers: the number on disk of each of `tracks`; None where it is its row.
     """
+
+    __repr__ = short_repr
 
     path: Path
     tracks: pl.DataFrame

@@ -95,7 +95,7 @@ class Watch(lightning.Callback):
             trainer.save_checkpoint(self.folder / LAST)
             self.saved = time.monotonic()
         trainer.should_stop = self.done or stop
-        self.progress(self.step, self.total_steps, "steps")
+        self.progress(self.step, self.total_steps, f"steps{self._score()}")
 
     def _agree(self, module: FitModule) -> tuple[bool, bool, bool]:
         """Whether a process has an error, whether one was told to stop, and whether the first process's clock says to save."""
@@ -114,6 +114,14 @@ class Watch(lightning.Callback):
             self.hurdle, self.stale = value + module.min_improvement, 0
         else:
             self.stale += 1
+
+    def _score(self) -> str:
+        """The validation score so far, as a remark for the progress."""
+        if not self.history:
+            return ""
+        last = self.history[-1].validation
+        best = "" if last >= self.best_value else f", best {self.best_value:.4g} at {self.best_number}"
+        return f" (validation score {last:.4g} at {self.history[-1].step}{best})"
 
     def _defer_sigterm(self) -> None:
         """SIGTERM waits for the end of the step; a second one does what it did before. Lightning puts the handlers back.

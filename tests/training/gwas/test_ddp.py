@@ -140,7 +140,7 @@ from varfx.models import ModelConfig
 from varfx.training import TrainConfig
 
 def step(done, total, what):
-    if what == "steps":
+    if what.startswith("steps"):
         print(*[each.pid for each in __import__("multiprocessing").active_children()], flush=True)
         os._exit(0)
 

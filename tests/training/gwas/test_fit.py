@@ -304,7 +304,7 @@ panel, sumstats, annot, out, how, step, resume = sys.argv[1:]
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
 
 def progress(done, total, what):
-    if what == "steps" and done == int(step):
+    if what.startswith("steps") and done == int(step):
         os.kill(os.getpid(), getattr(signal, how))
 
 try:

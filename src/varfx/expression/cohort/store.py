@@ -26,6 +26,7 @@ from numpy import ndarray
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.config import Normalisation
 from varfx.io import sealed
+from varfx.short_repr import short_repr
 
 KIND = "expression cohort"
 TABLE_KINDS = {name: f"expression-{name}" for name in ("genes", "variants", "expression", "covariates")}
@@ -114,6 +115,8 @@ class Cohort:
         genes_heldout: ids of the genes that no model is trained on.
         metadata: `options`, `ledger` and `provenance` of `cohort.json`.
     """
+
+    __repr__ = short_repr
 
     path: Path
     people: tuple[str, ...]

@@ -38,6 +38,7 @@ from varfx.prior.run import Run, folder_of
 from varfx.prior.simulation.config import SimulateConfig, TruthConfig
 from varfx.prior.simulation.truth_network import CPU, linear_r2, log_variances, random_score, track_score
 from varfx.progress import Progress, silent
+from varfx.short_repr import short_repr
 from varfx.tracks.inputs import tracks_for_fit
 from varfx.tracks.panel import PanelTracks
 
@@ -55,6 +56,8 @@ class Simulation:
         truth: f of each of the panel's variants.
         record: how it was made: options, N, sigma2, mean of N f, h2, `linear_r2` of log f.
     """
+
+    __repr__ = short_repr
 
     folder: Path
     truth: pl.DataFrame

@@ -11,6 +11,7 @@ from torch import Tensor
 from varfx.errors import ConfigError
 from varfx.models import TrackEnformer, VariancePrior
 from varfx.progress import Progress, silent
+from varfx.short_repr import short_repr
 from varfx.training import processes
 from varfx.training.gwas.config import UNITS, TrainConfig, check_compile
 from varfx.training.gwas.module import PriorModule
@@ -30,6 +31,8 @@ class TrainOutcome:
         best_step: the step whose weights were kept.
         stopped: why training ended: "early" or "max_steps".
     """
+
+    __repr__ = short_repr
 
     history: list[History]
     best_step: int

@@ -27,6 +27,7 @@ from varfx.ld.squares import squared_correlations
 from varfx.ld.whiten import rewhiten
 from varfx.likelihood.chi2 import Chi2Window
 from varfx.likelihood.ldsr import paper_weights
+from varfx.short_repr import short_repr
 from varfx.tracks.gather import TrackWindow
 from varfx.tracks.panel import PanelTracks
 
@@ -42,6 +43,8 @@ class TraitData:
         n: sample size of each association; NaN where there is none.
         n_ref: the sample size that `F = n_ref f` refers to: the median of `n`.
     """
+
+    __repr__ = short_repr
 
     name: str
     z: Float[ndarray, "variant ..."]
@@ -80,6 +83,8 @@ class PriorWindow:
         num_observed: how many associations there are in the core, per trait.
         chi2: for objectives that look at chi2 alone; empty unless `WindowData.carry_chi2` asked for it.
     """
+
+    __repr__ = short_repr
 
     index: int
     features: Float[Tensor, "variant feature"] | TrackWindow
