@@ -46,6 +46,8 @@ GROUPS = {
             "explain": "prior_explain:explain",
             "simulate": "prior_simulate:simulate",
             "ldsc": "ldsc:ldsc",
+            "h2": "prior_h2:h2",
+            "score-test": "prior_score_test:score_test",
         },
     ),
     "expr": (

@@ -1,0 +1,143 @@
+"""`F exp(D delta)`: a prior's level and enrichments brought to the likelihood of associations that it has not seen.
+
+The network supplies the shape within annotations, the likelihood the totals. A normal prior of 5 around 0 keeps the log enrichment of an
+annotation finite that the data do not bound; it changes nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from varfx.device import find_device
+from varfx.likelihood.average_information import window_information
+from varfx.likelihood.ldsr_closed import block_bounds
+from varfx.likelihood.maximise import Maximum, Pieces, deleted_steps, maximise, sandwich_steps
+from varfx.prior.heritability.config import HeritabilityConfig
+from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource
+from varfx.progress import Progress, silent
+from varfx.training.gwas.placement import Placement
+from varfx.training.gwas.windows import in_background
+
+LOG_ENRICHMENT_SD = 5.0
+MAX_LOG_FACTOR = 30.0  # of exp(D delta)
+EachVariant = Callable[[int, ndarray, ndarray], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A calibrated prior.
+
+    Attributes:
+        directions: D, one row per panel variant; the first column is 1.
+        maximum: of theta = (delta, log sigma2), with scores and information per window.
+        steps: of the deleted blocks (or windows, for the sandwich) from theta; None with too few windows.
+    """
+
+    directions: Float[ndarray, "variant direction"]
+    maximum: Maximum
+    steps: Float[ndarray, "block parameter"] | None
+
+    @property
+    def factor(self) -> Float[ndarray, " variant"]:
+        """exp(D delta) of each variant."""
+        return log_factor_exp(self.directions, self.maximum.theta[:-1])
+
+    @property
+    def sigma2(self) -> float:
+        """Residual variance."""
+        return float(np.exp(self.maximum.theta[-1]))
+
+
+def log_factor_exp(directions: ndarray, delta: ndarray) -> Float[ndarray, " variant"]:
+    """exp(D delta), kept within exp(+-30)."""
+    return np.asarray(np.exp(np.clip(directions @ delta, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)))
+
+
+def calibrate(
+    source: PriorSource,
+    directions: Float[ndarray, "variant direction"],
+    config: HeritabilityConfig = HeritabilityConfig(),
+    *,
+    free: int = 1,
+    progress: Progress = silent,
+) -> Calibration:
+    """The calibration of largest likelihood, with the steps of its jackknife.
+
+    Args:
+        source: variances, and the windows to calibrate on.
+        directions: D; the first column is 1.
+        config: blocks, kind of standard error, device.
+        free: number of leading directions without the weak prior.
+        progress: told about each window.
+
+    Raises:
+        DataError: variances without a finite likelihood.
+    """
+
+    def evaluate(theta: ndarray) -> Pieces | None:
+        return pieces_at(source, directions, theta, device=config.device, progress=progress)
+
+    precision = np.full(directions.shape[1] + 1, 1 / LOG_ENRICHMENT_SD**2)
+    precision[:free] = precision[-1] = 0.0
+    start = np.r_[np.zeros(directions.shape[1]), np.log(source.sigma2)]
+    maximum = maximise(evaluate, start, prior_precision=precision)
+    n = len(source.windows)
+    steps = None
+    if n >= FEW_WINDOWS:
+        bounds = block_bounds(n, min(config.blocks, n))
+        steps = deleted_steps(maximum.pieces, bounds) if config.se == "jackknife" else sandwich_steps(maximum.pieces)
+    return Calibration(directions, maximum, steps)
+
+
+def pieces_at(
+    source: PriorSource,
+    directions: Float[ndarray, "variant direction"],
+    theta: Float[ndarray, " parameter"],
+    *,
+    device: str = "auto",
+    each: EachVariant | None = None,
+    progress: Progress = silent,
+) -> Pieces | None:
+    """Likelihood, scores and information per window at `theta = (delta, log sigma2)`; None where a covariance is not positive definite.
+
+    Args:
+        source: variances and windows.
+        directions: D.
+        theta: the parameters.
+        device: where to compute.
+        each: told the number of the window, its panel rows, and d log p / d log F of these.
+        progress: told about each window.
+    """
+    where = find_device(device)
+    F = source.n_ref * source.f * log_factor_exp(directions, theta[:-1])
+    sigma2 = float(np.exp(theta[-1]))
+    found = []
+    windows = (
+        (source.data.plain(index) for index in source.windows)
+        if where.type == "cpu"
+        else in_background(source.data, source.windows, tracks=False, place=Placement(where))
+    )
+    for done, window in enumerate(windows):
+        rows = source.panel_rows[window.index]
+        trait = window.traits[0]
+        assert trait is not None
+        F_here, D_here = (torch.from_numpy(np.ascontiguousarray(array[rows])).to(where) for array in (F, directions))
+        information = window_information(trait, F_here, D_here, sigma2)
+        if information is None:
+            return None
+        if each is not None:
+            each(window.index, rows, information.variant_score)
+        found.append(information)
+        progress(done + 1, len(source.windows), "windows")
+    return Pieces(
+        log_p=float(sum(each.log_p for each in found)),
+        score=np.stack([each.score for each in found]),
+        information=np.stack([each.information for each in found]),
+        curvature=np.sum([each.curvature for each in found], axis=0),
+    )

@@ -1,0 +1,344 @@
+"""`heritability`: total heritability and enrichments of annotations under any variance prior, with standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from varfx.annotations import Annotations
+from varfx.errors import DataError
+from varfx.likelihood.ldsr_closed import BlockJackknife
+from varfx.prior.heritability.calibrate import Calibration, calibrate, pieces_at
+from varfx.prior.heritability.columns import AnnotationColumns, annotation_columns, independent
+from varfx.prior.heritability.config import HeritabilityConfig
+from varfx.prior.heritability.quantities import (
+    AnnotationHeritability,
+    Estimate,
+    GroupHeritability,
+    Sums,
+    annotation_heritability,
+    group_heritability,
+    liability_factor,
+    quantile_groups,
+    sums_of,
+    top_groups,
+)
+from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource, describe
+from varfx.progress import Progress, silent
+
+HIGH_SIGMA2 = 1.2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Heritability:
+    """Heritability and enrichments under a calibrated prior.
+
+    Attributes:
+        h2: of the counted variants, on the observed scale.
+        h2_liability: on the liability scale, where prevalences are given.
+        sigma2: residual variance of z.
+        plug_in: h2 and sigma2 before calibration.
+        annotations: one entry per annotation.
+        base: the entry of all variants.
+        top: variants of largest f before calibration.
+        quantiles: of continuous annotations.
+        coefficients: of a log-linear model: name, fitted, estimate, standard error.
+        calibration: the parameters, their scores and information per window.
+        record: what was used: trait, windows, blocks, variants, frequencies.
+        notes: remarks for the reader.
+    """
+
+    h2: Estimate
+    h2_liability: Estimate | None
+    sigma2: Estimate
+    plug_in: dict[str, float]
+    base: AnnotationHeritability
+    annotations: list[AnnotationHeritability]
+    top: list[GroupHeritability]
+    quantiles: list[tuple[str, GroupHeritability]]
+    coefficients: list[dict[str, Any]]
+    calibration: Calibration
+    record: dict[str, Any]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, JSON-able."""
+        maximum = self.calibration.maximum
+        return {
+            **self.record,
+            **flat("h2", self.h2),
+            **(flat("h2_liability", self.h2_liability) if self.h2_liability else {}),
+            **flat("sigma2", self.sigma2),
+            "plug_in": self.plug_in,
+            "annotations": [_flattened(each) for each in self.annotations],
+            "top": [_flattened(each) for each in self.top],
+            "quantiles": [{"annotation": name, **_flattened(each)} for name, each in self.quantiles],
+            "coefficients": self.coefficients,
+            "converged": maximum.converged,
+            "log_p": maximum.pieces.log_p,
+            "notes": self.notes,
+        }
+
+
+def heritability(
+    source: PriorSource,
+    annotations: Annotations | None = None,
+    config: HeritabilityConfig = HeritabilityConfig(),
+    *,
+    annotations_name: str = "annotations",
+    progress: Progress = silent,
+) -> Heritability:
+    """Heritability and enrichments under a prior that is calibrated to the likelihood.
+
+    Args:
+        source: the prior, see `varfx.prior.heritability.source`.
+        annotations: whose enrichment is asked; None for the total alone.
+        config: how it is done.
+        annotations_name: their file, for messages.
+        progress: told about each window.
+
+    Raises:
+        DataError: annotations of other variants, or no variant of that frequency.
+        ConfigError: an unknown annotation.
+    """
+    columns = annotation_columns(annotations, source.variants, config.channels, source=annotations_name)
+    directions, about = calibration_directions(source, columns)
+    calibration = calibrate(source, directions, config, progress=progress)
+    counted = counted_variants(source, config.min_maf)
+    X = np.column_stack([np.ones(counted.sum()), columns.values[counted]])
+
+    def sums(some: ndarray) -> Sums:
+        return sums_of(some, source.f[counted], calibration.factor[counted], directions[counted], calibration.steps)
+
+    by_annotation = sums(X)
+    factor = None
+    if config.population_prev is not None and config.sample_prev is not None:
+        factor = liability_factor(config.population_prev, config.sample_prev)
+    top = top_groups(source.f[counted], config.top)
+    h2 = by_annotation.estimate(lambda v: v[..., 0], positive=True)
+    return Heritability(
+        h2=h2,
+        h2_liability=None if factor is None else _scaled(h2, factor),
+        sigma2=_sigma2(calibration),
+        plug_in={"h2": float(by_annotation.plug_in[0]), "sigma2": source.sigma2},
+        base=base_entry(by_annotation, X),
+        annotations=annotation_heritability(by_annotation, X, columns.names, columns.binary),
+        top=group_heritability(sums(np.column_stack([X[:, 0], top])), [f"top {share:.4g}" for share in config.top]),
+        quantiles=_quantiles(columns, counted, config.quantiles, sums),
+        coefficients=coefficients(source, calibration),
+        calibration=calibration,
+        record=_record(source, calibration, counted, config),
+        notes=[*source.notes, *columns.notes, *about, *_doubts(source, calibration)],
+    )
+
+
+def calibration_directions(
+    source: PriorSource, columns: AnnotationColumns
+) -> tuple[Float[ndarray, "variant direction"], list[str]]:
+    """1, the annotations, and the model's own directions, without those that others span on the calibrating windows; and notes.
+
+    A constant or linear model moves along its own coefficients too, so that their sampling error is counted.
+    """
+    slope = np.ones(source.f.size) if source.own is None else source.own.slope
+    parts = [np.ones((source.f.size, 1)), slope[:, None] * columns.directions()]
+    names = ["level", *columns.names]
+    if source.own is not None:
+        parts.append(source.own.values)
+        names += [f"{name} (own)" for name in source.own.names]
+    stacked = np.hstack(parts)
+    seen = stacked[source.seen]
+    kept = independent(seen)
+    notes = []
+    absent = [names[k] for k in range(1, len(columns.names) + 1) if not seen[:, k].any()]
+    if absent:
+        notes.append(
+            f"{len(absent)} annotations have no variant in the calibrating windows, first `{absent[0]}`: their numbers are the plug-in's"
+        )
+    dropped = [names[k] for k in range(1, len(columns.names) + 1) if k not in kept and names[k] not in absent]
+    if dropped:
+        notes.append(
+            f"{len(dropped)} annotations are sums of others, first `{dropped[0]}`: they are reported, not calibrated"
+        )
+    if len(kept) + 1 > len(source.windows) / 2:
+        notes.append(
+            f"{len(kept) + 1} parameters are estimated from {len(source.windows)} windows: errors are rough. Name fewer annotations with "
+            "--channels"
+        )
+    return np.ascontiguousarray(stacked[:, kept]), notes
+
+
+def counted_variants(source: PriorSource, min_maf: float) -> Bool[ndarray, " variant"]:
+    """Variants whose heritability is summed.
+
+    Raises:
+        DataError: none is left.
+    """
+    if min_maf == 0:
+        return source.counted
+    eaf = source.variants["eaf"].cast(pl.Float64).to_numpy()
+    kept = source.counted & (np.minimum(eaf, 1 - eaf) >= min_maf)
+    if not kept.any():
+        raise DataError(
+            f"none of the {source.counted.sum():,} variants has a known frequency of at least `min-maf` {min_maf:g}."
+        )
+    return np.asarray(kept)
+
+
+def coefficients(source: PriorSource, calibration: Calibration) -> list[dict[str, Any]]:
+    """Coefficients of a constant or linear model after calibration, in units of its features; empty for others.
+
+    The calibrated log f is projected on the model's own directions, so that they are its maximum-likelihood estimates to first order.
+    """
+    if source.own is None:
+        return []
+    design = np.column_stack([np.ones(source.f.size), source.own.values])
+    onto = np.linalg.pinv(design) @ calibration.directions
+    fitted = np.r_[0.0, source.own.coefficients]
+    value = fitted + onto @ calibration.maximum.theta[:-1]
+    se: list[float | None] = [None] * len(value)
+    if calibration.steps is not None:
+        moved = value + calibration.steps[:, :-1] @ onto.T
+        se = [float(each) for each in BlockJackknife(estimate=value, delete_values=moved).standard_error]
+    names = ("log scale", *source.own.names)
+    return [
+        {"name": name, "fitted": float(a), "estimate": float(b), "se": c}
+        for name, a, b, c in zip(names, fitted, value, se, strict=True)
+    ]
+
+
+def variant_scores(
+    source: PriorSource, calibration: Calibration, config: HeritabilityConfig = HeritabilityConfig()
+) -> pl.DataFrame:
+    """d log p / d log f of each counted variant at the calibrated prior, summed over the windows that hold it.
+
+    Returns:
+        `chrom, position, variant_id, effect_allele, other_allele, f, score, block`: calibrated f, and the jackknife block of the variant's
+        own window (null outside the calibrating windows).
+    """
+    total = np.zeros(source.f.size)
+
+    def add(_: int, rows: ndarray, score: ndarray) -> None:
+        total[rows] += score
+
+    pieces_at(source, calibration.directions, calibration.maximum.theta, device=config.device, each=add)
+    n = len(source.windows)
+    block = np.full(source.f.size, -1)
+    for place, index in enumerate(source.windows):
+        block[source.panel.rows(index)[0]] = place * min(config.blocks, n) // n
+    return source.variants.select(
+        "chrom",
+        "position",
+        "variant_id",
+        "effect_allele",
+        "other_allele",
+        f=pl.Series(source.f * calibration.factor),
+        score=pl.Series(total),
+        block=pl.Series(block).replace(-1, None),
+    ).filter(pl.Series(source.counted))
+
+
+def base_entry(sums: Sums, X: Float[ndarray, "variant column"]) -> AnnotationHeritability:
+    """The entry of all variants; its tau is the intercept of f on the annotations."""
+    inverse = np.linalg.pinv(X.T @ X)
+    one = Estimate(value=1.0, se=0.0 if sums.known else None, ci95=(1.0, 1.0) if sums.known else None)
+    return AnnotationHeritability(
+        name="base",
+        binary=True,
+        total=float(sums.totals[0]),
+        prop_snps=1.0,
+        h2=sums.estimate(lambda v: v[..., 0], positive=True),
+        prop_h2=one,
+        enrichment=one,
+        enrichment_p=None,
+        log10_p_mean=None,
+        coefficient=None,
+        tau=sums.estimate(lambda v: v @ inverse[0]),
+        tau_star=Estimate(value=0.0, se=None, ci95=None),
+        plug_in_h2=float(sums.plug_in[0]),
+        plug_in_enrichment=1.0,
+    )
+
+
+def _quantiles(
+    columns: AnnotationColumns, counted: ndarray, count: int, sums: Callable[[ndarray], Sums]
+) -> list[tuple[str, GroupHeritability]]:
+    found = []
+    for column in np.flatnonzero(~columns.binary):
+        values = columns.values[counted, column]
+        groups = quantile_groups(values, count)
+        filled = np.flatnonzero(groups.any(0))
+        names = [f"quantile {number + 1} of {count}" for number in filled]
+        entries = group_heritability(sums(np.column_stack([np.ones(len(values)), groups[:, filled]])), names)
+        found += [(columns.names[column], each) for each in entries]
+    return found
+
+
+def _sigma2(calibration: Calibration) -> Estimate:
+    value = calibration.sigma2
+    if calibration.steps is None:
+        return Estimate(value=value, se=None, ci95=None)
+    moved = value * (1 + calibration.steps[:, [-1]])
+    se = float(BlockJackknife(estimate=np.array([value]), delete_values=moved).standard_error[0])
+    return Estimate(value=value, se=se, ci95=(value - 1.96 * se, value + 1.96 * se))
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    ci = None if estimate.ci95 is None else (factor * estimate.ci95[0], factor * estimate.ci95[1])
+    return Estimate(value=factor * estimate.value, se=None if estimate.se is None else factor * estimate.se, ci95=ci)
+
+
+def _record(
+    source: PriorSource, calibration: Calibration, counted: ndarray, config: HeritabilityConfig
+) -> dict[str, Any]:
+    eaf = source.variants["eaf"].cast(pl.Float64).to_numpy()[counted]
+    maf = np.minimum(eaf, 1 - eaf)[np.isfinite(eaf)]
+    return {
+        **describe(source),
+        "n_variants": int(counted.sum()),
+        "n_blocks": None if calibration.steps is None else len(calibration.steps),
+        "n_parameters": calibration.directions.shape[1] + 1,
+        "se_method": config.se,
+        "min_maf": config.min_maf,
+        "maf_range": [float(maf.min()), float(maf.max())] if maf.size else None,
+        "sum_heterozygosity": float((2 * eaf * (1 - eaf))[np.isfinite(eaf)].sum()),
+    }
+
+
+def _doubts(source: PriorSource, calibration: Calibration) -> list[str]:
+    notes = []
+    n = len(source.windows)
+    if n < FEW_WINDOWS:
+        notes.append(f"only {n} windows are calibrated on, {FEW_WINDOWS} are needed for standard errors: these are NA")
+    if not calibration.maximum.converged:
+        notes.append("the calibration did not converge: see OUT.convergence.csv")
+    if calibration.sigma2 > HIGH_SIGMA2:
+        notes.append(
+            f"sigma2 is {calibration.sigma2:.2f}: LD of other individuals than the GWAS's, or inflation; h2 is biased down then"
+        )
+    return notes
+
+
+def flat(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    """An estimate as `name, name_se, name_ci95`."""
+    if estimate is None:
+        return {name: None, f"{name}_se": None, f"{name}_ci95": None}
+    ci = None if estimate.ci95 is None else list(estimate.ci95)
+    return {name: estimate.value, f"{name}_se": estimate.se, f"{name}_ci95": ci}
+
+
+def _flattened(entry: AnnotationHeritability | GroupHeritability) -> dict[str, Any]:
+    """An entry with its estimates flattened."""
+    found: dict[str, Any] = {}
+    for name, value in asdict(entry).items():
+        attribute = getattr(entry, name)
+        if isinstance(attribute, Estimate) or name in ("enrichment", "coefficient"):
+            found |= flat(name, attribute)
+        else:
+            found[name] = value
+    return found
