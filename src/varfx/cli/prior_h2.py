@@ -80,12 +80,18 @@ def h2(
                 inputs=inputs,
                 trait=trait,
                 exclude_chrom=exclude_chrom,
+                device=config.device,
                 progress=progress,
             )
         else:
             assert run is not None
             found = source.source_of_run(
-                run, inputs=inputs, trait=trait, windows=config.windows, exclude_chrom=exclude_chrom
+                run,
+                inputs=inputs,
+                trait=trait,
+                windows=config.windows,
+                exclude_chrom=exclude_chrom,
+                device=config.device,
             )
         path = annot or found.inputs.get("annotations")
         annotations = None if path is None else read_annotations(path)

@@ -68,7 +68,9 @@ def score_test(
         source = source_of_variances(snpvar, inputs=inputs, exclude_chrom=exclude_chrom)
     else:
         assert run is not None
-        source = source_of_run(run, inputs=inputs, trait=trait, windows=windows, exclude_chrom=exclude_chrom)
+        source = source_of_run(
+            run, inputs=inputs, trait=trait, windows=windows, exclude_chrom=exclude_chrom, device=device
+        )
     with progress_bar() as progress:
         found = tests(
             source,

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from varfx.annotations.snpvar import read_variances
+from varfx.device import find_device
 from varfx.errors import ConfigError, DataError
 from varfx.genome.chromosomes import chrom_list
 from varfx.ld import LDPanel
@@ -112,6 +113,7 @@ def source_of_run(
     trait: str | None = None,
     windows: WindowChoice = "auto",
     exclude_chrom: Sequence[str] = (),
+    device: str = "auto",
 ) -> PriorSource:
     """The variances of a run.
 
@@ -121,6 +123,7 @@ def source_of_run(
         trait: one of the run's; by default the first.
         windows: see `HeritabilityConfig`.
         exclude_chrom: chromosomes left out, with those that the fit left out.
+        device: of the network.
 
     Raises:
         ConfigError: an unknown trait or chromosome, or no held-out windows where these are asked for.
@@ -132,7 +135,7 @@ def source_of_run(
     one = replace(files, sumstats=(files.sumstats[number],))
     panel, data, variants = _panel_data(one)
     annotations, tracks = files.read_annotations(), files.tracks_of_run(fitted)
-    f = variances(fitted, variants, annotations, tracks)[:, number]
+    f = variances(fitted, variants, annotations, tracks, device=find_device(device))[:, number]
     own = None
     if fitted.model.config.kind in PARAMETRIC:
         features = np.zeros((variants.height, 0))
@@ -168,6 +171,7 @@ def source_of_cross_fit(
     inputs: PriorInputs | None = None,
     trait: str | None = None,
     exclude_chrom: Sequence[str] = (),
+    device: str = "auto",
     progress: Progress = silent,
 ) -> PriorSource:
     """The variances of a run's model fitted anew per fold of chromosomes, each variant's from a fit that has not seen it.
@@ -179,7 +183,7 @@ def source_of_cross_fit(
     fitted = open_run(run)
     files, notes = inputs_of_run(fitted, inputs or PriorInputs())
     number = trait_number(fitted, trait)
-    table = cross_fit(fitted, folder, folds=folds, inputs=inputs, progress=progress)
+    table = cross_fit(fitted, folder, folds=folds, inputs=inputs, device=device, progress=progress)
     suffix = "" if len(fitted.trait_names) == 1 else f".{fitted.trait_names[number]}"
     one = replace(files, sumstats=(files.sumstats[number],))
     panel, data, variants = _panel_data(one)
@@ -300,7 +304,7 @@ def _windows_of_run(
 
 def _own_directions(run: Run, number: int, features: ndarray, p: Float[ndarray, " variant"]) -> OwnDirections:
     """Directions of alpha and of the weights of a linear model."""
-    model = run.model.in_double()
+    model = run.model.in_double().cpu()
     alpha = float(model.alpha.detach()[number])
     log_p = np.log(4 * np.maximum(p, MIN_HETEROZYGOSITY))[:, None]
     if model.config.kind == "constant" or run.standardiser is None:
