@@ -128,7 +128,7 @@ def variances(
     *,
     device: torch.device = CPU,
 ) -> Float[ndarray, "variant trait"]:
-    """f of each of the variants and each trait, in float64.
+    """f of each variant and trait, in float64.
 
     Args:
         run: the fitted prior.
