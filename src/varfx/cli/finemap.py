@@ -13,6 +13,7 @@ from varfx.cli.options import Names, Out, Switch, Where, as_options
 from varfx.cli.prior_options import Inputs
 from varfx.errors import ConfigError
 from varfx.finemap.config import FinemapConfig, LocusConfig, NoiseConfig, SusieConfig
+from varfx.io.output_lock import one_writer
 from varfx.io.workers import Workers
 from varfx.prior.files import PriorInputs
 
@@ -30,6 +31,7 @@ Config = Annotated[
 ROWS = 20  # of the table on the screen
 
 
+@one_writer
 def finemap(
     *,
     out: Out,

@@ -15,7 +15,8 @@ from varfx.finemap.locus_ld import locus_ld
 from varfx.finemap.sets import CredibleSet
 from varfx.finemap.susie import Noise, Susie, susie
 from varfx.ld import LDPanel
-from varfx.qc import Directions, Verdict, WindowCheck, check_variants, check_window, judge
+from varfx.prior.quality import verdict_of_cores
+from varfx.qc import Baseline, Verdict, WindowCheck, spread_of
 
 HIGH_COVERAGE = 0.99
 
@@ -34,6 +35,7 @@ class LocusTask:
         susie: credible sets and convergence.
         noise: residual variance, background, error of the LD.
         exact_ld: the panel's LD is that which the associations were simulated from.
+        baseline: what is usual for the panel in quality control.
         quality: whether loci that fail quality control are fitted without LD.
     """
 
@@ -46,6 +48,7 @@ class LocusTask:
     susie: SusieConfig
     noise: NoiseConfig
     exact_ld: bool
+    baseline: Baseline | None
     quality: bool = True
 
 
@@ -62,8 +65,8 @@ class LocusFit:
         sets: credible sets that this locus reports, purest first.
         sets_99: the same at 99 %.
         pip_uniform: inclusion probabilities under equal prior weights, without background.
-        check: quality control of the locus as one window.
-        verdict: its mark.
+        check: quality control of its worst core.
+        verdict: the mark of that core.
         without_ld: the fit has one effect and equal weights, because quality control failed.
         uneven_n: relative spread of the sample sizes.
     """
@@ -76,7 +79,7 @@ class LocusFit:
     sets: list[CredibleSet]
     sets_99: list[CredibleSet]
     pip_uniform: Float[ndarray, " variant"]
-    check: WindowCheck
+    check: WindowCheck | None
     verdict: Verdict
     without_ld: bool
     uneven_n: float
@@ -93,12 +96,8 @@ def fit_locus(task: LocusTask, locus: Locus) -> LocusFit | None:
     if not rows.size:
         return None
     ld = locus_ld(task.panel, cores, rows)
-    z, n = task.z[rows], float(np.median(task.n[rows]))
-    uneven = float(task.n[rows].std() / task.n[rows].mean())
-    check = check_window(z, _directions(ld))
-    verdict = judge(check, None, uneven)
-    if verdict.mark != "pass":
-        verdict = judge(check, check_variants(z, ld.U, ld.D, check.s), uneven)
+    n = float(np.median(task.n[rows]))
+    check, verdict = verdict_of_cores(task.panel, cores, task.z, task.n, task.baseline)
     failed = task.quality and verdict.mark == "fail"
     fit = _fit(task, ld, rows, n, without_ld=failed)
     uniform = fit
@@ -120,7 +119,7 @@ def fit_locus(task: LocusTask, locus: Locus) -> LocusFit | None:
         check=check,
         verdict=verdict,
         without_ld=failed,
-        uneven_n=uneven,
+        uneven_n=spread_of(task.n, rows),
     )
 
 
@@ -135,16 +134,6 @@ def _rows(task: LocusTask, locus: Locus, cores: list[int]) -> Int[ndarray, " var
     rows = np.concatenate([task.panel.rows(index)[0] for index in cores])
     position = task.panel.variants["position"].to_numpy()[rows]
     return np.asarray(rows[locus.holds(position) & np.isfinite(task.z[rows])])
-
-
-def _directions(ld: LowRankLD) -> Directions:
-    """The kept directions of a locus, for quality control."""
-    lam, Q = ld.spectrum
-    used = lam > 1e-8 * lam[-1]
-    inside = ld.U @ (Q[:, used] / np.sqrt(lam[used]))
-    added = np.einsum("jr,jr,j->r", inside, inside, ld.D)
-    rest = max(0.0, float(ld.D.sum() - added.sum()))
-    return Directions(V=inside, lam=lam[used] + added, rest=rest, rest_square=None)
 
 
 def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld: bool) -> Susie:

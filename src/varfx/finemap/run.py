@@ -19,6 +19,7 @@ from varfx.io.ledger import Ledger, LedgerRow
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.prior.inputs import simulated_on
 from varfx.progress import Progress, silent
+from varfx.qc import baseline_of
 from varfx.short_repr import short_repr
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def finemap(
         L=config.L,
         susie=config.susie,
         noise=config.noise,
+        baseline=baseline_of(study.panel, data.z),
         exact_ld=simulated_on(study.sumstats, study.panel),
         quality=config.quality,
     )
