@@ -68,6 +68,7 @@ GROUPS = {
 }
 COMMANDS = {
     "finemap": "finemap:finemap",
+    "qc": "qc:qc",
     "experiment": "experiment:experiment",
     "info": "info:info",
     "plan": "plan:plan",

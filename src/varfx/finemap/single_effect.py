@@ -94,6 +94,8 @@ def best_variance(
     low, high = np.log(grid[min(best + 1, grid.size - 1), 0]), np.log(grid[max(best - 1, 0), 0])
     x = np.log(grid[best, 0])
     if best == grid.size - 1:
+        if np.exp(log_weights) @ (s2 - d) <= 0:  # L falls from V = 0 on
+            return 0.0
         low = x - 30.0
     for _ in range(MAX_STEPS):
         slope, curvature = _slope(np.exp(x), s2, d, log_weights)

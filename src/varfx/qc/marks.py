@@ -1,8 +1,8 @@
 """Marks of windows: pass, warn or fail, with the likely cause.
 
 LD of few individuals, or of another sample of the same population, fits every window a little badly. So a window is judged by fixed
-bounds and beside the panel's other windows: it fails where a number is above its bound for `fail` and several times the panel's
-median. The bounds were set by `benchmarks/quality_control.py`.
+bounds and beside the panel's other windows: it warns where a number is above its bound and 1.5 times the panel's median, and fails
+above a higher bound and 3 times the median. The bounds were set by `benchmarks/quality_control.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CLEAR_FLIP = 5.0  # log likelihood ratio of a sign that is named as the cause
 UNEVEN_N = 0.1  # relative spread of sample sizes that is called mixed
 FEWEST = 20  # associations below which a window is not judged
 FEWEST_WINDOWS = 10  # below which windows are not compared with each other
-STANDS_OUT = 3.0  # times the panel's median
+STANDS_OUT = {"warn": 1.5, "fail": 3.0}  # times the panel's median
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,23 +113,23 @@ def judge(
     """
     if check.variants < FEWEST:
         return Verdict("pass", "", ())
-    warning = _above(check, WARN, None)
+    warning = _above(check, WARN, baseline, STANDS_OUT["warn"])
     if not warning:
         return Verdict("pass", "", ())
-    failing = _above(check, FAIL, baseline)
+    failing = _above(check, FAIL, baseline, STANDS_OUT["fail"])
     mark: Mark = "fail" if failing else "warn"
     return Verdict(mark, _cause(check, variants, n_spread, warning), failing or warning)
 
 
-def _above(check: WindowCheck, bounds: Bounds, baseline: Baseline | None) -> tuple[str, ...]:
-    """Names of the numbers above their bounds and, with a baseline, far above the panel's median."""
+def _above(check: WindowCheck, bounds: Bounds, baseline: Baseline | None, times: float) -> tuple[str, ...]:
+    """Names of the numbers above their bounds and, with a baseline, above so many times the panel's median."""
     usual = baseline or Baseline(windows=0, s=0.0, energy_ratio=0.0, sigma2=0.0)
     stands_out = Bounds(
-        s=max(bounds.s, STANDS_OUT * usual.s),
-        energy_ratio=float(np.fmax(bounds.energy_ratio, STANDS_OUT * usual.energy_ratio)),
+        s=max(bounds.s, times * usual.s),
+        energy_ratio=float(np.fmax(bounds.energy_ratio, times * usual.energy_ratio)),
         energy_p=bounds.energy_p,
         variance_lr=bounds.variance_lr,
-        sigma2=max(bounds.sigma2, STANDS_OUT * usual.sigma2),
+        sigma2=max(bounds.sigma2, times * usual.sigma2),
     )
     found = {
         "s": check.s > stands_out.s,

@@ -1,0 +1,189 @@
+"""Fine-mapping: calibration and power on simulated loci of real LD, and time per locus beside pysusie.
+
+    python benchmarks/finemapping.py calibration --data ../shared/data --out benchmarks/results/finemapping.json
+    python benchmarks/finemapping.py speed --out benchmarks/results/finemapping.json
+    python benchmarks/finemapping.py golden --data ../shared/data --out benchmarks/results/finemapping.json
+
+Each part is kept in the same file under its name. Calibration: windows of common variants of 489 European 1000 Genomes individuals, their
+own LD, one to three causal variants drawn with the prior's probabilities, a polygenic background, and z from the model. Speed: both
+tools in one process, processor seconds, the better of two runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from _measure import machine
+from quality_control import genotypes
+from varfx.finemap import Noise, Susie, susie
+
+N = 50_000
+MOST = 220
+CAUSAL_SD, BACKGROUND = 6.0, 0.03
+EDGES = (0.0, 0.01, 0.05, 0.2, 0.5, 0.9, 1.0)
+
+
+def loci(data: Path, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """LD matrices."""
+    found = []
+    for chrom in range(1, 23):
+        X, position = genotypes(data, chrom)
+        for start in range(20_000_000, 20_950_000, 95_000):
+            columns = np.flatnonzero((position >= start) & (position < start + 250_000))
+            if columns.size >= 100:
+                columns = np.sort(rng.choice(columns, min(columns.size, MOST), replace=False))
+                found.append(np.corrcoef(X[:, columns].T))
+    order = rng.permutation(len(found))[:count]
+    return [found[i] for i in order]
+
+
+def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
+    """Coverage, calibration of inclusion probabilities, and power, per prior."""
+    rng = np.random.default_rng(seed)
+    kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    sets: dict[str, list[tuple[bool, int]]] = {}
+    kappas, total_causal = [], 0
+    for R in loci(data, count, rng):
+        size = len(R)
+        share = np.where(rng.random(size) < 0.1, 10.0, 1.0)
+        number = rng.integers(1, 4)
+        causal = rng.choice(size, number, replace=False, p=share / share.sum())
+        signal = 2 * CAUSAL_SD**2 + size * BACKGROUND  # expected sum of squares, of which N f is the share of each variant
+        Nf = signal * share / share.sum()
+        b = rng.standard_normal(size) * np.sqrt(BACKGROUND * share / share.mean())
+        b[causal] += CAUSAL_SD * rng.standard_normal(number)
+        lam, V = np.linalg.eigh(R)
+        z = R @ b + V @ (np.sqrt(np.maximum(lam, 0)) * rng.standard_normal(size))
+        truth = np.zeros(size, dtype=bool)
+        truth[causal] = True
+        total_causal += number
+        fits = {
+            "uniform": susie(z, R, N),
+            "weights f": susie(z, R, N, prior_weights=Nf),
+            "weights f, learned background": susie(z, R, N, prior_weights=Nf, noise=Noise(background=Nf)),
+        }
+        kappas.append(fits["weights f, learned background"].kappa)
+        for name, fit in fits.items():
+            kept.setdefault(name, []).append((fit.pip, truth))
+            sets.setdefault(name, []).extend((bool(truth[one.variants].any()), len(one)) for one in fit.sets)
+    return {
+        "loci": count,
+        "causal": int(total_causal),
+        "kappa_median": float(np.median(kappas)),
+        "kappa_expected": BACKGROUND * MOST / (2 * CAUSAL_SD**2 + MOST * BACKGROUND),
+        "priors": {name: _summary(kept[name], sets[name]) for name in kept},
+    }
+
+
+def _summary(kept: list[tuple[np.ndarray, np.ndarray]], sets: list[tuple[bool, int]]) -> dict[str, object]:
+    pip, truth = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    bins = []
+    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+        inside = (pip > low) & (pip <= high) if low else pip <= high
+        if inside.any():
+            mean, share = float(pip[inside].mean()), float(truth[inside].mean())
+            error = float(np.sqrt((pip[inside] * (1 - pip[inside])).sum())) / int(inside.sum())
+            bins.append({"bin": [low, high], "n": int(inside.sum()), "mean_pip": mean, "causal": share, "z": (share - mean) / max(error, 1e-9)})
+    order = np.argsort(-pip, kind="stable")
+    hits = truth[order].cumsum() / np.arange(1, pip.size + 1)
+    covered = [one for one, _ in sets]
+    return {
+        "sets": len(sets),
+        "coverage": float(np.mean(covered)),
+        "coverage_se": float(np.std(covered) / np.sqrt(len(covered))),
+        "median_size": float(np.median([size for _, size in sets])),
+        "found_pip_above_0.5": int((truth & (pip > 0.5)).sum()),
+        "false_pip_above_0.5": int((~truth & (pip > 0.5)).sum()),
+        "average_precision": float((hits * truth[order]).sum() / truth.sum()),
+        "bins": bins,
+    }
+
+
+def speed(sizes: tuple[int, ...]) -> dict[str, object]:
+    """Processor seconds of both tools on the same arrays, and the largest difference of their inclusion probabilities."""
+    import pysusie
+
+    rows = []
+    for size in sizes:
+        rng = np.random.default_rng(1)
+        people = 1000
+        rho = rng.uniform(0.9, 0.995, size)
+        noise = rng.standard_normal((2 * people, size))
+        for column in range(1, size):
+            noise[:, column] = rho[column] * noise[:, column - 1] + np.sqrt(1 - rho[column] ** 2) * noise[:, column]
+        alleles = noise > rng.uniform(-1, 1, size)
+        X = alleles[:people].astype(float) + alleles[people:]
+        X = (X - X.mean(0)) / X.std(0)
+        R = X.T @ X / people
+        b = np.zeros(size)
+        b[rng.choice(size, 3, replace=False)] = [9.0, -8.0, 7.0]
+        z = X.T @ (X @ b / people + rng.standard_normal(people) / np.sqrt(people))
+        ours, seconds = _timed(lambda z=z, R=R: susie(z, R, N))
+        theirs, their_seconds = _timed(lambda z=z, R=R: pysusie.susie_rss(z=z, R=R, n=N), 1 if size > 2000 else 2)
+        assert isinstance(ours, Susie)
+        rows.append(
+            {
+                "variants": size,
+                "seconds": seconds,
+                "pysusie_seconds": their_seconds,
+                "times_faster": their_seconds / seconds,
+                "largest_pip_difference": float(np.abs(ours.pip - theirs["pip"]).max()),
+                "sets": [len(one) for one in ours.sets],
+            }
+        )
+    return {"rows": rows, "machine": machine(), "pysusie": "0.1.0"}
+
+
+def _timed(task: Callable[[], object], runs: int = 2) -> tuple[object, float]:
+    best, result = np.inf, None
+    for _ in range(runs):
+        began = time.process_time()
+        result = task()
+        best = min(best, time.process_time() - began)
+    return result, float(best)
+
+
+def golden(data: Path) -> dict[str, object]:
+    """susieR's numbers on its own example; the tests compare them digit by digit."""
+    with np.load(data / "finemapping" / "N3finemapping.npz") as file:
+        X, y = file["X"], file["Y"][:, 0]
+    n = len(X)
+    X, y = (X - X.mean(0)) / X.std(0, ddof=1), y - y.mean()
+    slope = X.T @ y / (n - 1)
+    z = slope / np.sqrt((y @ y - slope**2 * (n - 1)) / (n - 2) / (n - 1))
+    fit = susie(z, np.corrcoef(X.T), n)
+    return {
+        "V": fit.V[:3].tolist(),
+        "log_bf": fit.log_bf[:3].tolist(),
+        "elbo": fit.elbo,
+        "pip_653_773_777": fit.pip[[652, 772, 776]].tolist(),
+        "purity": [one.purity for one in fit.sets],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=("calibration", "speed", "golden"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--loci", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    if arguments.part == "calibration":
+        kept["calibration"] = calibration(arguments.data, arguments.loci, arguments.seed)
+    elif arguments.part == "speed":
+        kept["speed"] = speed((1000, 5000))
+    else:
+        kept["golden"] = golden(arguments.data)
+    arguments.out.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
