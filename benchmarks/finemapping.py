@@ -54,7 +54,9 @@ def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
         share = np.where(rng.random(size) < 0.1, 10.0, 1.0)
         number = rng.integers(1, 4)
         causal = rng.choice(size, number, replace=False, p=share / share.sum())
-        signal = 2 * CAUSAL_SD**2 + size * BACKGROUND  # expected sum of squares, of which N f is the share of each variant
+        signal = (
+            2 * CAUSAL_SD**2 + size * BACKGROUND
+        )  # expected sum of squares, of which N f is the share of each variant
         Nf = signal * share / share.sum()
         b = rng.standard_normal(size) * np.sqrt(BACKGROUND * share / share.mean())
         b[causal] += CAUSAL_SD * rng.standard_normal(number)
@@ -89,7 +91,15 @@ def _summary(kept: list[tuple[np.ndarray, np.ndarray]], sets: list[tuple[bool, i
         if inside.any():
             mean, share = float(pip[inside].mean()), float(truth[inside].mean())
             error = float(np.sqrt((pip[inside] * (1 - pip[inside])).sum())) / int(inside.sum())
-            bins.append({"bin": [low, high], "n": int(inside.sum()), "mean_pip": mean, "causal": share, "z": (share - mean) / max(error, 1e-9)})
+            bins.append(
+                {
+                    "bin": [low, high],
+                    "n": int(inside.sum()),
+                    "mean_pip": mean,
+                    "causal": share,
+                    "z": (share - mean) / max(error, 1e-9),
+                }
+            )
     order = np.argsort(-pip, kind="stable")
     hits = truth[order].cumsum() / np.arange(1, pip.size + 1)
     covered = [one for one, _ in sets]

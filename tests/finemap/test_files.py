@@ -27,11 +27,50 @@ from varfx.finemap.files import finemap14, finngen, opentargets, polyfun, susiei
 from varfx.finemap.tables import log10_p, scientific, set_table, variant_table
 from varfx.prior.files import PriorInputs
 
-POLYFUN = "CHR SNP BP A1 A2 SNPVAR Z N P PIP BETA_MEAN BETA_SD DISTANCE_FROM_CENTER CREDIBLE_SET".split()
-FINNGEN = (
-    "trait region v rsid chromosome position allele1 allele2 maf beta se p mean sd prob cs cs_specific_prob low_purity lead_r2 mean_99 "
-    "sd_99 prob_99 cs_99 cs_specific_prob_99 low_purity_99 lead_r2_99"
-).split()
+POLYFUN = [
+    "CHR",
+    "SNP",
+    "BP",
+    "A1",
+    "A2",
+    "SNPVAR",
+    "Z",
+    "N",
+    "P",
+    "PIP",
+    "BETA_MEAN",
+    "BETA_SD",
+    "DISTANCE_FROM_CENTER",
+    "CREDIBLE_SET",
+]
+FINNGEN = [
+    "trait",
+    "region",
+    "v",
+    "rsid",
+    "chromosome",
+    "position",
+    "allele1",
+    "allele2",
+    "maf",
+    "beta",
+    "se",
+    "p",
+    "mean",
+    "sd",
+    "prob",
+    "cs",
+    "cs_specific_prob",
+    "low_purity",
+    "lead_r2",
+    "mean_99",
+    "sd_99",
+    "prob_99",
+    "cs_99",
+    "cs_specific_prob_99",
+    "low_purity_99",
+    "lead_r2_99",
+]
 CONFIG = FinemapConfig(loci=LocusConfig(flank=60_000, longest=400_000))
 
 
@@ -112,12 +151,26 @@ def test_tables_of_finngen(mapping: FineMapping) -> None:
 
 def test_tables_of_finemap_and_susie_inf(mapping: FineMapping) -> None:
     snp = finemap14.snp_table(mapping)
-    assert snp.columns[:11] == "index rsid chromosome position allele1 allele2 maf beta se z prob".split()
+    assert snp.columns[:11] == [
+        "index",
+        "rsid",
+        "chromosome",
+        "position",
+        "allele1",
+        "allele2",
+        "maf",
+        "beta",
+        "se",
+        "z",
+        "prob",
+    ]
     assert snp["prob"].is_sorted(descending=True)
     known = snp.filter(pl.col("prob") > 1e-3)
     np.testing.assert_allclose(known["mean_incl"] * known["prob"], known["mean"], rtol=1e-6)
     inf = susieinf.inf_table(mapping)
-    assert {"prob", "alpha1", "mu10", "omega3", "lbf_variable1", "post_mean", "tausq", "sigmasq", "cs"} <= set(inf.columns)
+    assert {"prob", "alpha1", "mu10", "omega3", "lbf_variable1", "post_mean", "tausq", "sigmasq", "cs"} <= set(
+        inf.columns
+    )
     assert set(inf["cs"].unique()) >= {-1, 1}
 
 

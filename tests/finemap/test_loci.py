@@ -64,7 +64,11 @@ def test_every_strong_association_is_reported_once(positions: list[int], seed: i
 
 def test_a_bed_file(tmp_path: Path) -> None:
     (tmp_path / "L.bed").write_text("chr22\t100\t200\nchr3\t5\t9\nchr22\t10\t20\n")
-    assert [each.name for each in loci_of_bed(tmp_path / "L.bed", ["3", "22"])] == ["chr3_5_9", "chr22_10_20", "chr22_100_200"]
+    assert [each.name for each in loci_of_bed(tmp_path / "L.bed", ["3", "22"])] == [
+        "chr3_5_9",
+        "chr22_10_20",
+        "chr22_100_200",
+    ]
     with pytest.raises(ConfigError, match="no interval on the chromosomes of the panel"):
         loci_of_bed(tmp_path / "L.bed", ["1"])
 

@@ -163,9 +163,9 @@ def write_quality(quality: Quality, out: PathLike) -> list[Path]:
     """Writes `OUT.windows.tsv`, `OUT.variants.tsv` and `OUT.json`; returns their paths."""
     paths = []
     for name, table in (("windows", quality.windows), ("variants", quality.variants)):
-        text = table.with_columns(
-            pl.col(pl.Float64).fill_nan(None), pl.col(pl.String).replace("", None)
-        ).write_csv(separator="\t", null_value="NA")
+        text = table.with_columns(pl.col(pl.Float64).fill_nan(None), pl.col(pl.String).replace("", None)).write_csv(
+            separator="\t", null_value="NA"
+        )
         sealed.write_text(f"{out}.{name}.tsv", text)
         paths.append(Path(f"{out}.{name}.tsv"))
     sealed.write_json(f"{out}.json", {**quality.to_dict(), "provenance": sealed.provenance({}, quality.inputs)})
