@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
 def _summary(kept: list[tuple[np.ndarray, np.ndarray]], sets: list[tuple[bool, int]]) -> dict[str, object]:
     pip, truth = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     bins = []
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in pairwise(EDGES):
         inside = (pip > low) & (pip <= high) if low else pip <= high
         if inside.any():
             mean, share = float(pip[inside].mean()), float(truth[inside].mean())

@@ -221,7 +221,7 @@ def test_variants_without_a_variance_are_refused_or_noted(
     rows = pl.read_csv(snpvar, separator="\t")
     rows.filter(pl.col("SNP") != "rs35").write_csv(tmp_path / "f.txt", separator="\t")
     given = PriorInputs.of(panel=simulated.panel, sumstats=sparse_trait)
-    with pytest.raises(DataError, match="1 of 427 variants .* first 1:88750 rs35"):
+    with pytest.raises(DataError, match=r"1 of 427 variants .* first 1:88750 rs35"):
         study_of_variances(tmp_path / "f.txt", given)
     study = study_of_variances(tmp_path / "f.txt", given, allow_missing=True)
     assert study.f is not None
