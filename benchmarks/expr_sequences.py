@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from _measure import machine, run_measured
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.sequences import WindowSequences, WindowVariants
 
 Window = tuple[torch.Tensor, ...]
 
@@ -74,7 +74,7 @@ def measure(options: argparse.Namespace, threads: int, out: Path) -> None:
         ("averaged_bfloat16", dosages, torch.bfloat16),
         ("haplotypes_float32", haplotypes, torch.float32),
     ):
-        sequences = WindowSequences(*window, genotypes, strand="-", device=options.device, dtype=dtype)
+        sequences = WindowSequences(WindowVariants(*window, "-"), genotypes, device=options.device, dtype=dtype)
         copies = 2 if genotypes.dim() == 3 else 1
         size = options.batch // copies
         batch = torch.randperm(options.people, generator=torch.Generator().manual_seed(0))
@@ -85,7 +85,7 @@ def measure(options: argparse.Namespace, threads: int, out: Path) -> None:
                 sequences.encode(rows)
 
         rates[name] = rate(len(batches) * size * copies, encode, options.repeats, options.device)
-    sequences = WindowSequences(*window, dosages, strand="-", device=options.device)
+    sequences = WindowSequences(WindowVariants(*window, "-"), dosages, device=options.device)
     generator = torch.Generator().manual_seed(0)
 
     def augmented() -> None:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from _measure import machine
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.sequences import WindowSequences, WindowVariants
 from varfx.models.channel_norm import fold_statistics
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 from varfx.models.full_precision import full_precision
@@ -110,15 +110,9 @@ def simulated_gene(options: argparse.Namespace, device: torch.device) -> tuple[W
     offsets = np.sort(rng.choice(options.window, min(options.variants, options.window // 2), replace=False))
     ref = reference[offsets]
     dosages = rng.binomial(2, rng.uniform(0.05, 0.5, offsets.size), (options.batch, offsets.size)).astype(np.int8)
-    sequences = WindowSequences(
-        torch.from_numpy(reference),
-        torch.from_numpy(offsets),
-        torch.from_numpy(ref),
-        torch.from_numpy(((ref + 1) % 4).astype(np.uint8)),
-        torch.from_numpy(dosages),
-        strand="-",
-        device=device,
-    )
+    alt = ((ref + 1) % 4).astype(np.uint8)
+    window = WindowVariants(*map(torch.from_numpy, (reference, offsets, ref, alt)), "-")
+    sequences = WindowSequences(window, torch.from_numpy(dosages), device=device)
     return sequences, torch.from_numpy(rng.standard_normal(options.batch).astype(np.float32)).to(device)
 
 

@@ -10,7 +10,7 @@ import pytest
 from cases.command_line import varfx
 from cases.prepare import gene_id, make_study
 from varfx.expression.cohort.store import open_cohort
-from varfx.expression.network.fit import _stem
+from varfx.expression.network.tasks import network_stem
 from varfx.expression.run import open_run
 
 PATHS = {gene_id("PLUS"): "../../../escaped/G1", gene_id("MINUS"): "./escaped/G2", gene_id("LAST"): "/tmp/escaped/G3"}
@@ -62,8 +62,8 @@ def test_a_run_writes_within_its_folder(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("gene", PATHS.values())
 def test_a_network_of_one_gene_is_a_file_of_its_folder(gene: str) -> None:
-    assert "/" not in _stem(0, gene)
-    assert _stem(2, "ENSG00000000001") == "ENSG00000000001.fold2"
+    assert "/" not in network_stem(0, gene)
+    assert network_stem(2, "ENSG00000000001") == "ENSG00000000001.fold2"
 
 
 def test_ids_with_line_ends_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

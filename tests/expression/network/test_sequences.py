@@ -20,7 +20,7 @@ from cases.donors import reverse_complement, write_fasta, write_vcf
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import open_cohort
 from varfx.expression.network.batches import gene_sequences
-from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.sequences import WindowSequences, WindowVariants
 from varfx.genome.fasta import bases, open_fasta
 from varfx.genotypes.donors import DonorVariants, open_donors
 
@@ -69,9 +69,14 @@ def one_hot(bases: str) -> np.ndarray:
     return x
 
 
+def sequences(*window: Tensor, strand: str, **options: Any) -> WindowSequences:
+    """Sequences of a window given as reference, offsets, REF, ALT and genotypes."""
+    return WindowSequences(WindowVariants(*window[:-1], strand), window[-1], **options)
+
+
 def encode(*window: Tensor, **options: Any) -> Tensor:
     """Everyone's sequences of one window."""
-    return WindowSequences(*window, **options).encode()
+    return sequences(*window, **options).encode()
 
 
 def arguments(codes: np.ndarray, start: int, result: DonorVariants) -> list[Tensor]:
@@ -132,7 +137,7 @@ def test_missing_genotypes_are_the_reference_or_the_mean() -> None:
     assert x[0, 0].tolist() == [0.25, 0, 0.75, 0]  # mean dosage 1.5
     assert x[0, 7].tolist() == [0, 0, 0.5, 0.5]
     assert x[1, 10].tolist() == [1, 0, 0, 0]
-    some = WindowSequences(*toy(), dosages, strand="+", missing="mean", mean_of=[1])
+    some = sequences(*toy(), dosages, strand="+", missing="mean", mean_of=[1])
     assert some.encode([0])[0, 0].tolist() == [0.5, 0, 0.5, 0]
     assert some.encode([0])[0, 10].tolist() == [1, 0, 0, 0]
     assert some.encode([1])[0, 10].tolist() == [0, 0, 1, 0]  # nobody's genotype is known
@@ -151,7 +156,7 @@ def test_the_tss_stands_in_the_middle_on_both_strands(length: int, strand: str) 
     genome = np.zeros(2000, dtype=np.uint8)  # A everywhere
     genome[tss - 1] = 2
     offset = torch.tensor([tss - 1 - start])
-    window = WindowSequences(
+    window = sequences(
         torch.from_numpy(genome[start : start + length]),
         offset,
         torch.tensor([2], dtype=torch.uint8),
@@ -177,7 +182,7 @@ def test_turning_is_the_reverse_complement_about_the_middle() -> None:
     dosages = torch.tensor([[2, 0, 1, 1], [0, 2, 0, 2]], dtype=torch.int8)
     for length in (12, 13):
         for strand in "+-":
-            window = WindowSequences(*toy(length), dosages, strand=strand)
+            window = sequences(*toy(length), dosages, strand=strand)
             x, turned = window.encode(), window.encode(reverse_complement=True)
             backwards = x.flip(1, 2)
             if length % 2:
@@ -193,7 +198,7 @@ def test_turning_is_the_reverse_complement_about_the_middle() -> None:
 @pytest.mark.parametrize("shift", [-12, -11, -3, -1, 0, 1, 5, 11, 12])
 def test_a_shift_moves_the_window_along_the_sequence(strand: str, turned: bool, shift: int) -> None:
     dosages = torch.tensor([[2, 0, 1, 1], [0, 2, 0, -1]], dtype=torch.int8)
-    window = WindowSequences(*toy(), dosages, strand=strand, missing="mean")
+    window = sequences(*toy(), dosages, strand=strand, missing="mean")
     x = torch.zeros(2, 36, 4)
     x[:, 12:24] = window.encode()
     if turned:  # about base 6 of the window, which is base 18 here
@@ -204,7 +209,7 @@ def test_a_shift_moves_the_window_along_the_sequence(strand: str, turned: bool, 
 
 def test_random_augmentation_is_drawn_from_the_generator() -> None:
     dosages = torch.tensor([[2, 1, 1, 0], [0, 0, 2, 2]], dtype=torch.int8)
-    window = WindowSequences(*toy(), dosages, strand="+")
+    window = sequences(*toy(), dosages, strand="+")
     known = {
         (turned, shift): window.encode(reverse_complement=turned, shift=shift)
         for turned in (False, True)
@@ -241,8 +246,8 @@ def test_sequences_add_up_and_are_linear_in_the_dosage(data: st.DataObject) -> N
     alt = torch.tensor([a for _, a in chosen], dtype=torch.uint8)
     window = (reference, offsets, reference[offsets], alt)
     strand, shift = data.draw(st.sampled_from("+-")), data.draw(st.integers(-3, 3))
-    two = WindowSequences(*window, haplotypes, strand=strand).encode(reverse_complement=True, shift=shift)
-    one = WindowSequences(*window, haplotypes.sum(1, dtype=torch.int8), strand=strand)
+    two = sequences(*window, haplotypes, strand=strand).encode(reverse_complement=True, shift=shift)
+    one = sequences(*window, haplotypes.sum(1, dtype=torch.int8), strand=strand)
     assert torch.equal(two.mean(1), one.encode(reverse_complement=True, shift=shift))
     assert set(two.unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(one.encode().sum(-1), one.reference().sum(-1).expand(3, -1))
@@ -250,7 +255,7 @@ def test_sequences_add_up_and_are_linear_in_the_dosage(data: st.DataObject) -> N
 
 def test_people_are_chosen_by_rows() -> None:
     dosages = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0], [2, 0, 0, 0]], dtype=torch.int8)
-    window = WindowSequences(*toy(), dosages, strand="+", device="cpu")
+    window = sequences(*toy(), dosages, strand="+", device="cpu")
     assert (window.num_people, window.length, window.device) == (3, 12, torch.device("cpu"))
     everyone = window.encode()
     for rows in ([2, 0, 2], torch.tensor([2, 0, 2])):

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from varfx.expression.network.batches import CohortBatches
     from varfx.expression.network.config import FitConfig, ZeroShotConfig
     from varfx.expression.network.fit import fit_network, open_network
-    from varfx.expression.network.sequences import WindowSequences
+    from varfx.expression.network.sequences import WindowSequences, WindowVariants
     from varfx.expression.network.zero_shot import predict_zero_shot
 
 __all__ = [
     "CohortBatches",
     "FitConfig",
     "WindowSequences",
+    "WindowVariants",
     "ZeroShotConfig",
     "fit_network",
     "open_network",
@@ -31,7 +32,7 @@ export(
         "batches": "CohortBatches",
         "config": "FitConfig ZeroShotConfig",
         "fit": "fit_network open_network",
-        "sequences": "WindowSequences",
+        "sequences": "WindowSequences WindowVariants",
         "zero_shot": "predict_zero_shot",
     },
 )

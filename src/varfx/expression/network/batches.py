@@ -19,7 +19,7 @@ from varfx.device import numbered
 from varfx.errors import ConfigError
 from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort, window_start
-from varfx.expression.network.sequences import Missing, WindowSequences
+from varfx.expression.network.sequences import Missing, WindowSequences, WindowVariants
 from varfx.genome.fasta import CODE_OF
 from varfx.training.people.batches import Part
 
@@ -61,12 +61,14 @@ def gene_sequences(
     inside = np.flatnonzero((offsets >= 0) & (offsets < window))
     genotypes = cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id)
     return WindowSequences(
-        torch.from_numpy(cohort.reference(gene_id)[first : first + window].copy()),
-        torch.from_numpy(offsets[inside]),
-        _codes(variants["other_allele"].to_list(), inside),
-        _codes(variants["effect_allele"].to_list(), inside),
+        WindowVariants(
+            torch.from_numpy(cohort.reference(gene_id)[first : first + window].copy()),
+            torch.from_numpy(offsets[inside]),
+            _codes(variants["other_allele"].to_list(), inside),
+            _codes(variants["effect_allele"].to_list(), inside),
+            gene.strand,
+        ),
         torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes[inside], 0, -1))),
-        strand=gene.strand,
         device=device,
         dtype=dtype,
         missing=missing,

@@ -38,6 +38,43 @@ class _View:
     target_alt: Int64[Tensor, " inside"]  # base * 4 + channel of ALT
 
 
+@dataclass(frozen=True, eq=False)
+class WindowVariants:
+    """A gene's window of the reference and its substitutions, in genome order.
+
+    Raises:
+        ConfigError: another strand than + and -.
+        DataError: offsets outside the window, codes outside 0 to 3, a variant given twice, or REF that differs from the
+            reference.
+    """
+
+    reference: UInt8[Tensor, " base"]
+    """Codes of the bases (A, C, G, T are 0 to 3, others 4)."""
+    offsets: Int64[Tensor, " variant"]
+    """Of each variant from the window's first base. Several may share one (multi-allelic)."""
+    ref_code: UInt8[Tensor, " variant"]
+    """Codes of REF, as in `reference`."""
+    alt_code: UInt8[Tensor, " variant"]
+    """Codes of ALT."""
+    strand: str
+    """Of the gene, "+" or "-"."""
+
+    def __post_init__(self) -> None:
+        if self.strand not in ("+", "-"):
+            raise ConfigError(f"`strand` must be + or -, but is {self.strand!r}.")
+        offsets, ref_code, alt_code = self.offsets, self.ref_code, self.alt_code
+        _refuse((offsets < 0) | (offsets >= self.reference.shape[0]), "outside the window")
+        _refuse(
+            (ref_code > 3) | (alt_code > 3) | (ref_code == alt_code), "with alleles that are not two different bases"
+        )
+        _refuse(self.reference[offsets] != ref_code, "with REF that is not the reference's base")
+        key = offsets * 4 + alt_code.long()
+        order = key.argsort(stable=True)
+        again = torch.zeros_like(key, dtype=torch.bool)
+        again[order[1:]] = key[order[1:]] == key[order[:-1]]
+        _refuse(again, "given twice")
+
+
 class WindowSequences:
     """One gene's window and everybody's genotypes on a device, from which batches of sequences are made.
 
@@ -57,56 +94,49 @@ class WindowSequences:
 
     def __init__(
         self,
-        reference: UInt8[Tensor, " base"],
-        offsets: Int64[Tensor, " variant"],
-        ref_code: UInt8[Tensor, " variant"],
-        alt_code: UInt8[Tensor, " variant"],
+        window: WindowVariants,
         genotypes: Int8[Tensor, "individual variant"] | Int8[Tensor, "individual 2 variant"],
         *,
-        strand: str,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
         missing: Missing = "reference",
         mean_of: Sequence[int] | None = None,
     ) -> None:
-        """Checks the window and moves it to the device.
+        """Moves the window to the device, oriented along the gene's strand.
 
         Args:
-            reference: codes of the window in genome order (A, C, G, T are 0 to 3, others 4).
-            offsets: of each variant from the window's first base, in genome order. Several may share one (multi-allelic).
-            ref_code: codes of REF, as in `reference`.
-            alt_code: codes of ALT.
+            window: the reference and its substitutions.
             genotypes: copies of ALT (0, 1, 2), or whether each of the two haplotypes carries it (0, 1); negative where
                 missing. They decide which sequences are made.
-            strand: of the gene, "+" or "-".
             device: where batches are made; by default where the genotypes are.
             dtype: of the batches.
             missing: what missing genotypes count as: no copy of ALT, or the mean of those that are known.
             mean_of: rows of the individuals whose mean that is, e.g. those of training; by default all.
 
         Raises:
-            ConfigError: another strand or `missing`.
-            DataError: offsets outside the window, codes outside 0 to 3, a variant given twice, or REF that differs
-                from the reference.
+            ConfigError: another `missing`.
+            DataError: genotypes of another number of variants.
         """
-        if strand not in ("+", "-"):
-            raise ConfigError(f"`strand` must be + or -, but is {strand!r}.")
         if missing not in ("reference", "mean"):
             raise ConfigError(f"`missing` must be reference or mean, but is {missing!r}.")
-        _check(reference, offsets, ref_code, alt_code, genotypes)
+        if window.offsets.shape[0] != genotypes.shape[-1]:
+            raise DataError(
+                f"`genotypes` have {genotypes.shape[-1]} variants, but {window.offsets.shape[0]} offsets are given. Give one "
+                "each."
+            )
         device = torch.device(device) if device is not None else genotypes.device
-        self.num_people, self.length = genotypes.shape[0], reference.shape[0]
+        self.num_people, self.length = genotypes.shape[0], window.reference.shape[0]
         paired = torch.tensor(_COMPLEMENT, device=device)
-        codes, self.offsets = reference.to(device).long(), offsets.to(device)
-        self.ref_code, self.alt_code = ref_code.to(device).long(), alt_code.to(device).long()
-        if strand == "-":
+        codes, self.offsets = window.reference.to(device).long(), window.offsets.to(device)
+        self.ref_code, self.alt_code = window.ref_code.to(device).long(), window.alt_code.to(device).long()
+        if window.strand == "-":
             codes, self.offsets = paired[codes].flip(0), self.length - 1 - self.offsets
             self.ref_code, self.alt_code = paired[self.ref_code], paired[self.alt_code]
         self._codes, self._paired, self._dtype = codes, paired, dtype
         self._genotypes = genotypes.to(device)
         self._unit = 1.0 if genotypes.dim() == 3 else 0.5  # of a sequence, per copy
         self._fill = self._mean(mean_of) if missing == "mean" else None
-        self._shared = torch.unique(offsets).shape[0] < offsets.shape[0]
+        self._shared = torch.unique(window.offsets).shape[0] < window.offsets.shape[0]
         self._oriented: dict[bool, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         self._last: _View | None = None
 
@@ -212,22 +242,6 @@ class WindowSequences:
         known = (chosen >= 0).sum(0)
         total = chosen.clamp(min=0).sum(0, dtype=torch.float64)
         return (self._unit * total / known.clamp(min=1)).float()
-
-
-def _check(reference: Tensor, offsets: Tensor, ref_code: Tensor, alt_code: Tensor, genotypes: Tensor) -> None:
-    """The variants fit the window and the genotypes; see `WindowSequences`."""
-    if offsets.shape[0] != genotypes.shape[-1]:
-        raise DataError(
-            f"`genotypes` have {genotypes.shape[-1]} variants, but {offsets.shape[0]} offsets are given. Give one each."
-        )
-    _refuse((offsets < 0) | (offsets >= reference.shape[0]), "outside the window")
-    _refuse((ref_code > 3) | (alt_code > 3) | (ref_code == alt_code), "with alleles that are not two different bases")
-    _refuse(reference[offsets] != ref_code, "with REF that is not the reference's base")
-    key = offsets * 4 + alt_code.long()
-    order = key.argsort(stable=True)
-    again = torch.zeros_like(key, dtype=torch.bool)
-    again[order[1:]] = key[order[1:]] == key[order[:-1]]
-    _refuse(again, "given twice")
 
 
 def _refuse(bad: Bool[Tensor, " variant"], what: str) -> None:
