@@ -134,6 +134,15 @@ def test_filters_are_counted(tmp_path: Path) -> None:
         clean(path, filters=CleanOptions(min_n=1e6))
 
 
+def test_both_ends_of_the_mhc_are_dropped(tmp_path: Path) -> None:
+    places = (24_999_999, 25_000_000, 34_000_000, 34_000_001)
+    rows = [
+        ROWS[2].replace("30000000", str(place)).replace("rs3", f"rs{number}") for number, place in enumerate(places)
+    ]
+    kept = clean(write(tmp_path, rows), filters=CleanOptions(drop_mhc=True))
+    assert kept.table["position"].to_list() == [24_999_999, 34_000_001]
+
+
 def test_filters_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"`--min-maf` is 0.7; it must lie between 0 and 0.5"):
         CleanOptions(min_maf=0.7)

@@ -156,6 +156,12 @@ def test_regenie_failed_tests_are_counted(tmp_path: Path) -> None:
     assert {"step": "dropped", "count": 1, "note": "EXTRA is TEST_FAIL"} in ledger
 
 
+def test_ssf_codes_of_chromosomes_are_those_of_its_standard(tmp_path: Path) -> None:
+    for code, name in (("23", "X"), ("24", "Y"), ("25", "MT")):
+        table = clean(write(tmp_path, SSF.replace("\n23\t", f"\n{code}\t"), "GCST1.tsv")).table
+        assert table["chrom"].to_list() == ["1", "2", name]
+
+
 def test_ssf_codes_and_sidecar(tmp_path: Path) -> None:
     path = write(tmp_path, SSF, "GCST1.tsv")
     assert clean(path).table["chrom"].to_list() == ["1", "2", "X"]

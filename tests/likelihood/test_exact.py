@@ -17,7 +17,7 @@ from varfx.errors import ConfigError, DataError
 from varfx.ld import Factors, WhitenedWindow, whiten
 from varfx.ld.whiten import factors_from_correlation, rewhiten
 from varfx.likelihood import exact
-from varfx.likelihood.exact import cheaper_form
+from varfx.likelihood.exact import _rank_form, cheaper_form
 
 FORMS = ("rank", "symmetric")
 
@@ -358,3 +358,14 @@ def test_factors_are_a_plain_record() -> None:
     factors = factors_from_correlation(np.eye(3), np.eye(3))
     assert isinstance(factors, Factors)
     np.testing.assert_allclose(factors.lam, 1)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_the_estimate_of_conditioning_does_not_depend_on_the_unit(factor: float, rng: np.random.Generator) -> None:
+    """`C` and `c C` are equally well conditioned, so that both are trusted, or neither."""
+    B = torch.from_numpy(rng.standard_normal((20, 30)))
+    window, F = WhitenedWindow(B=B, w=torch.ones(20, dtype=torch.float64)), torch.from_numpy(rng.uniform(0.1, 3, 30))
+    found = _rank_form(window, F, 0.5, torch.float64).condition
+    true = float(torch.linalg.cond((B * F) @ B.T + 0.5 * torch.eye(20, dtype=torch.float64)))
+    assert 0.3 * true < found < 30 * true
+    assert _rank_form(window, factor * F, factor * 0.5, torch.float64).condition == pytest.approx(found, rel=1e-9)

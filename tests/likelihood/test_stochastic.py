@@ -86,6 +86,27 @@ def test_estimates_are_unbiased_and_their_errors_true(kind: str) -> None:
         assert 0.925 < (abs(scores) < 1.96).mean() < 0.985
 
 
+def test_the_error_from_two_probes_is_no_understatement() -> None:
+    """A slope fitted to the other probe makes the probe at hand look better than it is."""
+    window = window_of()
+    F = variances(window.num_variants)
+    _, by_F, _ = dense(window, F, 0.9)
+    runs = [stochastic(window, F, 0.9, generator=seeded(seed), num_probes=2, rtol=1e-6) for seed in range(200)]
+    scatter = np.mean([error_of(run, by_F) ** 2 for run in runs]) ** 0.5
+    assert 1.1 < np.mean([run.grad_F_error**2 for run in runs]) ** 0.5 / scatter < 1.8
+
+
+def test_probes_through_few_rows_are_unbiased() -> None:
+    """Lengths of probes then vary, and with signs in place of normal numbers their directions would vary with them."""
+    B = torch.from_numpy(np.random.default_rng(3).standard_normal((4, 3)))
+    T = torch.tensor([[0.7, 0.7, 0, 0], [0, 0, 0.7, 0.7]], dtype=torch.float64)
+    window, F = WhitenedWindow(B=B, w=T.sum(1), T=T), torch.full((3,), 5.0, dtype=torch.float64)
+    log_p, _, _ = dense(window, F, 1.0)
+    runs = [stochastic(window, F, 1.0, generator=seeded(seed), num_probes=4, rtol=1e-8) for seed in range(400)]
+    found = np.array([float(run.log_p) for run in runs])
+    assert abs(found.mean() - log_p) < 3.5 * found.std() / 400**0.5
+
+
 def test_error_bars_of_many_probes_are_those_of_a_normal() -> None:
     window = window_of()
     F = variances(window.num_variants)

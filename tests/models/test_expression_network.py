@@ -18,7 +18,7 @@ from varfx.models.channel_norm import ChannelNorm, fold_statistics
 from varfx.models.enformer import Enformer, EnformerConfig
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig, load_network
 from varfx.models.full_precision import full_precision
-from varfx.models.low_rank import ADAPTED
+from varfx.models.low_rank import ADAPTED, LowRankLinear
 
 SIZES: dict[str, Any] = {"window": 64, "width": 24, "depth": 2, "num_downsamples": 3}
 PLAIN: dict[str, Any] = {"dropout": 0.0, "attention_dropout": 0.0, "position_dropout": 0.0, "norm": "running"}
@@ -342,3 +342,14 @@ def test_sizes_are_checked(changes: dict[str, Any], message: str) -> None:
 def test_layer_norms_have_no_use_for_a_checkpoint(checkpoint: Path) -> None:
     with pytest.raises(ConfigError, match="`norm` = layer cannot use a checkpoint"):
         load_network(checkpoint, ExpressionNetworkConfig(**SIZES, norm="layer"))
+
+
+@pytest.mark.parametrize(("rank", "scale"), [(1, 1.0), (4, 1.0), (4, 3.0)])
+def test_a_low_rank_change_is_divided_by_its_rank(rank: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = torch.nn.Linear(5, 3)
+    layer = LowRankLinear(base, rank, scale=scale, generator=generator)
+    torch.nn.init.normal_(layer.up, generator=generator)
+    x = torch.randn(7, 5, generator=generator)
+    weight = base.weight + scale / rank * layer.up @ layer.down
+    torch.testing.assert_close(layer(x), torch.nn.functional.linear(x, weight, base.bias))

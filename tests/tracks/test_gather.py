@@ -194,6 +194,11 @@ def test_mistakes(store: TrackStore, monkeypatch: pytest.MonkeyPatch) -> None:
         DataError, match=r"2 of 3 variants lie outside chromosome 1 \(2011 bases in hg19\), first 1:2012. .* --chain"
     ):
         gather.load("1", np.array([5, 2012, 0]))
+    with pytest.raises(
+        DataError, match=r"1 of 2 variants lie outside chromosome 1 \(2011 bases in hg19\), first 1:2012"
+    ):
+        gather.load("1", np.array([5, 2012]))
+    gather.load("1", np.array([2005, 2011]))
     with pytest.raises(DataError, match="has no track with data on chromosome X"):
         gather.load("X", np.array([5]))
     monkeypatch.setattr(gather_module, "MAX_BASES", 100)

@@ -97,7 +97,7 @@ def drop_or_raise(table: pl.DataFrame, ledger: Ledger, options: CleanOptions, so
         ("chrom", f"chromosome is none of 1 to 22, X, Y, MT ({', '.join(odd[:5])})", pl.col("chrom").is_in(odd)),
         ("z", f"|z| is above {MAX_ABS_Z:g}", z.abs() > MAX_ABS_Z),
         ("n", "n is not positive", ~(n.is_finite() & (n > 0))),
-        ("eaf", f"eaf is outside 0 to 1{percent}", ~((eaf >= 0) & (eaf <= 1)) | eaf.is_nan()),
+        ("eaf", f"eaf is outside 0 to 1{percent}", ~((eaf >= 0) & (eaf <= 1))),
         ("info", "INFO is not finite", ~pl.col("info").is_finite()),
         ("position", "position is not positive", pl.col("position") < 1),
     ]

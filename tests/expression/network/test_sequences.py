@@ -314,12 +314,17 @@ def changed(**changes: object) -> list[Tensor]:
             r"1 of 4 variants are with REF that is not the reference's base, first number 1",
         ),
         (changed(alt_code=[2, 1, 1, 0]), r"1 of 4 variants are given twice, first number 3\. Read the window's"),
-        (changed(offsets=[0, 7, 7]), r"`genotypes` have 4 variants, but 3 offsets are given"),
+        (changed(offsets=[0, 7, 7]), r"`offsets`, `ref_code` and `alt_code` are of 3, 4 and 4 variants"),
     ],
 )
 def test_variants_that_do_not_fit_the_window(window: Sequence[Tensor], match: str) -> None:
     with pytest.raises(DataError, match=match):
         encode(*window, torch.zeros(2, 4, dtype=torch.int8), strand="+")
+
+
+def test_genotypes_of_other_variants_are_refused() -> None:
+    with pytest.raises(DataError, match="`genotypes` have 3 variants, but 4 offsets are given"):
+        encode(*toy(), torch.zeros(2, 3, dtype=torch.int8), strand="+")
 
 
 def test_options_are_checked() -> None:

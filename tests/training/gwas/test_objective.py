@@ -14,7 +14,7 @@ from varfx.errors import ConfigError
 from varfx.likelihood.ldsr import ballpark_h2, paper_weights
 from varfx.likelihood.ldsr_closed import block_bounds, fit_ldsr_linear
 from varfx.models import ModelConfig, VariancePrior
-from varfx.training import TrainConfig, WindowData, prepare_objective, start_at_constant, total_score, train
+from varfx.training import TrainConfig, TraitData, WindowData, prepare_objective, start_at_constant, total_score, train
 
 TRAIN, VALIDATION = [0, 1, 2, 4, 5, 6], [8, 9]
 
@@ -55,6 +55,24 @@ def test_windows_carry_chi2_weights_and_squares(simulated: Simulated) -> None:
     assert window.chi2[0].squares is window.chi2[1].squares  # type: ignore[union-attr]
     assert data[5].chi2[1] is None
     assert data[5].traits[0] is not None  # the likelihood's data stay
+
+
+def test_replicates_of_a_trait_carry_their_sum_of_squares(simulated: Simulated) -> None:
+    """Objectives that look at chi2 alone need its mean over replicates, and their sum of squares about it."""
+    rng = np.random.default_rng(5)
+    z = rng.standard_normal((simulated.active.size, 3))
+    data = data_of(simulated)
+    first = data.traits[0]
+    trait = TraitData(name="three", z=z, n=first.n, n_ref=first.n_ref)
+    data = WindowData(data.panel, [trait], np.zeros((len(z), 0)), np.full(len(z), 0.25), dtype=torch.float64)
+    prepare_objective(data, TRAIN, "ldsr")
+    (chi2,) = data[6].chi2
+    assert chi2 is not None
+    core = data.panel.rows(6)[0]
+    squares = z[core] ** 2
+    np.testing.assert_allclose(chi2.chi2, squares.mean(1))
+    assert chi2.scatter is not None
+    np.testing.assert_allclose(chi2.scatter, ((squares - squares.mean(1, keepdims=True)) ** 2).sum(1))
 
 
 def test_the_ballpark_is_of_the_training_windows_alone(simulated: Simulated) -> None:

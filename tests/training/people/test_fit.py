@@ -63,6 +63,10 @@ def test_the_order_follows_from_seed_and_place() -> None:
     for one, other in zip(whole[11:], rest, strict=True):
         assert (one.step, one.gene, one.reverse_complement, one.shift) == (other.step, other.gene, other.reverse_complement, other.shift)  # fmt: skip
         assert np.array_equal(one.rows, other.rows)
+    passes = [np.concatenate([batch.rows for batch in order.epoch(number)]) for number in range(3)]
+    assert not any(
+        np.array_equal(passes[number], passes[number - 1]) for number in range(3)
+    )  # a new order in each pass
     assert {batch.reverse_complement for batch in whole} == {True, False}
     assert {batch.shift for batch in whole} <= {-2, -1, 0, 1, 2}
     assert len({batch.shift for batch in whole}) > 2
@@ -291,6 +295,24 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     one, two = ((tmp_path / name / "history.csv").read_text().splitlines()[1:] for name in ("1", "2"))
     for a, b in zip(one, two, strict=True):
         assert [float(v) for v in a.split(",")] == pytest.approx([float(v) for v in b.split(",")], rel=1e-6)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e6])
+def test_a_step_goes_along_gradients_of_bounded_norm(limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, network = Simulated(), small_network()
+    with torch.no_grad():
+        network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    module = ExpressionModule(network, data, ExpressionTrainConfig(micro_batch=5, max_gradient_norm=limit))
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    monkeypatch.setattr(module, "optimizers", lambda: optimizer)
+    batch = module.order.epoch(0)[0]
+    module.gradients(batch)
+    whole = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+    assert 1e-2 < whole.norm() < 1e5
+    before = torch.cat([p.detach().clone().flatten() for p in network.parameters() if p.grad is not None])
+    module.training_step(batch, 0)
+    moved = before - torch.cat([p.detach().flatten() for p in network.parameters() if p.grad is not None])
+    assert float(moved.norm()) == pytest.approx(min(limit, float(whole.norm())), rel=1e-3)
 
 
 def test_gradients_of_a_step_are_those_of_the_loss() -> None:

@@ -160,6 +160,16 @@ def test_both_passes_see_the_same_dropout() -> None:
     assert not torch.allclose(gradients(other)[weight], gradients(kept)[weight])
 
 
+def test_parts_of_a_batch_drop_other_values() -> None:
+    def dropped(number: int) -> torch.Tensor:
+        with STEP.part(number):
+            return torch.nn.functional.dropout(torch.ones(1000), 0.4)
+
+    assert torch.equal(dropped(0), dropped(0))
+    both = (dropped(0) == 0) & (dropped(1) == 0)
+    assert 0.1 < both.float().mean() < 0.22  # 0.4 * 0.4, as of independent ones
+
+
 def test_dropout_leaves_the_global_random_state_alone() -> None:
     model, (x, y) = network(dropout=0.4), people()
     before = torch.get_rng_state()

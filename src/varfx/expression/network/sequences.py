@@ -44,7 +44,7 @@ class WindowVariants:
 
     Raises:
         ConfigError: another strand than + and -.
-        DataError: offsets outside the window, codes outside 0 to 3, a variant given twice, or REF that differs from the
+        DataError: columns of different length, offsets outside the window, codes outside 0 to 3, a variant given twice, or REF that differs from the
             reference.
     """
 
@@ -63,6 +63,11 @@ class WindowVariants:
         if self.strand not in ("+", "-"):
             raise ConfigError(f"`strand` must be + or -, but is {self.strand!r}.")
         offsets, ref_code, alt_code = self.offsets, self.ref_code, self.alt_code
+        if not offsets.shape == ref_code.shape == alt_code.shape:
+            raise DataError(
+                f"`offsets`, `ref_code` and `alt_code` are of {offsets.shape[0]}, {ref_code.shape[0]} and {alt_code.shape[0]} "
+                "variants. Give one each."
+            )
         _refuse((offsets < 0) | (offsets >= self.reference.shape[0]), "outside the window")
         _refuse(
             (ref_code > 3) | (alt_code > 3) | (ref_code == alt_code), "with alleles that are not two different bases"
