@@ -409,7 +409,9 @@ CHECKS: dict[str, Callable[[Setting], list[dict[str, Any]]]] = {
 def marked_tests(seconds: float, most: int | None = None) -> list[dict[str, Any]]:
     """Outcomes of the test files that have tests marked `gpu`, each in a process of its own."""
     root = Path(__file__).resolve().parents[1]
-    files = [path for path in sorted((root / "tests").rglob("test_*.py")) if "mark.gpu" in path.read_text("utf-8")]
+    files = [
+        path for path in sorted((root / "tests").rglob("test_*.py")) if "pytest.mark.gpu" in path.read_text("utf-8")
+    ]
     files = files[:most]
     rows = []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), os.environ.get("PYTHONPATH", "")])}

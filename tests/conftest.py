@@ -22,7 +22,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With `-m gpu`, files without such tests are not even imported: a machine with a GPU may lack what they need."""
     if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
         return None
-    return "mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
+    return "pytest.mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

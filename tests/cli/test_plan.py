@@ -36,6 +36,15 @@ def test_a_plan_from_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert set(numbers["rates"]["likelihood"]) >= {"exact rank", "stochastic"}
 
 
+def test_a_plan_for_a_card_that_is_not_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--variants", "12e6", "--windows", "2763", "--num-tracks", "4", "--folder", tmp_path, "--card", "h200"]
+    result = varfx(capsys, "plan", *words, *SMALL)
+    assert result.code == 0, result.err
+    assert "NVIDIA H200" in result.out
+    assert "memory of the GPU" in result.out
+    assert "are those measured on one NVIDIA H200" in result.out
+
+
 def test_a_plan_from_a_panel(simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = varfx(capsys, "plan", "--panel", simulated.panel, "--model", "linear", "--folder", tmp_path)
     assert result.code == 0, result.err
@@ -52,6 +61,8 @@ def test_a_plan_from_a_panel(simulated: Simulated, tmp_path: Path, capsys: pytes
         (["--variants", "1e6", "--windows", "10", "--model", "enformer"], "an enformer needs tracks"),
         (["--variants", "1", "--windows", "10"], "must be at least `windows`"),
         (["--panel", "absent.ld.zarr"], "does not exist"),
+        (["--variants", "1e6", "--windows", "10", "--card", "a100"], "`card` must be one whose rates are known, h200"),
+        (["--variants", "1e6", "--windows", "10", "--card", "h200", "--device", "cuda"], "either --device or --card"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

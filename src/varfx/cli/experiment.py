@@ -21,6 +21,7 @@ def experiment(
     out: Annotated[Path, Parameter(alias="-o")],
     workers: int | None = None,
     scheduler: str | None = None,
+    device: str = "auto",
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -36,6 +37,8 @@ def experiment(
         out: The folder to write: figure.png, table.tsv, results.json, and every fit below cells/.
         workers: Fits at the same time; by default one per processor.
         scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
+        device: Where all fits and evaluations compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps. By
+            default as the YAML's `training` says.
         resume: Keep the fits that an earlier run has finished.
         overwrite: Remove an earlier experiment in the folder, with all its fits.
     """
@@ -50,6 +53,7 @@ def experiment(
             out,
             workers=workers,
             scheduler=scheduler,
+            device=device,
             resume=resume,
             overwrite=overwrite,
             progress=progress,

@@ -61,7 +61,9 @@ def _show(forecast: Forecast) -> None:
     )
     table = Table(
         "measured on",
-        f"{machine.name}, torch with {machine.threads} thread{'s' if machine.threads > 1 else ''}",
+        machine.name
+        if machine.elsewhere
+        else f"{machine.name}, torch with {machine.threads} thread{'s' if machine.threads > 1 else ''}",
         title="rates",
         title_justify="left",
     )

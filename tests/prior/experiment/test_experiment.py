@@ -14,9 +14,10 @@ import yaml
 from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError, StoreError, VarfxError
 from varfx.ld import open_panel
-from varfx.prior.experiment import read_experiment, run_experiment
+from varfx.prior.experiment import cells, read_experiment, run_experiment
 from varfx.prior.experiment import run as run_module
-from varfx.prior.experiment.materials import simulated_signal
+from varfx.prior.experiment.cells import cells_of, identity, run_cell
+from varfx.prior.experiment.materials import prepare, simulated_signal
 from varfx.prior.run import open_run
 
 TRAINING = {"engine": "exact", "max_steps": 12, "check_every": 6, "warmup_steps": 2, "learning_rate": 0.01}
@@ -228,3 +229,28 @@ def test_simulated_signals_lie_on_the_cores(simulated: Simulated) -> None:
     values = np.array([float(row[3]) for row in rows])
     assert (values >= 0).all()
     assert values.max() > 5 * values.mean() > 0
+
+
+def test_the_device_of_the_command_is_that_of_every_cell(
+    simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = {"kind": "table1", "title": "t", "panel": {"path": str(simulated.panel)}}
+    source |= {"sumstats": [str(simulated.height)], "models": [{"name": "constant", "kind": "constant"}]}
+    source |= {"training": {"device": "cuda:7", "max_steps": 1}, "objectives": ["likelihood"]}
+    described = read_experiment(written(tmp_path, source))
+    materials = prepare(described, tmp_path)
+    (own,), (given,) = (cells_of(described, materials, device=device) for device in ("auto", "cpu"))
+    assert (own.training.device, given.training.device) == ("cuda:7", "cpu")
+    assert identity(own) == identity(given)  # a resumed experiment keeps cells of another device
+    asked: list[object] = []
+
+    def evaluated(run: Path, **options: object) -> None:
+        asked.append(options["device"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cells, "evaluate", evaluated)
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(given, tmp_path / "cells")
+    assert asked == ["cpu"]
+    with pytest.raises(ConfigError, match="`device` is cuda:7, but torch finds"):
+        run_experiment(described, tmp_path / "out", device="cuda:7")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,8 @@ class Cell:
     matching: Matching
 
 
-def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
-    """All cells, trait by trait.
+def cells_of(experiment: Experiment, materials: Materials, *, device: str = "auto") -> list[Cell]:
+    """All cells, trait by trait; a device other than auto takes the place of that in the experiment's options of training.
 
     Raises:
         ConfigError: options of training that cannot be.
@@ -78,7 +78,7 @@ def cells_of(experiment: Experiment, materials: Materials) -> list[Cell]:
                             tracks=materials.tracks if entry.tracks and entry.kind != "constant" else None,
                             chain=materials.chain if entry.tracks and entry.kind != "constant" else None,
                             split=experiment.split,
-                            training=_training(experiment, entry, objective, seed),
+                            training=_training(experiment, entry, objective, seed, device),
                             matching=Matching(palindromes=experiment.palindromes, min_overlap=experiment.min_overlap),
                         )
                     )
@@ -95,7 +95,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         "objective": cell.objective,
         "seed": cell.seed,
         "split": cell.split,
-        "training": cell.training,
+        "training": replace(cell.training, device="auto"),  # wherever it was computed
     }
     if cell.matching != Matching():  # cells of earlier versions, which had no other, are kept
         options["matching"] = cell.matching
@@ -126,7 +126,7 @@ def run_cell(cell: Cell, folder: Path) -> dict[str, Any]:
         overwrite=True,
     )
     seconds = time.perf_counter() - started
-    scored = evaluate(place / "run", truth=cell.trait.truth)
+    scored = evaluate(place / "run", truth=cell.trait.truth, device=cell.training.device)
     (trait,) = scored.traits
     truth = trait.get("truth")
     k = cell.trait.replicates
@@ -178,8 +178,9 @@ def model_of(entry: Entry) -> ModelConfig:
     return ModelConfig(kind=entry.kind, link=entry.link, hidden=entry.hidden, enformer=enformer)
 
 
-def _training(experiment: Experiment, entry: Entry, objective: Objective, seed: int) -> TrainConfig:
+def _training(experiment: Experiment, entry: Entry, objective: Objective, seed: int, device: str) -> TrainConfig:
     options = {**experiment.training, **experiment.per_objective.get(objective, {}), **entry.training}
+    options |= {} if device == "auto" else {"device": device}
     known = {each.name for each in fields(TrainConfig)} - {"objective", "seed"}
     unknown = sorted(set(options) - known)
     if unknown:

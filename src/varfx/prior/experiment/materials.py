@@ -70,7 +70,12 @@ class Materials:
 
 
 def prepare(
-    experiment: Experiment, out: Path, where: Workers | None = None, *, progress: Progress = silent
+    experiment: Experiment,
+    out: Path,
+    where: Workers | None = None,
+    *,
+    device: str = "auto",
+    progress: Progress = silent,
 ) -> Materials:
     """Makes what is not there yet.
 
@@ -78,6 +83,7 @@ def prepare(
         experiment: what is needed.
         out: the experiment's folder; what is made stands in `data`.
         where: processes of this machine (by default one per core), or a scheduler.
+        device: of simulations.
         progress: told about windows.
 
     Raises:
@@ -95,7 +101,7 @@ def prepare(
         traits = tuple(_real(path, experiment.sumstats_n, folder) for path in experiment.sumstats)
     else:
         traits = tuple(
-            _simulated(experiment, seed, panels[None], annotations.get(()), tracks, chain, folder, progress)
+            _simulated(experiment, seed, panels[None], annotations.get(()), tracks, chain, folder, device, progress)
             for seed in experiment.truth.seeds
         )
     return Materials(panel=panels, annotations=annotations, tracks=tracks, chain=chain, traits=traits)
@@ -234,6 +240,7 @@ def _simulated(
     tracks: Path | None,
     chain: Path | None,
     folder: Path,
+    device: str,
     progress: Progress,
 ) -> Trait:
     source = experiment.truth
@@ -253,6 +260,7 @@ def _simulated(
             truth=replace(source.network, seed=seed),
             config=replace(source.signal, seed=source.signal.seed + seed),
             trait=f"truth {seed}",
+            device=device,
             progress=progress,
         )
 

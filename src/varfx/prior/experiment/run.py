@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from varfx.bootstrap import listed, sum_interval
+from varfx.device import check_device, find_device
 from varfx.errors import StoreError
 from varfx.io import sealed
 from varfx.io.output_lock import one_writer
@@ -49,6 +50,7 @@ def run_experiment(
     *,
     workers: int | None = None,
     scheduler: str | None = None,
+    device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -61,21 +63,26 @@ def run_experiment(
         workers: cells at the same time, each with its share of the processors; by default one per processor.
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
-        resume: keep what an earlier run has finished.
+        device: of all fits and evaluations, unless it is auto, in place of `training.device`; cells at the same time share a GPU.
+        resume: keep what an earlier run has finished, on whatever device.
         overwrite: remove an earlier experiment in `out` first.
         progress: told about windows, then cells.
 
     Raises:
-        ConfigError: `workers` is not positive, or no scheduler answers.
+        ConfigError: `workers` is not positive, no scheduler answers, or there is no such device.
         WorkerError: workers or the scheduler were lost; finished cells are kept.
         StoreError: `out` holds an experiment that is not to be resumed, or on other data, or something else.
         VarfxError: inputs that cannot be read; a fit that fails.
     """
     where = Workers(workers=workers, scheduler=scheduler)
+    if scheduler is None:
+        find_device(device)  # now, and not in a worker after minutes
+    else:
+        check_device(device)
     folder = Path(out)
     _begin(folder, experiment, resume=resume, overwrite=overwrite)
-    materials = prepare(experiment, folder, where, progress=progress)
-    cells = cells_of(experiment, materials)
+    materials = prepare(experiment, folder, where, device=device if scheduler is None else "auto", progress=progress)
+    cells = cells_of(experiment, materials, device=device)
     place = folder / "cells"
     done = {cell.name: kept for cell in cells if (kept := finished(cell, place)) is not None}
     if done:

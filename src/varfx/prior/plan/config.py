@@ -64,11 +64,15 @@ class PlanConfig:
     """Processes that train together."""
     device: str = _TRAINING.device
     """Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
+    card: str | None = None
+    """A GPU that is not here, whose rates were measured once: h200. Reading, memory of the process and disk are those of this machine."""
     folder: Path | None = None
     """Where files would be written; by default here. Disk is measured there."""
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if self.card is not None and self.device not in ("auto", "cpu"):
+            raise ConfigError("give either --device or --card, one of the two.")
 
     def check_sizes(self) -> None:
         """Checks that the sizes come from files or from numbers.

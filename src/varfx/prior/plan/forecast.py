@@ -7,6 +7,7 @@ from typing import Any
 
 from varfx.device import find_device
 from varfx.ld import open_panel
+from varfx.prior.plan.cards import card_of
 from varfx.prior.plan.config import PlanConfig
 from varfx.prior.plan.job import Job, panel_job, track_sizes, uniform_job
 from varfx.prior.plan.plan import Machine, Plan, Rates, plan
@@ -44,11 +45,12 @@ def forecast(config: PlanConfig, *, progress: Progress = silent) -> Forecast:
         progress: told about each measurement.
 
     Raises:
-        ConfigError: sizes that contradict each other, or a device that is not there.
+        ConfigError: sizes that contradict each other, or a device that is not there, or a card of unknown rates.
         StoreError: panel or tracks are missing or damaged.
     """
     config.check_sizes()
-    device = find_device(config.device)
+    card = None if config.card is None else card_of(config.card)
+    device = find_device(config.device if card is None else "cpu")
     store = None if config.tracks is None else open_tracks(config.tracks)
     model = config.network(with_tracks=store is not None or bool(config.num_tracks))
     sizes: dict[str, Any] = {
@@ -73,6 +75,8 @@ def forecast(config: PlanConfig, *, progress: Progress = silent) -> Forecast:
         job = uniform_job(
             config.variants, config.windows, core=config.core, flank=config.flank, rank=config.rank, **sizes
         )
-    machine = this_machine(device, config.folder)
-    rates = measure_rates(job, device=device, panel=panel, tracks=store, folder=config.folder, progress=progress)
+    machine = this_machine(device, config.folder, card=card)
+    rates = measure_rates(
+        job, device=device, card=card, panel=panel, tracks=store, folder=config.folder, progress=progress
+    )
     return Forecast(job=job, rates=rates, machine=machine, plan=plan(job, rates, machine))

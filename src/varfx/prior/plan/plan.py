@@ -70,6 +70,7 @@ class Machine:
         name: of the device.
         threads: that torch uses.
         busy: processes waiting for a processor for each there is, before this one started.
+        elsewhere: whether the device is not in this machine.
     """
 
     host: int
@@ -79,6 +80,7 @@ class Machine:
     name: str
     threads: int
     busy: float = 0.0
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +215,11 @@ def _notes(job: Job, machine: Machine) -> list[str]:
     ]
     if job.num_tracks and job.track_bytes is None:
         notes.append("the size of the tracks on disk is that before compression")
+    if machine.elsewhere:
+        notes.append(
+            f"rates of network, tracks and likelihood, and the memory of the GPU, are those measured on one {machine.name}; "
+            "reading, memory of the process and disk are those of this machine"
+        )
     if machine.busy > BUSY:
         notes.append(
             f"this machine is busy ({machine.busy:.1f} processes for each processor): rates and times are those of the share "

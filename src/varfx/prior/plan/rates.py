@@ -29,6 +29,7 @@ from varfx.ld.whiten import Factors
 from varfx.likelihood.cost_model import calibrated
 from varfx.models import ModelConfig, VariancePrior
 from varfx.models.track_enformer import DenseTracks
+from varfx.prior.plan.cards import COPIES, Card, work_of
 from varfx.prior.plan.job import Job
 from varfx.prior.plan.plan import Machine, Rates
 from varfx.progress import Progress, silent
@@ -49,6 +50,7 @@ def measure_rates(
     job: Job,
     *,
     device: torch.device | str,
+    card: Card | None = None,
     panel: LDPanel | None = None,
     tracks: TrackStore | None = None,
     folder: Path | None = None,
@@ -59,7 +61,8 @@ def measure_rates(
 
     Args:
         job: what is planned.
-        device: where the fit would compute.
+        device: where the fit would compute; the CPU with a card.
+        card: a card that is not here, whose rates take the place of the device's; reading is measured here.
         panel: an LD panel to read from.
         tracks: a track store to read from.
         folder: where a temporary file is written and read where there is no panel; by default the working directory.
@@ -70,48 +73,55 @@ def measure_rates(
     process_bytes = psutil.Process().memory_info().rss
     prior = VariancePrior(job.model, job.num_features, job.num_traits, num_tracks=job.num_tracks).to(where)
     progress(1, 5, "rates measured")
-    forward, training, saved = _network_rates(prior, job, where, clock)
+    if card is None:
+        forward, training, saved = _network_rates(prior, job, where, clock)
+    else:
+        forward, training, saved = _network_rates_of(card, prior, job)
     progress(2, 5, "rates measured")
     gather, read_tracks = math.inf, math.inf
     if job.num_tracks:
-        gather = _gather_rate(job, where, clock)
+        gather = _gather_rate(job, where, clock) if card is None else card.gather
         read_tracks = _store_rate(tracks) if tracks is not None else _zarr_rate(folder)
     progress(3, 5, "rates measured")
     read_panel = _panel_rate(panel) if panel is not None else _disk_rate(folder)
     progress(4, 5, "rates measured")
+    parameters = sum(parameter.numel() for parameter in prior.parameters())
     rates = Rates(
         forward=forward,
         training=training,
-        parameters=sum(parameter.numel() for parameter in prior.parameters()),
+        parameters=parameters,
         saved_bytes=saved,
-        step=_step_seconds(prior, where, clock),
+        step=_step_seconds(prior, where, clock) if card is None else COPIES * 4 * parameters / card.bandwidth,
         overhead=_overhead(folder, clock),
         gather=gather,
         read_tracks=read_tracks,
         read_panel=read_panel,
-        likelihood=calibrated(torch.float32, where),
+        likelihood=calibrated(torch.float32, where) if card is None else card.likelihood,
         process_bytes=process_bytes,
     )
     progress(5, 5, "rates measured")
     return rates
 
 
-def this_machine(device: torch.device | str, folder: Path | None = None) -> Machine:
+def this_machine(device: torch.device | str, folder: Path | None = None, *, card: Card | None = None) -> Machine:
     """Resources of this machine.
 
     Args:
         device: where the fit would compute.
+        card: a card that is not here, in its place.
         folder: where its files would go; by default the working directory.
     """
     memory, where = psutil.virtual_memory(), torch.device(device)
     on_gpu = where.type == "cuda"
+    device_bytes = torch.cuda.get_device_properties(where).total_memory if on_gpu else None
     return Machine(
         host=memory.total,
         host_free=memory.available,
         disk_free=shutil.disk_usage(folder or Path.cwd()).free,
-        device=torch.cuda.get_device_properties(where).total_memory if on_gpu else None,
-        name=torch.cuda.get_device_name(where) if on_gpu else "CPU",
+        device=device_bytes if card is None else card.memory,
+        name=card.name if card is not None else torch.cuda.get_device_name(where) if on_gpu else "CPU",
         threads=torch.get_num_threads(),
+        elsewhere=card is not None,
         busy=os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0,
     )
 
@@ -155,6 +165,28 @@ def _network_rates(prior: VariancePrior, job: Job, device: torch.device, clock: 
 
     saved = _saved_bytes(prior, job, min(count, ACTIVE), device)
     return count / seconds_of(forward, device, clock), count / seconds_of(both, device, clock), saved
+
+
+def _network_rates_of(card: Card, prior: VariancePrior, job: Job) -> tuple[float, float, int]:
+    """The same three of a card that is not here, from the operations of a small pass on the CPU."""
+    few = SMALL_PASS["cpu"]
+    features, heterozygosity = _features(job, few, torch.device("cpu")), torch.full((few,), 0.2)
+
+    def forward() -> None:
+        with torch.no_grad():
+            prior(features, heterozygosity)
+
+    def both() -> None:
+        prior(features, heterozygosity).sum().backward()
+        prior.zero_grad()
+
+    count = int(job.num_panel.max())
+    enformer = job.model.enformer
+    count = min(count, enformer.variants_per_pass) if job.num_tracks else count
+    precision = enformer.precision if job.num_tracks else "float32"
+    saved = _saved_bytes(prior, job, few, torch.device("cpu"))
+    rates = [work_of(task, few).rate(card, precision, count) for task in (forward, both)]
+    return rates[0], rates[1], saved
 
 
 def _features(job: Job, count: int, device: torch.device) -> Tensor | DenseTracks:
