@@ -102,10 +102,20 @@ def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tm
     result = varfx(capsys, "prior", "predict", run, "--out", tmp_path / "prior.parquet", "--annot", simulated.annot)
     assert (result.code, "f of 480 variants" in result.out) == (0, True)
     assert pl.read_parquet(tmp_path / "prior.parquet").height == 480
-    result = varfx(capsys, "prior", "weights", run, "--out", tmp_path / "w.tsv")
+    normal = ("--effects", "normal")
+    result = varfx(capsys, "prior", "weights", run, *normal, "--out", tmp_path / "w.tsv")
     assert (result.code, "weights of 480 variants" in result.out) == (0, True)
     assert (tmp_path / "w.tsv").read_text().startswith("ID\tA1\tWEIGHT\t")
-    assert varfx(capsys, "prior", "weights", run, "--out", tmp_path / "p.txt", "--format", "pgs-catalog").code == 0
+    assert not (tmp_path / "w.tsv.effects.json").exists()
+    sparse = ("--effects", "mixture", "--chains", 2, "--sweeps", 10)
+    result = varfx(capsys, "prior", "weights", run, *sparse, "--out", tmp_path / "m.tsv")
+    assert (result.code, "mixture" in result.out) == (0, True)
+    columns = pl.read_csv(tmp_path / "m.tsv", separator="\t").columns
+    assert columns == [*pl.read_csv(tmp_path / "w.tsv", separator="\t").columns, "PIP", "BETA_SD"]
+    record = json.loads((tmp_path / "m.tsv.effects.json").read_text())["traits"][0]
+    assert (record["effects"], list(record["evidence"])) == ("mixture", ["normal", "mixture"])
+    catalog = ("--out", tmp_path / "p.txt", "--format", "pgs-catalog")
+    assert varfx(capsys, "prior", "weights", run, *normal, *catalog).code == 0
     assert (tmp_path / "p.txt").read_text().startswith("###PGS CATALOG SCORING FILE")
 
 
@@ -278,7 +288,7 @@ def test_an_enformer_on_tracks(capsys: Capsys, simulated: Simulated, tracks: Sim
     turned = ("--tracks", tracks.turned)
     assert varfx(capsys, "prior", "evaluate", run, *turned).code == 0
     assert varfx(capsys, "prior", "predict", run, *turned, "--out", tmp_path / "p.parquet").code == 0
-    assert varfx(capsys, "prior", "weights", run, *turned, "--out", tmp_path / "w.tsv").code == 0
+    assert varfx(capsys, "prior", "weights", run, *turned, "--effects", "normal", "--out", tmp_path / "w.tsv").code == 0
     lacking = varfx(capsys, "prior", "evaluate", run, "--tracks", tracks.lacking)
     assert "lacks 1 of 3 tracks, first `c`. It has a, b." in lacking.error
 

@@ -16,8 +16,11 @@ from varfx.genotypes.open_ld import open_source
 from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel
 from varfx.prior import posterior, predict, weights, write_weights
+from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.posterior import posterior_means
 from varfx.training import TraitData
+
+NORMAL = EffectsConfig(effects="normal")
 
 
 def trait(z: ndarray, n: ndarray | None = None) -> TraitData:
@@ -139,7 +142,7 @@ def test_a_core_s_edge_is_predicted_as_well_as_its_middle(
 
 
 def test_score_file(linear_run: Path, simulated: Simulated, tmp_path: Path) -> None:
-    table = weights(linear_run)
+    table = weights(linear_run, effects=NORMAL)
     write_weights(table, tmp_path / "w.tsv", run=linear_run)
     lines = (tmp_path / "w.tsv").read_text().splitlines()
     header = ["ID", "A1", "WEIGHT.height", "WEIGHT.weight", "CHROM", "POS", "A2", "A1_FREQ"]
@@ -167,11 +170,11 @@ def test_weights_are_the_posterior_under_the_run_s_prior(constant_run: Path, sim
 
     sigma2 = float(np.exp(safetensors.numpy.load_file(constant_run / "model.safetensors")["log_sigma2"][0]))
     expected = posterior_means(simulated.open(), trait(z), f, sigma2)
-    assert np.allclose(weights(constant_run)["beta"].to_numpy(), expected, rtol=1e-6)
+    assert np.allclose(weights(constant_run, effects=NORMAL)["beta"].to_numpy(), expected, rtol=1e-6)
 
 
 def test_pgs_catalog_file(mlp_run: Path, tmp_path: Path) -> None:
-    write_weights(weights(mlp_run), tmp_path / "w.txt.gz", run=mlp_run, form="pgs-catalog")
+    write_weights(weights(mlp_run, effects=NORMAL), tmp_path / "w.txt.gz", run=mlp_run, form="pgs-catalog")
     lines = gzip.decompress((tmp_path / "w.txt.gz").read_bytes()).decode().splitlines()
     header = [line for line in lines if line.startswith("#")]
     assert (
@@ -192,12 +195,12 @@ def test_pgs_catalog_file(mlp_run: Path, tmp_path: Path) -> None:
 
 def test_the_pgs_catalog_format_holds_one_trait(linear_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the PGS-Catalog format holds one trait. Use --format plink for several"):
-        write_weights(weights(linear_run), tmp_path / "w.txt", run=linear_run, form="pgs-catalog")
+        write_weights(weights(linear_run, effects=NORMAL), tmp_path / "w.txt", run=linear_run, form="pgs-catalog")
     assert not (tmp_path / "w.txt").exists()
 
 
 def test_variants_without_a_name_get_their_place(mlp_run: Path, tmp_path: Path) -> None:
-    table = weights(mlp_run)[:3].with_columns(variant_id=pl.Series(["rs1", ".", None]))
+    table = weights(mlp_run, effects=NORMAL)[:3].with_columns(variant_id=pl.Series(["rs1", ".", None]))
     write_weights(table, tmp_path / "w.tsv", run=mlp_run)
     names = [line.split("\t")[0] for line in (tmp_path / "w.tsv").read_text().splitlines()[1:]]
     assert names == ["rs1", "1:3750:A:G", "1:6250:A:G"]

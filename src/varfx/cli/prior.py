@@ -9,12 +9,13 @@ from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Names, Out, Switch
-from varfx.cli.prior_options import FitFiles, Inputs, Model, Split, Training
+from varfx.cli.prior_options import Effects, FitFiles, Inputs, Model, Split, Training
 from varfx.cli.prior_truth import print_truth
 from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
 from varfx.models.config import ModelConfig
 from varfx.prior.config import SplitConfig
+from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
 from varfx.training.gwas.config import TrainConfig
 
@@ -276,6 +277,7 @@ def weights(
     *,
     out: Out,
     format: Literal["plink", "pgs-catalog"] = "plink",
+    effects: Effects = EffectsConfig(),
     inputs: Inputs = PriorInputs(),
     workers: int = 1,
     scheduler: str | None = None,
@@ -283,11 +285,13 @@ def weights(
 ) -> None:
     """Write posterior-mean effects: the weights of a polygenic score.
 
-    A variant at a core's edge uses the associations on both its sides: neighbouring cores are taken together. All inputs are by
-    default the run's own, and must then be those of the fit.
+    A variant at a core's edge uses the associations on both its sides: neighbouring cores are taken together. The run's f is the
+    variance of effects; their distribution is normal, or a normal background with sparse larger effects on top, whose share and
+    sizes are learned. All inputs are by default the run's own, and must then be those of the fit.
 
         varfx prior weights RUN --out weights.tsv
-        plink2 --bfile TARGET --score weights.tsv 1 2 3 header
+        varfx prior weights RUN --effects mixture --workers 4 --out weights.tsv
+        varfx score --weights weights.tsv --genotypes TARGET.bed --out score.tsv
 
     Args:
         run: A run of `varfx prior fit`.
@@ -300,25 +304,43 @@ def weights(
             one machine share its GPU.
     """
     from varfx.io.run_folder import check_parent
-    from varfx.prior import weights as posterior_weights
+    from varfx.io.workers import Workers
     from varfx.prior import write_weights
     from varfx.prior.held_out import learned_note
+    from varfx.prior.weights import posterior_weights, write_record
 
     check_parent(out)
+    where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
     with progress_bar() as progress:
-        table = posterior_weights(
-            run,
-            inputs=inputs,
-            workers=workers,
-            scheduler=scheduler,
-            folder=out.absolute().parent,
-            device=device,
-            progress=progress,
+        found = posterior_weights(
+            run, effects, inputs, where=where, folder=out.absolute().parent, device=device, progress=progress
         )
-    write_weights(table, out, run=run, form=format)
-    console.print(f"{out}: weights of {table.height:,} variants", soft_wrap=True)
-    console.print(f"note: {learned_note(run, table)}", soft_wrap=True, markup=False)
+    write_weights(found.table, out, run=run, form=format)
+    console.print(f"{out}: weights of {found.table.height:,} variants", soft_wrap=True)
+    if effects.effects != "normal":
+        console.print(_effects_table(found.traits))
+        record = write_record(found, out, run=run, effects=effects)
+        console.print(f"{record}: evidence, hyperparameters and convergence", soft_wrap=True)
+    console.print(f"note: {learned_note(run, found.table)}", soft_wrap=True, markup=False)
     _note_other_files(run, inputs)
+
+
+def _effects_table(traits: list[dict[str, Any]]) -> Table:
+    """The effect distribution of each trait."""
+    table = Table(
+        "trait", "effects", "evidence over normal (nats)", "background", "sparse effects", "R-hat (median, worst)"
+    )
+    for trait in traits:
+        evidence = trait["evidence"]
+        gains = [f"{name} {value - evidence['normal']:.1f}" for name, value in evidence.items() if name != "normal"]
+        windows = trait.get("windows", [])
+        r_hat = sorted(window["r_hat"] for window in windows)
+        shown = f"{r_hat[len(r_hat) // 2]:.2f}, {r_hat[-1]:.2f}" if r_hat else ""
+        learned = trait.get("hyperparameters")
+        background = "" if learned is None else f"{learned['background']:.3f}"
+        effects = "" if learned is None else f"{sum(window['effects'] for window in windows):.0f}"
+        table.add_row(trait["name"], trait["effects"], ", ".join(gains), background, effects, shown)
+    return table
 
 
 def _note_other_files(run: Path, given: PriorInputs) -> None:

@@ -12,6 +12,7 @@ from varfx.cli.options import HIDDEN, as_options
 from varfx.genome.matching import Palindromes  # noqa: F401  FitInputs' inherited annotations are evaluated here
 from varfx.models.config import ModelConfig, TrackEnformerConfig
 from varfx.prior.config import SplitConfig
+from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
 from varfx.training.gwas.config import TrainConfig
 
@@ -37,3 +38,4 @@ Training = Annotated[TrainConfig, as_options(TrainConfig, group="Training")]
 Split = Annotated[SplitConfig, as_options(SplitConfig, group="Split", seed=Parameter(name="--split-seed"))]
 Inputs = Annotated[PriorInputs, as_options(PriorInputs, group="Inputs", annotations=ANNOTATIONS)]
 FitFiles = Annotated[FitInputs, as_options(FitInputs, group="Inputs", annotations=ANNOTATIONS)]
+Effects = Annotated[EffectsConfig, as_options(EffectsConfig, group="Effects")]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import polars as pl
@@ -17,20 +18,37 @@ from varfx.genome.builds import GRC
 from varfx.genome.variants import identifier
 from varfx.io import sealed
 from varfx.io.workers import Workers
+from varfx.prior.effects.choose import trait_effects
+from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import align_trait, panel_variants
-from varfx.prior.posterior import posterior_means
+from varfx.prior.pairs import Cores
 from varfx.prior.predict import variances
 from varfx.prior.run import Run, folder_of, open_run
 from varfx.progress import Progress, silent
 
 PathLike = str | os.PathLike[str]
 Format = Literal["plink", "pgs-catalog"]
+_DEFAULT = EffectsConfig()
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorWeights:
+    """Weights of polygenic scores, and how they came about.
+
+    Attributes:
+        table: see `weights`.
+        traits: per trait the effect distribution used, its evidence, hyperparameters and convergence (`TraitEffects.record`).
+    """
+
+    table: pl.DataFrame
+    traits: list[dict[str, Any]]
 
 
 def weights(
     run: PathLike | Run,
     *,
+    effects: EffectsConfig = _DEFAULT,
     inputs: PriorInputs | None = None,
     workers: int | None = 1,
     scheduler: str | None = None,
@@ -43,21 +61,23 @@ def weights(
 
     Args:
         run: the run, or its folder.
+        effects: distribution of effects around the run's variances, and the sampling of its posterior.
         inputs: files in place of the run's own.
-        workers: processes, each with the memory of two windows; 1 computes in this process with all its threads, None is
-            one per core.
+        workers: processes, each with the memory of two windows; 1 computes in this process, with all its threads where the
+            distribution is normal; None is one per core.
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
         folder: existing folder that all workers of the scheduler see; by default the current one.
         device: of the computation, in float64: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU. Each process
-            finds it on its own machine; several processes of one machine share one GPU.
+            finds it on its own machine; several processes of one machine share one GPU. Markov chains run on the CPU.
         progress: told about each window.
         **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
 
     Returns:
         `chrom, position, variant_id, effect_allele, other_allele, eaf`, and for each trait the effect per allele
         (`weight` or `weight.NAME`) and on standardised genotypes (`beta` or `beta.NAME`). With y of variance 1,
-        `weight = beta / sqrt(2 p (1 - p))`.
+        `weight = beta / sqrt(2 p (1 - p))`. With a sparse part also its posterior probability (`pip`) and the posterior
+        standard deviation of beta (`beta_sd`).
 
     Raises:
         DataError: an input of the run's own is not that of the fit.
@@ -66,8 +86,23 @@ def weights(
         VarfxError: inputs that cannot be read or do not fit the run.
     """
     where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
-    here = for_float64(find_device(device if scheduler is None else "auto"))
-    fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
+    given = inputs or PriorInputs.of(**paths)
+    return posterior_weights(run, effects, given, where=where, folder=folder, device=device, progress=progress).table
+
+
+def posterior_weights(
+    run: PathLike | Run,
+    effects: EffectsConfig,
+    given: PriorInputs,
+    *,
+    where: Workers,
+    folder: Path | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> PosteriorWeights:
+    """What `weights` returns, with a record of the effect distributions."""
+    here = for_float64(find_device(device if where.scheduler is None else "auto"))
+    fitted = open_run(run)
     files, _ = inputs_of_run(fitted, given)
     reference = files.open_panel()
     traits = [align_trait(each, reference, files.matching) for each in files.read_sumstats()]
@@ -76,24 +111,40 @@ def weights(
     eaf = variants["eaf"].cast(pl.Float64).to_numpy()
     spread = np.sqrt(2 * eaf * (1 - eaf))
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
+    records = []
     for i, trait in enumerate(traits):
         suffix = "" if len(traits) == 1 else f".{trait.data.name}"
         sigma2 = fitted.model.sigma2_values()[i]
-        beta = posterior_means(
-            reference, trait.data, f[:, i], sigma2, where=where, device=device, folder=folder, progress=progress
-        )
-        weight = np.divide(beta, spread, out=np.full_like(beta, np.nan), where=spread > 0)
+        cores = Cores(reference, trait.data, device)
+        found = trait_effects(cores, f[:, i], sigma2, effects, where=where, folder=folder, progress=progress)
+        weight = np.divide(found.mean, spread, out=np.full_like(found.mean, np.nan), where=spread > 0)
         result = result.with_columns(
-            pl.Series(f"weight{suffix}", weight).fill_nan(None), pl.Series(f"beta{suffix}", beta)
+            pl.Series(f"weight{suffix}", weight).fill_nan(None), pl.Series(f"beta{suffix}", found.mean)
         )
-    return result
+        if found.pip is not None and found.sd is not None:
+            result = result.with_columns(pl.Series(f"pip{suffix}", found.pip), pl.Series(f"beta_sd{suffix}", found.sd))
+        records.append(found.record)
+    return PosteriorWeights(result, records)
+
+
+def write_record(found: PosteriorWeights, out: PathLike, *, run: PathLike | Run, effects: EffectsConfig) -> Path:
+    """Writes how the weights came about beside them, as `OUT.effects.json`; returns its path."""
+    path = Path(f"{out}.effects.json")
+    record = {
+        "format_version": sealed.FORMAT_VERSION,
+        "config": asdict(effects),
+        "traits": found.traits,
+        "provenance": sealed.provenance({}, {"run": folder_of(run)}),
+    }
+    sealed.write_json(path, record)
+    return path
 
 
 def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: Format = "plink") -> None:
     """Writes weights as a PLINK `--score` file or a PGS-Catalog scoring file (format 2.0).
 
     The PLINK file's columns are `ID A1 WEIGHT ...`: `plink2 --score FILE 1 2 3 header`; with several traits the weights
-    are columns 3 on. Variants of weight 0 or unknown frequency are left out.
+    are columns 3 on. PIP and BETA_SD stand last, where effects have a sparse part. Variants of weight 0 or unknown frequency are left out.
 
     Raises:
         ConfigError: the PGS-Catalog format is asked for several traits.
@@ -138,6 +189,12 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, fo
             pl.col("other_allele").alias("A2"),
             pl.col("eaf").alias("A1_FREQ"),
             *[pl.col(name.replace("weight", "beta", 1)).alias(name.replace("weight", "BETA_STD", 1)) for name in names],
+            *[
+                pl.col(name.replace("weight", ours, 1)).alias(name.replace("weight", theirs, 1))
+                for name in names
+                for ours, theirs in (("pip", "PIP"), ("beta_sd", "BETA_SD"))
+                if name.replace("weight", ours, 1) in table.columns
+            ],
         )
         text = body.write_csv(separator="\t")
     with sealed.atomic_path(out) as partial:

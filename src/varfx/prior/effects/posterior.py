@@ -1,0 +1,177 @@
+"""Posterior of effects with a sparse part, over the pairs of cores of a panel, by several Markov chains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from varfx.io.workers import Job, Workers, map_pieces
+from varfx.prior.effects.background import FactoredBackground
+from varfx.prior.effects.config import EffectsConfig
+from varfx.prior.effects.convergence import CONVERGED, split_r_hat
+from varfx.prior.effects.gibbs import Averages, SparseRegression, sample
+from varfx.prior.effects.shape import EffectShape
+from varfx.prior.pairs import Cores, System
+from varfx.prior.posterior import IN_THIS_PROCESS, pieces_of
+from varfx.progress import Progress, silent
+
+DOUBLINGS = 3  # of the number of sweeps, where chains disagree
+GROUP_SIZE = 2**27  # numbers in the matrices of pairs of cores that are sampled in step
+HALVES = ("left half", "with the next", "right half")
+
+
+@dataclass(frozen=True, eq=False)
+class EffectsPosterior:
+    """Posterior of every panel variant's effect on standardised genotypes; 0 where no window covers it.
+
+    Attributes:
+        mean: posterior means.
+        sd: posterior standard deviations.
+        pip: posterior probabilities of a sparse effect.
+        windows: per pair of cores: `cores` (name of the first, and "pair" or its half), `variants`, `rank`, `effects` (expected number of sparse
+            ones), `r_hat`, `sweeps`.
+    """
+
+    mean: Float[ndarray, " variant"]
+    sd: Float[ndarray, " variant"]
+    pip: Float[ndarray, " variant"]
+    windows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sampling:
+    """Inputs of all stretches; arrays on the panel's rows."""
+
+    cores: Cores
+    f: ndarray
+    sigma2: float
+    shape: EffectShape
+    config: EffectsConfig
+
+
+def effects_posterior(
+    cores: Cores,
+    f: Float[ndarray, " variant"],
+    sigma2: float,
+    shape: EffectShape,
+    config: EffectsConfig,
+    *,
+    where: Workers = IN_THIS_PROCESS,
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> EffectsPosterior:
+    """Posterior under a learned effect distribution; the same for any number of workers.
+
+    Args:
+        cores: the panel and one trait's associations.
+        f: prior variances on the panel's rows.
+        sigma2: residual variance of z.
+        shape: the effect distribution.
+        config: chains, sweeps, seed.
+        where: processes of this machine, each with the memory of two windows, or a scheduler.
+        folder: see `map_pieces`.
+        progress: told about each window.
+
+    Raises:
+        WorkerError: workers or the scheduler were lost.
+    """
+    mean, sd, pip = (np.zeros(cores.panel.variants.height) for _ in range(3))
+    total = len(cores.panel.cores)
+    job = Job(
+        function=_stretch,
+        start=_Sampling,
+        arguments=(cores, f, sigma2, shape, config),
+        what="stretches of windows",
+        folder=folder,
+    )
+    windows: list[tuple[tuple[int, int], dict[str, Any]]] = []
+    done = 0
+    for number, rows, values, notes in map_pieces(job, pieces_of(total), where):
+        mean[rows], sd[rows], pip[rows] = values
+        windows += notes
+        progress(done := done + number, total, "windows")
+    windows.sort(key=lambda each: each[0])
+    return EffectsPosterior(mean, sd, pip, [note for _, note in windows])
+
+
+def _stretch(
+    sampling: _Sampling, piece: tuple[int, int]
+) -> tuple[int, ndarray, ndarray, list[tuple[tuple[int, int], dict[str, Any]]]]:
+    """Number of cores, panel rows of their variants, their (mean, sd, pip), and notes on each system."""
+    first, last = piece
+    rows, values, notes = [np.zeros(0, dtype=np.int64)], [np.zeros((3, 0))], []
+    for systems in _grouped(sampling.cores.systems(first, last)):
+        for system, (found, note) in zip(systems, _of_systems(sampling, systems), strict=True):
+            rows.append(system.rows[system.inside])
+            values.append(found)
+            name = sampling.cores.panel.cores[system.number[0]].name
+            notes.append((system.number, {"cores": f"{name} {HALVES[system.number[1]]}", **note}))
+    return last - first, np.concatenate(rows), np.concatenate(values, axis=1), notes
+
+
+def _grouped(systems: Iterable[System]) -> Iterator[list[System]]:
+    """Systems that are sampled in step: as many as `GROUP_SIZE` allows."""
+    group: list[System] = []
+    for system in systems:
+        if group and sum(each.signal.numel() for each in group) + system.signal.numel() > GROUP_SIZE:
+            yield group
+            group = []
+        group.append(system)
+    if group:
+        yield group
+
+
+def _of_systems(
+    sampling: _Sampling, systems: Sequence[System]
+) -> Iterator[tuple[Float[ndarray, "3 chosen"], dict[str, Any]]]:
+    """Mean, sd and pip of each system's own variants, and how its chains went."""
+    n_ref = sampling.cores.trait.n_ref
+    backgrounds = [
+        FactoredBackground.of(
+            each.signal.cpu().numpy(),
+            each.w.cpu().numpy(),
+            n_ref * sampling.f[each.rows],
+            sampling.sigma2,
+            sampling.shape,
+        )
+        for each in systems
+    ]
+    generators = [np.random.default_rng([sampling.config.seed, *each.number]) for each in systems]
+    chains = run_chains([each.regression() for each in backgrounds], sampling.config, generators)
+    for system, background, (means, r_hat, sweeps) in zip(systems, backgrounds, chains, strict=True):
+        inside = system.inside
+        mean = background.effects(means.mean, inside)
+        variance = np.maximum(means.total_square - means.total_mean**2, 0.0)[inside]
+        pip = means.chance.sum(0)[inside]
+        note = {"variants": int(inside.sum()), "rank": len(system.w), "effects": float(pip.sum())}
+        note |= {"r_hat": r_hat, "sweeps": sweeps}
+        yield np.stack([mean / np.sqrt(n_ref), np.sqrt(variance / n_ref), pip]), note
+
+
+def run_chains(
+    regressions: Sequence[SparseRegression], config: EffectsConfig, generators: Sequence[np.random.Generator]
+) -> list[tuple[Averages, float, int]]:
+    """Per regression the averages of all chains after burn-in, the largest split R-hat, and the sweeps averaged.
+
+    Chains that disagree go on: what was averaged becomes burn-in, and twice as many sweeps follow.
+    """
+    states = [np.zeros((config.chains, len(each.d)), dtype=np.float32) for each in regressions]
+    sample(regressions, states, config.sweeps // 2, generators)
+    found: dict[int, tuple[Averages, float, int]] = {}
+    left = list(range(len(regressions)))
+    for sweeps in (config.sweeps * 2**doubling for doubling in range(DOUBLINGS + 1)):
+        averages = [Averages.zeros(regressions[place]) for place in left]
+        chosen = [[each[place] for place in left] for each in (regressions, states, generators)]
+        sample(chosen[0], chosen[1], sweeps, chosen[2], averages)  # type: ignore[arg-type]
+        for place, each in zip(left, averages, strict=True):
+            found[place] = each.means(), float(split_r_hat(np.stack(each.trace)).max()), sweeps
+        left = [place for place in left if found[place][1] > CONVERGED]
+        if not left:
+            break
+    return [found[place] for place in range(len(regressions))]

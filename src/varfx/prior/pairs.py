@@ -1,0 +1,172 @@
+"""Whitened associations of one core, or of two neighbouring cores together, for variants near core edges.
+
+The associations of one core alone would tell little about a variant at its edge. So two neighbouring cores a and b are
+taken together: their whitened associations, stacked, have the noise covariance
+
+    S = [[I, X], [X', I]],   X = P_a R[a,b] P_b'   (from the panel: R[a,+] = V_a lam_a^1/2 B_a)
+
+which is whitened once more; the pair serves the variants between the middle of a and the middle of b. Every variant then
+has at least half a core of associations on either side, where the chromosome has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from varfx.device import find_device, for_float64
+from varfx.ld import LDPanel, PanelWindow
+from varfx.ld.whiten import eigenpairs, rewhiten
+from varfx.training import TraitData
+
+MIN_NOISE = 1e-3  # directions whose noise eigenvalue is below this are duplicated in both cores; they are dropped
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A whitened regression `w ~ N(signal b, sigma2 I)` of one core or of a pair, and the variants that it serves.
+
+    Attributes:
+        number: of the first core and 1 for a pair, 0 for the core alone before, 2 after it; unique in a panel.
+        rows: panel rows of the columns of `signal`.
+        signal: whitened correlations with those variants.
+        w: whitened associations.
+        inside: mask of the variants whose posterior this system gives.
+    """
+
+    number: tuple[int, int]
+    rows: Int[ndarray, " variant"]
+    signal: Float[Tensor, "rank variant"]
+    w: Float[Tensor, " rank"]
+    inside: Bool[ndarray, " variant"]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One core's whitened associations, and their information on the panel's variants.
+
+    Attributes:
+        rows: panel rows of the columns of `signal`.
+        signal: whitened correlations with those variants (T B), float32.
+        w: whitened associations.
+        observed_rows: panel rows of the associations.
+        P: (rank, observed): `w = P z`.
+        half: `P U`, so that `P R[observed, rows] = half @ B`.
+        B: as stored, float32.
+    """
+
+    rows: ndarray
+    signal: Tensor
+    w: Tensor
+    observed_rows: ndarray
+    P: Tensor
+    half: Tensor
+    B: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Cores:
+    """The cores of a panel with one trait's associations on the panel's rows, and the name of a device."""
+
+    panel: LDPanel
+    trait: TraitData
+    device: str = "cpu"
+
+    @cached_property
+    def there(self) -> torch.device:
+        """Where this process computes."""
+        return for_float64(find_device(self.device))
+
+    def observed(self, index: int) -> bool:
+        """Whether there is such a core, with an association."""
+        return 0 <= index < len(self.panel.cores) and bool(self.trait.observed[self.panel.rows(index)[0]].any())
+
+    def adjacent(self, left: int, right: int) -> bool:
+        """Whether two cores lie so close that the flank of one reaches the other."""
+        first, second = self.panel.cores[left], self.panel.cores[right]
+        return first.chrom == second.chrom and second.start - first.end < max(self.panel.flank, 1)
+
+    def side(self, index: int) -> Side:
+        """The whitened associations of one core, on the device."""
+        window: PanelWindow = self.panel.window(index)
+        trait, there = self.trait, self.there
+        z = trait.z[window.core_rows]
+        observed = np.flatnonzero(trait.observed[window.core_rows])
+        scale = np.sqrt(trait.n[window.core_rows][observed] / trait.n_ref)
+        scaled = None if (scale == 1).all() else scale
+        whitening = rewhiten(window.factors, observed, scaled, device=there)
+        B = torch.from_numpy(window.factors.B).to(there, torch.float32)
+        U = torch.from_numpy(window.factors.V[observed] * np.sqrt(window.factors.lam)).to(there)
+        P = torch.from_numpy(whitening.P).to(there)
+        return Side(
+            rows=window.panel_rows,
+            signal=B if whitening.T is None else torch.from_numpy(whitening.T).to(there, torch.float32) @ B,
+            w=P @ torch.from_numpy(z[observed]).to(there),
+            observed_rows=window.core_rows[observed],
+            P=P,
+            half=P @ U,
+            B=B,
+        )
+
+    def systems(self, first: int, last: int) -> Iterator[System]:
+        """Systems whose variants are those of the cores `first` to `last` (exclusive), in float64 on the device.
+
+        A core's own are its left half if no neighbour shares it, and all up to the middle of its right neighbour or its end.
+        """
+        observed = cache(self.observed)
+        before: tuple[int, Side] | None = None
+        for index in range(first, last):
+            if not observed(index):
+                continue
+            side = before[1] if before is not None and before[0] == index else self.side(index)
+            core = self.panel.cores[index]
+            middle = (core.start + core.end) / 2
+            if not (observed(index - 1) and self.adjacent(index - 1, index)):
+                yield self._system((index, 0), (core.start, middle), [side])
+            if observed(index + 1) and self.adjacent(index, index + 1):
+                right, after = self.panel.cores[index + 1], self.side(index + 1)
+                yield self._system((index, 1), (middle, (right.start + right.end) / 2), [side, after])
+                before = (index + 1, after)
+            else:
+                yield self._system((index, 2), (middle, core.end), [side])
+
+    def _system(self, number: tuple[int, int], bounds: tuple[float, float], sides: list[Side]) -> System:
+        """The system of one or two sides, for the variants in (low, high]."""
+        rows, signal, w = _stacked(sides)
+        positions = self.panel.variants["position"].to_numpy()[rows]
+        low, high = bounds
+        inside = (positions > low) & (positions <= high)
+        return System(number=number, rows=rows, signal=signal, w=w, inside=inside)
+
+
+def _stacked(sides: list[Side]) -> tuple[ndarray, Tensor, Tensor]:
+    """Panel rows, whitened correlations and associations of one or two neighbouring cores together, in float64."""
+    if len(sides) == 1:
+        return sides[0].rows, sides[0].signal.double(), sides[0].w
+    a, b = sides
+    here, size = a.w.device, len(a.w)
+    _, *places = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
+    in_a, in_b = (torch.from_numpy(place).to(here) for place in places)
+    noise = torch.eye(size + len(b.w), dtype=torch.float64, device=here)
+    noise[:size, size:] = (a.half @ a.B[:, in_a].double()) @ b.P[:, in_b].T
+    noise[size:, :size] = noise[:size, size:].T.clone()
+    values, vectors = eigenpairs(noise)
+    kept = values > MIN_NOISE
+    whitener = (vectors[:, kept] / values[kept].sqrt()).T
+    rows = np.union1d(a.rows, b.rows)
+    signal = whitener[:, :size] @ _spread(a, rows) + whitener[:, size:] @ _spread(b, rows)
+    return rows, signal, whitener @ torch.cat([a.w, b.w])
+
+
+def _spread(side: Side, rows: ndarray) -> Tensor:
+    """The side's whitened correlations on a longer list of variants; 0 beyond its flank."""
+    wide = torch.zeros(len(side.w), rows.size, dtype=torch.float64, device=side.w.device)
+    wide[:, torch.from_numpy(np.searchsorted(rows, side.rows)).to(wide.device)] = side.signal.double()
+    return wide

@@ -1,0 +1,150 @@
+"""The posterior over a panel: the normal limit, core edges, workers, seeds; what is learned from simulated traits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy import ndarray
+
+from cases.simulated_panel import CORE, N, associations, haplotypes, standardise, write_bed
+from varfx.errors import ConfigError
+from varfx.genotypes.open_ld import open_source
+from varfx.io.workers import Workers
+from varfx.ld import LDPanel, PanelConfig, build_panel
+from varfx.prior.effects import learn
+from varfx.prior.effects.choose import trait_effects
+from varfx.prior.effects.config import EffectsConfig
+from varfx.prior.effects.learn import EXPONENTS, Expectation, maximise
+from varfx.prior.effects.posterior import effects_posterior
+from varfx.prior.effects.shape import EffectShape, first_shape
+from varfx.prior.pairs import Cores
+from varfx.prior.posterior import posterior_means
+from varfx.training import TraitData
+
+ONE = Workers(workers=1)
+CONFIG = EffectsConfig(effects="mixture", chains=2, sweeps=20)
+NORMAL = EffectShape(background=1.0, sizes=np.array([20.0]), weights=np.zeros(1), exponent=0.5, mean_F=1.0)
+SPARSE = EffectShape(
+    background=0.3, sizes=np.array([10.0, 100.0]), weights=np.array([0.03, 0.005]), exponent=0.5, mean_F=1.0
+)
+
+
+def trait(z: ndarray) -> TraitData:
+    return TraitData(name="t", z=z, n=np.where(np.isfinite(z), N, np.nan), n_ref=N)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[LDPanel, ndarray]:
+    """A panel of one chromosome with four cores of 40 variants, and the standardised genotypes behind it."""
+    folder = tmp_path_factory.mktemp("effects")
+    counts = haplotypes(np.random.default_rng(1), 500, 160, rho=0.8)
+    step = CORE // 40
+    write_bed(folder / "ref", counts, ["1"] * 160, np.arange(160) * step + step // 2)
+    config = PanelConfig(core=CORE, flank=CORE, dtype="float64", rank_variance=1.0)
+    panel = build_panel(open_source([folder / "ref.bed"], maf=0.0), folder / "P.ld.zarr", config, workers=1)
+    return panel, standardise(counts)
+
+
+def sparse_z(X: ndarray, seed: int = 2) -> tuple[ndarray, ndarray]:
+    rng = np.random.default_rng(seed)
+    beta = np.where(rng.random(X.shape[1]) < 0.04, rng.standard_normal(X.shape[1]) * 8, 0.0)
+    return associations(rng, X, beta), beta
+
+
+def test_without_slabs_the_weights_are_those_of_the_normal_prior(material: tuple[LDPanel, ndarray]) -> None:
+    panel, X = material
+    z, _ = sparse_z(X)
+    z[::9] = np.nan
+    f = np.random.default_rng(3).gamma(1.0, 1.0, z.size) / N
+    found = effects_posterior(Cores(panel, trait(z)), f, 1.2, NORMAL, CONFIG)
+    normal = posterior_means(panel, trait(z), f, 1.2)
+    np.testing.assert_allclose(found.mean, normal, rtol=1e-8, atol=1e-8 * np.abs(normal).max())
+    assert not found.pip.any()
+    assert (found.sd <= np.sqrt(f) * (1 + 1e-5)).all()
+    assert found.windows[0]["cores"].endswith("left half")
+
+
+def test_a_sparse_prior_predicts_sparse_effects_better_than_the_normal_one(material: tuple[LDPanel, ndarray]) -> None:
+    panel, X = material
+    z, beta = sparse_z(X)
+    f = np.full(z.size, np.mean(beta**2)) / N
+    sparse = effects_posterior(Cores(panel, trait(z)), f, 1.0, replace(SPARSE, mean_F=float(f.mean() * N)), CONFIG)
+    normal = posterior_means(panel, trait(z), f, 1.0)
+    error = [np.sqrt(np.mean((X @ (each * np.sqrt(N) - beta)) ** 2)) for each in (sparse.mean, normal)]
+    assert error[0] < 0.9 * error[1]
+    causal = beta != 0
+    assert sparse.pip[causal].mean() > 5 * sparse.pip[~causal].mean()
+    inside = np.abs(sparse.mean * np.sqrt(N) - beta) < 3 * sparse.sd * np.sqrt(N) + 1e-9
+    assert inside.mean() > 0.95
+
+
+def test_workers_change_nothing_and_the_seed_decides(material: tuple[LDPanel, ndarray]) -> None:
+    panel, X = material
+    z, _ = sparse_z(X)
+    f = np.full(z.size, 1.0) / N
+    cores = Cores(panel, trait(z))
+    first = effects_posterior(cores, f, 1.0, SPARSE, CONFIG)
+    again = effects_posterior(cores, f, 1.0, SPARSE, CONFIG)
+    two = effects_posterior(cores, f, 1.0, SPARSE, CONFIG, where=Workers(workers=2))
+    other = effects_posterior(cores, f, 1.0, SPARSE, EffectsConfig(effects="mixture", chains=2, sweeps=20, seed=1))
+    for name in ("mean", "sd", "pip"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+        np.testing.assert_array_equal(getattr(first, name), getattr(two, name))
+        assert np.abs(getattr(first, name) - getattr(other, name)).max() > 0
+    assert first.windows == two.windows
+
+
+def test_auto_takes_the_distribution_of_the_largest_evidence(
+    material: tuple[LDPanel, ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learn, "ITERATIONS", 5)
+    panel, X = material
+    z, beta = sparse_z(X)
+    f = np.full(z.size, np.mean(beta**2)) / N
+    config = EffectsConfig(chains=2, sweeps=20)
+    found = trait_effects(Cores(panel, trait(z)), f, 1.0, config, where=ONE)
+    evidence = found.record["evidence"]
+    assert list(evidence) == ["normal", "spike-slab", "mixture"]
+    assert found.record["effects"] == max(evidence, key=evidence.get) != "normal"
+    assert found.record["hyperparameters"]["background"] < 0.9
+
+
+def test_the_maximising_step_is_the_closed_form() -> None:
+    """Counts of known effects: chances are counts over exposure, and the exponent is found again."""
+    rng = np.random.default_rng(5)
+    rel = rng.gamma(2.0, 0.5, 200_000)
+    exponent, chance = 0.8, 0.01
+    there = rng.random(rel.size) < chance * rel**exponent
+    s2 = 20.0 * rel ** (1 - exponent) * rng.standard_normal(rel.size) ** 2 * there
+    log_rel = np.log(rel)
+    found = Expectation(
+        window=0,
+        s=np.zeros((1, 1)),
+        counts=np.array([there.sum()], dtype=float),
+        log_rel=float(log_rel[there].sum()),
+        exposure=np.exp(EXPONENTS[:, None] * log_rel).sum(1),
+        squares=np.array([[(s2 / rel ** (1 - a)).sum()] for a in EXPONENTS]),
+        residual_square=0.6 * np.arange(1.0, 2000.0) + 1.5,
+        eigenvalues=np.arange(1.0, 2000.0),
+    )
+    shape = maximise(first_shape((60.0,), 1.0), [found], 1.5, learn_size=True)
+    assert shape.exponent == pytest.approx(0.8)
+    assert shape.weights[0] == pytest.approx(chance, rel=0.1)
+    assert shape.sizes[0] == pytest.approx(20.0, rel=0.1)
+    assert shape.background == pytest.approx(0.6, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"effects": "horseshoe"}, "`--effects` must be one of auto, normal, spike-slab, mixture, but is 'horseshoe'"),
+        ({"chains": 1}, "`--chains` must be at least 2"),
+        ({"sweeps": 5}, "`--sweeps` must be at least 10"),
+        ({"seed": -1}, "`--seed` must not be negative"),
+    ],
+)
+def test_wrong_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EffectsConfig(**options)  # type: ignore[arg-type]
