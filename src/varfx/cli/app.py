@@ -82,11 +82,12 @@ def _end_on_sigterm() -> None:
 
 
 def _help_page(app: cyclopts.App, words: Sequence[str]) -> tuple[str, ...] | None:
-    """The command whose help is asked for. Its page needs no parsing of the other words, which takes a tenth of a second."""
+    """The command or group whose help is asked for. Its page needs no parsing of the other words, which takes long."""
     typed = words[: words.index("--")] if "--" in words else words
-    commands, apps, _ = app.parse_commands([word for word in typed if word not in ("--help", "-h")])
-    asked = {"--help", "-h"} & set(typed) and apps[-1].default_command is not None
-    return commands if asked and not commands[-1].startswith("-") else None
+    commands, apps, others = app.parse_commands([word for word in typed if word not in ("--help", "-h")])
+    if not {"--help", "-h"} & set(typed) or any(command.startswith("-") for command in commands):
+        return None
+    return commands if apps[-1].default_command is not None or not others else None
 
 
 def _of_the_system(error: OSError) -> str:

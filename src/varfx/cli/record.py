@@ -94,9 +94,11 @@ def leave_record(app: cyclopts.App, words: Sequence[str], options: Mapping[str, 
     Raises:
         StoreError: the disk is full.
     """
+    commands, apps, _ = app.parse_commands(list(words))
+    if apps[-1].default_command is None or any(command.startswith("-") for command in commands):
+        return  # a list of commands, or `--version`
     import yaml
 
-    commands = app.parse_commands(list(words))[0]
     chosen = {**options, **typed_options(app, words)}
     out = Path(str(chosen.get("out", "")))
     if "out" not in chosen or not out.is_dir():
