@@ -28,6 +28,7 @@ FLOORS = (
     ("prior",),
     ("finemap",),
     ("expression",),
+    ("pages",),
     ("demos",),
     ("cli",),
     ("__main__",),

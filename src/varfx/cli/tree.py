@@ -69,6 +69,7 @@ GROUPS = {
 COMMANDS = {
     "finemap": "finemap:finemap",
     "qc": "qc:qc",
+    "report": "report:report",
     "experiment": "experiment:experiment",
     "info": "info:info",
     "plan": "plan:plan",

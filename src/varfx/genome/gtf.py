@@ -92,10 +92,10 @@ def _genes(path: Path) -> Iterator[tuple[str, str, str, str, str, int]]:
         fields = [field.strip() for field in as_text(line).split("\t")]
         if len(fields) > 2 and fields[2] != "gene":
             continue
-        ends = [_position(field) for field in fields[3:5]]
+        ends = [position_of(field) for field in fields[3:5]]
         if len(fields) < 9 or None in ends or fields[6] not in ("+", "-"):
             raise FormatError(f"`{path}`: line {number} is no GTF row with start, end and strand. Check the file.")
-        found = _attributes(fields[8])
+        found = attributes(fields[8])
         if "gene_id" not in found:
             continue
         kind = found.get("gene_type", found.get("gene_biotype", ""))
@@ -103,7 +103,7 @@ def _genes(path: Path) -> Iterator[tuple[str, str, str, str, str, int]]:
         yield found["gene_id"], found.get("gene_name", found["gene_id"]), kind, fields[0], fields[6], tss
 
 
-def _attributes(text: str) -> dict[str, str]:
+def attributes(text: str) -> dict[str, str]:
     """The attributes of a row by key, the first of a key that repeats; a field that was quoted as a whole is unquoted."""
     if text.startswith('"') and text.endswith('"') and '""' in text:
         text = text[1:-1].replace('""', '"')
@@ -113,7 +113,7 @@ def _attributes(text: str) -> dict[str, str]:
     return found
 
 
-def _position(text: str) -> int | None:
+def position_of(text: str) -> int | None:
     """A 1-based position, also as R writes it (1e+05); None if the text is none."""
     try:
         number = float(text)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from varfx.prior.held_out import training_windows, windows_to_score
 from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
 from varfx.prior.score import Observe, WindowScores, compare, null_sigma2, score_windows, summarise
-from varfx.prior.simulation.truth import compare_with_truth
+from varfx.prior.simulation.truth import TruthComparison, compare_with_truth
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
 from varfx.short_repr import short_repr
@@ -59,6 +60,7 @@ def evaluate(
     exclude_chrom: Sequence[str] = (),
     compare_with: PathLike | Run | None = None,
     truth: PathLike | None = None,
+    calibrate: bool = False,
     seed: int = 0,
     device: str = "auto",
     progress: Progress = silent,
@@ -73,6 +75,8 @@ def evaluate(
         exclude_chrom: chromosomes to leave out.
         compare_with: another run to compare on the same windows, panel and summary statistics.
         truth: `truth.parquet` of `varfx prior simulate`: adds an entry `truth`, see `varfx.prior.simulation.truth`.
+        calibrate: add `mean_chi2` and `calibration` to each trait: whether the prior's own probabilities are right, see
+            `varfx.prior.simulation.truth`.
         seed: of the bootstrap.
         device: of the computation, in float64: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU.
         progress: told about each window.
@@ -95,7 +99,9 @@ def evaluate(
     notes += other_files + first.record.get("warnings", [])
     sigma2 = first.model.in_double().sigma2_values()
     against = None if truth is None else compare_with_truth(truth, reference, sigma2)
-    scores, data = _score_run(first, files, reference, windows, where, progress, tracks=given, observe=against)
+    watchers = _calibrations(reference, sigma2) if calibrate else []
+    watch = _all_of([*watchers, *([] if against is None else [against])])
+    scores, data = _score_run(first, files, reference, windows, where, progress, tracks=given, observe=watch)
     nulls, about_null = nulls_of_run(first, data, own=given.panel is None and not given.sumstats)
     traits = summarise(scores, first.trait_names, sigma2, nulls, seed=seed)
     constant, about_constant = _constant(first, data, where)
@@ -106,6 +112,9 @@ def evaluate(
         entry |= {"alpha": fitted["alpha"], "alpha_per_allele": fitted["alpha"] - 1, "n_ref": trait.n_ref}
         if against is not None:
             entry["truth"] = against.summarise(trait.n_ref, seed=seed)
+    for entry, trait, watcher in zip(traits, data.traits, watchers, strict=False):
+        if watcher.windows:
+            entry |= watcher.calibration(trait.n_ref, seed=seed)
     if compare_with is not None:
         second = open_run(compare_with)
         notes += _comparability(first, second, reference, windows)
@@ -115,6 +124,24 @@ def evaluate(
             entry["compared_with"] = str(second.path)
             entry |= {key: value for key, value in difference.items() if key != "name"}
     return Evaluation(traits, per_window(scores, data, nulls, constant_scores), notes)
+
+
+def _calibrations(panel: LDPanel, sigma2: Sequence[float]) -> list[TruthComparison]:
+    """What watches each trait's windows where no truth is known."""
+    unknown = np.full(panel.variants.height, np.nan)
+    return [TruthComparison(panel=panel, f=unknown, sigma2=each, trait=number) for number, each in enumerate(sigma2)]
+
+
+def _all_of(watchers: Sequence[Observe]) -> Observe | None:
+    """One observer that tells all of them."""
+    if not watchers:
+        return None
+
+    def observe(window: PriorWindow, F: Tensor) -> None:
+        for each in watchers:
+            each(window, F)
+
+    return observe
 
 
 def nulls_of_run(run: Run, data: WindowData, *, own: bool) -> tuple[list[float], list[str]]:

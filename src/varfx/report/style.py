@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -68,10 +69,18 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     Raises:
         StoreError: it cannot be written.
     """
+    with sealed.atomic_path(path) as partial:
+        partial.write_bytes(png(figure))
+
+
+def png(figure: Figure, *, dpi: int = DPI) -> bytes:
+    """A figure as the bytes of a PNG file."""
     _show_names(figure)
-    with sealed.atomic_path(path) as partial, styled(), warnings.catch_warnings():
+    content = io.BytesIO()
+    with styled(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name in a script that the font lacks
-        figure.savefig(partial, format="png", dpi=DPI)
+        figure.savefig(content, format="png", dpi=dpi)
+    return content.getvalue()
 
 
 def _show_names(figure: Figure) -> None:

@@ -62,23 +62,25 @@ class TruthComparison:
         panel: the LD panel.
         f: true f of its variants; NaN where unknown.
         sigma2: the prior's residual variance.
+        trait: which of the prior's.
         windows: what was seen.
     """
 
     panel: LDPanel
     f: Float[ndarray, " variant"]
     sigma2: float
+    trait: int = 0
     windows: list[WindowAgainstTruth] = field(default_factory=list)
 
     @torch.no_grad()
     def __call__(self, window: PriorWindow, F: Float[Tensor, "variant trait"]) -> None:
         """Takes one window's data and predicted F = N f in."""
-        whitened = window.traits[0]
+        whitened = window.traits[self.trait]
         if whitened is None:
             return
         core_rows, panel_rows = self.panel.rows(window.index)
         core = np.searchsorted(panel_rows, core_rows)
-        predicted = F[:, 0].double()
+        predicted = F[:, self.trait].double()
         seen = exact(whitened, predicted, self.sigma2, dtype=torch.float64)
         zero = WhitenedWindow(B=whitened.B, w=torch.zeros_like(whitened.w), T=whitened.T)
         without = exact(zero, predicted, self.sigma2, dtype=torch.float64)
@@ -105,7 +107,6 @@ class TruthComparison:
         """
         if not self.windows:
             raise DataError("no window was compared with the truth: none has an association.")
-        quadratic = np.array([[each.quadratic, each.num_terms] for each in self.windows])
         errors, samples = _errors(self.windows, n_ref), Resampling(len(self.windows), seed=seed)
         return {
             "rmse_log_f": float(_rmse(errors.sum(0))),
@@ -115,6 +116,19 @@ class TruthComparison:
             "mean_log_ratio": float((errors[:, 1] - errors[:, 2]).sum() / errors[:, 0].sum()),
             "n_variants": int(errors[:, 0].sum()),
             "n_windows": len(self.windows),
+            **self.calibration(n_ref, seed=seed),
+        }
+
+    def calibration(self, n_ref: float, *, seed: int = 0) -> dict[str, Any]:
+        """The numbers that need no truth: `mean_chi2` with its interval, and `calibration`, an entry per tenth of the variants by f.
+
+        Args:
+            n_ref: N in F = N f.
+            seed: of the bootstrap over windows.
+        """
+        quadratic = np.array([[each.quadratic, each.num_terms] for each in self.windows])
+        samples = Resampling(len(self.windows), seed=seed)
+        return {
             "mean_chi2": float(_ratio(quadratic.sum(0))),
             "mean_chi2_ci95": listed(samples.interval(quadratic, _ratio)),
             "calibration": _calibration(self.windows, n_ref, samples),

@@ -1,0 +1,67 @@
+"""`varfx report`: a run's results as one HTML file."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+from varfx.cli.console import console, progress_bar
+from varfx.cli.options import Out, as_options
+from varfx.cli.prior_options import Inputs
+from varfx.pages.config import ReportConfig
+from varfx.prior.files import PriorInputs
+
+Contents = Annotated[ReportConfig, as_options(ReportConfig, group="Contents")]
+
+
+def report(
+    run: Path,
+    /,
+    *,
+    out: Out,
+    contents: Contents = ReportConfig(),
+    inputs: Inputs = PriorInputs(),
+) -> None:
+    """Write a report that one can send: one HTML file, without network access.
+
+    For a prior: study and checksums, harmonisation ledger, quality control, Manhattan and quantile plots, training, held-out gain and
+    calibration, enrichment, and each locus with its LD, inclusion probabilities, learned f, annotations and genes. For a run on
+    expression: models, genes and variant effects. Parts that are not given say which command makes them.
+
+        varfx report RUN --finemap F --h2 H --qc Q --gtf genes.gtf.gz --out report.html
+        varfx report EXPRRUN --variants effects.parquet --out report.html
+
+    Args:
+        run: A run of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`.
+        out: The HTML file.
+    """
+    from varfx.io.run_folder import check_parent
+    from varfx.pages.write import LARGEST, write_report
+
+    check_parent(out)
+    with progress_bar() as progress:
+        size = write_report(
+            run, out, contents, inputs=inputs, command=command_line(run, out, contents, inputs), progress=progress
+        )
+    console.print(f"{out}: {size / 1e6:.1f} MB, opens in any browser", soft_wrap=True, markup=False)
+    if size > LARGEST:
+        console.print(
+            f"note: the report is larger than {LARGEST / 1e6:g} MB. Draw fewer loci with --loci.", soft_wrap=True
+        )
+
+
+def command_line(run: Path, out: Path, contents: ReportConfig, inputs: PriorInputs) -> str:
+    """The command as it could be given again, with the names of files in place of their whole paths."""
+    words = ["varfx", "report", run.name]
+    for config in (contents, inputs):
+        for each in fields(config):
+            value = getattr(config, each.name)
+            if value == each.default:
+                continue
+            words.append(f"--{each.name.replace('_', '-')}")
+            if value is not True:
+                several = value if isinstance(value, tuple) else (value,)
+                words += [one.name if isinstance(one, Path) else str(one) for one in several]
+    return shlex.join([*words, "--out", out.name])

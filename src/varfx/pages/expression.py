@@ -1,0 +1,387 @@
+"""The report of a run on expression: models, genes, and variant effects around genes. Individuals are counted, never shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from varfx._version import __version__
+from varfx.errors import ConfigError, DataError
+from varfx.expression.evaluate import evaluate
+from varfx.expression.evaluation_config import EvaluationConfig
+from varfx.expression.run import ExpressionRun, open_run
+from varfx.expression.variants.table import LONG_KIND, LONG_SCHEMA
+from varfx.io import sealed
+from varfx.pages.config import ReportConfig
+from varfx.pages.words import fixed, interval, number, rounded, shortened, without_folders
+from varfx.progress import Progress, silent
+from varfx.report.html.blocks import (
+    Absent,
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Columns,
+    Download,
+    Downloads,
+    Facts,
+    Page,
+    Part,
+    Prose,
+    Section,
+    Table,
+)
+from varfx.report.html.charts.forest import forest
+from varfx.report.html.charts.genes import effects, model_scatter
+
+SETS = {
+    ("training", "hop"): "training genes, held-out individuals (HOP)",
+    ("held-out", "hogp"): "held-out genes and individuals (HOGP)",
+    ("held-out", "hop"): "held-out genes, models of their own",
+}
+UNIT = "sd per copy of ALT"
+MOST_VARIANTS = 1_500  # drawn of one gene
+MOST_GENES = 2_000  # rows of their table
+ONLY_PRIORS = ("finemap", "h2", "qc", "gtf", "trait", "channels")
+
+
+def expression_page(
+    run: str | os.PathLike[str],
+    config: ReportConfig = ReportConfig(),
+    *,
+    command: str = "varfx report",
+    progress: Progress = silent,
+) -> Page:
+    """The report of a run of `varfx expr fit` or `varfx expr baseline`.
+
+    Args:
+        run: its folder.
+        config: further files, and what is shown.
+        command: the line that made it.
+        progress: told about genes.
+
+    Raises:
+        ConfigError: an option that belongs to priors.
+        VarfxError: a file that cannot be read, or is of another run.
+    """
+    opened = open_run(run)
+    given = [name for name in ONLY_PRIORS if getattr(config, name)]
+    if given:
+        raise ConfigError(f"`{given[0]}` belongs to reports of priors, but `{opened.path}` is a run on expression.")
+    scores = _scores(opened, config, progress)
+    table = _variants(opened, config.variants)
+    sections = (
+        _study(opened, scores, command),
+        _models(scores),
+        _genes(scores),
+        _effects(opened, scores, table, config.loci),
+        _methods(opened),
+        _downloads(scores),
+    )
+    return Page(
+        title=config.title or f"Expression: {', '.join(opened.record['models'])}",
+        subtitle=f"{len(opened.record['genes']):,} genes, run {opened.path.name}",
+        sections=sections,
+        footer=f"Made by varfx {__version__}. This file is complete in itself and loads nothing. It holds scores per gene and variant, no data of individuals.",
+    )
+
+
+def _scores(run: ExpressionRun, config: ReportConfig, progress: Progress) -> Mapping[str, Any]:
+    """The evaluation: the given JSON, or one made now without heritability."""
+    if config.evaluation is None:
+        return evaluate([run.path], EvaluationConfig(heritability=False), progress=progress).to_dict()
+    found = sealed.read_json(config.evaluation)
+    if not isinstance(found, dict) or not {"models", "gene_means"} <= found.keys():
+        raise DataError(
+            f"`{config.evaluation}` is no evaluation of expression. Give the --json of `varfx expr evaluate`."
+        )
+    if not set(run.record["models"]) & {str(each["model"]).partition(":")[0] for each in found["models"]}:
+        raise DataError(
+            f"`{config.evaluation}` holds none of the run's models ({', '.join(run.record['models'])}). Evaluate this run."
+        )
+    return found
+
+
+def _variants(run: ExpressionRun, path: Path | None) -> pl.DataFrame | None:
+    """Variant effects: the given table, or the weights of the run's linear models; None for a network without a table."""
+    if path is not None:
+        table, _ = sealed.read_table(path, kind=LONG_KIND)
+        unknown = set(table["gene_id"]) - set(run.record["genes"]) - set(run.predictions["gene_id"])
+        if unknown:
+            raise DataError(
+                f"`{path}` has effects on {len(unknown)} genes that the run does not have, first {min(unknown)}. Score this run."
+            )
+        return table.select(list(LONG_SCHEMA))
+    if run.weights is None or not run.weights.height:
+        return None
+    first = run.weights.filter((pl.col("model") == run.record["models"][0]) & (pl.col("fold") == pl.col("fold").min()))
+    absent = {name: kind for name, kind in LONG_SCHEMA.items() if name not in first.columns}
+    return first.with_columns(pl.lit(None, kind).alias(name) for name, kind in absent.items()).select(list(LONG_SCHEMA))
+
+
+def _study(run: ExpressionRun, scores: Mapping[str, Any], command: str) -> Section:
+    record = run.record
+    individuals = max((int(each["n_people"]) for each in scores.get("genes", [])), default=0)
+    made, unknown = record["provenance"], "not recorded"
+    inputs = made.get("inputs", {})
+    rows = [
+        ("run", f"{run.path.name}, {run.kind}"),
+        ("models", ", ".join(record["models"])),
+        ("cohort", f"{Path(record['cohort']).name}, checksum of its manifest `{record['cohort_seal']}`"),
+        ("genes", f"{len(record['genes']):,}"),
+        ("folds", ", ".join(map(str, record["folds"])) if isinstance(record["folds"], list) else str(record["folds"])),
+        ("test individuals", f"up to {individuals:,} per gene and fold"),
+        ("fitted", str(made.get("created", unknown))),
+        (
+            "versions",
+            f"varfx {made.get('varfx', unknown)}, Python {made.get('python', unknown)}; report: varfx {__version__}",
+        ),
+        ("made by", f"`{command}`"),
+    ]
+    cells = tuple(
+        (Cell(shown=name), Cell(shown=Path(entry["path"]).name), Cell(shown=str(entry["sha256"] or "not recorded")))
+        for name, entry in inputs.items()
+    )
+    columns = (Column(heading="input"), Column(heading="file"), Column(heading="SHA-256"))
+    notes = [Prose(text=without_folders(note), emphasis="note") for note in scores.get("notes", [])]
+    blocks: list[Block] = [Facts(rows=tuple(rows)), *notes]
+    if cells:
+        blocks.append(Table(name="inputs", caption="Inputs.", columns=columns, rows=cells, sortable=False))
+    return Section(anchor="study", heading="Study", blocks=tuple(blocks))
+
+
+def _models(scores: Mapping[str, Any]) -> Section:
+    """Means over genes with intervals, and models against each other."""
+    blocks: list[Block] = []
+    for metric, words in (("r2", "R²"), ("pcc", "correlation")):
+        rows = [each for each in scores["models"] if each[f"mean_{metric}"] is not None]
+        if not rows:
+            continue
+        bounds = [each[f"mean_{metric}_ci95"] or (None, None) for each in rows]
+        columns: Columns = {
+            "name": [f"{each['model']} ({_short(each)})" for each in rows],
+            "value": rounded(each[f"mean_{metric}"] for each in rows),
+            "low": rounded(low for low, _ in bounds),
+            "high": rounded(high for _, high in bounds),
+            "detail": [f"{each['genes']} genes, {SETS[each['gene_set'], each['split']]}" for each in rows],
+        }
+        said = "; ".join(
+            f"{name} {number(value)}" for name, value in zip(columns["name"], columns["value"], strict=True)
+        )
+        blocks.append(
+            forest(
+                columns,
+                name=f"mean-{metric}",
+                title=f"Mean {words} over genes",
+                label=f"mean {words} (95 % interval over genes)",
+                alternative=f"Mean {words}: {said}.",
+                reference=0.0,
+                detail="genes",
+            )
+        )
+    blocks += [
+        chart for chart in (_scatter(scores, gene_set) for gene_set in ("training", "held-out")) if chart is not None
+    ]
+    blocks.append(_model_table(scores["models"]))
+    return Section(anchor="models", heading="Models", blocks=tuple(blocks))
+
+
+def _short(entry: Mapping[str, Any]) -> str:
+    return "HOGP" if entry["split"] == "hogp" else "HOP" if entry["gene_set"] == "training" else "HOP, held-out genes"
+
+
+def _scatter(scores: Mapping[str, Any], gene_set: str) -> Chart | None:
+    tables: dict[str, dict[str, float]] = {}
+    for each in scores["gene_means"]:
+        if each["gene_set"] == gene_set and each["r2"] is not None:
+            tables.setdefault(each["model"], {})[each["gene"]] = each["r2"]
+    if len(tables) < 2:
+        return None
+    base = "elastic-net" if "elastic-net" in tables else next(iter(tables))
+    others = [name for name in tables if name != base]
+    pairs = [(name, gene, value) for name in others for gene, value in tables[name].items() if gene in tables[base]]
+    if not pairs:
+        return None
+    columns: Columns = {
+        "gene": [gene for _, gene, _ in pairs],
+        "model": [name for name, _, _ in pairs],
+        "value": rounded(value for *_, value in pairs),
+        "base": rounded(tables[base][gene] for _, gene, _ in pairs),
+    }
+    better = "; ".join(
+        f"{name} is better on {sum(v > tables[base][g] for n, g, v in pairs if n == name)} of {sum(n == name for n, *_ in pairs)} genes"
+        for name in others
+    )
+    return model_scatter(
+        columns,
+        name=f"scatter-{gene_set}",
+        base=base,
+        models=others,
+        metric="R²",
+        alternative=f"{gene_set.capitalize()} genes: {better}.",
+    )
+
+
+def _model_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column(heading="model"),
+        Column(heading="genes and individuals", wide=True),
+        Column(heading="genes", numeric=True),
+        Column(heading="mean R²", numeric=True),
+        Column(heading="95 % interval"),
+        Column(heading="mean correlation", numeric=True),
+        Column(heading="95 % interval"),
+        Column(heading="constant", numeric=True, about="genes with a constant prediction"),
+        Column(heading="missing", numeric=True, about="genes without a prediction"),
+    )
+    cells = tuple(
+        (
+            Cell(shown=str(each["model"])),
+            Cell(shown=SETS[each["gene_set"], each["split"]]),
+            Cell(shown=f"{each['genes']:,}", sort=each["genes"]),
+            Cell(shown=fixed(each["mean_r2"]), sort=each["mean_r2"]),
+            Cell(shown=interval(each["mean_r2_ci95"])),
+            Cell(shown=fixed(each["mean_pcc"]), sort=each["mean_pcc"]),
+            Cell(shown=interval(each["mean_pcc_ci95"])),
+            Cell(shown=str(each["constant"]), sort=each["constant"]),
+            Cell(shown=str(each["missing"]), sort=each["missing"]),
+        )
+        for each in rows
+    )
+    return Table(name="models-table", caption="", columns=columns, rows=cells)
+
+
+def _genes(scores: Mapping[str, Any]) -> Section:
+    """A row per gene and model."""
+    columns = (
+        Column(heading="gene"),
+        Column(heading="model"),
+        Column(heading="genes and individuals"),
+        Column(heading="R²", numeric=True),
+        Column(heading="95 % interval"),
+        Column(heading="correlation", numeric=True),
+        Column(heading="95 % interval"),
+    )
+    ordered = sorted(scores["gene_means"], key=lambda each: -(each["r2"] if each["r2"] is not None else -1e9))
+    cells = tuple(
+        (
+            Cell(shown=str(each["gene"])),
+            Cell(shown=str(each["model"])),
+            Cell(shown=_short(each)),
+            Cell(shown=fixed(each["r2"]), sort=each["r2"]),
+            Cell(shown=interval(each["r2_ci95"])),
+            Cell(shown=fixed(each["pcc"]), sort=each["pcc"]),
+            Cell(shown=interval(each["pcc_ci95"])),
+        )
+        for each in ordered[:MOST_GENES]
+    )
+    more = (
+        f", the best {MOST_GENES:,} of {len(ordered):,}; all are in the download" if len(ordered) > MOST_GENES else ""
+    )
+    table = Table(
+        name="genes-table",
+        caption=f"Means over folds, a row per gene and model{more}.",
+        columns=columns,
+        rows=cells,
+        visible_rows=25,
+    )
+    return Section(anchor="genes", heading="Genes", blocks=(table,))
+
+
+def _effects(run: ExpressionRun, scores: Mapping[str, Any], table: pl.DataFrame | None, count: int) -> Section:
+    """Variant effects around the genes that are predicted best."""
+    heading = "Variant effects"
+    if table is None:
+        command = f"varfx expr variants {run.path.name} --long effects.parquet"
+        return Section(
+            anchor="effects", heading=heading, blocks=(Absent(command=command, option="--variants effects.parquet"),)
+        )
+    table = table.filter(pl.col("weight").is_not_null())
+    best = [
+        each["gene"]
+        for each in sorted(scores["gene_means"], key=lambda each: -(each["r2"] if each["r2"] is not None else -1e9))
+    ]
+    have = set(table["gene_id"])
+    genes = [gene for gene in dict.fromkeys(best) if gene in have][:count]
+    if not genes:
+        return Section(anchor="effects", heading=heading, blocks=(Prose(text="No gene has a variant with an effect."),))
+    model = str(table["model"][0])
+    parts = tuple(
+        _gene_part(table.filter(pl.col("gene_id") == gene), gene, number_)
+        for number_, gene in enumerate(genes, start=1)
+    )
+    intro = f"Effects of variants on expression by {model}, fold {table['fold'][0]}, for the {len(genes)} genes that are predicted best of {len(have):,} with effects."
+    return Section(anchor="effects", heading=heading, blocks=(Prose(text=intro), *parts))
+
+
+def _gene_part(table: pl.DataFrame, gene: str, place: int) -> Part:
+    size = table.height
+    table = table.sort(pl.col("weight").abs(), descending=True, maintain_order=True).head(MOST_VARIANTS)
+    along = table["tss_distance"].null_count() == 0
+    kb = (table["tss_distance"] if along else table["position"]) / 1000
+    driver = table["driver_variformer"].fill_null(False).to_list()
+    high = table["high_scoring"].fill_null(False).to_list()
+    columns: Columns = {
+        "kb": [round(value, 3) for value in kb],
+        "weight": rounded(table["weight"]),
+        "kind": ["driver" if a else "high-scoring" if b else "other" for a, b in zip(driver, high, strict=True)],
+        "id": [
+            each or f"{chrom}:{at}" for each, chrom, at in table.select("variant_id", "chrom", "position").iter_rows()
+        ],
+        "alleles": [
+            f"{shortened(a, 12)}/{shortened(b, 12)}"
+            for a, b in table.select("effect_allele", "other_allele").iter_rows()
+        ],
+        "frequency": rounded(table["eaf"], 3),
+    }
+    margin = 0.02 * (max(columns["kb"]) - min(columns["kb"])) + 0.1
+    first = f"{columns['id'][0]} ({fixed(columns['weight'][0], 4, sign=True)})"
+    words = f"{size:,} variants with an effect, {sum(driver)} drivers; the largest effect is that of {first}." + (
+        f" Drawn: the largest {MOST_VARIANTS:,}." if size > MOST_VARIANTS else ""
+    )
+    chart = effects(
+        columns,
+        name=f"effects-{place}",
+        title=f"Effects around {gene}",
+        label="distance to the TSS along the gene's strand (kb)"
+        if along
+        else f"position on chromosome {table['chrom'][0]} (kb)",
+        domain=(min(columns["kb"]) - margin, max(columns["kb"]) + margin),
+        alternative=words,
+        unit=UNIT,
+    )
+    return Part(anchor=f"gene-{place}", heading=gene, blocks=(chart,))
+
+
+def _methods(run: ExpressionRun) -> Section:
+    kind = (
+        "linear models of variants near each gene"
+        if run.weights is not None
+        else "a network that reads the sequence of each individual"
+    )
+    blocks = (
+        Prose(
+            text=f"Expression, adjusted for covariates as the cohort says, is predicted by {kind} ({', '.join(run.record['models'])}). Individuals are split into training, tuning and test; scores are on test individuals."
+        ),
+        Prose(
+            text="HOP: genes that the model was trained on, individuals held out. HOGP: genes and individuals held out. R² is 1 − Σ(y − ŷ)² / Σ(y − ȳ)² over test individuals, averaged over folds; a constant prediction counts as correlation 0. Intervals resample individuals for a gene, and genes for a mean."
+        ),
+        Prose(
+            text="Effects are changes of adjusted expression, in standard deviations, per copy of the ALT allele. Drivers are the few variants whose summed effects reproduce the model's predictions in tuning individuals (Variformer's rule)."
+        ),
+    )
+    return Section(anchor="methods", heading="Methods", blocks=blocks)
+
+
+def _downloads(scores: Mapping[str, Any]) -> Section:
+    rows = [
+        {name: value for name, value in each.items() if not isinstance(value, list | dict)}
+        for each in scores["gene_means"]
+    ]
+    text = pl.DataFrame(rows, infer_schema_length=None).write_csv(float_precision=6) if rows else ""
+    files = (Download(file_name="genes.csv", about="scores per gene and model", content=text.encode()),)
+    return Section(anchor="downloads", heading="Downloads", blocks=(Downloads(files=files),))

@@ -1,0 +1,66 @@
+"""`write_report`: a run's report as one HTML file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from varfx.errors import StoreError
+from varfx.io import sealed
+from varfx.pages.config import ReportConfig
+from varfx.prior.files import PriorInputs
+from varfx.progress import Progress, silent
+from varfx.report.html.blocks import Page
+from varfx.report.html.document import document
+
+LARGEST = 5_000_000  # bytes
+
+
+def write_report(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: ReportConfig = ReportConfig(),
+    *,
+    inputs: PriorInputs = PriorInputs(),
+    command: str = "varfx report",
+    progress: Progress = silent,
+) -> int:
+    """Writes the report of a run; returns its size in bytes.
+
+    Args:
+        run: of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`.
+        out: the HTML file.
+        config: further files, and what is shown.
+        inputs: files in place of the run's own (priors).
+        command: the line that made it, shown in it.
+        progress: told about windows and loci.
+
+    Raises:
+        VarfxError: a file that cannot be read, or is of another study.
+    """
+    page = page_of(run, config, inputs=inputs, command=command, progress=progress)
+    text = document(page, static=config.static)
+    sealed.write_text(out, text)
+    return len(text.encode())
+
+
+def page_of(
+    run: str | os.PathLike[str], config: ReportConfig, *, inputs: PriorInputs, command: str, progress: Progress
+) -> Page:
+    """The page of a run of either kind.
+
+    Raises:
+        StoreError: the folder holds no run.
+    """
+    record = Path(run) / "run.json"
+    if not record.is_file():
+        raise StoreError(
+            f"`{run}` is no finished run. Give the --out of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`."
+        )
+    if str(sealed.read_json(record).get("kind", "")).startswith("expression"):
+        from varfx.pages.expression import expression_page
+
+        return expression_page(run, config, command=command, progress=progress)
+    from varfx.pages.prior import prior_page
+
+    return prior_page(run, config, inputs=inputs, command=command, progress=progress)

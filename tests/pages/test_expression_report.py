@@ -1,0 +1,85 @@
+"""The report of a run on expression: models, genes, effects; and no individual's data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import html5lib
+import pytest
+
+from cases.cohort import small_cohort
+from cases.command_line import varfx
+from cases.variants import linear_run, network_run, random_network, some_weights
+from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.evaluate import evaluate
+from varfx.expression.evaluation_config import EvaluationConfig
+
+Capsys = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cohort]:
+    folder = tmp_path_factory.mktemp("expression")
+    cohort = open_cohort(small_cohort(folder, window=256, people=60))
+    network_run(folder / "N", cohort, random_network())
+    linear_run(folder / "B", cohort, {"blup": some_weights(cohort, 12), "elastic-net": some_weights(cohort, 4, 1)})
+    return folder, cohort
+
+
+def test_linear_models_with_their_weights(study: tuple[Path, Cohort], tmp_path: Path, capsys: Capsys) -> None:
+    folder, cohort = study
+    result = varfx(capsys, "report", folder / "B", "--out", tmp_path / "r.html")
+    assert result.code == 0, result.err
+    text = (tmp_path / "r.html").read_text()
+    parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+    parser.parse(text)
+    assert parser.errors == []
+    drawn = {
+        name: json.loads(content)
+        for name, content in re.findall(r'id="chart-([^"]+)">(.*?)</script>', text, flags=re.S)
+    }
+    assert {"mean-r2", "scatter-training"} <= set(drawn)
+    assert len([name for name in drawn if name.startswith("effects-")]) == len(cohort.genes)
+    found = evaluate([folder / "B"], EvaluationConfig(heritability=False))
+    short = {"training": "HOP", "held-out": "HOP, held-out genes"}
+    means = {f"{each['model']} ({short[each['gene_set']]})": each["mean_r2"] for each in found.models}
+    shown = dict(zip(*(drawn["mean-r2"]["data"]["rows"][key] for key in ("name", "value")), strict=True))
+    assert shown == {name: pytest.approx(value, rel=1e-3) for name, value in means.items()}
+    for gene in cohort.genes["gene_id"]:
+        assert gene in text
+    assert not [name for name in cohort.people if re.search(rf"\b{re.escape(name)}\b", text)]
+
+
+def test_a_network_with_a_table_of_effects(study: tuple[Path, Cohort], tmp_path: Path, capsys: Capsys) -> None:
+    folder, _ = study
+    bare = varfx(capsys, "report", folder / "N", "--out", tmp_path / "bare.html")
+    assert bare.code == 0, bare.err
+    assert "varfx expr variants N --long effects.parquet" in (tmp_path / "bare.html").read_text()
+    long = tmp_path / "L.parquet"
+    assert (
+        varfx(capsys, "expr", "variants", folder / "N", "--out", tmp_path / "V.annot.parquet", "--long", long).code == 0
+    )
+    assert (
+        varfx(capsys, "report", folder / "N", "--variants", long, "--loci", 1, "--out", tmp_path / "r.html").code == 0
+    )
+    text = (tmp_path / "r.html").read_text()
+    assert text.count('id="chart-effects-') == 1
+    assert "distance to the TSS" in text
+    static = varfx(capsys, "report", folder / "N", "--variants", long, "--static", "--out", tmp_path / "s.html")
+    assert static.code == 0
+    assert (tmp_path / "s.html").read_text().count("<img") > 2
+
+
+def test_what_belongs_to_priors_is_refused(study: tuple[Path, Cohort], tmp_path: Path, capsys: Capsys) -> None:
+    folder, _ = study
+    (tmp_path / "E.json").write_text(json.dumps({"models": [{"model": "other"}], "gene_means": []}))
+    for options, message in (
+        (["--finemap", "F"], "`finemap` belongs to reports of priors"),
+        (["--evaluation", tmp_path / "E.json"], "holds none of the run's models"),
+    ):
+        result = varfx(capsys, "report", folder / "B", *options, "--out", tmp_path / "r.html")
+        assert result.code == 2
+        assert message in result.err
+        assert not (tmp_path / "r.html").exists()
