@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from varfx.device import check_device, check_several, find_device, for_float64, numbered
+from varfx.device import check_device, check_several, find_device, find_float64_device, for_float64, numbered
 from varfx.errors import ConfigError
 
 
@@ -38,6 +38,18 @@ def test_mps_is_taken_only_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_device("mps") == torch.device("mps")
     assert for_float64(torch.device("mps")) == torch.device("cpu")
     assert for_float64(torch.device("cuda", 1)) == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize(("capability", "slow"), [((9, 0), False), ((8, 0), False), ((8, 9), True), ((12, 0), True)])
+def test_a_gpu_that_is_slow_in_float64_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capability: tuple[int, int], slow: bool
+) -> None:
+    pretend(monkeypatch, 1, mps=True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Card 1")
+    assert find_float64_device("auto") == torch.device("cuda:0")
+    assert ("Card 1 computes in float64 at 1/32" in caplog.text) is slow
+    assert find_float64_device("cpu") == find_float64_device("mps") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", "cuda:-1", ""])

@@ -6,6 +6,7 @@ its number, because torch's `cuda` and `cuda:0` are unequal devices. `CUDA_VISIB
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import torch
 
 NAMES = "auto, cpu, cuda, cuda:N or mps"
+# Compute capabilities with at least half of the float32 rate in float64: P100, V100, A100, H100 and H200, B200.
+FULL_FLOAT64 = ((6, 0), (7, 0), (8, 0), (9, 0), (10, 0))
+logger = logging.getLogger(__name__)
 _PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -60,6 +64,23 @@ def numbered(device: torch.device) -> torch.device:
         return torch.device("cuda", torch.cuda.current_device())
     if device.type == "mps":
         return torch.device("mps", 0)
+    return device
+
+
+def find_float64_device(name: str = "auto") -> torch.device:
+    """Where float64 work goes: the device of that name, but the CPU for mps. A GPU that is slow in float64 is named in the log.
+
+    Raises:
+        ConfigError: as `find_device`.
+    """
+    import torch
+
+    device = for_float64(find_device(name))
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) not in FULL_FLOAT64:
+        logger.warning(
+            "%s computes in float64 at 1/32 of its float32 rate or less: compare the time with that of `device` cpu",
+            torch.cuda.get_device_name(device),
+        )
     return device
 
 

@@ -128,9 +128,9 @@ class _AtOnce:
 
 @contextmanager
 def pretended(*modules: Any) -> Iterator[PretendedDevice]:
-    """The device, which `find_device` of the modules gives for every name but cpu."""
+    """The device, which `find_float64_device` of the modules gives for every name but cpu."""
     with pytest.MonkeyPatch.context() as patch, PretendedDevice() as device:
         patch.setattr(windows, "ThreadPoolExecutor", _AtOnce)
         for module in modules:
-            patch.setattr(module, "find_device", lambda name: CPU if name == "cpu" else THERE)
+            patch.setattr(module, "find_float64_device", lambda name: CPU if name == "cpu" else THERE)
         yield device

@@ -18,7 +18,7 @@ from cases.simulated_tracks import simulate_tracks
 from varfx.errors import ConfigError
 from varfx.ld.whiten import rewhiten
 from varfx.models import ModelConfig, VariancePrior
-from varfx.prior import evaluate, evaluate_variances, posterior, predict, weights
+from varfx.prior import evaluate, evaluate_variances, pairs, predict, weights
 from varfx.prior.explain.channels import Channels, channel_groups
 from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.explain.explain import explain
@@ -35,7 +35,7 @@ from varfx.training.gwas.windows import PriorWindow
 evaluate_module, predict_module, weights_module, foreign_module = (
     importlib.import_module(f"varfx.prior.{name}") for name in ("evaluate", "predict", "weights", "foreign")
 )
-MODULES = (evaluate_module, predict_module, weights_module, foreign_module, posterior)
+MODULES = (evaluate_module, predict_module, weights_module, foreign_module, pairs)
 CUDA = torch.device("cuda", 0)
 DEVICES = ["pretended", pytest.param("cuda", marks=pytest.mark.gpu)]
 

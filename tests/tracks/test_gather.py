@@ -18,6 +18,7 @@ from varfx.tracks.average import average_tracks
 from varfx.tracks.build import build_tracks
 from varfx.tracks.gather import TrackGather
 from varfx.tracks.manifest import TrackSpec
+from varfx.tracks.panel import PanelTracks
 from varfx.tracks.store import TrackStore
 
 # Whole numbers are stored exactly, so that windows must be equal to the last bit of float32.
@@ -262,3 +263,22 @@ def test_annotations_by_a_chain_file(store: TrackStore, tmp_path: Path) -> None:
         average_tracks(store, panel(rows), chain=read_chain(back))
     with pytest.raises(DataError, match="None of the 1 variants has a value in any track"):
         average_tracks(store, panel([("X", 9)]))
+
+
+def test_page_locked_blocks_count_with_what_torch_rounds_them_up_to(store: TrackStore) -> None:
+    plain = TrackGather(store, width=16, pinned=False)
+    pinned = TrackGather(store, width=16, pinned=True)
+    for size, held in ((1, 1), (1000, 1024), (1024, 1024), (1025, 2048)):
+        assert (plain.held_bytes(size), pinned.held_bytes(size)) == (size, held)
+    assert plain.host_bytes(600) <= pinned.host_bytes(600) == pinned.held_bytes(plain.host_bytes(600))
+
+
+def test_blocks_are_kept_by_the_memory_that_they_hold(store: TrackStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"chrom": ["1"] * 40, "position": list(range(100, 500, 10))}
+    size = TrackGather(store, width=16).load("1", np.array(table["position"])).num_bytes
+    for factor, kept in ((1, True), (2, False)):
+        monkeypatch.setattr(TrackGather, "held_bytes", lambda gather, size, factor=factor: factor * size)
+        tracks = PanelTracks(store, pl.DataFrame(table), width=16)
+        tracks._host_bytes = 2 * tracks._gather.host_bytes(500) + size
+        tracks.window(0, np.arange(40), torch.zeros(40, 0), most_bases=500)
+        assert (0 in tracks._kept) is kept

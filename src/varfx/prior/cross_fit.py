@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError, StoreError
 from varfx.io import sealed
 from varfx.prior.config import SplitConfig
@@ -58,7 +58,7 @@ def cross_fit(
         StoreError: the folder holds the fits of another run.
         VarfxError: inputs that cannot be read.
     """
-    where = for_float64(find_device(device))
+    where = find_float64_device(device)
     fitted = open_run(run)
     files, _ = inputs_of_run(fitted, inputs or PriorInputs())
     panel = files.open_panel()

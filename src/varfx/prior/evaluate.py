@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.ld import LDPanel
@@ -88,7 +88,7 @@ def evaluate(
         DataError: an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
-    where = for_float64(find_device(device))
+    where = find_float64_device(device)
     given = inputs or PriorInputs.of(**paths)
     chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
     first = open_run(run)

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from varfx.annotations.snpvar import read_sigma2, read_variances
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError, DataError
 from varfx.genome.chromosomes import chrom_list
 from varfx.ld import LDPanel
@@ -101,7 +101,7 @@ def evaluate_variances(
     if sigma2 not in (None, "fit") and not (math.isfinite(float(sigma2)) and float(sigma2) > 0):
         raise ConfigError(f"`sigma2` must be positive, or `fit`, got {sigma2}.")
     given = inputs or PriorInputs.of(**paths)
-    where = for_float64(find_device(device))
+    where = find_float64_device(device)
     run = None if like is None else open_run(like)
     setting = _setting(given, run, chrom_list(chrom), chrom_list(exclude_chrom), where)
     f = read_variances(variances, setting.panel.variants)

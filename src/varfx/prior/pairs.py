@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.ld import LDPanel, PanelWindow
 from varfx.ld.whiten import eigenpairs, rewhiten
 from varfx.training import TraitData
@@ -82,7 +82,7 @@ class Cores:
     @cached_property
     def there(self) -> torch.device:
         """Where this process computes."""
-        return for_float64(find_device(self.device))
+        return find_float64_device(self.device)
 
     def observed(self, index: int) -> bool:
         """Whether there is such a core, with an association."""

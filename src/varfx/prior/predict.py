@@ -18,7 +18,7 @@ from torch import Tensor
 
 from varfx.annotations import Annotations
 from varfx.annotations.snpvar import PREDICTION_KIND
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.builds import require_same_build
 from varfx.genome.variants import identifier
@@ -67,7 +67,7 @@ def predict(
         DataError: a channel that the run needs is missing, or an input of the run's own is not that of the fit.
         VarfxError: inputs that cannot be read.
     """
-    where = for_float64(find_device(device))
+    where = find_float64_device(device)
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     files, _ = inputs_of_run(fitted, given, used=used_by_predict(given))
     table = files.read_annotations()

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from varfx._version import __version__
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.builds import GRC
 from varfx.genome.variants import identifier
@@ -101,7 +101,7 @@ def posterior_weights(
     progress: Progress = silent,
 ) -> PosteriorWeights:
     """What `weights` returns, with a record of the effect distributions."""
-    here = for_float64(find_device(device if where.scheduler is None else "auto"))
+    here = find_float64_device(device if where.scheduler is None else "auto")
     fitted = open_run(run)
     files, _ = inputs_of_run(fitted, given)
     reference = files.open_panel()

@@ -211,7 +211,11 @@ class TrackGather:
 
     def host_bytes(self, bases: int) -> int:
         """Host memory that loading a window takes whose first and last variant are so many bases apart."""
-        return self.store.bytes_per_base() * (bases + self.width)
+        return self.held_bytes(self.store.bytes_per_base() * (bases + self.width))
+
+    def held_bytes(self, size: int) -> int:
+        """Host memory of a block of that size: torch rounds page-locked memory up to a power of two."""
+        return 1 << max(0, size - 1).bit_length() if self._pinned else size
 
     def load(
         self,

@@ -1,7 +1,9 @@
 """The tracks of a panel's windows: each variant's place is found once, each window's stretch is read when it is needed.
 
 A window's block is held by whoever works on it, and at most one more is read ahead, so that a process needs two blocks of
-host memory. Blocks are kept only where all of that stays within `HOST_BYTES`.
+host memory. Blocks are kept only where all of that stays within `HOST_BYTES`. For a GPU, blocks lie in page-locked memory and count
+with the power of two that torch rounds them up to. torch gives such memory back to later blocks of the same power of two only, never
+to the system: windows whose lengths differ by a factor of 2^k hold up to 2 (k + 1) blocks in place of 2.
 """
 
 from __future__ import annotations
@@ -109,9 +111,10 @@ class PanelTracks:
             name = str(chrom[int(np.argmax(placed))])
             loaded = self._gather.load(name, position, placed=placed, predictors=predictors)
         room = self._host_bytes - 2 * self._gather.host_bytes(most_bases)
-        if self._kept_bytes + loaded.num_bytes <= room:
+        size = self._gather.held_bytes(loaded.num_bytes)
+        if self._kept_bytes + size <= room:
             self._kept[index] = loaded
-            self._kept_bytes += loaded.num_bytes
+            self._kept_bytes += size
         return loaded
 
     def __getstate__(self) -> dict[str, object]:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.io import sealed
@@ -97,7 +97,7 @@ def explain(
     config, integration = config or ExplainConfig(), integration or AttributionConfig()
     if variants is not None and config.top is not None:
         raise ConfigError("give either --variants or --top, one of the two.")
-    where = for_float64(find_device(device))
+    where = find_float64_device(device)
     fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
     number = _trait_number(fitted, trait)
     if fitted.standardiser is None and not fitted.model.num_tracks:

@@ -24,7 +24,7 @@ from numpy import ndarray
 
 from varfx.annotations import Standardiser
 from varfx.annotations.snpvar import PREDICTION_KIND
-from varfx.device import find_device, for_float64
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.gwas.sumstats import SCHEMA, SumStats, replicate_names
@@ -119,7 +119,7 @@ def simulate_inputs(
     progress: Progress = silent,
 ) -> Simulation:
     """`simulate` with its inputs as one object."""
-    config, where = config or SimulateConfig(), for_float64(find_device(device))
+    config, where = config or SimulateConfig(), find_float64_device(device)
     reference = inputs.open_panel()
     log_f, features, described = _log_truth(reference, inputs, truth, where)
     share = np.exp(log_f - log_f.max())
