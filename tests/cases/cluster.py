@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,3 +61,20 @@ def worker_pids(address: str) -> list[int]:
 
     with distributed.Client(address, set_as_default=False) as client:
         return sorted(client.run(os.getpid).values())
+
+
+class Killing:
+    """Progress that kills one worker of a scheduler after the first piece; a nanny starts another.
+
+    Attributes:
+        left: pieces that were left then; -1 before.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._pid = worker_pids(address)[0]
+        self.left = -1
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if self.left < 0:
+            os.kill(self._pid, signal.SIGKILL)
+            self.left = total - done

@@ -105,7 +105,7 @@ def test_errors_are_one_line_and_leave_nothing(
 
 def test_an_existing_cohort_is_not_replaced(study: Study, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "cohort").write_text("mine")
-    assert "exists already" in varfx(capsys, *words(study, tmp_path / "cohort")).error
-    assert "is no cohort, and is left alone" in varfx(capsys, *words(study, tmp_path / "cohort"), "--overwrite").error
+    assert "exists and is no cohort" in varfx(capsys, *words(study, tmp_path / "cohort")).error
+    assert "exists and is no cohort" in varfx(capsys, *words(study, tmp_path / "cohort"), "--overwrite").error
     assert (tmp_path / "cohort").read_text() == "mine"
     assert "does not exist" in varfx(capsys, *words(study, tmp_path / "no" / "cohort")).error

@@ -223,17 +223,17 @@ def test_counts_and_tpm_in_gtex_order(study: Study, tmp_path: Path) -> None:
 
 def test_a_cohort_is_replaced_only_when_told_and_other_folders_never(study: Study, tmp_path: Path) -> None:
     first = run(study, tmp_path / "cohort")
-    with pytest.raises(StoreError, match=r"exists already.*--overwrite"):
+    with pytest.raises(StoreError, match=r"holds a finished cohort.*--overwrite"):
         run(study, tmp_path / "cohort")
     second = run(study, tmp_path / "cohort", overwrite=True, normalise="none")
     assert (first.normalise, second.normalise) == ("inverse-normal", "none")
     _folder(tmp_path, "mine").joinpath("notes.txt").write_text("keep")
-    with pytest.raises(StoreError, match="files that varfx did not write"):
+    with pytest.raises(StoreError, match="mine` exists and is no cohort"):
         run(study, tmp_path / "mine", overwrite=True)
     run_folder = _folder(tmp_path, "run")
     sealed.write_json(run_folder / "run.json", {})
     sealed.seal_directory(run_folder)
-    with pytest.raises(StoreError, match="is no cohort, and is left alone"):
+    with pytest.raises(StoreError, match="exists and is no cohort"):
         run(study, tmp_path / "run", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort", "mine", "run"]
 

@@ -22,7 +22,7 @@ from varfx.expression.cohort.people import ChosenPeople, choose_people
 from varfx.expression.cohort.splits import overlapping, split_genes
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.cohort.variants import add_variants, known_reference, starts_phased
-from varfx.expression.cohort.write import CohortTables, check_free, with_variant_rows, writing_cohort
+from varfx.expression.cohort.write import CohortTables, cohort_folder, with_variant_rows, writing_cohort
 from varfx.genome.fasta import open_fasta
 from varfx.genome.gtf import bare_gene_id, read_gtf
 from varfx.genotypes.donors import open_donors
@@ -63,7 +63,7 @@ def prepare(
             individuals for the folds.
         StoreError: `out` is there already, or cannot be written.
     """
-    check_free(out, overwrite=overwrite)
+    cohort_folder(out).check(overwrite=overwrite)
     expression, tpm = _read_expression(inputs)
     covariates = None if inputs.covariates is None else tables.read_covariates(inputs.covariates)
     people = choose_people(

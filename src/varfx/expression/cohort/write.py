@@ -16,12 +16,13 @@ from jaxtyping import Float32, Float64, Int8, UInt8
 from numpy import ndarray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from varfx.errors import DataError, StoreError
+from varfx.errors import DataError
 from varfx.expression.cohort.config import Normalisation
 from varfx.expression.cohort.splits import PeopleSplit
 from varfx.expression.cohort.store import GENES_SCHEMA, KIND, PARTS, TABLE_KINDS, VARIANTS_SCHEMA, label_column
 from varfx.genome.variants import chrom_rank
 from varfx.io import sealed
+from varfx.io.run_folder import RunFolder
 
 VARIANTS_PER_CHUNK = 1024
 GENES_PER_SHARD = 64
@@ -179,29 +180,14 @@ def writing_cohort(
     Raises:
         StoreError: the folder exists already, or cannot be written.
     """
-    check_free(path, overwrite=overwrite)
+    cohort_folder(path).check(overwrite=overwrite)
     with sealed.atomic_path(path) as partial:
         yield CohortWriter(partial, people, phased=phased)
 
 
-def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Checks that a cohort may be written to `path`.
-
-    Raises:
-        StoreError: a file or a filled folder is there and `overwrite` is not given, or it is no cohort.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
-    if target.is_dir():
-        sealed.check_replaceable(target)
-        filled = any(target.iterdir())
-    else:
-        filled = target.exists()
-    if filled and not overwrite:
-        raise StoreError(f"`{target}` exists already. Give another name, or --overwrite to replace it.")
-    if filled and not (target / "cohort.json").is_file():
-        raise StoreError(f"`{target}` is no cohort, and is left alone. Give another name.")
+def cohort_folder(path: str | os.PathLike[str]) -> RunFolder:
+    """The folder of a cohort: written in one go, so that there is no unfinished one."""
+    return RunFolder(out=Path(path), holds="cohort", record="cohort.json", made_by="varfx expr prepare")
 
 
 def with_variant_rows(genes: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
