@@ -18,26 +18,36 @@ from varfx.qc.window import WindowCheck
 
 Mark = Literal["pass", "warn", "fail"]
 MOST_FLIPPED = 0.1  # share of variants with a doubtful sign, above which alleles are not the cause
-CLEAR_FLIP = 5.0  # log likelihood ratio of a sign that is named as the cause
+CLEAR_FLIP = 3.0  # log likelihood ratio of a sign that is named as the cause
 UNEVEN_N = 0.1  # relative spread of sample sizes that is called mixed
+MANY_OUTLIERS = 0.2  # share of DENTIST-S outliers among the lead's neighbours that different sample sizes leave
 FEWEST = 20  # associations below which a window is not judged
 FEWEST_WINDOWS = 10  # below which windows are not compared with each other
-STANDS_OUT = {"warn": 1.5, "fail": 3.0}  # times the panel's median
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Values above which a window is marked, for one mark."""
+    """Values above which a window gets a mark.
+
+    Attributes:
+        s: of `estimate_s`, where the energy, if there is one, has a p-value below `energy_p`.
+        energy_ratio: of the energy outside the kept directions, with a p-value below `energy_p`.
+        energy_p: largest p-value of the energy.
+        sigma2: of the residual variance, where its likelihood ratio is above `variance_lr`.
+        variance_lr: smallest 2 log likelihood ratio of the residual variance and 1.
+        stands_out: times the panel's median that a number must exceed too.
+    """
 
     s: float
     energy_ratio: float
     energy_p: float
-    variance_lr: float
     sigma2: float
+    variance_lr: float
+    stands_out: float
 
 
-WARN = Bounds(s=0.03, energy_ratio=1.5, energy_p=1e-4, variance_lr=15.0, sigma2=1.3)
-FAIL = Bounds(s=0.1, energy_ratio=3.0, energy_p=1e-8, variance_lr=60.0, sigma2=2.5)
+WARN = Bounds(s=0.1, energy_ratio=2.0, energy_p=1e-3, sigma2=1.3, variance_lr=15.0, stands_out=1.5)
+FAIL = Bounds(s=0.2, energy_ratio=15.0, energy_p=1e-6, sigma2=3.0, variance_lr=60.0, stands_out=3.0)
 
 
 @dataclass(frozen=True)
@@ -113,28 +123,23 @@ def judge(
     """
     if check.variants < FEWEST:
         return Verdict("pass", "", ())
-    warning = _above(check, WARN, baseline, STANDS_OUT["warn"])
+    warning = _above(check, WARN, baseline)
     if not warning:
         return Verdict("pass", "", ())
-    failing = _above(check, FAIL, baseline, STANDS_OUT["fail"])
+    failing = _above(check, FAIL, baseline)
     mark: Mark = "fail" if failing else "warn"
     return Verdict(mark, _cause(check, variants, n_spread, warning), failing or warning)
 
 
-def _above(check: WindowCheck, bounds: Bounds, baseline: Baseline | None, times: float) -> tuple[str, ...]:
-    """Names of the numbers above their bounds and, with a baseline, above so many times the panel's median."""
+def _above(check: WindowCheck, bounds: Bounds, baseline: Baseline | None) -> tuple[str, ...]:
+    """Names of the numbers above their bounds and, with a baseline, above some times the panel's median."""
     usual = baseline or Baseline(windows=0, s=0.0, energy_ratio=0.0, sigma2=0.0)
-    stands_out = Bounds(
-        s=max(bounds.s, times * usual.s),
-        energy_ratio=float(np.fmax(bounds.energy_ratio, times * usual.energy_ratio)),
-        energy_p=bounds.energy_p,
-        variance_lr=bounds.variance_lr,
-        sigma2=max(bounds.sigma2, times * usual.sigma2),
-    )
+    times = bounds.stands_out
+    unlikely = not check.energy_p >= bounds.energy_p  # also where the panel has no p-value
     found = {
-        "s": check.s > stands_out.s,
-        "energy": check.energy_ratio > stands_out.energy_ratio and not check.energy_p >= stands_out.energy_p,
-        "variance": check.sigma2 > stands_out.sigma2 and check.variance_lr > stands_out.variance_lr,
+        "s": check.s > max(bounds.s, times * usual.s) and unlikely,
+        "energy": check.energy_ratio > np.fmax(bounds.energy_ratio, times * usual.energy_ratio) and unlikely,
+        "variance": check.sigma2 > max(bounds.sigma2, times * usual.sigma2) and check.variance_lr > bounds.variance_lr,
     }
     return tuple(name for name, above in found.items() if above)
 
@@ -144,6 +149,9 @@ def _cause(check: WindowCheck, variants: VariantChecks | None, n_spread: float, 
         flipped = int(np.count_nonzero(variants.flipped & (variants.flip_lr > CLEAR_FLIP)))
         if 0 < flipped <= max(2, MOST_FLIPPED * check.variants):
             return f"flipped alleles at {flipped} variant{'s' if flipped > 1 else ''}"
+        linked = int(np.isfinite(variants.dentist).sum())
+        if linked and variants.outlier.sum() > MANY_OUTLIERS * linked:
+            return "mixed sample sizes"
     if n_spread > UNEVEN_N:
         return "mixed sample sizes"
     if evidence == ("variance",):

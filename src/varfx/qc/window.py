@@ -74,7 +74,7 @@ def directions_of(
 ) -> Directions:
     """The directions of the observed variants of a core.
 
-    Where variants are missing, the off-diagonal part of the rest is taken to shrink with the square of their share.
+    Missing variants take directions away from the outside; those left are taken for a random choice of them.
 
     Args:
         lam: kept eigenvalues of the core.
@@ -93,15 +93,13 @@ def directions_of(
     kept, Q = np.linalg.eigh(U.T @ U)
     used = kept > 1e-8 * kept[-1]
     kept, Q = kept[used], Q[:, used]
-    inside = U @ (Q / np.sqrt(kept))
-    added = np.einsum("jr,jr,j->r", inside, inside, lacking[observed])  # the rest is not orthogonal to fewer variants
-    rest = max(0.0, float(lacking[observed].sum() - added.sum()))
+    rest = float(lacking.sum())
+    beyond = max(1, size - lam.size)  # directions outside, of which some are lost with the variants
+    left = max(0, observed.size - kept.size) / beyond
     if square is not None:
-        apart = max(0.0, square - float((lacking**2).sum()))
-        pairs = observed.size * (observed.size - 1) / max(1, size * (size - 1))
-        square = float((lacking[observed] ** 2).sum() + apart * pairs)
-        square *= rest / max(float(lacking[observed].sum()), 1e-300)
-    return Directions(V=inside, lam=kept + added, rest=rest, rest_square=square)
+        square = left**2 * square + left * (1 - left) * rest**2 / beyond
+    added = max(0.0, float(lacking[observed].sum()) - left * rest) / kept.size
+    return Directions(V=U @ (Q / np.sqrt(kept)), lam=kept + added, rest=left * rest, rest_square=square)
 
 
 def check_window(z: Float[ndarray, " observed"], directions: Directions) -> WindowCheck:
