@@ -146,9 +146,17 @@ def test_dentist_is_slaloms_formula(rng: np.random.Generator) -> None:
 
 
 GOOD = WindowCheck(
-    variants=500, mean_chi2=1.2, energy_ratio=1.0, energy_z=0.0, energy_p=0.5, s=1e-4, sigma2=1.0, variance_lr=0.1
+    variants=500,
+    mean_chi2=1.2,
+    energy_ratio=1.0,
+    energy_z=0.0,
+    energy_p=0.5,
+    s=1e-4,
+    s_lr=0.0,
+    sigma2=1.0,
+    variance_lr=0.1,
 )
-BAD = replace(GOOD, s=0.35, energy_ratio=6.0, energy_z=20.0, energy_p=1e-80)
+BAD = replace(GOOD, s=0.35, s_lr=200.0, energy_ratio=6.0, energy_z=20.0, energy_p=1e-80)
 
 
 def test_a_window_is_judged_beside_the_others() -> None:

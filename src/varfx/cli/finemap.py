@@ -68,9 +68,11 @@ def finemap(
     """
     from varfx.finemap import finemap as finemap_study
     from varfx.finemap import write_files
+    from varfx.finemap.files.write import check_formats
     from varfx.io.run_folder import check_parent
 
     check_parent(out)
+    check_formats(format)
     study = _study(run, snpvar, uniform, inputs, trait, allow_missing)
     with progress_bar() as progress:
         mapping = finemap_study(

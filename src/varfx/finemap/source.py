@@ -71,6 +71,7 @@ def study_of_run(run: PathLike | Run, given: PriorInputs, trait: str | None = No
     files, notes = inputs_of_run(fitted, given)
     panel = files.open_panel()
     every = files.read_sumstats()
+    _check_single(every[number])
     aligned = [align_trait(each, panel, files.matching) for each in every]
     variants = panel_variants(panel, aligned)
     f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted))[:, number]
@@ -149,6 +150,10 @@ def _given(given: PriorInputs, option: str) -> tuple[LDPanel, SumStats, AlignedT
     if given.panel is None or len(given.sumstats) != 1:
         raise ConfigError(f"`{option}` needs --panel and one --sumstats.")
     panel, (sumstats,) = given.open_panel(), given.read_sumstats()
+    _check_single(sumstats)
+    return panel, sumstats, align_trait(sumstats, panel, given.matching)
+
+
+def _check_single(sumstats: SumStats) -> None:
     if sumstats.replicates > 1:
         raise ConfigError(f"`{sumstats.trait}` holds {sumstats.replicates} replicates: fine-mapping needs one.")
-    return panel, sumstats, align_trait(sumstats, panel, given.matching)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -29,9 +30,10 @@ from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
 from varfx.prior.constant import constant_to_record
 from varfx.prior.files import FitPaths, PriorInputs
-from varfx.prior.inputs import assemble
+from varfx.prior.inputs import assemble, simulated_on
 from varfx.prior.option_file import OPTIONS, option_file
 from varfx.prior.plausibility import sigma2_warning
+from varfx.prior.quality import quality_warnings
 from varfx.prior.run import CHECKPOINTS, HISTORY, Run, open_run, run_folder, write_run
 from varfx.prior.score import null_sigma2
 from varfx.prior.signs import check_signs
@@ -259,7 +261,9 @@ def _finish(folder: RunFolder, job: _Job, prior: VariancePrior, outcome: TrainOu
     """The finished run, written in place of checkpoints and scratch files."""
     data = job.data
     implausible = [sigma2_warning(trait.name, prior.sigma2_values()[i]) for i, trait in enumerate(data.traits)]
-    warnings = [*job.doubts, *(each for each in implausible if each is not None)]
+    foreign = [not simulated_on(each, data.panel) for each in job.sources.sumstats]
+    misfits = [quality_warnings(data.panel, trait) for trait, own in zip(data.traits, foreign, strict=True) if own]
+    warnings = [*job.doubts, *(each for each in implausible if each is not None), *chain.from_iterable(misfits)]
     for warning in warnings:
         logger.warning(warning)
     kept = folder.building / CHECKPOINTS / CONSTANT

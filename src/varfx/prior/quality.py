@@ -174,7 +174,7 @@ def write_quality(quality: Quality, out: PathLike) -> list[Path]:
 
 WINDOWS_SCHEMA = {
     "window": pl.String(), "chrom": pl.String(), "start": pl.Int64(), "end": pl.Int64(), "n_variants": pl.Int64(),
-    "mean_chi2": pl.Float64(), "s": pl.Float64(), "energy_ratio": pl.Float64(), "energy_z": pl.Float64(),
+    "mean_chi2": pl.Float64(), "s": pl.Float64(), "s_lr": pl.Float64(), "energy_ratio": pl.Float64(), "energy_z": pl.Float64(),
     "energy_p": pl.Float64(), "sigma2": pl.Float64(), "variance_lr": pl.Float64(), "n_spread": pl.Float64(),
     "n_flipped": pl.Int64(), "n_dentist": pl.Int64(), "qc": pl.String(), "cause": pl.String(), "evidence": pl.String(),
 }  # fmt: skip
@@ -220,7 +220,7 @@ def _judged(
         ).cast(pl.Schema(VARIANTS_SCHEMA))  # fmt: skip
     row = {
         "window": core.name, "chrom": core.chrom, "start": core.start, "end": core.end, "n_variants": check.variants,
-        "mean_chi2": check.mean_chi2, "s": check.s, "energy_ratio": check.energy_ratio, "energy_z": check.energy_z,
+        "mean_chi2": check.mean_chi2, "s": check.s, "s_lr": check.s_lr, "energy_ratio": check.energy_ratio, "energy_z": check.energy_z,
         "energy_p": check.energy_p, "sigma2": check.sigma2, "variance_lr": check.variance_lr, "n_spread": spread,
         "n_flipped": flipped, "n_dentist": outliers, "qc": verdict.mark, "cause": verdict.cause,
         "evidence": ",".join(verdict.evidence),

@@ -30,11 +30,12 @@ class Bounds:
     """Values above which a window gets a mark.
 
     Attributes:
-        s: of `estimate_s`, where the energy, if there is one, has a p-value below `energy_p`.
+        s: of `estimate_s`, where its likelihood ratio is above `likelihood_ratio` and the energy, if there is one, has a p-value below
+            `energy_p`.
         energy_ratio: of the energy outside the kept directions, with a p-value below `energy_p`.
         energy_p: largest p-value of the energy.
-        sigma2: of the residual variance, where its likelihood ratio is above `variance_lr`.
-        variance_lr: smallest 2 log likelihood ratio of the residual variance and 1.
+        sigma2: of the residual variance, where its likelihood ratio is above `likelihood_ratio`.
+        likelihood_ratio: smallest 2 log likelihood ratio.
         stands_out: times the panel's median that a number must exceed too.
     """
 
@@ -42,12 +43,12 @@ class Bounds:
     energy_ratio: float
     energy_p: float
     sigma2: float
-    variance_lr: float
+    likelihood_ratio: float
     stands_out: float
 
 
-WARN = Bounds(s=0.1, energy_ratio=2.0, energy_p=1e-3, sigma2=1.3, variance_lr=15.0, stands_out=1.5)
-FAIL = Bounds(s=0.2, energy_ratio=15.0, energy_p=1e-6, sigma2=3.0, variance_lr=60.0, stands_out=3.0)
+WARN = Bounds(s=0.1, energy_ratio=2.0, energy_p=1e-3, sigma2=1.3, likelihood_ratio=15.0, stands_out=1.5)
+FAIL = Bounds(s=0.2, energy_ratio=15.0, energy_p=1e-6, sigma2=3.0, likelihood_ratio=60.0, stands_out=3.0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Baseline:
 
     Attributes:
         windows: number of windows behind the medians.
-        s: of `estimate_s`.
+        s: of `estimate_s`, 0 where its likelihood ratio is small.
         energy_ratio: of the energy outside the kept directions; NaN where nothing is outside.
         sigma2: of the residual variance.
     """
@@ -75,7 +76,7 @@ class Baseline:
         ratios = [check.energy_ratio for check in used if np.isfinite(check.energy_ratio)]
         return cls(
             windows=len(used),
-            s=float(np.median([check.s for check in used])),
+            s=float(np.median([check.s if check.s_lr > WARN.likelihood_ratio else 0.0 for check in used])),
             energy_ratio=float(np.median(ratios)) if ratios else float("nan"),
             sigma2=float(np.median([check.sigma2 for check in used])),
         )
@@ -137,9 +138,10 @@ def _above(check: WindowCheck, bounds: Bounds, baseline: Baseline | None) -> tup
     times = bounds.stands_out
     unlikely = not check.energy_p >= bounds.energy_p  # also where the panel has no p-value
     found = {
-        "s": check.s > max(bounds.s, times * usual.s) and unlikely,
+        "s": check.s > max(bounds.s, times * usual.s) and check.s_lr > bounds.likelihood_ratio and unlikely,
         "energy": check.energy_ratio > np.fmax(bounds.energy_ratio, times * usual.energy_ratio) and unlikely,
-        "variance": check.sigma2 > max(bounds.sigma2, times * usual.sigma2) and check.variance_lr > bounds.variance_lr,
+        "variance": check.sigma2 > max(bounds.sigma2, times * usual.sigma2)
+        and check.variance_lr > bounds.likelihood_ratio,
     }
     return tuple(name for name, above in found.items() if above)
 

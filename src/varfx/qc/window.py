@@ -19,6 +19,7 @@ from numpy import ndarray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2, norm
 
+ROUNDING_S = 1e-3  # of s, which says nothing about the LD
 MIN_REST = 1e-6  # share of the trace outside the kept directions below which there is nothing to test
 F_BOUNDS = (np.log(1e-6), np.log(1e5))
 SIGMA2_BOUNDS = (np.log(0.5), np.log(400.0))
@@ -35,6 +36,7 @@ class WindowCheck:
         energy_z: normal deviate of `energy_p`; NaN where the panel lacks |R|^2.
         energy_p: p-value of the energy.
         s: share of z that R does not explain.
+        s_lr: 2 log likelihood ratio of an s beside a constant prior and 0.001, which rounding of stored LD leaves.
         sigma2: residual variance of z beside a constant prior.
         variance_lr: 2 log likelihood ratio of `sigma2` and 1.
     """
@@ -45,6 +47,7 @@ class WindowCheck:
     energy_z: float
     energy_p: float
     s: float
+    s_lr: float
     sigma2: float
     variance_lr: float
 
@@ -109,6 +112,7 @@ def check_window(z: Float[ndarray, " observed"], directions: Directions) -> Wind
     total = float(z @ z)
     outside = max(0.0, total - float(q2.sum()))
     F, sigma2, ratio = _variance(lam, q2)
+    s, s_lr = _inconsistency(lam, q2, directions.rest, outside, z.size - lam.size, F)
     energy_ratio, deviate, p = _energy(outside, directions, z.size, F)
     return WindowCheck(
         variants=z.size,
@@ -116,7 +120,8 @@ def check_window(z: Float[ndarray, " observed"], directions: Directions) -> Wind
         energy_ratio=energy_ratio,
         energy_z=deviate,
         energy_p=p,
-        s=_inconsistency(lam, q2, directions.rest, outside, z.size - lam.size),
+        s=s,
+        s_lr=s_lr,
         sigma2=sigma2,
         variance_lr=ratio,
     )
@@ -126,7 +131,7 @@ def estimate_s(z: Float[ndarray, " variant"], R: Float[ndarray, "variant variant
     """The share of z that R does not explain, from plain arrays: `argmax_s N(z; 0, (1 - s) R + s I)`."""
     lam, V = np.linalg.eigh(R)
     lam = np.where(lam < 1e-8, 0.0, lam)
-    return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0)
+    return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0, 0.0)[0]
 
 
 def _energy(outside: float, directions: Directions, size: int, F: float) -> tuple[float, float, float]:
@@ -145,22 +150,27 @@ def _energy(outside: float, directions: Directions, size: int, F: float) -> tupl
     return outside / (mu * grown), deviate, p
 
 
-def _inconsistency(lam: ndarray, q2: ndarray, rest: float, outside: float, beyond: int) -> float:
-    """estimate_s; `beyond` directions outside share the rest of the variance equally."""
+def _inconsistency(
+    lam: ndarray, q2: ndarray, rest: float, outside: float, beyond: int, F: float
+) -> tuple[float, float]:
+    """estimate_s, and the likelihood ratio of an s beside the signal F; `beyond` directions outside share the rest of the variance."""
     level = rest / beyond if beyond > 0 else 0.0
 
-    def loss(s: float) -> float:
-        C = (1 - s) * lam + s
+    def loss(s: float, F: float) -> float:
+        C = (1 - s) * lam + s + F * lam * lam
         value = float((np.log(C) + q2 / C).sum())
         if beyond > 0:
-            C_rest = (1 - s) * level + s
+            C_rest = (1 - s) * level + s + F * level * level
             value += beyond * float(np.log(C_rest)) + outside / C_rest
         return value
 
-    found = minimize_scalar(
-        lambda x: loss(np.exp(x)), bounds=(np.log(1e-9), 0.0), method="bounded", options={"xatol": 1e-9}
-    )
-    return float(np.exp(found.x))
+    def best(F: float) -> tuple[float, float]:
+        found = minimize_scalar(
+            lambda x: loss(np.exp(x), F), bounds=(np.log(1e-9), 0.0), method="bounded", options={"xatol": 1e-9}
+        )
+        return float(np.exp(found.x)), float(found.fun)
+
+    return best(0.0)[0], max(0.0, loss(ROUNDING_S, F) - best(F)[1])
 
 
 def _variance(lam: ndarray, q2: ndarray) -> tuple[float, float, float]:

@@ -35,9 +35,7 @@ def write_files(mapping: FineMapping, out: str | os.PathLike[str], *, formats: S
         ConfigError: an unknown format.
         StoreError: a file cannot be written.
     """
-    unknown = [each for each in formats if each not in FORMATS]
-    if unknown:
-        raise ConfigError(f"`format` {unknown[0]} is unknown. Choose of {', '.join(FORMATS)}.")
+    check_formats(formats)
     from varfx.finemap.files import finemap14, finngen, opentargets, polyfun, susieinf
 
     texts = {
@@ -63,6 +61,17 @@ def write_files(mapping: FineMapping, out: str | os.PathLike[str], *, formats: S
     provenance = sealed.provenance(asdict(mapping.config), mapping.study.files)
     sealed.write_json(f"{out}.json", {**mapping.to_dict(), "provenance": provenance})
     return [*written, Path(f"{out}.json")]
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Checks the names of formats.
+
+    Raises:
+        ConfigError: an unknown one.
+    """
+    unknown = [each for each in formats if each not in FORMATS]
+    if unknown:
+        raise ConfigError(f"`format` {unknown[0]} is unknown. Choose of {', '.join(FORMATS)}.")
 
 
 def _write_parquet(table: pl.DataFrame, path: Path) -> None:
