@@ -68,6 +68,7 @@ GROUPS = {
 }
 COMMANDS = {
     "finemap": "finemap:finemap",
+    "score": "score:score",
     "qc": "qc:qc",
     "report": "report:report",
     "experiment": "experiment:experiment",

@@ -124,7 +124,7 @@ class GenotypePanel:
             require_same_build(str(files[0].path), files[0].build, str(file.path), file.build)
         self.build = next((file.build for file in files if file.build is not None), None)
         chosen, self.unknown_people = _choose(files[0].people, keep, files[0].path)
-        self._people = [_places(file, files[0], chosen) for file in files]
+        self._people = [places_of_individuals(file, files[0], chosen) for file in files]
         self.num_people = chosen.size
         sites, self.ledger = self._filtered(maf, filters)
         self.variants, where = genome_ordered(sites)
@@ -170,7 +170,7 @@ class GenotypePanel:
         sieve.drop(sieve.frame.select(unplaced.alias("bad"))["bad"], "unplaced")
         sieve.drop(sieve.frame["effect_allele"].str.contains(",", literal=True), "multi-allelic")
         sieve.drop(variants.bad_alleles(sieve.frame), "alleles outside ACGT")
-        called, total, squares = _moments(file, sieve.frame["row"].to_numpy(), people)
+        called, total, squares = count_moments(file, sieve.frame["row"].to_numpy(), people)
         sieve.frame = sieve.frame.with_columns(
             called=pl.Series(called),
             eaf=pl.Series(total) / (2 * pl.Series(called)),
@@ -201,7 +201,7 @@ def _standardise(counts: ndarray) -> Float[ndarray, "variant person"]:
     return np.asarray(X / np.sqrt(mean_square)[:, None])
 
 
-def _moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+def count_moments(file: GenotypeFile, rows: ndarray, people: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     """Per variant the number of individuals with a genotype, the sum of their counts, and of the counts' squares.
 
     Whole counts make all three exact in float64.
@@ -267,7 +267,9 @@ def _wanted(keep: People) -> pl.DataFrame:
     return pl.DataFrame(people, schema=schema, orient="row").unique(maintain_order=True)
 
 
-def _places(file: GenotypeFile, first: GenotypeFile, chosen: Int[ndarray, " person"]) -> Int[ndarray, " person"]:
+def places_of_individuals(
+    file: GenotypeFile, first: GenotypeFile, chosen: Int[ndarray, " person"]
+) -> Int[ndarray, " person"]:
     """Rows of the chosen individuals of the first file in another one."""
     if file.people.equals(first.people):
         return chosen

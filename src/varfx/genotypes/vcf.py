@@ -9,22 +9,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.chromosomes import chrom_names
 from varfx.genome.htslib import silent_pysam
 from varfx.genotypes.index import check_index
-from varfx.genotypes.records import ABSENT, Record
+from varfx.genotypes.records import ABSENT, MISSING, Record
 from varfx.genotypes.vcf_dosages import alleles_of, copies_of
 from varfx.io.stream import check_bgzf, stream_bytes
 
 INDICES = (".tbi", ".csi")
+_WHOLE = 1 << 29  # beyond the end of any chromosome
 _LONGEST_HEADER = 64 << 20  # bytes
 
 
@@ -75,6 +77,42 @@ class VcfFile:
             for variant in self._variants(f"{contig}:{start + 1}-{end}"):
                 last = max(last, variant.POS)
                 yield self._record(variant)
+            self._check_end(contig, last, end)
+
+    def sites(
+        self, chrom: str, positions: Collection[int], names: Collection[str]
+    ) -> Iterator[tuple[int, str | None, str, str]]:
+        """Position, name, ALT (several with commas) and REF of the records at some positions or with some names."""
+        for contig in self._contigs_of[chrom]:
+            last = 0
+            for variant in self._variants(contig):
+                last = max(last, variant.POS)
+                if variant.POS in positions or variant.ID in names:
+                    yield variant.POS, variant.ID, ",".join(variant.ALT).upper(), variant.REF.upper()
+            self._check_end(contig, last, _WHOLE)
+
+    def dosages(
+        self, chrom: str, start: int, end: int, *, at: Collection[int]
+    ) -> Iterator[tuple[int, str, tuple[str, ...], Float64[ndarray, "individual alt"]]]:
+        """Position, REF, ALTs and expected copies of each ALT of the records at some positions of [start, end), 0-based.
+
+        DS or GP count where they are known, else GT; haploid calls count as two copies. NaN where all are missing.
+
+        Raises:
+            FormatError: the file is damaged, or has genotypes of more than two alleles.
+        """
+        for contig in self._contigs_of[chrom]:
+            last = start
+            for variant in self._variants(f"{contig}:{start + 1}-{end}"):
+                last = max(last, variant.POS)
+                if variant.POS in at and variant.ALT:
+                    record = self._record(variant)
+                    called = _called_copies(
+                        record.alleles, len(record.alts), len(self.people), f"{chrom}:{variant.POS}"
+                    )
+                    dosed = copies_of(variant, len(record.alts), self.path)
+                    copies = called if dosed is None else np.where(np.isnan(dosed), called, dosed)
+                    yield record.position, record.ref, record.alts, np.clip(copies, 0.0, 2.0)
             self._check_end(contig, last, end)
 
     def _record(self, variant: Any) -> Record:
@@ -183,6 +221,20 @@ class VcfFile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VcfFile, (self.path,)
+
+
+def _called_copies(alleles: ndarray, num_alts: int, people: int, place: str) -> Float64[ndarray, "individual alt"]:
+    """Copies of each ALT by the calls; NaN where an allele is missing."""
+    if not alleles.shape[1]:
+        return np.full((people, num_alts), np.nan)
+    if (alleles[:, 2:] >= 0).any():
+        raise FormatError(f"{place}: genotypes have more than two alleles. varfx reads haploid and diploid calls.")
+    two = alleles[:, :2]
+    missing = (two == MISSING).any(axis=1) | (two[:, 0] < 0)
+    ploidy = np.maximum((two >= 0).sum(axis=1), 1)
+    copies = np.stack([(two == k).sum(axis=1) * 2.0 / ploidy for k in range(1, num_alts + 1)], axis=1)
+    copies[missing] = np.nan
+    return np.asarray(copies)
 
 
 def _diploid(alleles: ndarray) -> ndarray:
