@@ -1,21 +1,24 @@
 """Calibration of a gain's interval: how often it holds the expected gain, on few and many windows, under null data and simulated truth.
 
-Per seed, a prior (constant, or log-linear in four features) is fitted by the exact likelihood to 30 windows of simulated LD, and scored on
-100 others. The expected gain of that very fit on those windows is known in closed form, because the covariance of the associations
+Per seed, two priors (constant, and log-linear in four features) are fitted by the exact likelihood to 30 windows of simulated LD, and scored on
+100 others. The expected gain of each very fit on those windows is known in closed form, because the covariance of the associations
 is. Truths: no heritability; shuffled associations (which break LD); effects that follow a feature, of full or a tenth of the strength; and
-2 % of the variants causal. Both intervals are tried, `gain_interval` and the symmetric `sum_interval`, on twelve sets of 8 windows and on all
-100; `above_0` and `below_0` are the shares of intervals that exclude 0.
+2 % of the variants causal. Gains of both priors and their paired difference get their intervals on twelve sets of 8 windows and on all
+100; `above_0` and `below_0` are the shares of intervals that exclude 0. Intervals of 8 windows of one seed share a fit: they are not
+independent.
 
-Scenarios that the file already has are kept.
+Finished seeds are kept in a folder, so that the study can be cut into pieces. `benchmarks/results/gain_calibration.json` is the same study, 200
+seeds each, with the gain's interval before it was tempered (and without the difference).
 
-    python benchmarks/gain_calibration.py --seeds 200 --out benchmarks/results/gain_calibration.json
+    python benchmarks/gain_calibration.py --seeds 200 --cache SEEDS --seconds 400
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +27,12 @@ from numpy import ndarray
 from scipy.optimize import minimize
 
 from _measure import machine
-from varfx.bootstrap import sum_interval
+from varfx.bootstrap import student_interval, sum_interval
 from varfx.prior.gain_interval import Spectrum, gain_interval
 
 FEATURES, TRAINING, TEST, FEW = 4, 30, 100, 8
-SCENARIOS = [
-    ("null", 0), ("null", FEATURES), ("shuffled", FEATURES), ("weak", FEATURES), ("polygenic", FEATURES), ("sparse", FEATURES),
-]  # fmt: skip
+TRUTHS = ["null", "shuffled", "weak", "polygenic", "sparse"]
+SAMPLES = 400  # of each bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,71 +130,110 @@ def fit(windows: Windows, w: ndarray, num_features: int) -> ndarray:
     return minimize(minus, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
 
 
-def one_seed(seed: int, truth: str, num_features: int, source: Windows) -> list[dict[str, object]]:
-    """Records of all intervals of one fit."""
+def material(seed: int, truth: str, source: Windows) -> dict[str, ndarray]:
+    """What the intervals of one seed are computed from: log p and its expectation under null, constant and log-linear prior; spectra."""
     rng = np.random.default_rng([seed, 7])
     training, test = drawn(source, rng, TRAINING), drawn(source, rng, TEST)
     w, _ = associations(training, rng, truth)
     held, true = associations(test, rng, truth)
-    theta = fit(training, w, num_features)
-    sigma2, null = float(np.exp(theta[1])), float((w**2).sum() / training.real.sum())
-    C, C_null = test.covariance(test.variances(theta), sigma2), test.covariance(np.zeros(test.x.shape[:2]), null)
-    gains = log_p(test, held, C) - log_p(test, held, C_null)
-    expected = expected_log_p(C, true) - expected_log_p(C_null, true)
-    signal = test.covariance(test.variances(theta), 0.0)
-    spectra = [
-        Spectrum(np.linalg.eigvalsh(S[:r, :r]).clip(0))
-        for S, r in zip(signal, test.real.sum(1).astype(int), strict=True)
-    ]
-    groups = [slice(start, start + FEW) for start in range(0, TEST - FEW + 1, FEW)] + [slice(0, TEST)]
-    methods: dict[str, Callable[[slice], tuple[float, float] | None]] = {
-        "gain_interval": lambda rows: gain_interval(
-            gains[rows], spectra[rows], sigma2, null, num_samples=1000, seed=seed
-        ),
-        "sum_interval": lambda rows: sum_interval(gains[rows], num_samples=1000, seed=seed),
+    null = float((w**2).sum() / training.real.sum())
+    C_null = test.covariance(np.zeros(test.x.shape[:2]), null)
+    found = {
+        "null": np.array(null),
+        "log_null": log_p(test, held, C_null),
+        "exp_null": expected_log_p(C_null, true),
+        "rank": test.real.sum(1),
     }
+    for number in (0, FEATURES):
+        theta = fit(training, w, number)
+        sigma2, F = float(np.exp(theta[1])), test.variances(theta)
+        C, signal = test.covariance(F, sigma2), test.covariance(F, 0.0)
+        values = np.full(test.real.shape, -1.0)
+        for k, r in enumerate(test.real.sum(1).astype(int)):
+            values[k, :r] = np.linalg.eigvalsh(signal[k, :r, :r]).clip(0)
+        found |= {f"s2_{number}": np.array(sigma2), f"log_{number}": log_p(test, held, C)}
+        found |= {f"exp_{number}": expected_log_p(C, true), f"ev_{number}": values}
+    return found
+
+
+def records_of(found: Mapping[str, ndarray], seed: int) -> list[dict[str, object]]:
+    """All intervals of one seed: gains of both priors, and their paired difference, on few windows and on all."""
+    groups = [slice(start, start + FEW) for start in range(0, TEST - FEW + 1, FEW)] + [slice(0, TEST)]
     records: list[dict[str, object]] = []
+
+    def add(what: str, method: str, interval: tuple[float, float] | None, expected: float, count: int) -> None:
+        low, high = interval  # type: ignore[misc]
+        records.append(
+            {"what": what, "method": method, "windows": count, "covered": low <= expected <= high, "too_high": expected < low,
+             "too_low": expected > high, "above_0": low > 0, "below_0": high < 0, "width": high - low, "expected": expected}
+        )  # fmt: skip
+
+    null = float(found["null"])
+    for number, what in ((0, "constant"), (FEATURES, "log-linear")):
+        gains, expected = found[f"log_{number}"] - found["log_null"], found[f"exp_{number}"] - found["exp_null"]
+        spectra = [Spectrum(values[values >= 0]) for values in found[f"ev_{number}"]]
+        for rows in groups:
+            centre, count = float(expected[rows].sum()), gains[rows].size
+            ours = gain_interval(
+                gains[rows], spectra[rows], float(found[f"s2_{number}"]), null, num_samples=SAMPLES, seed=seed
+            )
+            add(what, "gain_interval", ours, centre, count)
+            add(what, "sum_interval", sum_interval(gains[rows], num_samples=SAMPLES, seed=seed), centre, count)
+    difference = found[f"log_{FEATURES}"] - found["log_0"]
+    expected = found[f"exp_{FEATURES}"] - found["exp_0"]
     for rows in groups:
-        for name, method in methods.items():
-            low, high = method(rows)  # type: ignore[misc]
-            centre = float(expected[rows].sum())
-            records.append(
-                {"method": name, "windows": gains[rows].size, "covered": low <= centre <= high, "too_high": centre < low,
-                 "too_low": centre > high, "above_0": low > 0, "below_0": high < 0, "width": high - low, "expected": centre}
-            )  # fmt: skip
+        centre, count = float(expected[rows].sum()), difference[rows].size
+        add("difference", "student_interval", student_interval(difference[rows]), centre, count)
+        add("difference", "sum_interval", sum_interval(difference[rows], num_samples=SAMPLES, seed=seed), centre, count)
     return records
+
+
+def summary(truth: str, records: list[dict[str, object]], seeds: int) -> list[dict[str, object]]:
+    """Shares of intervals by what, method and number of windows."""
+    names = ("covered", "too_high", "too_low", "above_0", "below_0", "width", "expected")
+    keys = dict.fromkeys((each["what"], each["method"], each["windows"]) for each in records)
+    entries: list[dict[str, object]] = []
+    for what, method, count in keys:
+        chosen = [each for each in records if (each["what"], each["method"], each["windows"]) == (what, method, count)]
+        shares = {name: round(float(np.mean([each[name] for each in chosen])), 4) for name in names}  # type: ignore[arg-type]
+        entry = {
+            "truth": truth,
+            "what": what,
+            "method": method,
+            "windows": count,
+            "seeds": seeds,
+            "intervals": len(chosen),
+        }
+        entries.append(entry | shares)
+    return entries
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/gain_calibration.json"))
+    parser.add_argument("--truths", nargs="+", default=TRUTHS)
+    parser.add_argument("--cache", type=Path, default=Path("gain_calibration_seeds"), help="folder of finished seeds")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="fit no further seeds after this time")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/gain_calibration_tempered.json"))
     options = parser.parse_args()
-    source = pool(np.random.default_rng(0), 300)
-    results = json.loads(options.out.read_text())["results"] if options.out.is_file() else []
-    done = {(each["truth"], each["features"]) for each in results}
-    for truth, num_features in SCENARIOS:
-        if (truth, num_features) in done:
-            continue  # an interrupted study goes on
-        records = [each for seed in range(options.seeds) for each in one_seed(seed, truth, num_features, source)]
-        for count in (FEW, TEST):
-            for method in ("gain_interval", "sum_interval"):
-                chosen = [each for each in records if each["method"] == method and each["windows"] == count]
-                shares = {
-                    name: round(float(np.mean([each[name] for each in chosen])), 4)  # type: ignore[arg-type]
-                    for name in ("covered", "too_high", "too_low", "above_0", "below_0", "width", "expected")
-                }
-                entry = {
-                    "truth": truth,
-                    "features": num_features,
-                    "windows": count,
-                    "method": method,
-                    "intervals": len(chosen),
-                }
-                results.append(entry | shares)
-                print(results[-1], flush=True)
-        record = {"machine": machine(), "seeds": options.seeds, "nominal": 0.95, "results": results}
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    options.cache.mkdir(exist_ok=True)
+    source, began, results = pool(np.random.default_rng(0), 300), time.monotonic(), []
+    for truth in options.truths:
+        records: list[dict[str, object]] = []
+        seeds = 0
+        for seed in range(options.seeds):
+            path = options.cache / f"{truth}_{seed}.npz"
+            if not path.exists() and time.monotonic() - began < options.seconds:
+                np.savez_compressed(path, **material(seed, truth, source))  # type: ignore[arg-type]
+            if path.exists():
+                with np.load(path) as found:
+                    records += records_of(dict(found), seed)
+                seeds += 1
+        results += summary(truth, records, seeds) if seeds else []
+    record = {"machine": machine(), "nominal": 0.95, "results": results}
+    options.out.write_text(json.dumps(record, indent=1) + "\n")
+    for entry in results:
+        print(entry)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def beside_constant(
     """Adds the constant prior's gain, and the paired difference from it, to the entries of `summarise`."""
     names = [entry["name"] for entry in entries]
     summaries = summarise(constant, names, sigma2, sigma2_null, seed=seed)
-    for entry, summary, difference in zip(entries, summaries, compare(scores, constant, names, seed=seed), strict=True):
+    for entry, summary, difference in zip(entries, summaries, compare(scores, constant, names), strict=True):
         entry["constant"] = {
             "gain": summary["gain"],
             "gain_ci95": summary["gain_ci95"],

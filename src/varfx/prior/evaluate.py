@@ -120,7 +120,7 @@ def evaluate(
         notes += _comparability(first, second, reference, windows)
         same, _ = inputs_of_run(second, PriorInputs(panel=files.panel, sumstats=files.sumstats))
         other, _ = _score_run(second, same, reference, windows, where, progress)
-        for entry, difference in zip(traits, compare(scores, other, first.trait_names, seed=seed), strict=True):
+        for entry, difference in zip(traits, compare(scores, other, first.trait_names), strict=True):
             entry["compared_with"] = str(second.path)
             entry |= {key: value for key, value in difference.items() if key != "name"}
     return Evaluation(traits, per_window(scores, data, nulls, constant_scores), notes)

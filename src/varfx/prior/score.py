@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.bootstrap import listed, sum_interval
+from varfx.bootstrap import listed, student_interval
 from varfx.ld import WhitenedWindow
 from varfx.likelihood import exact
 from varfx.prior.gain_interval import Spectrum, gain_interval
@@ -164,14 +164,14 @@ def summarise(
     return entries
 
 
-def compare(first: WindowScores, second: WindowScores, names: Sequence[str], *, seed: int = 0) -> list[dict[str, Any]]:
+def compare(first: WindowScores, second: WindowScores, names: Sequence[str]) -> list[dict[str, Any]]:
     """The paired difference of two priors on the same windows, first minus second, per trait, with its 95 % interval."""
     difference = first.log_p - second.log_p
     return [
         {
             "name": name,
             "difference": float(difference[:, i].sum()),
-            "difference_ci95": listed(sum_interval(difference[first.rank[:, i] > 0, i], seed=seed)),
+            "difference_ci95": listed(student_interval(difference[first.rank[:, i] > 0, i])),
         }
         for i, name in enumerate(names)
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from varfx.bootstrap import listed, sum_interval
+from varfx.bootstrap import listed, student_interval, sum_interval
 from varfx.device import check_device, find_device
 from varfx.errors import StoreError
 from varfx.io import sealed
@@ -138,7 +138,7 @@ def summarise(experiment: Experiment, results: Sequence[dict[str, Any]]) -> list
         if base is not None:
             pairs = [gains[name] - base[name] for name in gains] if gains.keys() == base.keys() else []
             entry["difference"] = sum(pairs) if pairs else None
-            entry["difference_ci95"] = listed(sum_interval(np.array(pairs)))
+            entry["difference_ci95"] = listed(student_interval(np.array(pairs)))
         entries.append(entry)
     return entries
 

@@ -1,0 +1,135 @@
+"""Writes `README.md` beside this file: every published case, what was seen before, and the tests that hold it now, as they ran.
+
+    python tests/golden/cases/table.py --cases FOLDER
+
+FOLDER holds `gwas`, `expression` and `reliability`, with a `case.md` per case, which says what was seen. A test belongs to a case if it, or a
+constant of its module that it uses, names the case's folder, or if its name begins with the case's number; of cases that are
+generated, not copied, the tests are named below. The tests are run, and the table says how many passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parents[1]
+GENERATED = {  # case -> file and beginning of the names of its tests
+    "16_maf_as_eaf": ("prior/test_frequencies_end_to_end.py", "test_"),
+    "18_empty_validation": ("prior/test_split.py", "test_"),
+    "51_ld_references": ("genotypes/test_published_ld_references.py", "test_"),
+    "_end_to_end": ("prior/test_frequencies_end_to_end.py", "test_"),
+    "F06_track_over_chromosome_end": ("tracks/test_published_cases.py", "test_"),
+    "F24_wiggle_given_as_bedgraph": ("tracks/test_published_cases.py", "test_"),
+    "F13_checkpoint_prefixes": ("models/test_enformer_weights.py", "test_"),
+    "bombs": ("io/test_stream.py", "test_"),
+    "dask-scheduler-dies": ("io/test_workers.py", "test_"),
+    "gene-id-path-traversal": ("io/test_file_names.py", "test_"),
+    "gwas-vcf-header-hang": ("gwas/test_vcf_header.py", "test_"),
+    "interrupted-runs": ("io/test_run_folder.py", "test_"),
+    "ld-build-hangs-without-main-guard": ("io/test_workers.py", "test_"),
+    "rich-markup": ("io/test_visible.py", "test_"),
+    "terminal-escapes": ("io/test_visible.py", "test_"),
+    "yaml": ("io/test_yaml_text.py", "test_"),
+}
+
+
+def tests_of(case: str, modules: dict[Path, str]) -> list[str]:
+    """Node ids of a case's tests, relative to the folder of tests."""
+    if case in GENERATED:
+        name, prefix = GENERATED[case]
+        path = TESTS / name
+        return [f"{name}::{each.name}" for each in _functions(modules[path]) if each.name.startswith(prefix)]
+    number = re.match(r"(\d+)_", case)
+    found = []
+    for path, text in modules.items():
+        if case not in text and not (number and path.name == "test_cases.py"):
+            continue
+        constants = re.findall(rf'^([A-Z][A-Z0-9_]*) = .*"{re.escape(case)}"', text, re.MULTILINE)
+        for each in _functions(text):
+            start = min([each.lineno, *(decorator.lineno for decorator in each.decorator_list)])
+            body = "\n".join(text.splitlines()[start - 1 : each.end_lineno])
+            named = case in body or any(re.search(rf"\b{name}\b", body) for name in constants)
+            if named or (number and path.name == "test_cases.py" and each.name.startswith(f"test_{number[1]}_")):
+                found.append(f"{path.relative_to(TESTS)}::{each.name}")
+    return found
+
+
+def _functions(text: str) -> list[ast.FunctionDef]:
+    return [
+        each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef) and each.name.startswith("test_")
+    ]
+
+
+def before(path: Path) -> str:
+    """What a case.md says was seen, in one line."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for word in ("- verdict:", "- class:"):
+        said = [line.removeprefix(word).strip() for line in lines if line.startswith(word)]
+        if said:
+            title = f" ({lines[0].lstrip('# ')})" if word == "- class:" else ""
+            return _shortened(said[0] + title)
+    return _shortened(lines[0].lstrip("# ") if lines else "wrong weights: see the tests of frequencies")
+
+
+def _shortened(text: str, longest: int = 220) -> str:
+    text = " ".join(text.replace("|", "/").split())
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def run(nodes: list[str]) -> dict[str, Counter[str]]:
+    """Outcomes by test, all parameters together."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *[str(TESTS / node) for node in nodes]]
+        subprocess.run(command, cwd=TESTS.parent, check=False, stdout=subprocess.DEVNULL)
+        outcomes: dict[str, Counter[str]] = {}
+        for each in ElementTree.parse(report).iter("testcase"):
+            module = str(each.get("classname")).removeprefix("tests.").replace(".", "/")
+            name = str(each.get("name")).partition("[")[0]
+            bad = [child.tag for child in each if child.tag in ("failure", "error", "skipped")]
+            outcomes.setdefault(f"{module}.py::{name}", Counter())[bad[0] if bad else "passed"] += 1
+    return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=HERE / "README.md")
+    options = parser.parse_args()
+    modules = {path: path.read_text(encoding="utf-8") for path in sorted(TESTS.rglob("test_*.py"))}
+    cases = [
+        (kind, path)
+        for kind in ("gwas", "expression", "reliability")
+        for path in sorted((options.cases / kind).iterdir())
+    ]
+    tests = {path.name: tests_of(path.name, modules) for _, path in cases}
+    outcomes = run(sorted({node for nodes in tests.values() for node in nodes}))
+    lines = [
+        "# Published cases",
+        "",
+        "Made by `table.py`, which runs the tests. `before` is what was seen when the case was recorded.",
+        "",
+    ]
+    for kind in ("gwas", "expression", "reliability"):
+        lines += [f"## {kind}", "", "| case | before | now | tests |", "|---|---|---|---|"]
+        for name in [path.name for each, path in cases if each == kind]:
+            counts = sum((outcomes.get(node, Counter()) for node in tests[name]), Counter[str]())
+            now = ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "no test"
+            words = "; ".join(f"`{node}`" for node in tests[name][:4]) + (
+                f" and {len(tests[name]) - 4} more" if len(tests[name]) > 4 else ""
+            )
+            lines.append(f"| {name} | {before(options.cases / kind / name / 'case.md')} | {now} | {words} |")
+        lines.append("")
+    options.out.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
