@@ -129,7 +129,7 @@ def attempt(reader: Reader, folder: Path) -> tuple[str, object]:
         return ("long message" if len(text) > LONGEST_MESSAGE else "refused"), text
     except BaseException as error:  # noqa: BLE001 - panics of Rust libraries are no Exception
         where = traceback.extract_tb(error.__traceback__)
-        ours = [frame for frame in where if "varfx" in frame.filename and "torture" not in frame.filename]
+        ours = [frame for frame in where if "/src/varfx/" in frame.filename]
         at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "?"
         return f"{type(error).__name__} at {at}", str(error)
     return "read", value

@@ -20,6 +20,7 @@ from numpy import ndarray
 from varfx.errors import FormatError
 from varfx.genome.chromosomes import chrom_names
 from varfx.genome.htslib import silent_pysam
+from varfx.genotypes.bcf_header import check_bcf_header
 from varfx.genotypes.index import check_index
 from varfx.genotypes.records import ABSENT, MISSING, Record
 from varfx.genotypes.vcf_dosages import alleles_of, copies_of
@@ -56,6 +57,8 @@ class VcfFile:
                 f"`{self.path}` has no index (.tbi or .csi) beside it, so that no region can be read. Make one with "
                 f"`{command} {self.path.name}`."
             )
+        if self.path.suffix == ".bcf":
+            check_bcf_header(self.path)
         self._open()
         self.people = self._people()
         if not self.people:
@@ -122,7 +125,10 @@ class VcfFile:
             if "couldn't get genotypes" not in str(error):
                 raise self._damaged() from error
             calls = np.zeros((len(self.people), 1), dtype=np.int16)
-        alts = tuple(alt.upper() for alt in variant.ALT)
+        try:
+            name, ref, alts = variant.ID, variant.REF.upper(), tuple(alt.upper() for alt in variant.ALT)
+        except UnicodeDecodeError as error:
+            raise self._damaged() from error
         alleles, phased = calls[:, :-1], calls[:, -1].astype(bool)
         rounded = np.zeros(len(self.people), dtype=bool)
         uncalled = (alleles < 0).all(axis=1)  # true for everyone if there is no GT
@@ -136,8 +142,8 @@ class VcfFile:
             phased = phased & ~rounded
         return Record(
             variant.POS,
-            variant.ID,
-            variant.REF.upper(),
+            name,
+            ref,
             alts,
             alleles,
             phased,
