@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -395,3 +397,22 @@ def test_a_run_s_options_can_be_given_again(capsys: Capsys, simulated: Simulated
     assert (first["config"]["split"]["seed"], first["config"]["model"]["enformer"]["precision"]) == (2, "bfloat16")
     assert first["traits"] == second["traits"]
     assert (tmp_path / "A" / "options.yaml").read_text() == (tmp_path / "B" / "options.yaml").read_text()
+
+
+def test_what_an_interrupted_library_left_undone_is_no_second_line(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def open_array() -> None: ...
+
+    def stop(*arguments: object) -> None:
+        coroutine = open_array()  # as Zarr's, collected on the way up
+        assert coroutine
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("varfx.cli.app._log_to_stderr", stop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = varfx(capsys, "prior", "fit")
+        gc.collect()
+    assert result.code == 130
+    assert len((result.err + capsys.readouterr().err).splitlines()) == 1

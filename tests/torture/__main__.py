@@ -8,6 +8,7 @@ python -m torture killed --only "prior fit" --tries 100 --out torture.json
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import os
 import signal
@@ -75,11 +76,12 @@ def _parts(campaign: str, work: Path, only: str) -> Iterator[tuple[str, float, P
     if campaign in ("readers", "bombs"):
         yield from _of_files(campaign, work, only)
         return
-    stage = Stage(work / "stage", only)
+    stage = _stage(work / "stage", only)
     if campaign == "full" and not may_mount(stage):
         print("full: left out, as a tmpfs can be mounted by root only (unshare -rm make torture)", flush=True)
         return
-    stage.prepare()
+    if not stage.results:
+        stage.prepare()
     for command in stage.commands:
         match campaign:
             case "killed" | "terminated" | "interrupted":
@@ -96,6 +98,12 @@ def _parts(campaign: str, work: Path, only: str) -> Iterator[tuple[str, float, P
                     continue
                 part = lambda s, t, u, c=command: lose(stage, c, campaign, s, t, u)  # type: ignore[misc]  # noqa: E731
         yield command.name, stage.seconds[command.name], part
+
+
+@functools.cache
+def _stage(root: Path, only: str) -> Stage:
+    """The one of all campaigns on commands."""
+    return Stage(root, only)
 
 
 def _of_files(campaign: str, work: Path, only: str) -> Iterator[tuple[str, float, Part]]:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,9 +55,11 @@ def run(argv: Sequence[str]) -> int:
     except VarfxError as error:
         return 2 if error.said else _fail(one_line(str(error)))
     except KeyboardInterrupt:
+        _leave_unsaid()
         stderr.print(f"interrupted; {_how_to_go_on(app, words)}")
         return 130
     except Terminated:
+        _leave_unsaid()
         stderr.print(f"terminated; {_how_to_go_on(app, words)}")
         return 128 + signal.SIGTERM
     except BrokenPipeError:
@@ -88,6 +91,11 @@ def _help_page(app: cyclopts.App, words: Sequence[str]) -> tuple[str, ...] | Non
     if not {"--help", "-h"} & set(typed) or any(command.startswith("-") for command in commands):
         return None
     return commands if apps[-1].default_command is not None or not others else None
+
+
+def _leave_unsaid() -> None:
+    """Silences what libraries say of their own work that an interruption left undone (Zarr's coroutines)."""
+    warnings.filterwarnings("ignore", message=r"coroutine .* was never awaited", category=RuntimeWarning)
 
 
 def _of_the_system(error: OSError) -> str:
