@@ -54,15 +54,15 @@ def main() -> int:
         end = time.monotonic() + 60 * options.minutes
         chosen = options.campaigns or list(TRIES)
         for number, campaign in enumerate(chosen):
+            parts = list(_parts(campaign, work, options.only))
             share = SHARES[campaign] / sum(SHARES[each] for each in chosen[number:])
             until = time.monotonic() + share * (end - time.monotonic())
-            _run(campaign, _parts(campaign, work, options.only), options.tries or TRIES[campaign], record, until)
+            _run(campaign, parts, options.tries or TRIES[campaign], record, until)
     return int(record.findings > 0)
 
 
-def _run(campaign: str, parts: Iterator[tuple[str, float, Part]], tries: int, record: Record, until: float) -> None:
+def _run(campaign: str, todo: list[tuple[str, float, Part]], tries: int, record: Record, until: float) -> None:
     """Runs each part for its share of the time that is left, and writes the counts after each."""
-    todo = list(parts)
     for number, (name, share, part) in enumerate(todo):
         tally = record.tally(campaign, name)
         left = share / sum(each for _, each, _ in todo[number:]) * (until - time.monotonic())
