@@ -23,7 +23,7 @@ def check_bcf_header(path: Path) -> None:
     Raises:
         FormatError: the file is no BCF, or its header is damaged.
     """
-    contigs = []
+    contigs: list[int] = []
     for line in _text(path).split(b"\n"):
         if not line.startswith(b"##contig="):
             continue
