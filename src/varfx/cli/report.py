@@ -10,12 +10,14 @@ from typing import Annotated
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Out, as_options
 from varfx.cli.prior_options import Inputs
+from varfx.io.output_lock import one_writer
 from varfx.pages.config import ReportConfig
 from varfx.prior.files import PriorInputs
 
 Contents = Annotated[ReportConfig, as_options(ReportConfig, group="Contents")]
 
 
+@one_writer
 def report(
     run: Path,
     /,

@@ -8,17 +8,32 @@ from typing import Any
 
 import polars as pl
 
+from varfx.errors import DataError, FormatError
 from varfx.io import sealed
 from varfx.io.ledger import NOTE
 from varfx.io.text_numbers import missing_as_null
 from varfx.io.text_table import open_table
 from varfx.pages.study import Study
-from varfx.pages.words import MISSING, without_folders
+from varfx.pages.words import MISSING, number, without_folders
 from varfx.report.html.blocks import Absent, Block, Cell, Column, Facts, Prose, Section, Table
 
 MARKS = ("fail", "warn", "pass")
 MOST_ROWS = 200
-SHOWN_VARIANTS = ("chrom", "position", "variant_id", "z")
+WINDOW_COLUMNS = (
+    "window",
+    "qc",
+    "cause",
+    "n_variants",
+    "mean_chi2",
+    "s",
+    "energy_ratio",
+    "energy_p",
+    "sigma2",
+    "n_flipped",
+)
+VARIANT_COLUMNS = (
+    "variant_id", "chrom", "position", "mark", "z", "kriging_mean", "kriging_z", "flip_lr", "dentist_chi2", "effect_allele", "other_allele",
+)  # fmt: skip
 
 
 def ledger_section(study: Study) -> Section:
@@ -76,31 +91,28 @@ def quality_section(summary: Path | None, windows: Path | None, variants: Path |
             f"varfx qc --panel {study.panel.path.name} --sumstats {study.files.sumstats[study.number].name} --out Q"
         )
         return Section(anchor="qc", heading=heading, blocks=(Absent(command=command, option="--qc Q"),))
-    blocks: list[Block] = []
-    table = _read(windows)
-    mark = next((name for name in ("qc", "mark") if name in table.columns), None)
-    if mark is not None:
-        counts = {each: int((table[mark] == each).sum()) for each in MARKS}
-        blocks.append(
-            Facts(
-                rows=(
-                    (
-                        "windows",
-                        f"{table.height:,}: {counts['pass']:,} pass, {counts['warn']:,} warn, {counts['fail']:,} fail",
-                    ),
-                )
-            )
+    found = sealed.read_json(summary)
+    if found.get("trait", study.trait["name"]) != study.trait["name"]:
+        raise DataError(
+            f"`{summary}` is of {found['trait']!r}, the report of {study.trait['name']!r}. Give the quality control of this trait."
         )
-        table = table.filter(pl.col(mark) != "pass")
-    notes = sealed.read_json(summary).get("notes", []) if summary.is_file() else []
-    blocks += [Prose(text=note, emphasis="note") for note in map(without_folders, notes)]
-    if table.height:
-        blocks.append(_table("qc-windows", "Windows that do not pass.", table))
-    elif mark is not None:
-        blocks.append(Prose(text="All windows pass."))
-    flagged = _read(variants) if variants.is_file() else pl.DataFrame()
-    if flagged.height:
-        blocks.append(_table("qc-variants", f"Variants of these windows{_of(flagged.height)}.", flagged))
+    table, flagged = _read(windows), _read(variants)
+    if "qc" not in table.columns:
+        raise FormatError(f"`{windows}` has no column `qc`. Give the --out of `varfx qc`.")
+    counts = ", ".join(f"{int((table['qc'] == mark).sum()):,} {mark}" for mark in reversed(MARKS))
+    causes = [f"{cause} ({count} windows)" for cause, count in found.get("causes", {}).items()]
+    rows = [("windows", f"{table.height:,}: {counts}"), *([("likely causes", "; ".join(causes))] if causes else [])]
+    blocks: list[Block] = [Facts(rows=tuple(rows))]
+    blocks += [Prose(text=note, emphasis="note") for note in map(without_folders, found.get("notes", []))]
+    doubtful = table.filter(pl.col("qc") != "pass").sort("qc", maintain_order=True)
+    if doubtful.height:
+        blocks.append(
+            _table("qc-windows", f"Windows that do not pass{_of(doubtful.height)}.", doubtful, WINDOW_COLUMNS)
+        )
+    marked = flagged.filter(pl.col("mark").is_not_null()) if "mark" in flagged.columns else flagged
+    if marked.height:
+        caption = f"Variants whose association does not fit those around{_of(marked.height)}."
+        blocks.append(_table("qc-variants", caption, marked, VARIANT_COLUMNS))
     return Section(anchor="qc", heading=heading, blocks=tuple(blocks))
 
 
@@ -109,38 +121,39 @@ def _of(height: int) -> str:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    table = open_table(path).read()
+    try:
+        table = open_table(path).read()
+    except FormatError as error:
+        raise FormatError(f"`{path}` cannot be read: {error} Give the --out of `varfx qc`.") from error
     return pl.DataFrame([missing_as_null(table[name]) for name in table.columns])
 
 
-def _table(name: str, caption: str, table: pl.DataFrame) -> Table:
-    """All columns of a text table; those of numbers sort as numbers."""
-    table = table.head(MOST_ROWS)
+def _table(name: str, caption: str, table: pl.DataFrame, chosen: tuple[str, ...]) -> Table:
+    """The chosen columns that a text table has; those of numbers sort as numbers."""
+    table = table.head(MOST_ROWS).select(
+        [key for key in chosen if key in table.columns and table[key].null_count() < table.height]
+    )
     numbers = {key: table[key].cast(pl.Float64, strict=False) for key in table.columns}
     numeric = {
-        key: numbers[key].null_count() == table[key].null_count() and numbers[key].null_count() < table.height
-        for key in table.columns
+        key
+        for key, values in numbers.items()
+        if values.null_count() == table[key].null_count() < table.height and key != "chrom"
     }
-    columns = tuple(Column(heading=key.replace("_", " "), numeric=numeric[key]) for key in table.columns)
+    columns = tuple(
+        Column(heading=key.replace("_", " "), numeric=key in numeric, wide=key == "cause") for key in table.columns
+    )
     rows = tuple(
-        tuple(
-            _cell(key, table[key][i], numbers[key][i] if numeric[key] else None, numeric[key]) for key in table.columns
-        )
+        tuple(_number(numbers[key][i]) if key in numeric else _word(table[key][i]) for key in table.columns)
         for i in range(table.height)
     )
     return Table(name=name, caption=caption, columns=columns, rows=rows, visible_rows=20)
 
 
-def _cell(key: str, text: str | None, value: float | None, numeric: bool) -> Cell:
-    if text is None:
-        return Cell(shown=MISSING, sort=None if numeric else "")
-    if not numeric or value is None:
-        return Cell(shown=text, emphasis=text if text in MARKS else "")
-    shown = (
-        f"{int(value):,}"
-        if value.is_integer() and abs(value) < 1e9 and key not in ("position", "chrom")
-        else text
-        if "e" not in text.lower()
-        else f"{value:.4g}"
-    )
-    return Cell(shown=shown.replace("-", "−"), sort=value)
+def _word(text: str | None) -> Cell:
+    return Cell(shown=text or MISSING, emphasis=text if text in MARKS else "")
+
+
+def _number(value: float | None) -> Cell:
+    if value is not None and (value.is_integer() and abs(value) < 1e10):
+        return Cell(shown=f"{int(value):,}".replace("-", "−"), sort=value)
+    return Cell(shown=number(value), sort=value)

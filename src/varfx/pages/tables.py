@@ -44,10 +44,16 @@ def read_columns(
         raise FormatError(
             f"`{path}`: {len(absent)} columns are missing, first `{absent[0]}`. Give the --out of `{made_by}`."
         )
-    found = [missing_as_null(raw[name]) for name in text if name in raw.columns]
+    found = [_words(raw[name]) for name in text if name in raw.columns]
     found += [whole_numbers(raw, name, path) for name in whole if name in raw.columns]
     found += [_numbers(raw, name, path) for name in real if name in raw.columns]
     return pl.DataFrame(found)
+
+
+def _words(column: pl.Series) -> pl.Series:
+    """Words, null where there is none; some writers quote an empty field."""
+    known = missing_as_null(column)
+    return known.set(known.is_in(['""', "''"]).fill_null(False), None)
 
 
 def _numbers(raw: pl.DataFrame, name: str, path: Path) -> pl.Series:
