@@ -25,6 +25,7 @@ RUN_ELSEWHERE = {
     "linalg.md",
     "annotations.md",
     "ldsc.md",
+    "report.md",
     "tracks.md",
 }  # their Python needs files, or is a test of its own
 
@@ -92,7 +93,7 @@ def test_the_commands_of_the_readme_run(
         block for block in blocks(ROOT / "README.md", "sh") if "demo" not in block and "pip" not in block
     )
     lines = [*workflow.splitlines(), *products.splitlines()]
-    assert len(lines) == 9
+    assert len(lines) == 10
     for line in lines:
         words = shlex.split(line)[1:]
         words += ["--max-steps", "20"] if words[:2] == ["prior", "fit"] else []
