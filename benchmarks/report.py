@@ -64,7 +64,9 @@ def opened(page: Path, folder: Path) -> dict[str, object]:
             drawn = time.perf_counter() - started
             load = browser.value("performance.getEntriesByType('navigation')[0].loadEventEnd")
             charts = browser.value("document.querySelectorAll('.chart[data-drawn=yes]').length")
-            found.append({"load_seconds": round(load / 1000, 3), "all_drawn_seconds": round(drawn, 2), "charts": charts})
+            found.append(
+                {"load_seconds": round(load / 1000, 3), "all_drawn_seconds": round(drawn, 2), "charts": charts}
+            )
     found.sort(key=lambda each: each["all_drawn_seconds"])
     return {**found[len(found) // 2], "requests": len(browser.requests)}
 

