@@ -84,18 +84,20 @@ def _shortened(text: str, longest: int = 220) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def run(nodes: list[str]) -> dict[str, Counter[str]]:
-    """Outcomes by test, all parameters together."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *[str(TESTS / node) for node in nodes]]
-        subprocess.run(command, cwd=TESTS.parent, check=False, stdout=subprocess.DEVNULL)
-        outcomes: dict[str, Counter[str]] = {}
-        for each in ElementTree.parse(report).iter("testcase"):
-            module = str(each.get("classname")).removeprefix("tests.").replace(".", "/")
-            name = str(each.get("name")).partition("[")[0]
-            bad = [child.tag for child in each if child.tag in ("failure", "error", "skipped")]
-            outcomes.setdefault(f"{module}.py::{name}", Counter())[bad[0] if bad else "passed"] += 1
+def run(nodes: list[str], report: Path) -> None:
+    """Runs the tests and writes their JUnit report."""
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *[str(TESTS / node) for node in nodes]]
+    subprocess.run(command, cwd=TESTS.parent, check=False, stdout=subprocess.DEVNULL)
+
+
+def outcomes_of(report: Path) -> dict[str, Counter[str]]:
+    """Outcomes by test, all parameters together, from a JUnit report."""
+    outcomes: dict[str, Counter[str]] = {}
+    for each in ElementTree.parse(report).iter("testcase"):
+        module = str(each.get("classname")).removeprefix("tests.").replace(".", "/")
+        name = str(each.get("name")).partition("[")[0]
+        bad = [child.tag for child in each if child.tag in ("failure", "error", "skipped")]
+        outcomes.setdefault(f"{module}.py::{name}", Counter())[bad[0] if bad else "passed"] += 1
     return outcomes
 
 
@@ -103,6 +105,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=HERE / "README.md")
+    parser.add_argument(
+        "--report", type=Path, help="JUnit report of a run of all tests, in place of running those of the cases"
+    )
     options = parser.parse_args()
     modules = {path: path.read_text(encoding="utf-8") for path in sorted(TESTS.rglob("test_*.py"))}
     cases = [
@@ -111,7 +116,11 @@ def main() -> None:
         for path in sorted((options.cases / kind).iterdir())
     ]
     tests = {path.name: tests_of(path.name, modules) for _, path in cases}
-    outcomes = run(sorted({node for nodes in tests.values() for node in nodes}))
+    with tempfile.TemporaryDirectory() as folder:
+        report = options.report or Path(folder) / "report.xml"
+        if options.report is None:
+            run(sorted({node for nodes in tests.values() for node in nodes}), report)
+        outcomes = outcomes_of(report)
     lines = [
         "# Published cases",
         "",
@@ -122,7 +131,7 @@ def main() -> None:
         lines += [f"## {kind}", "", "| case | before | now | tests |", "|---|---|---|---|"]
         for name in [path.name for each, path in cases if each == kind]:
             counts = sum((outcomes.get(node, Counter()) for node in tests[name]), Counter[str]())
-            now = ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "no test"
+            now = ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or ("not run" if tests[name] else "no test")
             words = "; ".join(f"`{node}`" for node in tests[name][:4]) + (
                 f" and {len(tests[name]) - 4} more" if len(tests[name]) > 4 else ""
             )
