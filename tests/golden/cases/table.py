@@ -131,7 +131,9 @@ def main() -> None:
         lines += [f"## {kind}", "", "| case | before | now | tests |", "|---|---|---|---|"]
         for name in [path.name for each, path in cases if each == kind]:
             counts = sum((outcomes.get(node, Counter()) for node in tests[name]), Counter[str]())
-            now = ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or ("not run" if tests[name] else "no test")
+            now = ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or (
+                "not run" if tests[name] else "no test"
+            )
             words = "; ".join(f"`{node}`" for node in tests[name][:4]) + (
                 f" and {len(tests[name]) - 4} more" if len(tests[name]) > 4 else ""
             )
