@@ -59,7 +59,7 @@ def test_scores_and_their_worth(capsys: Capsys, simulated: Simulated, weights: P
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--genotypes", "/nonexistent.bed"), "is missing"),
+        (("--genotypes", "/nonexistent.bed"), "cannot be read: No such file"),
         (("--covariates", "c.txt"), "`--covariates` and `--phenotype-name` belong to --phenotype FILE"),
         (("--missing", "mean"), "--missing"),
     ],
