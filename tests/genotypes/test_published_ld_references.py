@@ -61,6 +61,6 @@ def test_every_rule_counts_what_it_leaves_out(tmp_path: Path) -> None:
 def test_duplicate_individuals_are_named(tmp_path: Path) -> None:
     path = write_reference(tmp_path, duplicated=True)
     with pytest.raises(
-        FormatError, match=r"120 of 120 people share their FID and IID, first in row 1\. Make them unique"
+        FormatError, match=r"120 of 120 individuals share their FID and IID, first in row 1\. Make them unique"
     ):
         open_source(path)
