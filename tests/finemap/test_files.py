@@ -194,6 +194,10 @@ def test_written_files(mapping: FineMapping, tmp_path: Path) -> None:
     assert {path.name for path in paths} == {path.name for path in tmp_path.iterdir()}
     pip = pl.read_csv(tmp_path / "F.pip.tsv.gz", separator="\t", null_values="NA")
     assert pip.height == sum(int(each.reported.sum()) for each in mapping.loci)
+    lines = gzip.decompress((tmp_path / "F.pip.tsv.gz").read_bytes()).decode().splitlines()
+    number = lines[0].split("\t").index("PIP")
+    assert [line.split("\t")[number] for line in lines[1:4]] == [f"{value:.5e}" for value in pip["PIP"][:3]]
+    assert '"' not in (tmp_path / "F.loci.tsv").read_text()
     loci = pl.read_csv(tmp_path / "F.loci.tsv", separator="\t", null_values="NA")
     assert loci["n_sets"].sum() == pl.read_csv(tmp_path / "F.cs.tsv", separator="\t").height
     names = "locus chrom start end n_variants lead p L_used converged sigma2 kappa s_rss energy_z energy_p Q_art lambda_mismatch qc"
@@ -213,6 +217,7 @@ def test_small_p_values_are_written_in_full() -> None:
     assert exponent == "-784"
     assert 1 <= float(mantissa) < 10
     assert scientific(log10_p(np.array([0.0]))) == ["1.00000e+00"]
+    assert scientific(np.log10(np.array([9.999999e-5]))) == ["1.00000e-04"]
 
 
 def test_variants_without_a_variance_are_refused_or_noted(

@@ -179,5 +179,6 @@ def log10_p(z: ndarray) -> ndarray:
 def scientific(log10: ndarray) -> list[str]:
     """Numbers given by their log10, as text with five decimals."""
     exponent = np.floor(log10)
-    mantissa = 10 ** (log10 - exponent)
+    mantissa = np.round(10 ** (log10 - exponent), 5)
+    exponent, mantissa = exponent + (mantissa >= 10), np.where(mantissa >= 10, 1.0, mantissa)
     return [f"{m:.5f}e{int(e):+03d}" for m, e in zip(mantissa, exponent, strict=True)]
