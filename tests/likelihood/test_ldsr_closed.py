@@ -187,7 +187,7 @@ def test_two_steps_take_the_intercept_from_small_chi2_alone(rng: np.random.Gener
         50,
         lambda tau, intercept, mask: weights[mask],
         lambda tau, intercept: weights,
-        cutoff=10.0,
+        small=small,
     )
 
     def two_steps(keep: np.ndarray) -> tuple[float, float]:

@@ -9,7 +9,15 @@ import pytest
 
 from varfx.errors import DataError
 from varfx.likelihood.ldsr_closed import BlockJackknife, block_bounds
-from varfx.likelihood.maximise import Pieces, deleted_steps, maximise, sandwich_steps, scaled_inverse
+from varfx.likelihood.maximise import (
+    Pieces,
+    degrees_of_freedom,
+    deleted_steps,
+    maximise,
+    moving_blocks,
+    sandwich_steps,
+    scaled_inverse,
+)
 
 
 def quadratic(x: np.ndarray, y: np.ndarray):  # type: ignore[no-untyped-def]
@@ -86,3 +94,18 @@ def test_a_parameter_without_information_stays() -> None:
     assert found.converged
     np.testing.assert_allclose(found.theta, [1, 0], atol=1e-3)
     np.testing.assert_allclose(scaled_inverse(np.diag([4.0, 0.0])), np.diag([0.25, 0.0]))
+
+
+def test_moving_blocks_count_neighbours(rng: np.random.Generator) -> None:
+    steps = rng.standard_normal((40, 2))
+    length = 4
+    weights = {k: 1 - abs(k) / length for k in range(-length + 1, length)}
+    expected = sum(weight * steps.T @ np.roll(steps, k, axis=0) for k, weight in weights.items())
+    moved = moving_blocks(steps, length)
+    np.testing.assert_allclose(moved.T @ moved, expected, rtol=1e-12)
+    assert moving_blocks(steps, 1) is steps
+    assert degrees_of_freedom(40, length) == pytest.approx(39 / sum(weight**2 for weight in weights.values()))
+    chained = rng.standard_normal((3000, 52))
+    chained = (chained[:, 1:] + chained[:, :-1])[:, :50, None]  # sums of 50 have variance 4 * 50 - 2
+    spread = np.mean([(moving_blocks(each, 3) ** 2).sum() for each in chained])
+    assert spread == pytest.approx(50 * (2 + 2 * 2 / 3), rel=0.03)

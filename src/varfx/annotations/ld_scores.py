@@ -59,7 +59,7 @@ class JoinedScores:
     """The variants that have associations, LD scores and weights, in genome order.
 
     Attributes:
-        chi2: squared z.
+        z: associations.
         n: sample size.
         ref_ld: LD scores of the annotations.
         weight_ld: LD scores to weight with.
@@ -67,12 +67,17 @@ class JoinedScores:
         notes: number of variants lost per cause, in words.
     """
 
-    chi2: Float[ndarray, " variant"]
+    z: Float[ndarray, " variant"]
     n: Float[ndarray, " variant"]
     ref_ld: Float[ndarray, "variant annotation"]
     weight_ld: Float[ndarray, " variant"]
     key: str
     notes: tuple[str, ...]
+
+    @property
+    def chi2(self) -> Float[ndarray, " variant"]:
+        """Squared z."""
+        return np.asarray(self.z**2)
 
 
 def read_ld_scores(path: str | os.PathLike[str], *, all_frequencies: bool = False) -> LDScores:
@@ -174,7 +179,7 @@ def join_sumstats(sumstats: SumStats, ref_ld: LDScores, weight_ld: LDScores) -> 
         f"{single.height - joined.height} have no LD score, {joined.height - merged.height} no weight."
     )
     return JoinedScores(
-        chi2=merged["z"].to_numpy() ** 2,
+        z=merged["z"].to_numpy(),
         n=merged["n"].to_numpy(),
         ref_ld=merged.select(ref_ld.names).to_numpy(),
         weight_ld=merged["weight"].to_numpy(),

@@ -48,6 +48,7 @@ GROUPS = {
             "ldsc": "ldsc:ldsc",
             "h2": "prior_h2:h2",
             "score-test": "prior_score_test:score_test",
+            "rg": "prior_rg:rg",
         },
     ),
     "expr": (

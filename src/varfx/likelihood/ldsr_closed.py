@@ -178,6 +178,42 @@ def ldsc_weights(
     return weights
 
 
+def cross_weights(
+    total_ld: Float[ndarray, " variant"],
+    weight_ld: Float[ndarray, " variant"],
+    n: tuple[Float[ndarray, " variant"], Float[ndarray, " variant"]],
+    *,
+    h2: tuple[float, float],
+    intercepts: tuple[float, float],
+    covariance: float,
+    cross_intercept: float,
+    num_variants: float,
+) -> Float[ndarray, " variant"]:
+    """LDSC's weights of products of two traits' z: one over their variance and over how often LD is counted.
+
+        w_j = 1 / [(a_1 + n_1j h1 l_j / M) (a_2 + n_2j h2 l_j / M) + (a_12 + sqrt(n_1j n_2j) rho l_j / M)^2] / l_w,j
+
+    Bulik-Sullivan et al. 2015, Nature Genetics 47:1236, supplementary note.
+
+    Args:
+        total_ld: l_j; values below 1 count as 1.
+        weight_ld: l_w; values below 1 count as 1.
+        n: sample sizes of both traits.
+        h2: their heritabilities, brought into 0 to 1.
+        intercepts: a_1 and a_2.
+        covariance: a guess of the genetic covariance rho, brought into -1 to 1.
+        cross_intercept: a_12.
+        num_variants: M.
+    """
+    ld = np.maximum(total_ld, 1.0) / num_variants
+    first, second = (
+        level + size * min(max(each, 0.0), 1.0) * ld for level, size, each in zip(intercepts, n, h2, strict=True)
+    )
+    cross = cross_intercept + np.sqrt(n[0] * n[1]) * min(max(covariance, -1.0), 1.0) * ld
+    weights: ndarray = 1.0 / ((first * second + cross**2) * np.maximum(weight_ld, 1.0))
+    return weights
+
+
 def fit_reweighted(
     ld_score: Float[ndarray, " variant"],
     chi2: Float[ndarray, " variant"],
@@ -218,9 +254,9 @@ def fit_two_step(
     free_update: Callable[[float, float, Bool[ndarray, " variant"]], Float[ndarray, " kept"]],
     fixed_update: Callable[[float, float], Float[ndarray, " variant"]],
     *,
-    cutoff: float,
+    small: Bool[ndarray, " variant"],
 ) -> BlockJackknife:
-    """LDSC's two-step estimator: the intercept from the variants with chi2 below `cutoff`, then the slope from all.
+    """LDSC's two-step estimator: the intercept from the variants with small chi2, then the slope from all.
 
     Large associations would drag the intercept; small ones alone would bias the slope. Blocks are equal in number of
     *small* variants, and a block of the second step spans the same stretch of the genome. A delete value of the slope
@@ -238,12 +274,11 @@ def fit_two_step(
         num_blocks: of the jackknife.
         free_update: weights of the variants in a mask from (tau, intercept, mask), for the first step.
         fixed_update: weights of all variants from (tau, intercept), for the second step.
-        cutoff: chi2 below which a variant takes part in the first step.
+        small: variants of the first step.
 
     Returns:
         tau and the intercept.
     """
-    small = chi2 < cutoff
     first_bounds = block_bounds(int(small.sum()), num_blocks)
     first = fit_reweighted(
         ld_score[small],

@@ -3,7 +3,8 @@
     theta_(-b) = theta - (H - AI_b)^-1 G_b       the maximum without block b, by one Newton step
     sandwich   = H^-1 (sum_i G_i G_i') H^-1 n / (n - 1)
 
-Busing, Meijer & van der Leeden 1999 (jackknife by blocks); White 1982, Econometrica 50:1 (sandwich).
+Busing, Meijer & van der Leeden 1999 (jackknife by blocks); White 1982, Econometrica 50:1 (sandwich); Künsch 1989, Annals of Statistics
+17:1217 (moving blocks, for pieces that depend on their neighbours).
 """
 
 from __future__ import annotations
@@ -162,3 +163,19 @@ def sandwich_steps(pieces: Pieces) -> Float[ndarray, "piece parameter"]:
     """Steps whose jackknife covariance is the sandwich `n / (n - 1) H^-1 (sum G_i G_i') H^-1` over n pieces."""
     n = len(pieces.score)
     return np.asarray(-n / (n - 1) * pieces.score @ scaled_inverse(pieces.information.sum(0)))
+
+
+def moving_blocks(steps: Float[ndarray, "block parameter"], length: int) -> Float[ndarray, "block parameter"]:
+    """Steps of overlapping runs of `length` neighbouring blocks, scaled so that their jackknife covariance is that of the whole.
+
+    Covariances of blocks k apart enter with the weight `1 - k / length`. The last blocks run on into the first.
+    """
+    if length == 1:
+        return steps
+    together = np.sum([np.roll(steps, -k, axis=0) for k in range(length)], axis=0)
+    return np.asarray(together / np.sqrt(length))
+
+
+def degrees_of_freedom(blocks: int, length: int) -> float:
+    """Degrees of freedom of a variance from moving blocks: `blocks - 1` over the sum of squared weights of all lags."""
+    return (blocks - 1) * 3 * length / (2 * length**2 + 1)

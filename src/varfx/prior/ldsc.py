@@ -300,7 +300,7 @@ def _fit(
         everyone = np.ones_like(chi2, dtype=bool)
         bounds = block_bounds(chi2.size, num_blocks)
         return fit_reweighted(total_ld, chi2, n, start, bounds, lambda tau, level: free_update(tau, level, everyone))
-    return fit_two_step(total_ld, chi2, n, start, num_blocks, free_update, fixed_update, cutoff=config.two_step)
+    return fit_two_step(total_ld, chi2, n, start, num_blocks, free_update, fixed_update, small=chi2 < config.two_step)
 
 
 def _annotation_results(

@@ -120,7 +120,6 @@ def heritability(
     factor = None
     if config.population_prev is not None and config.sample_prev is not None:
         factor = liability_factor(config.population_prev, config.sample_prev)
-    top = top_groups(source.f[counted], config.top)
     h2 = by_annotation.estimate(lambda v: v[..., 0], positive=True)
     return Heritability(
         h2=h2,
@@ -129,7 +128,7 @@ def heritability(
         plug_in={"h2": float(by_annotation.plug_in[0]), "sigma2": source.sigma2},
         base=base_entry(by_annotation, X),
         annotations=annotation_heritability(by_annotation, X, columns.names, columns.binary),
-        top=group_heritability(sums(np.column_stack([X[:, 0], top])), [f"top {share:.4g}" for share in config.top]),
+        top=_top(source, counted, config, progress),
         quantiles=_quantiles(columns, counted, config.quantiles, sums),
         coefficients=coefficients(source, calibration),
         calibration=calibration,
@@ -203,7 +202,7 @@ def coefficients(source: PriorSource, calibration: Calibration) -> list[dict[str
     value = fitted + onto @ calibration.maximum.theta[:-1]
     se: list[float | None] = [None] * len(value)
     if calibration.steps is not None:
-        moved = value + calibration.steps[:, :-1] @ onto.T
+        moved = value + calibration.steps.values[:, :-1] @ onto.T
         se = [float(each) for each in BlockJackknife(estimate=value, delete_values=moved).standard_error]
     names = ("log scale", *source.own.names)
     return [
@@ -246,7 +245,9 @@ def variant_scores(
 def base_entry(sums: Sums, X: Float[ndarray, "variant column"]) -> AnnotationHeritability:
     """The entry of all variants; its tau is the intercept of f on the annotations."""
     inverse = np.linalg.pinv(X.T @ X)
-    one = Estimate(value=1.0, se=0.0 if sums.known else None, ci95=(1.0, 1.0) if sums.known else None)
+    one = Estimate(
+        value=1.0, se=None if sums.degrees is None else 0.0, ci95=None if sums.degrees is None else (1.0, 1.0)
+    )
     return AnnotationHeritability(
         name="base",
         binary=True,
@@ -263,6 +264,23 @@ def base_entry(sums: Sums, X: Float[ndarray, "variant column"]) -> AnnotationHer
         plug_in_h2=float(sums.plug_in[0]),
         plug_in_enrichment=1.0,
     )
+
+
+def _top(
+    source: PriorSource, counted: ndarray, config: HeritabilityConfig, progress: Progress
+) -> list[GroupHeritability]:
+    """Enrichment of the variants of largest f, calibrated along these very groups: the annotations say nothing of them."""
+    if not config.top:
+        return []
+    groups = np.zeros((source.f.size, len(config.top)))
+    groups[counted] = top_groups(source.f[counted], config.top)
+    parts = [np.ones((source.f.size, 1)), groups, *([] if source.own is None else [source.own.values])]
+    stacked = np.hstack(parts)
+    directions = np.ascontiguousarray(stacked[:, independent(stacked[source.seen])])
+    calibration = calibrate(source, directions, config, progress=progress)
+    columns = np.column_stack([np.ones(counted.sum()), groups[counted]])
+    sums = sums_of(columns, source.f[counted], calibration.factor[counted], directions[counted], calibration.steps)
+    return group_heritability(sums, [f"top {share:.4g}" for share in config.top])
 
 
 def _quantiles(
@@ -283,7 +301,7 @@ def _sigma2(calibration: Calibration) -> Estimate:
     value = calibration.sigma2
     if calibration.steps is None:
         return Estimate(value=value, se=None, ci95=None)
-    moved = value * (1 + calibration.steps[:, [-1]])
+    moved = value * (1 + calibration.steps.values[:, [-1]])
     se = float(BlockJackknife(estimate=np.array([value]), delete_values=moved).standard_error[0])
     return Estimate(value=value, se=se, ci95=(value - 1.96 * se, value + 1.96 * se))
 
@@ -301,7 +319,8 @@ def _record(
     return {
         **describe(source),
         "n_variants": int(counted.sum()),
-        "n_blocks": None if calibration.steps is None else len(calibration.steps),
+        "n_blocks": None if calibration.steps is None else len(calibration.steps.values),
+        "block_length": None if calibration.steps is None else calibration.steps.length,
         "n_parameters": calibration.directions.shape[1] + 1,
         "se_method": config.se,
         "min_maf": config.min_maf,

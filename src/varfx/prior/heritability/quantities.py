@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from varfx.likelihood.ldsr_closed import BlockJackknife
+from varfx.prior.heritability.calibrate import Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,30 +101,25 @@ class Sums:
         jackknife: of `X'f`; one "block" that changes nothing where there are too few windows.
         plug_in: `X'f` before calibration.
         totals: `X'1`.
-        known: whether standard errors exist.
+        degrees: degrees of freedom; None where standard errors do not exist.
     """
 
     jackknife: BlockJackknife
     plug_in: Float[ndarray, " column"]
     totals: Float[ndarray, " column"]
-    known: bool
+    degrees: float | None
 
     def estimate(self, function: Callable[[ndarray], ndarray], *, positive: bool = False) -> Estimate:
         """A function of the sums, (..., column) to (...); intervals of positive quantities begin at 0 at the lowest."""
         value = float(function(self.jackknife.estimate))
-        if not self.known:
+        if self.degrees is None:
             return Estimate(value=value, se=None, ci95=None)
         moved = self.jackknife.transform(lambda sums: np.asarray(function(sums))[..., None])
         se = float(moved.standard_error[0])
-        reach = se * float(scipy.stats.t.isf(0.025, self.blocks - 1))
+        reach = se * float(scipy.stats.t.isf(0.025, self.degrees))
         return Estimate(
             value=value, se=se, ci95=(max(value - reach, 0.0) if positive else value - reach, value + reach)
         )
-
-    @property
-    def blocks(self) -> int:
-        """Number of blocks."""
-        return len(self.jackknife.delete_values)
 
 
 def sums_of(
@@ -131,7 +127,7 @@ def sums_of(
     f: Float[ndarray, " variant"],
     factor: Float[ndarray, " variant"],
     directions: Float[ndarray, "variant direction"],
-    steps: Float[ndarray, "block parameter"] | None,
+    steps: Steps | None,
 ) -> Sums:
     """The sums of calibrated f over columns.
 
@@ -146,8 +142,13 @@ def sums_of(
     value = columns.T @ calibrated
     moved = value[None]
     if steps is not None:
-        moved = value + steps[:, :-1] @ (directions.T @ (calibrated[:, None] * columns))
-    return Sums(BlockJackknife(estimate=value, delete_values=moved), columns.T @ f, columns.sum(0), steps is not None)
+        moved = value + steps.values[:, :-1] @ (directions.T @ (calibrated[:, None] * columns))
+    return Sums(
+        BlockJackknife(estimate=value, delete_values=moved),
+        columns.T @ f,
+        columns.sum(0),
+        None if steps is None else steps.degrees,
+    )
 
 
 def annotation_heritability(
@@ -176,7 +177,7 @@ def _annotation(
     p, log10_p, coefficient = None, None, None
     if proper and M_c < M:
         coefficient = sums.estimate(lambda v: v[..., column] / M_c - (v[..., 0] - v[..., column]) / (M - M_c))
-        p = t_test(coefficient, sums.blocks)
+        p = t_test(coefficient, sums.degrees)
         log10_p = log10_normal(sums.estimate(lambda v: v[..., column] / M_c - v[..., 0] / M))
     spread = float(values.std())
     return AnnotationHeritability(
@@ -207,7 +208,7 @@ def _group(sums: Sums, column: int, name: str) -> GroupHeritability:
     p = None
     if size < M:
         contrast = sums.estimate(lambda v: v[..., column] / size - (v[..., 0] - v[..., column]) / (M - size))
-        p = t_test(contrast, sums.blocks)
+        p = t_test(contrast, sums.degrees)
     return GroupHeritability(
         name=name,
         share=float(size / M),
@@ -235,9 +236,9 @@ def quantile_groups(values: Float[ndarray, " variant"], count: int) -> Float[nda
     return np.asarray((number[:, None] == np.arange(count)).astype(np.float64))
 
 
-def t_test(estimate: Estimate, degrees: int) -> float | None:
+def t_test(estimate: Estimate, degrees: float | None) -> float | None:
     """Two-sided p that an estimate is 0, by the t distribution; None without a standard error."""
-    if not estimate.se:
+    if not estimate.se or degrees is None:
         return None
     return float(2 * scipy.stats.t.sf(abs(estimate.value / estimate.se), degrees))
 

@@ -4,7 +4,7 @@ A new annotation a would move `F = N f exp(x a)`; at x = 0 its score per window,
 
     U_i = G_i,a - I_a,theta I_theta^-1 G_i,theta          Z = sum_i U_i / sqrt(n / (n - 1) sum_i U_i^2)
 
-with average information I. The model-based Z divides by `sqrt(I_aa - I_a,theta I_theta^-1 I_theta,a)` instead.
+with average information I, and products of neighbouring windows' U where flanks make them depend on each other. The model-based Z divides by `sqrt(I_aa - I_a,theta I_theta^-1 I_theta,a)` instead.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from numpy import ndarray
 
 from varfx.annotations import Annotations
 from varfx.errors import DataError
-from varfx.likelihood.maximise import Pieces, scaled_inverse
-from varfx.prior.heritability.calibrate import calibrate, pieces_at
+from varfx.likelihood.maximise import Pieces, moving_blocks, scaled_inverse
+from varfx.prior.heritability.calibrate import calibrate, pieces_at, run_length
 from varfx.prior.heritability.columns import annotation_columns, independent
 from varfx.prior.heritability.config import HeritabilityConfig
 from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource
@@ -116,7 +116,7 @@ def score_test(
     )
     assert pieces is not None  # the likelihood exists at this theta
     few = len(source.windows) < FEW_WINDOWS
-    z, z_model, held = efficient_scores(pieces, base.shape[1], few=few)
+    z, z_model, held = efficient_scores(pieces, base.shape[1], length=run_length(source.panel), few=few)
     names = [*columns.names, *("random" for _ in range(random_annotations))]
     tests = [
         ScoreTest(name=name, z=float(a), p=float(2 * scipy.stats.norm.sf(abs(a))), z_model=float(b), held=bool(c))
@@ -129,13 +129,14 @@ def score_test(
 
 
 def efficient_scores(
-    pieces: Pieces, num_base: int, *, few: bool = False
+    pieces: Pieces, num_base: int, *, length: int = 1, few: bool = False
 ) -> tuple[Float[ndarray, " new"], Float[ndarray, " new"], ndarray]:
     """Z, the model-based Z, and whether the base holds each new direction.
 
     Args:
         pieces: at the base's maximum, parameters (base, new, log sigma2).
         num_base: number of base directions.
+        length: number of consecutive windows that depend on each other.
         few: whether windows are too few for Z, which is then the model-based one.
     """
     information = pieces.information.sum(0)
@@ -148,7 +149,7 @@ def efficient_scores(
     left = raw - np.einsum("nb,nb->n", onto, information[np.ix_(new, base)])
     held = left <= HELD * raw
     U, n = scores.sum(0), len(scores)
-    spread = np.sqrt(n / max(n - 1, 1) * (scores**2).sum(0))
+    spread = np.sqrt(n / max(n - 1, 1) * (moving_blocks(scores, length) ** 2).sum(0))
     z_model = np.where(held, 0.0, U / np.sqrt(np.where(held, 1.0, left)))
     z = z_model if few else np.where(held, 0.0, U / np.where(held, 1.0, spread))
     return z, z_model, held
