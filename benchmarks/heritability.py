@@ -1,6 +1,8 @@
 """Heritability, enrichment, score tests and genetic correlation on simulated traits with known truth, and on real height.
 
-    python benchmarks/heritability.py --data ../shared/data --part coverage
+    python benchmarks/heritability.py --data ../shared/data --part constant
+    python benchmarks/heritability.py --data ../shared/data --part linear
+    python benchmarks/heritability.py --data ../shared/data --part network
     python benchmarks/heritability.py --data ../shared/data --part neighbours
     python benchmarks/heritability.py --data ../shared/data --part enrichment
     python benchmarks/heritability.py --data ../shared/data --part score
@@ -11,23 +13,21 @@ LD is that of `polypred` (489 Europeans, 1 Mb of each autosome): 60 variants of 
 drawn from the genotypes themselves, window by window; in `neighbours` chromosome by chromosome, so that neighbouring windows share effects
 and noise as they do in a GWAS, in windows with flanks of 1 Mb. Per replicate:
 
-- coverage: of 95 % intervals of h2 and of enrichment, for a constant, a linear and a black-box prior (which has a wrong level and knows
-  no annotation);
+- constant, linear, network: coverage of 95 % intervals of h2 and of enrichment; the network is a black box of a wrong level that knows no
+  annotation;
 - enrichment: root mean square error for three overlapping annotations beside stratified LD score regression on the same associations,
   and beside the Fisher information at the truth;
 - score: z of annotations without effect;
 - rg: coverage of the genetic correlation's interval.
 
-Each part adds its key to the output file.
+Each part adds its key to the output file. Finished replicates are kept in --scratch: an interrupted part, or one with --seconds, goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +53,7 @@ from varfx.prior.ldsc_config import LDSCConfig
 from varfx.training import TraitData, WindowData
 
 N, CORE, PER_WINDOW = 100_000.0, 250_000, 60
+COVERAGE = ("constant", "linear", "network", "neighbours")
 LEVELS = (0.017, 0.05, 0.2)  # mean N f
 
 
@@ -73,8 +74,10 @@ class Study:
     x: ndarray
 
 
-def study(data: Path, folder: Path, flank: int = 0) -> Study:
-    """Writes thinned genotypes of all autosomes, and builds their panel; without flanks windows are independent."""
+def study(data: Path, scratch: Path, flank: int = 0) -> Study:
+    """Thinned genotypes of all autosomes and their panel, kept in `scratch`; without flanks windows are independent."""
+    folder = scratch / f"flank{flank}"
+    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     kept, ids = [], {"chromosome": [], "sid": [], "bp_position": [], "allele_1": [], "allele_2": []}  # type: ignore[var-annotated]
     for chrom in range(1, 23):
@@ -97,7 +100,7 @@ def study(data: Path, folder: Path, flank: int = 0) -> Study:
     to_bed(folder / "thin.bed", np.hstack(kept), properties=ids)
     source = open_source([folder / "thin.bed"], maf=0.0)
     config = PanelConfig(core=CORE, flank=flank, rank_variance=1.0)
-    panel = build_panel(source, folder / "P.ld.zarr", config, workers=1, inputs=[folder / "thin.bed"])
+    panel = build_panel(source, folder / "P.ld.zarr", config, workers=1, overwrite=True, inputs=[folder / "thin.bed"])
     for name in ("window", "rows"):  # read once for all replicates
         object.__setattr__(panel, name, cache(getattr(panel, name)))
     chrom = panel.variants["chrom"].to_numpy()
@@ -156,50 +159,37 @@ def enrichment_of(F: ndarray, a: ndarray) -> float:
     return float((F * a).sum() / F.sum() / a.mean())
 
 
-def neighbours(of: Study, replicates: int) -> dict[str, Any]:
-    """Coverage where neighbouring windows depend on each other."""
-    return coverage(of, replicates, kinds=("network",))
-
-
-def coverage(of: Study, replicates: int, kinds: Sequence[str] = ("constant", "linear", "network")) -> dict[str, Any]:
-    """Coverage of h2 and enrichment per kind of prior."""
+def covered(of: Study, seed: int, kind: str) -> list[list[Any]]:
+    """Per quantity its estimate, standard error, whether the interval holds the truth, and the truth."""
     a, x = of.clustered[:, 0], of.x
     eaf = of.panel.variants["eaf"].to_numpy()
     log_p = np.log(4 * eaf * (1 - eaf))[:, None]
     standard = np.column_stack([(a - a.mean()) / a.std(), x])
     none = np.ones(a.size)
-    shape = np.exp(0.8 * x + 1.2 * a + 0.5 * a * x)
-    cases: dict[str, tuple[ndarray, ndarray, OwnDirections | None]] = {
-        "constant": (none * 0.1, none * 0.08, _own(("alpha",), log_p, none)),
-        "linear": (
-            0.06 * np.exp(0.7 * standard[:, 0] + 0.4 * x), 0.1 * np.exp(0.3 * standard[:, 0] + 0.2 * x),
-            _own(("alpha", "a", "x"), np.hstack([log_p, standard]), none),
-        ),
-        "network": (0.06 * shape, 0.05 * np.exp(0.5 * x + 0.3 * np.tanh(x)), None),
-    }  # fmt: skip
-    annotation = annotations(of, {"a": a})
-    found = {}
-    for name in kinds:
-        truth, prior, own = cases[name]
-        rows = []
-        for seed in range(replicates):
-            rng = np.random.default_rng([seed, 21])
-            start = source(of, associations(of, rng, drawn(rng, truth)), prior, own)
-            for se in ("jackknife", "sandwich"):
-                top = (0.1,) if se == "jackknife" else ()
-                result = heritability(start, annotation, HeritabilityConfig(se=se, top=top))  # type: ignore[arg-type]
-                assert result.annotations[0].enrichment is not None
-                for what, estimate, true in (
-                    ("h2", result.h2, truth.sum() / N),
-                    ("enrichment", result.annotations[0].enrichment, enrichment_of(truth, a)),
-                    *(("top 10 %", each.enrichment, _top(truth, prior)) for each in result.top),
-                ):
-                    assert estimate.ci95 is not None
-                    low, high = estimate.ci95
-                    rows.append((se, what, estimate.value, estimate.se, low <= true <= high, true))
-        found[name] = _summary(rows)
-        print(name, found[name], flush=True)
-    return found
+    own: OwnDirections | None = None
+    if kind == "constant":
+        truth, prior, own = none * 0.1, none * 0.08, _own(("alpha",), log_p, none)
+    elif kind == "linear":
+        truth = 0.06 * np.exp(0.7 * standard[:, 0] + 0.4 * x)
+        prior = 0.1 * np.exp(0.3 * standard[:, 0] + 0.2 * x)
+        own = _own(("alpha", "a", "x"), np.hstack([log_p, standard]), none)
+    else:
+        truth, prior = 0.06 * np.exp(0.8 * x + 1.2 * a + 0.5 * a * x), 0.05 * np.exp(0.5 * x + 0.3 * np.tanh(x))
+    rng = np.random.default_rng([seed, 21])
+    start = source(of, associations(of, rng, drawn(rng, truth)), prior, own)
+    config = HeritabilityConfig(top=(0.1,) if kind == "network" else ())
+    result = heritability(start, annotations(of, {"a": a}), config)
+    assert result.annotations[0].enrichment is not None
+    rows = []
+    for what, estimate, true in (
+        ("h2", result.h2, truth.sum() / N),
+        ("enrichment", result.annotations[0].enrichment, enrichment_of(truth, a)),
+        *(("enrichment of the top 10 %", each.enrichment, _top(truth, prior)) for each in result.top),
+    ):
+        assert estimate.ci95 is not None
+        low, high = estimate.ci95
+        rows.append([what, estimate.value, estimate.se, bool(low <= true <= high), float(true)])
+    return rows
 
 
 def _own(names: tuple[str, ...], values: ndarray, slope: ndarray) -> OwnDirections:
@@ -211,59 +201,78 @@ def _top(truth: ndarray, prior: ndarray) -> float:
     return float(truth[order].sum() / truth.sum() * truth.size / order.size)
 
 
-def _summary(rows: list[tuple[str, str, float, float, bool, float]]) -> list[dict[str, Any]]:
+def coverage(found: list[Any]) -> list[dict[str, Any]]:
+    """Coverage and errors per quantity."""
+    rows = [row for each in found for row in each]
     entries = []
-    for se, what in dict.fromkeys((row[0], row[1]) for row in rows):
-        chosen = [row for row in rows if row[:2] == (se, what)]
-        values, errors, truth = np.array([row[2] for row in chosen]), np.array([row[3] for row in chosen]), chosen[0][5]
+    for what in dict.fromkeys(row[0] for row in rows):
+        chosen = [row for row in rows if row[0] == what]
+        values, errors = (np.array([row[place] for row in chosen], dtype=np.float64) for place in (1, 2))
+        truth = chosen[0][4]
         entries.append(
             {
-                "se": se, "what": what, "replicates": len(chosen), "truth": truth, "mean": float(values.mean()),
+                "what": what, "replicates": len(chosen), "truth": truth, "mean": float(values.mean()),
                 "sd": float(values.std(ddof=1)), "mean_se": float(errors.mean()),
-                "covered": float(np.mean([row[4] for row in chosen])),
+                "covered": float(np.mean([row[3] for row in chosen])),
                 "z_rms": float(np.sqrt(np.mean(((values - truth) / errors) ** 2))),
             }
         )  # fmt: skip
     return entries
 
 
-def enrichment(of: Study, replicates: int) -> list[dict[str, Any]]:
-    """RMSE of three enrichments, ours and of stratified LD score regression, at three levels of N f."""
+def additive(of: Study, level: float) -> ndarray:
+    """N f that is additive in three annotations, as S-LDSC assumes."""
+    truth = 1 + of.clustered @ [3.0, 1.5, 0.5]
+    return np.asarray(truth * level / truth.mean())
+
+
+def enrichment(of: Study, seed: int) -> list[Any]:
+    """Per level of N f three enrichments, ours, their errors, and those of stratified LD score regression."""
     A = of.clustered
-    size = A.shape[0]
-    columns = np.column_stack([np.ones(size), A])
+    columns = np.column_stack([np.ones(len(A)), A])
     ld = _ld_scores(of, columns)
-    overlap = AnnotationOverlap(matrix=columns.T @ columns, num_variants=float(size))
+    overlap = AnnotationOverlap(matrix=columns.T @ columns, num_variants=float(len(A)))
     annotation = annotations(of, {f"a{k}": A[:, k] for k in range(3)})
-    entries = []
+    found = []
     for level in LEVELS:
-        truth = 1 + A @ [3.0, 1.5, 0.5]  # additive, as S-LDSC assumes
-        truth *= level / truth.mean()
-        true = np.array([enrichment_of(truth, a) for a in A.T])
-        ours, theirs, errors = [], [], []
-        for seed in range(replicates):
-            rng = np.random.default_rng([seed, int(level * 1000)])
-            z = associations(of, rng, drawn(rng, truth))
-            result = heritability(source(of, z, np.full(size, level)), annotation, HeritabilityConfig(top=()))
-            ours.append([each.enrichment.value for each in result.annotations if each.enrichment])
-            errors.append([each.enrichment.se for each in result.annotations if each.enrichment])
-            sldsc = regress_chi2(
-                z**2, np.full(size, N), ld, ld[:, 0], columns.sum(0), names=("base", "a0", "a1", "a2"),
-                config=LDSCConfig(num_blocks=len(of.panel.cores)), overlap=overlap,
-            )  # fmt: skip
-            theirs.append([each.enrichment for each in sldsc.annotations[1:]])
-        bound = _fisher(of, truth, annotation)
-        rmse, other = (np.sqrt(np.mean((np.array(each) - true) ** 2, axis=0)) for each in (ours, theirs))
-        entry = {
-            "mean_Nf": level, "replicates": replicates, "truth": true.tolist(), "rmse": rmse.tolist(),
-            "rmse_sldsc": other.tolist(), "median_error_sldsc": np.median(np.abs(np.array(theirs) - true), axis=0).tolist(),
-            "median_error": np.median(np.abs(np.array(ours) - true), axis=0).tolist(),
-            "ratio": float(np.sqrt((rmse**2).sum() / (other**2).sum())),
-            "fisher": bound.tolist(), "rmse_over_fisher": float(np.sqrt((rmse**2).sum() / (bound**2).sum())),
-            "mean_se": np.mean(np.array(errors), axis=0).tolist(), "bias": (np.mean(ours, axis=0) - true).tolist(),
-        }  # fmt: skip
-        entries.append(entry)
-        print(entry, flush=True)
+        truth = additive(of, level)
+        rng = np.random.default_rng([seed, int(level * 1000)])
+        z = associations(of, rng, drawn(rng, truth))
+        result = heritability(source(of, z, np.full(len(A), level)), annotation, HeritabilityConfig(top=()))
+        ours = [each.enrichment for each in result.annotations if each.enrichment is not None]
+        sldsc = regress_chi2(
+            z**2, np.full(len(A), N), ld, ld[:, 0], columns.sum(0), names=("base", "a0", "a1", "a2"),
+            config=LDSCConfig(num_blocks=len(of.panel.cores)), overlap=overlap,
+        )  # fmt: skip
+        found.append(
+            [
+                [each.value for each in ours],
+                [each.se for each in ours],
+                [each.enrichment for each in sldsc.annotations[1:]],
+            ]
+        )
+    return found
+
+
+def errors_of_enrichment(of: Study, found: list[Any]) -> list[dict[str, Any]]:
+    """RMSE of three enrichments, ours and of stratified LD score regression, at three levels of N f."""
+    entries = []
+    for place, level in enumerate(LEVELS):
+        truth = additive(of, level)
+        true = np.array([enrichment_of(truth, a) for a in of.clustered.T])
+        ours, errors, theirs = (np.array([each[place][kind] for each in found]) for kind in range(3))
+        bound = _fisher(of, truth, annotations(of, {f"a{k}": of.clustered[:, k] for k in range(3)}))
+        rmse, other = (np.sqrt(np.mean((each - true) ** 2, axis=0)) for each in (ours, theirs))
+        entries.append(
+            {
+                "mean_Nf": level, "replicates": len(found), "truth": true.tolist(), "rmse": rmse.tolist(),
+                "rmse_sldsc": other.tolist(), "ratio": float(np.sqrt((rmse**2).sum() / (other**2).sum())),
+                "median_error": np.median(np.abs(ours - true), axis=0).tolist(),
+                "median_error_sldsc": np.median(np.abs(theirs - true), axis=0).tolist(),
+                "fisher": bound.tolist(), "rmse_over_fisher": float(np.sqrt((rmse**2).sum() / (bound**2).sum())),
+                "mean_se": errors.mean(0).tolist(), "bias": (ours.mean(0) - true).tolist(),
+            }
+        )  # fmt: skip
     return entries
 
 
@@ -299,71 +308,72 @@ def information_at(start: PriorSource, directions: ndarray) -> ndarray:
     return np.asarray(pieces.information.sum(0))
 
 
-def score(of: Study, replicates: int, count: int = 20) -> dict[str, Any]:
-    """z of annotations without effect, in stretches or not, under a prior that holds the truth's shape."""
+def score(of: Study, seed: int, count: int = 20) -> list[list[float]]:
+    """z, and model-based z, of annotations without effect, in stretches or not, under a prior of the truth's shape."""
     size = of.x.size
     truth = 0.08 * np.exp(0.7 * of.x + 0.8 * of.clustered[:, 0])
-    z: list[list[float]] = []
-    model: list[list[float]] = []
-    for seed in range(replicates):
-        rng = np.random.default_rng([seed, 5])
-        start = source(of, associations(of, rng, drawn(rng, truth)), 0.6 * truth)
-        null = {
-            f"null{k}": (np.repeat(rng.random(size // 10 + 1) < 0.1, 10)[:size] if k % 2 else rng.random(size) < 0.05)
-            for k in range(count)
-        }
-        tests = score_test(start, annotations(of, null)).tests
-        z.append([test.z for test in tests])
-        model.append([test.z_model for test in tests])
-    found = {
-        name: {
-            "rms": float(np.sqrt(np.mean(np.square(values)))),
-            "beyond_1.96": float(np.mean(np.abs(values) > 1.96)),
-            "tests": int(np.size(values)),
-        }
-        for name, values in (("robust", z), ("model", model))
+    rng = np.random.default_rng([seed, 5])
+    start = source(of, associations(of, rng, drawn(rng, truth)), 0.6 * truth)
+    null = {
+        f"null{k}": (np.repeat(rng.random(size // 10 + 1) < 0.1, 10)[:size] if k % 2 else rng.random(size) < 0.05)
+        for k in range(count)
     }
-    print(found, flush=True)
-    return found
+    tests = score_test(start, annotations(of, null)).tests
+    return [[test.z for test in tests], [test.z_model for test in tests]]
 
 
-def correlation(of: Study, replicates: int) -> dict[str, Any]:
-    """Coverage of rg with shared individuals, and with none but the noise."""
-    found = {}
-    for name, rho, overlap in (("rg 0.45, overlap 0.15", 0.45, 0.15), ("rg 0, overlap 0.3", 0.0, 0.3)):
-        rows = []
-        F1, F2 = 0.12 * np.exp(0.6 * of.x), 0.08 * np.exp(0.4 * of.x)
+def null_z(found: list[Any]) -> dict[str, Any]:
+    """Root mean square of null z, and the share beyond 1.96."""
+    z = np.array(found)
+    return {
+        name: {
+            "rms": float(np.sqrt(np.mean(z[:, place] ** 2))), "beyond_1.96": float(np.mean(np.abs(z[:, place]) > 1.96)),
+            "tests": int(z[:, place].size),
+        }
+        for place, name in enumerate(("robust", "model"))
+    }  # fmt: skip
+
+
+PAIRS = {"rg 0.45, overlap 0.15": (0.45, 0.15), "rg 0, overlap 0.3": (0.0, 0.3)}
+
+
+def correlation(of: Study, seed: int) -> list[list[Any]]:
+    """Per pair of traits rg, its error, whether the interval holds the truth, residual covariance, significance, truth."""
+    F1, F2 = 0.12 * np.exp(0.6 * of.x), 0.08 * np.exp(0.4 * of.x)
+    rows = []
+    for rho, overlap in PAIRS.values():
         true = rho * np.sqrt(F1 * F2).sum() / np.sqrt(F1.sum() * F2.sum())
-        for seed in range(replicates):
-            rng = np.random.default_rng([seed, 45])
-            one, other = rng.standard_normal((2, F1.size))
-            people = of.X[0][0].shape[0]
-            shared, first, second = rng.standard_normal((3, len(of.X), people))
-            noise = [np.sqrt(overlap) * shared + np.sqrt(1 - overlap) * own for own in (first, second)]
-            effects = [np.sqrt(F1) * one, np.sqrt(F2) * (rho * one + np.sqrt(1 - rho**2) * other)]
-            z = [associations(of, rng, b, e) for b, e in zip(effects, noise, strict=True)]
-            result = genetic_correlation(paired(source(of, z[0], 0.5 * F1), source(of, z[1], 2 * F2)))
-            whole = result.whole
-            assert whole.ci95 is not None
-            rows.append(
-                (
-                    whole.rg,
-                    whole.se,
-                    whole.ci95[0] <= true <= whole.ci95[1],
-                    result.gcov_intercept[0],
-                    abs(whole.z or 0) > 1.96,
-                )
-            )
-        values, errors = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-        found[name] = {
-            "replicates": replicates, "truth": float(true), "mean": float(values.mean()), "sd": float(values.std(ddof=1)),
+        rng = np.random.default_rng([seed, 45])
+        one, other = rng.standard_normal((2, F1.size))
+        people = of.X[0][0].shape[0]
+        shared, first, second = rng.standard_normal((3, len(of.X), people))
+        noise = [np.sqrt(overlap) * shared + np.sqrt(1 - overlap) * own for own in (first, second)]
+        effects = [np.sqrt(F1) * one, np.sqrt(F2) * (rho * one + np.sqrt(1 - rho**2) * other)]
+        z = [associations(of, rng, b, e) for b, e in zip(effects, noise, strict=True)]
+        result = genetic_correlation(paired(source(of, z[0], 0.5 * F1), source(of, z[1], 2 * F2)))
+        whole = result.whole
+        assert whole.ci95 is not None
+        within = bool(whole.ci95[0] <= true <= whole.ci95[1])
+        significant = whole.p is not None and whole.p < 0.05
+        rows.append([whole.rg, whole.se, within, result.gcov_intercept[0], significant, float(true)])
+    return rows
+
+
+def covered_correlation(found: list[Any]) -> dict[str, Any]:
+    """Coverage of rg."""
+    entries = {}
+    for place, name in enumerate(PAIRS):
+        rows = [each[place] for each in found]
+        values, errors = (np.array([row[k] for row in rows], dtype=np.float64) for k in (0, 1))
+        truth = rows[0][5]
+        entries[name] = {
+            "replicates": len(rows), "truth": truth, "mean": float(values.mean()), "sd": float(values.std(ddof=1)),
             "mean_se": float(errors.mean()), "covered": float(np.mean([row[2] for row in rows])),
-            "z_rms": float(np.sqrt(np.mean(((values - true) / errors) ** 2))),
+            "z_rms": float(np.sqrt(np.mean(((values - truth) / errors) ** 2))),
             "residual_covariance": float(np.mean([row[3] for row in rows])),
             "significant": float(np.mean([row[4] for row in rows])),
         }  # fmt: skip
-        print(name, found[name], flush=True)
-    return found
+    return entries
 
 
 def height(demo: Path) -> dict[str, Any]:
@@ -391,30 +401,46 @@ def height(demo: Path) -> dict[str, Any]:
     }
 
 
+def replicate(of: Study, part: str, seed: int) -> list[Any]:
+    """The rows of one replicate."""
+    if part in COVERAGE:
+        return covered(of, seed, part)
+    return {"enrichment": enrichment, "score": score, "rg": correlation}[part](of, seed)
+
+
+def summary(of: Study, part: str, rows: list[Any]) -> Any:
+    """What the replicates say together."""
+    if part in COVERAGE:
+        return coverage(rows)
+    if part == "enrichment":
+        return errors_of_enrichment(of, rows)
+    return null_z(rows) if part == "score" else covered_correlation(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--demo", type=Path, default=Path("varfx-demo"))
-    parser.add_argument(
-        "--part", choices=("coverage", "neighbours", "enrichment", "score", "rg", "height"), required=True
-    )
+    parser.add_argument("--part", choices=(*COVERAGE, "enrichment", "score", "rg", "height"), required=True)
     parser.add_argument("--replicates", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=1e9, help="processor time after which to stop; rows are kept")
+    parser.add_argument("--scratch", type=Path, default=Path("build/heritability"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/heritability.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    started = time.process_time()
-    parts: dict[str, Callable[[Study, int], Any]] = {
-        "coverage": coverage, "neighbours": neighbours, "enrichment": enrichment, "score": score, "rg": correlation,
-    }  # fmt: skip
     if options.part == "height":
         found: Any = height(options.demo)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            of = study(options.data, Path(folder), flank=1_000_000 if options.part == "neighbours" else 0)
-            found = parts[options.part](of, options.replicates)
+        of = study(options.data, options.scratch, flank=1_000_000 if options.part == "neighbours" else 0)
+        kept = options.scratch / f"{options.part}.json"
+        rows = json.loads(kept.read_text()) if kept.is_file() else []
+        while len(rows) < options.replicates and time.process_time() < options.seconds:
+            rows.append(replicate(of, options.part, len(rows)))
+        kept.write_text(json.dumps(rows))
+        print(options.part, len(rows), f"{time.process_time():.0f} s", flush=True)
+        found = summary(of, options.part, rows)
     record = json.loads(options.out.read_text()) if options.out.is_file() else {"machine": machine()}
     record[options.part] = found
-    record.setdefault("processor_seconds", {})[options.part] = round(time.process_time() - started)
     options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -40,6 +40,29 @@ def with_channel(annotations: Annotations, name: str, values: ndarray) -> Annota
     return replace(annotations, table=annotations.table.with_columns(column))
 
 
+def drawn(
+    panel: LDPanel, rng: np.random.Generator, beta: ndarray, shared: ndarray | None = None, share: float = 0.0
+) -> ndarray:
+    """z of effects in units of 1 / sqrt(N), exactly as the model has it: `V lam^1/2 (B beta + e)`.
+
+    Args:
+        panel: the LD.
+        rng: of the noise e.
+        beta: effects.
+        shared: noise on the panel's rows that another trait has too.
+        share: its part of the variance of e.
+    """
+    z = np.zeros(beta.size)
+    for index in range(len(panel.cores)):
+        window = panel.window(index)
+        lam, V = window.factors.lam, window.factors.V
+        e = np.sqrt(1 - share) * rng.standard_normal(lam.size)
+        if shared is not None:
+            e = e + np.sqrt(share) * shared[window.core_rows][: lam.size]
+        z[window.core_rows] = V @ (np.sqrt(lam) * (window.factors.B @ beta[window.panel_rows] + e))
+    return z
+
+
 def kept_in_memory(panel: LDPanel) -> LDPanel:
     """The panel with windows that are read from disk once, for many traits."""
     for name in ("window", "rows"):

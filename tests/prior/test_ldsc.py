@@ -20,6 +20,7 @@ from varfx.gwas import sumstats as sumstats_module
 from varfx.gwas.sumstats import SumStats
 from varfx.prior.ldsc import LDSCResult, ld_score_regression, regress_chi2
 from varfx.prior.ldsc_config import LDSCConfig
+from varfx.prior.ldsc_rg import ldsc_correlation
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ldsc"
 
@@ -320,3 +321,80 @@ def test_scores_without_counts_and_weights_of_several_columns(panel_folder: Path
         ld_score_regression(trait, weights, weights)
     with pytest.raises(DataError, match="one column of LD scores to weight with, but has 3: base, coding, promoter"):
         ld_score_regression(trait, one, three)
+
+
+RG = json.loads((GOLDEN / "rg.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def pair_folder(panel_folder: Path) -> Path:
+    for name, pair in make_golden.PAIRS.items():
+        make_golden.write_pair(pair, panel_folder, name)
+    return panel_folder
+
+
+def pair_of(folder: Path, name: str) -> list[SumStats]:
+    return [read_ldsc_sumstats(folder / f"{name}_{number}.sumstats") for number in (1, 2)]
+
+
+@pytest.mark.parametrize("case", sorted(make_golden.RG_CASES))
+def test_every_digit_of_a_genetic_correlation(case: str, pair_folder: Path) -> None:
+    golden = RG[case]
+    words = golden["command"].split()
+    value = {word: words[place + 1] for place, word in enumerate(words[:-1]) if word.startswith("--")}
+    options: dict[str, Any] = {"num_blocks": int(value.get("--n-blocks", 200))}
+    options |= {"two_step": float(value["--two-step"])} if "--two-step" in value else {}
+    cross = float(value["--intercept-gencov"].split(",")[1]) if "--intercept-gencov" in value else None
+    if "--no-intercept" in words:
+        options, cross = {**options, "intercept": 1.0}, 0.0
+    traits = pair_of(pair_folder, make_golden.RG_CASES[case][0])
+    scores = [read_ld_scores(pair_folder / name) for name in ("one", "w")]
+    found = ldsc_correlation(*traits, *scores, config=LDSCConfig(**options), cross_intercept=cross)
+    for name, ours in (
+        ("rg", found.rg), ("se", found.rg_se), ("z", found.z), ("h2_obs", found.second.h2), ("h2_obs_se", found.second.h2_se),
+        ("h2_int", found.second.intercept), ("h2_int_se", found.second.intercept_se), ("gcov_int", found.gcov_int),
+        ("gcov_int_se", found.gcov_int_se), ("gcov", found.gcov), ("gcov_se", found.gcov_se), ("mean_z1z2", found.mean_z1z2),
+    ):  # fmt: skip
+        if golden[name] == "NA":
+            assert ours is None, name
+        else:
+            assert ours is not None, name
+            assert printed(ours) == float(golden[name]), name
+    assert found.p is not None
+    assert printed(found.p, "%.4e") == pytest.approx(float(golden["p"]), rel=2e-4)
+
+
+def test_alleles_of_a_pair(pair_folder: Path) -> None:
+    first, second = pair_of(pair_folder, "equal")
+    scores = [read_ld_scores(pair_folder / name) for name in ("one", "w")]
+    whole = ldsc_correlation(first, second, *scores)
+    assert "0 have other or palindromic alleles" in whole.notes[0]
+    turned = second.table.with_columns(
+        effect_allele=pl.col("other_allele"), other_allele=pl.col("effect_allele"), z=-pl.col("z")
+    )
+    assert ldsc_correlation(first, SumStats(table=turned, trait="x"), *scores).rg == pytest.approx(whole.rg)
+    negative = second.table.with_columns(z=-pl.col("z"))
+    assert ldsc_correlation(first, SumStats(table=negative, trait="x"), *scores).rg == pytest.approx(-(whole.rg or 0))
+    wrong = second.table.with_columns(
+        effect_allele=pl.when(pl.int_range(pl.len()) < 30).then(pl.lit("T")).otherwise("effect_allele"),
+        other_allele=pl.when(pl.int_range(pl.len()) < 30).then(pl.lit("A")).otherwise("other_allele"),
+    )
+    fewer = ldsc_correlation(first, SumStats(table=wrong, trait="x"), *scores)
+    assert "30 have other or palindromic alleles" in fewer.notes[0]
+    assert fewer.n_variants <= whole.n_variants - 29
+
+
+def test_a_pair_that_cannot_be_correlated(pair_folder: Path) -> None:
+    first, second = pair_of(pair_folder, "equal")
+    one, three, weights = (read_ld_scores(pair_folder / name) for name in ("one", "three", "w"))
+    with pytest.raises(DataError, match="needs LD scores of one annotation"):
+        ldsc_correlation(first, second, three, weights)
+    strangers = SumStats(table=second.table.with_columns("x" + pl.col("variant_id").alias("variant_id")), trait="x")
+    with pytest.raises(DataError, match="share no rsID"):
+        ldsc_correlation(first, strangers, one, weights)
+    few = SumStats(table=second.table[:50], trait="x")
+    with pytest.raises(DataError, match="where 200 are needed"):
+        ldsc_correlation(first, few, one, weights)
+    null = SumStats(table=second.table.with_columns(z=0.1 * pl.col("z")), trait="x")
+    found = ldsc_correlation(first, null, one, weights)
+    assert found.rg is None or found.second.h2 > 0

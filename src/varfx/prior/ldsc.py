@@ -31,6 +31,7 @@ from varfx.prior.ldsc_config import LDSCConfig
 MEDIAN_CHI2 = 0.4549  # of a chi-square with one degree of freedom, with the digits that LDSC uses
 MIN_VARIANTS = 200
 USUAL_VARIANTS = 200_000
+USUAL_CUTOFF = 30.0  # of chi2, for the first of two steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,9 +222,8 @@ def regress_chi2(
         chi2, n, ref_ld, weight_ld = chi2[kept], n[kept], ref_ld[kept], weight_ld[kept]
     if chi2.size < USUAL_VARIANTS:
         notes = (*notes, f"{chi2.size} variants are few (usual: over {USUAL_VARIANTS}): estimates may be biased.")
-    used = replace(
-        config, two_step=0.0 if several or config.intercept is not None else config.two_step, chi2_max=chi2_max
-    )
+    cutoff = USUAL_CUTOFF if config.two_step is None else config.two_step
+    used = replace(config, two_step=0.0 if several or config.intercept is not None else cutoff, chi2_max=chi2_max)
     fit = _fit(chi2, n, ref_ld, weight_ld, float(num_variants.sum()), used)
     return _result(fit, chi2, num_variants, overlap, names, used, notes)
 
@@ -297,9 +297,7 @@ def _fit(
         bounds = block_bounds(chi2.size, num_blocks)
         return fit_reweighted(total_ld, chi2, n, start, bounds, fixed_update, intercept=intercept)
     if not config.two_step:
-        everyone = np.ones_like(chi2, dtype=bool)
-        bounds = block_bounds(chi2.size, num_blocks)
-        return fit_reweighted(total_ld, chi2, n, start, bounds, lambda tau, level: free_update(tau, level, everyone))
+        return fit_reweighted(total_ld, chi2, n, start, block_bounds(chi2.size, num_blocks), fixed_update)
     return fit_two_step(total_ld, chi2, n, start, num_blocks, free_update, fixed_update, small=chi2 < config.two_step)
 
 

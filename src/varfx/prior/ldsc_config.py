@@ -16,8 +16,9 @@ class LDSCConfig:
         ConfigError: on construction, for an option out of its range.
     """
 
-    two_step: float = 30.0
-    """Chi2 below which variants set the intercept (one annotation, free intercept); 0 does it in one step."""
+    two_step: float | None = None
+    """Chi2 below which variants set the intercept (one annotation, free intercept); 0 does it in one step. By default 30 for heritability,
+    and one step for --rg."""
     intercept: float | None = None
     """A known intercept, e.g. 1; estimated by default."""
     num_blocks: int = 200
@@ -29,5 +30,5 @@ class LDSCConfig:
         for name, value in (("intercept", self.intercept), ("chi2_max", self.chi2_max)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"`{name}` must be a positive number, but is {value}.")
-        if not (math.isfinite(self.two_step) and self.two_step >= 0):
+        if self.two_step is not None and not (math.isfinite(self.two_step) and self.two_step >= 0):
             raise ConfigError(f"`two_step` must be a positive number, or 0 for one step, but is {self.two_step}.")

@@ -132,12 +132,12 @@ def ldsc_correlation(
     else:
         kept = np.ones(z1.size, dtype=bool)
     z1, z2, n1, n2, ld, weight = (each[kept] for each in (z1, z2, n1, n2, a.ref_ld[:, 0], a.weight_ld))
-    own = replace(config, chi2_max=None)
+    own = replace(config, chi2_max=None, two_step=config.two_step or 0.0)
     results = [
         regress_chi2(z**2, n, ld[:, None], weight, counts, names=ref_ld.names, config=own)
         for z, n in ((z1, n1), (z2, n2))
     ]
-    fit = _covariance((z1, z2), (n1, n2), ld, weight, float(counts[0]), results, config, cross_intercept)
+    fit = _covariance((z1, z2), (n1, n2), ld, weight, float(counts[0]), results, own, cross_intercept)
     gcov = fit.transform(lambda value: value[..., :1] * counts[0])
     h2 = [each.jackknife.transform(lambda value: value[..., :1] * counts[0]) for each in results]
     free = cross_intercept is None
@@ -235,7 +235,7 @@ def _covariance(
             ld, product, size, start, bounds, lambda slope, at: weights(ld, slope, at), intercept=cross_intercept
         )
     if not config.two_step or config.intercept is not None:
-        return fit_reweighted(ld, product, size, start, bounds, lambda slope, at: weights(scaled_ld, slope, at))
+        return fit_reweighted(ld, product, size, start, bounds, lambda slope, at: weights(ld, slope, at))
     small = (z[0] ** 2 < config.two_step) & (z[1] ** 2 < config.two_step)
     return fit_two_step(
         ld,

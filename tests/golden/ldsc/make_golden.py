@@ -95,6 +95,36 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two simulated GWAS with correlated effects and noise; a third of the second's alleles are exchanged, a fifth on the other strand."""
+
+    rho: float
+    overlap: float
+    seed: int
+    n_varies: bool = False
+    num_variants: int = NUM_VARIANTS  # of the second
+    num_giants: int = 0
+
+
+PAIRS = {
+    "equal": Pair(0.6, 0.1, 1),
+    "varying": Pair(-0.4, 0.3, 2, n_varies=True, num_variants=5000),
+    "giants": Pair(0.2, 0.0, 3, n_varies=True, num_giants=40),
+}
+
+#: of `ldsc --rg`; name of the case: (pair, options of ldsc)
+RG_CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{name: (name, ()) for name in PAIRS},
+    "no_intercept": ("equal", ("--no-intercept",)),
+    "cross_fixed": ("equal", ("--intercept-gencov", "0,0.05")),
+    "cross_fixed_varying": ("varying", ("--intercept-gencov", "0,0.1")),
+    "blocks_57": ("varying", ("--n-blocks", "57")),
+    "two_step_5": ("giants", ("--two-step", "5")),
+    "two_step_30": ("varying", ("--two-step", "30")),
+}
+
+
 def panel() -> pl.DataFrame:
     """LD scores of three annotations and regression weights, in no particular order; some scores are below 1."""
     rng = np.random.default_rng(20261121)
@@ -148,6 +178,64 @@ def write_sumstats(trait: Trait, path: Path) -> None:
     """LDSC's `.sumstats`: variants of the panel in another order, and 20 that are not in the panel."""
     table = panel()
     _write_simulated(trait, table["SNP"].to_numpy(), table["baseL2"].to_numpy(), M_5_50[0], path)
+
+
+def write_pair(pair: Pair, folder: Path, name: str) -> None:
+    """`NAME_1.sumstats` and `NAME_2.sumstats` of two correlated traits at the panel's variants."""
+    rng = np.random.default_rng(pair.seed)
+    table = panel()
+    names, ld_score = table["SNP"].to_numpy(), table["baseL2"].to_numpy()
+    size = names.size
+    n = [np.full(size, 40000.0), np.full(size, 25000.0)]
+    if pair.n_varies:
+        n = [(each * (0.3 + 0.7 * rng.random(size))).round(0) for each in n]
+    spread = [
+        np.sqrt(np.maximum(each * h2 * ld_score / M_5_50[0], 0.01)) for each, h2 in zip(n, (0.5, 0.4), strict=True)
+    ]
+    effect, other, shared, first, second = (ndtri(rng.random(size)) for _ in range(5))
+    both, own = np.sqrt(pair.overlap), np.sqrt(1 - pair.overlap)
+    z = [
+        spread[0] * effect + both * shared + own * first,
+        spread[1] * (pair.rho * effect + np.sqrt(1 - pair.rho**2) * other) + both * shared + own * second,
+    ]
+    z[0][: pair.num_giants], z[1][: pair.num_giants] = 18, -12
+    exchanged, strand = rng.random(size) < 0.3, rng.random(size) < 0.2
+    letters = np.where(strand, "TC", "AG"), np.where(strand, "CT", "GA")
+    alleles = np.where(exchanged, letters[1], letters[0])
+    orders = [
+        np.argsort(rng.random(size), kind="stable"),
+        np.argsort(rng.random(size), kind="stable")[: pair.num_variants],
+    ]
+    plain = {"A1": np.full(size, "A"), "A2": np.full(size, "G")}
+    turned = {"A1": [each[0] for each in alleles], "A2": [each[1] for each in alleles]}
+    values = z[0], np.where(exchanged, -z[1], z[1])
+    for number, (column, known, order) in enumerate(zip(values, (plain, turned), orders, strict=True)):
+        written = pl.DataFrame({"SNP": names, "N": n[number], "Z": column.round(4), **known})
+        written[order].write_csv(folder / f"{name}_{number + 1}.sumstats", separator="\t")
+
+
+def run_rg(program: Path, name: str, arguments: tuple[str, ...], folder: Path) -> dict[str, str]:
+    """The row of `ldsc --rg`'s table as it was printed, and the genetic covariance."""
+    command = [
+        str(program),
+        "--rg",
+        f"{name}_1.sumstats,{name}_2.sumstats",
+        "--ref-ld",
+        "one",
+        "--w-ld",
+        "w",
+        *arguments,
+    ]
+    log = subprocess.run([*command, "--out", "golden"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    header, row = log.split("Summary of Genetic Correlation Results\n")[1].splitlines()[:2]
+    gcov = re.search(r"Total Observed scale gencov: (\S+) \((\S+)\)", log)
+    product = re.search(r"Mean z1\*z2: (\S+)", log)
+    assert gcov is not None
+    assert product is not None
+    return {
+        "command": " ".join(["ldsc.py", *command[1:]]), **dict(zip(header.split(), row.split(), strict=True)),
+        "gcov": gcov[1], "gcov_se": gcov[2], "mean_z1z2": product[1],
+    }  # fmt: skip
 
 
 def read_eur_ld_scores(folder: Path) -> pl.DataFrame:
@@ -240,8 +328,8 @@ def main() -> None:
     parser.add_argument("--bolt", type=Path)
     options = parser.parse_args()
     program = options.ldsc.absolute()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         write_panel(folder)
         golden = {}
         for case, (trait, annotations, arguments) in CASES.items():
@@ -250,6 +338,11 @@ def main() -> None:
             inputs = ["--h2", f"{trait}.sumstats", "--ref-ld", reference, "--w-ld", "w"]
             golden[case] = run_ldsc(program, [*inputs, *arguments], folder)
         (HERE / "simulated.json").write_text(json.dumps(golden, indent=1) + "\n")
+        correlations = {}
+        for case, (name, extra) in RG_CASES.items():
+            write_pair(PAIRS[name], folder, name)
+            correlations[case] = run_rg(program, name, extra, folder)
+        (HERE / "rg.json").write_text(json.dumps(correlations, indent=1) + "\n")
         if options.eur_ld and options.bolt:
             write_bolt(options.bolt, folder / "height.sumstats")
             (folder / "eur_w_ld_chr").symlink_to(options.eur_ld.absolute())

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
-from cases.heritability import kept_in_memory, source
-from cases.simulated_panel import N, Simulated, associations, simulate
+from cases.heritability import drawn, kept_in_memory, source
+from cases.simulated_panel import N, Simulated, simulate
 from varfx.annotations import Annotations, read_annotations
 from varfx.errors import ConfigError, DataError
 from varfx.ld import LDPanel
@@ -37,15 +37,9 @@ def draw(
     F1, F2 = np.full(SIZE, 0.5), np.full(SIZE, 0.3)
     one, other = rng.standard_normal((2, SIZE))
     beta = [np.sqrt(F1) * one, np.sqrt(F2) * (rho * one + np.sqrt(1 - np.square(rho)) * other)]
-    parts = [slice(i * SIZE // 3, (i + 1) * SIZE // 3) for i in range(3)]
-    z = [
-        np.hstack([associations(rng, wide.X[:, rows], each[rows], sigma2=1 - overlap) for rows in parts])
-        for each in beta
-    ]
-    shared = np.hstack(
-        [associations(rng, wide.X[:, rows], np.zeros(SIZE // 3), sigma2=overlap or 1e-12) for rows in parts]
-    )
-    return source(panel, z[0] + shared, F1 / N), source(panel, z[1] + shared, F2 / N)
+    shared = rng.standard_normal(SIZE)
+    z = [drawn(panel, rng, each, shared, overlap) for each in beta]
+    return source(panel, z[0], F1 / N), source(panel, z[1], F2 / N)
 
 
 def test_known_truth(wide: Simulated, panel: LDPanel) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
-from cases.heritability import Draw, kept_in_memory, source
-from cases.simulated_panel import N, Simulated, associations, simulate
+from cases.heritability import Draw, drawn, kept_in_memory, source
+from cases.simulated_panel import N, Simulated, simulate
 from varfx.annotations import Annotations, read_annotations
 from varfx.prior.heritability.source import PriorSource
 
@@ -31,14 +31,11 @@ def draw(wide: Simulated, truth: ndarray) -> Draw:
     """A trait drawn with the truth, and a black box that knows neither level nor annotation."""
     panel = kept_in_memory(wide.open())
     shape = np.exp(0.5 * np.random.default_rng(5).standard_normal(SIZE))
-    size = SIZE // 3
 
     def one(seed: int) -> PriorSource:
         rng = np.random.default_rng([seed, 3])
         beta = rng.standard_normal(SIZE) * np.sqrt(truth * shape)
-        parts = [slice(i * size, (i + 1) * size) for i in range(3)]
-        z = np.hstack([associations(rng, wide.X[:, rows], beta[rows]) for rows in parts])
-        return source(panel, z, 0.05 * shape / N)
+        return source(panel, drawn(panel, rng, beta), 0.05 * shape / N)
 
     return one
 
