@@ -142,3 +142,27 @@ def test_mistakes_are_one_line(study: dict[str, Path], tmp_path: Path, capsys: p
         assert run(["prior", "h2", *words]) == 2
         assert message in capsys.readouterr().err.replace("\n", " ")
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+
+
+def test_genetic_correlation_of_two_traits_of_a_run(
+    study: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "prior",
+        "rg",
+        str(study["linear"]),
+        str(study["linear"]),
+        "--trait2",
+        "weight",
+        "--annot",
+        str(study["new"]),
+    ]
+    assert run([*words, "--json", str(tmp_path / "RG.json"), "--out", str(tmp_path / "RG.tsv")]) == 0
+    found = json.loads((tmp_path / "RG.json").read_text())
+    assert {"rg", "rg_se", "p", "gcov_int", "h2_1", "h2_2", "provenance"} <= found.keys()
+    assert (found["p1"], found["p2"]) == ("height", "weight")
+    assert found["rg"] > 0.2  # half of weight's effects are height's
+    assert [each["name"] for each in found["annotations"]] == ["gene", "active"]
+    assert (tmp_path / "RG.tsv").read_text().startswith("p1\tp2\trg\tse\tz\tp\th2_obs")
+    assert run(["prior", "rg", str(study["linear"]), str(study["mlp"]), "--sumstats", "x"]) == 2
+    assert "each run's own --sumstats" in capsys.readouterr().err.replace("\n", " ")

@@ -131,3 +131,36 @@ def test_a_wrong_option_is_one_line(app: App, inputs: Path) -> None:
     with pytest.raises(ConfigError, match="`intercept` must be a positive number, but is -1"):
         run(app, inputs, "--ref-ld", str(inputs / "single"), "--intercept", "-1")
     assert not (inputs / "out.json").exists()
+
+
+def test_correlation_of_a_trait_with_itself(app: App, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = inputs / "s.sumstats.parquet"
+    words = ["ldsc", "--rg", f"{one},{one}", "--ref-ld", str(inputs / "single"), "--m", "50000"]
+    app(
+        [*words, "--json", str(inputs / "rg.json"), "--out", str(inputs / "rg.tsv")],
+        exit_on_error=False,
+        print_error=False,
+    )
+    found = json.loads((inputs / "rg.json").read_text())
+    assert found["rg"] == pytest.approx(1, abs=0.1)
+    assert len(found["pairs"]) == 1
+    header, row = (inputs / "rg.tsv").read_text().splitlines()
+    assert header.split("\t") == [
+        "p1", "p2", "rg", "se", "z", "p", "h2_obs", "h2_obs_se", "h2_int", "h2_int_se", "gcov_int", "gcov_int_se",
+    ]  # fmt: skip
+    assert float(row.split("\t")[2]) == pytest.approx(found["rg"], rel=1e-8)
+    assert "simulated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "either --sumstats FILE or --rg"),
+        (["--rg", "a.parquet"], "needs at least two files"),
+        (["--sumstats", "a.parquet", "--out", "x"], "belong to --rg"),
+        (["--rg", "a.parquet,b.parquet", "--annot", "x"], "takes no --annot"),
+    ],
+)
+def test_options_that_do_not_go_together(app: App, inputs: Path, words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        app(["ldsc", *words, "--ref-ld", str(inputs / "single")], exit_on_error=False, print_error=False)

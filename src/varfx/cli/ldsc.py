@@ -41,11 +41,12 @@ def ldsc(
     """Estimates heritability, confounding and genetic correlation by LD score regression, with LDSC's estimators.
 
         varfx prior ldsc --sumstats S.parquet --ref-ld eur_w_ld_chr/ --json OUT.json
-        varfx prior ldsc --rg S1.parquet S2.parquet --ref-ld eur_w_ld_chr/ --json OUT.json
+        varfx prior ldsc --rg S1.parquet,S2.parquet --ref-ld eur_w_ld_chr/ --json OUT.json
 
     Args:
         sumstats: Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`).
-        rg: Summary statistics of several traits, in place of --sumstats: the genetic correlation of the first with each other.
+        rg: Summary statistics of several traits with commas (or the option repeated), in place of --sumstats: the genetic correlation of the
+            first with each other.
         out: With --rg, file to write ldsc's table to.
         ref_ld: LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome.
         w_ld: LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation.
@@ -101,8 +102,8 @@ def ldsc(
     console.print(summary(trait.trait, result), soft_wrap=True)
     if n is None and gain != 1:
         console.print(
-            f"note: n is the {'effective sample size' if effective_n else 'number of people'}; BOLT-LMM's effective sample size is "
-            f"{gain:.4f} times the number of people, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}",
+            f"note: n is the {'effective sample size' if effective_n else 'number of individuals'}; BOLT-LMM's effective sample size is "
+            f"{gain:.4f} times the number of individuals, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}",
             soft_wrap=True,
         )
 
