@@ -389,7 +389,7 @@ def test_a_pair_that_cannot_be_correlated(pair_folder: Path) -> None:
     one, three, weights = (read_ld_scores(pair_folder / name) for name in ("one", "three", "w"))
     with pytest.raises(DataError, match="needs LD scores of one annotation"):
         ldsc_correlation(first, second, three, weights)
-    strangers = SumStats(table=second.table.with_columns("x" + pl.col("variant_id").alias("variant_id")), trait="x")
+    strangers = SumStats(table=second.table.with_columns(variant_id="x" + pl.col("variant_id")), trait="x")
     with pytest.raises(DataError, match="share no rsID"):
         ldsc_correlation(first, strangers, one, weights)
     few = SumStats(table=second.table[:50], trait="x")

@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 from numpy import ndarray
 
-from cases.heritability import Draw, with_channel
+from cases.heritability import Draw, drawn, source, with_channel
 from cases.simulated_panel import N, Simulated
 from varfx.annotations import Annotations
 from varfx.errors import ConfigError, DataError
 from varfx.likelihood.maximise import deleted_steps
 from varfx.prior.heritability import HeritabilityConfig, heritability, variant_scores, write_heritability
-from varfx.prior.heritability.calibrate import calibrate, pieces_at
+from varfx.prior.heritability.calibrate import Steps, calibrate, pieces_at
 from varfx.prior.heritability.columns import annotation_columns, independent
-from varfx.prior.heritability.quantities import liability_factor, quantile_groups, top_groups
+from varfx.prior.heritability.quantities import liability_factor, quantile_groups, sums_of, top_groups
 
 
 def test_known_truth_in_replicates(draw: Draw, active: Annotations, expected: ndarray, wide: Simulated) -> None:
@@ -42,20 +42,21 @@ def test_known_truth_in_replicates(draw: Draw, active: Annotations, expected: nd
     assert (rms < 1.25).all(), rms
 
 
-def test_one_step_jackknife_is_the_refit(draw: Draw, active: Annotations) -> None:
-    prior = draw(1)
-    directions = np.c_[np.ones(prior.f.size), active.table["active"].to_numpy()].astype(np.float64)
+def test_one_step_jackknife_is_the_refit(draw: Draw, active: Annotations, expected: ndarray) -> None:
+    """Heritability without a window, by one step and by a fit anew, in units of its standard error; of a strong trait."""
+    panel, rng = draw(1).panel, np.random.default_rng(2)
+    F = 3 * expected
+    prior = source(panel, drawn(panel, rng, rng.standard_normal(F.size) * np.sqrt(F)), 0.3 * F / N)
+    inside = active.table["active"].to_numpy().astype(np.float64)
+    directions = np.c_[np.ones(prior.f.size), inside]
     whole = calibrate(prior, directions)
-    steps = deleted_steps(whole.maximum.pieces, np.arange(25))
-    refits = [
-        calibrate(replace(prior, windows=tuple(np.delete(prior.windows, i))), directions).maximum.theta
-        for i in range(0, 24, 4)
-    ]
-    moved = (whole.maximum.theta + steps)[::4]
-    spread = steps.std(0) * np.sqrt(23)  # the standard error
-    assert (
-        np.abs(moved - refits).max() < 0.1 * np.abs(np.array(refits) - whole.maximum.theta).max() + 0.02 * spread.min()
-    )
+    steps = Steps(deleted_steps(whole.maximum.pieces, np.arange(25)), 1)
+    sums = sums_of(directions, prior.f, whole.factor, directions, steps)
+    se = sums.jackknife.standard_error
+    for window in range(0, 24, 4):
+        refit = calibrate(replace(prior, windows=tuple(np.delete(prior.windows, window))), directions)
+        difference = directions.T @ (prior.f * refit.factor) - sums.jackknife.delete_values[window]
+        assert (np.abs(difference) < 0.1 * se).all(), (window, difference / se)
 
 
 def test_sandwich_and_jackknife_agree(draw: Draw, active: Annotations) -> None:
