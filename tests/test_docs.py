@@ -187,7 +187,9 @@ def test_pictures_in_the_repository_are_small() -> None:
         assert picture.stat().st_size < 150_000
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
 def test_no_page_holds_the_marks_of_an_unfinished_merge(page: Path) -> None:
     marks = [line for line in page.read_text().splitlines() if line.startswith(("<<<<<<<", ">>>>>>>"))]
     assert not marks
