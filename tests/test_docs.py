@@ -145,6 +145,15 @@ def test_quoted_scores_of_the_demo_of_expression_are_those_measured() -> None:
     assert f"{measured['real']['demo']['seconds']:.0f} s and {measured['simulated']['demo']['seconds']:.0f} s" in text
 
 
+def test_quoted_size_of_a_report_is_that_measured() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / "report.json").read_text())
+    text = (ROOT / "docs" / "report.md").read_text()
+    sizes = [f"{measured[kind]['bytes'] / 1e6:.1f} MB" for kind in ("page", "static")]
+    assert f"| size | {sizes[0]} | {sizes[1]} |" in text
+    assert f"text and tables | {measured['browser']['load_seconds']:.1f} s |" in text
+    assert measured["browser"]["requests"] == 1  # the file itself
+
+
 def test_the_tour_of_the_source_names_files_and_rooms_that_exist() -> None:
     text = (ROOT / "docs" / "code.md").read_text()
     for path in re.findall(r"`((?:src|tests)/[^`]+)`", text):
