@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -291,3 +292,25 @@ def test_provenance_names_inputs_by_their_checksums(directory: Path, tmp_path: P
     assert made["inputs"]["folder"]["sha256"] is made["inputs"]["none"]["sha256"] is None
     assert json.loads(json.dumps(made)) == made
     assert made["created"][:4].isdigit()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_full_disk_is_told_of_plain_parquet_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """polars would call it an error of the format, with a traceback (found by `make torture`)."""
+
+    @contextlib.contextmanager
+    def full(path: Path) -> Iterator[Path]:
+        try:
+            yield Path("/dev/full")
+        except OSError as error:
+            raise sealed.write_error(Path(path), error) from error
+
+    monkeypatch.setattr(sealed, "atomic_path", full)
+    with pytest.raises(StoreError, match=r"a\.parquet` was not written: the disk is full"):
+        sealed.write_plain_parquet(pl.DataFrame({"a": [1]}), tmp_path / "a.parquet")
+
+
+def test_plain_parquet_comes_back(tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": [1, None], "b": ["x", ""]})
+    sealed.write_plain_parquet(table, tmp_path / "a.parquet")
+    assert pl.read_parquet(tmp_path / "a.parquet").equals(table)

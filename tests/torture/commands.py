@@ -12,7 +12,7 @@ from typing import Any
 
 Words = Callable[[Path], list[object]]
 _TIMES = ("created", "seconds")
-_SEALS = ("manifest.json", "figure.png")  # of the files beside them; drawn from results.json
+_SEALS = ("manifest.json", "figure.png", "log.txt")  # of the files beside them; drawn from results.json; times
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,17 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str], *, kind: str,
         partial.write_bytes(content)
 
 
+def write_plain_parquet(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Writes a Parquet file without a seal, complete or not at all.
+
+    By way of memory: polars reports a full disk as an error of the format, Python as what it is.
+    """
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    with atomic_path(path) as partial:
+        partial.write_bytes(buffer.getbuffer())
+
+
 def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The table and the metadata of a file written by `write_table`, after checking its seal.
 

@@ -181,7 +181,7 @@ def write_fits(fits: GeneFits, folder: str | os.PathLike[str]) -> None:
     with sealed.atomic_path(folder) as partial:
         partial.mkdir()
         for name in (*TABLES, "notes"):
-            getattr(fits, name).write_parquet(partial / f"{name}.parquet")
+            sealed.write_plain_parquet(getattr(fits, name), partial / f"{name}.parquet")
         sealed.write_json(partial / "skipped.json", fits.skipped)
 
 

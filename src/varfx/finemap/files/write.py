@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
-
-import polars as pl
 
 from varfx.errors import ConfigError
 from varfx.finemap.files.text import write_table
@@ -56,7 +53,7 @@ def write_files(mapping: FineMapping, out: str | os.PathLike[str], *, formats: S
         write_table(finemap14.snp_table(mapping), f"{out}.snp", separator=" ")
         written.append(Path(f"{out}.snp"))
     if "opentargets" in formats:
-        _write_parquet(opentargets.study_loci(mapping), Path(f"{out}.study_locus.parquet"))
+        sealed.write_plain_parquet(opentargets.study_loci(mapping), Path(f"{out}.study_locus.parquet"))
         written.append(Path(f"{out}.study_locus.parquet"))
     provenance = sealed.provenance(asdict(mapping.config), mapping.study.files)
     sealed.write_json(f"{out}.json", {**mapping.to_dict(), "provenance": provenance})
@@ -72,10 +69,3 @@ def check_formats(formats: Sequence[str]) -> None:
     unknown = [each for each in formats if each not in FORMATS]
     if unknown:
         raise ConfigError(f"`format` {unknown[0]} is unknown. Choose of {', '.join(FORMATS)}.")
-
-
-def _write_parquet(table: pl.DataFrame, path: Path) -> None:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    with sealed.atomic_path(path) as partial:
-        partial.write_bytes(buffer.getvalue())
