@@ -303,14 +303,14 @@ def test_a_full_disk_is_told_of_plain_parquet_too(tmp_path: Path, monkeypatch: p
         try:
             yield Path("/dev/full")
         except OSError as error:
-            raise sealed.write_error(Path(path), error) from error
+            raise files.write_error(Path(path), error) from error
 
-    monkeypatch.setattr(sealed, "atomic_path", full)
+    monkeypatch.setattr(files, "atomic_path", full)
     with pytest.raises(StoreError, match=r"a\.parquet` was not written: the disk is full"):
-        sealed.write_plain_parquet(pl.DataFrame({"a": [1]}), tmp_path / "a.parquet")
+        files.write_plain_parquet(pl.DataFrame({"a": [1]}), tmp_path / "a.parquet")
 
 
 def test_plain_parquet_comes_back(tmp_path: Path) -> None:
     table = pl.DataFrame({"a": [1, None], "b": ["x", ""]})
-    sealed.write_plain_parquet(table, tmp_path / "a.parquet")
+    files.write_plain_parquet(table, tmp_path / "a.parquet")
     assert pl.read_parquet(tmp_path / "a.parquet").equals(table)
