@@ -3,7 +3,7 @@
 #   make docs    the documentation as a site, in build/site; fails on any broken link
 #   make demo    priors of height, and models of expression, on chromosome 22, from download to pictures, in demo-output/
 #   make test    all tests                 make lint    format, lint and types
-#   make torture    damaged files for every reader, for an hour or MINUTES=5; counts as JSON
+#   make torture    damaged files, kills, full disks, for an hour or MINUTES=5; counts as JSON
 #   make bench   time and memory as JSON, in benchmarks/output/      make bench-linalg    the linear algebra alone, with a picture
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -39,7 +39,8 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(PYTEST_ARGS)
 
-# Damaged files for every reader, for an hour (or MINUTES=5); counts as JSON in benchmarks/output/torture.json.
+# Damaged files, kills, full disks and two writers, for an hour (or MINUTES=5); counts as JSON in benchmarks/output/torture.json,
+# in which a second call goes on. One campaign alone: docs/reliability.md.
 MINUTES ?= 60
 torture: $(INSTALLED)
 	mkdir -p benchmarks/output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -189,3 +190,14 @@ def test_workers_elsewhere_and_of_another_version_are_refused(tmp_path: Path, mo
         gone = path
     with pytest.raises(StoreError, match=r"cannot read .*\.varfx-job.*the workers of the scheduler must see the same"):
         engine._do(str(gone), 1)
+
+
+def test_lost_connections_are_told_by_our_line_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Found by `make torture`: asyncio's traceback stood above the line when the scheduler died."""
+    names = ("distributed.comm", "tornado.application", "asyncio")
+    with engine._quiet():
+        for name in names:
+            logging.getLogger(name).error("Task exception was never retrieved")
+    assert not caplog.records
+    logging.getLogger("asyncio").error("said")
+    assert [record.message for record in caplog.records] == ["said"]

@@ -501,3 +501,21 @@ def test_a_source_must_offer_genotypes_or_correlations(bed: Path, tmp_path: Path
 def test_the_rank_rule_follows_the_size_of_the_reference(num_people: int, share: float) -> None:
     assert PanelConfig().share(num_people) == share
     assert PanelConfig(rank_variance=0.8).share(num_people) == 0.8
+
+
+def test_a_chromosome_named_like_a_path_stays_inside(tmp_path: Path, rng: np.random.Generator) -> None:
+    """A .bim from a stranger must not choose where windows are written."""
+    sites = positions_of(rng, 24, ["1", "2"], bases=2000)
+    (tmp_path / "in").mkdir()
+    path = write_bed(tmp_path / "in" / "ref", haplotype_counts(rng, 20, 24), sites)
+    bim = path.with_suffix(".bim")
+    outside = "1_0_1000/../../../../escaped"
+    bim.write_text(
+        "".join(outside + line[1:] if line.startswith("2") else line for line in bim.read_text().splitlines(True))
+    )
+    panel = build_panel(
+        open_source([path], maf=0.0), tmp_path / "P.ld.zarr", PanelConfig(core=1000, flank=1000), workers=1
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "P.ld.zarr"}
+    assert len(panel.cores) == 4
+    assert all(panel.window(index).core == core for index, core in enumerate(panel.cores))

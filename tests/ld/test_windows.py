@@ -53,3 +53,12 @@ def test_chromosomes_come_in_genome_order() -> None:
 def test_cores_have_a_length(core: int) -> None:
     with pytest.raises(ConfigError, match=f"`core` must be a positive number of bases, got {core}"):
         tile(variants_at([("1", 1)]), core)
+
+
+@pytest.mark.parametrize("chrom", ["../../x", "1_0_1000/../../../../x", "/x", "a\0b", "HLA*01:01", "GL000192.1", "%41"])
+def test_a_chromosome_from_a_file_does_not_choose_a_path(chrom: str) -> None:
+    core = Core(chrom, 0, 1000)
+    assert not {"/", "\0"} & set(core.name)
+    assert core.name not in (".", "..")
+    assert core_of_name(core.name) == core
+    assert Core("HLA*01:01", 5, 9).name == "chrHLA*01:01_5_9"  # as in panels that are there

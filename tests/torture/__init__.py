@@ -1,1 +1,1 @@
-"""Damaged files for every reader: `make torture`. Not collected by `make test`."""
+"""Damaged files, kills, full disks, lost workers and two writers: `make torture`; a sample of it runs in `make test`."""

@@ -12,7 +12,8 @@ from typing import Any
 
 Words = Callable[[Path], list[object]]
 _TIMES = ("created", "seconds")
-_SEALS = ("manifest.json", "figure.png", "log.txt")  # of the files beside them; drawn from results.json; times
+# Seals of the files beside them; drawn from results.json; times; options such as --workers.
+_SEALS = ("manifest.json", "figure.png", "log.txt", "options.yaml")
 
 
 @dataclass(frozen=True)

@@ -292,14 +292,16 @@ def _cluster_client(address: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask's own log, which tells of every lost connection, is silent inside the block."""
-    log = logging.getLogger("distributed")
-    before = log.level
-    log.setLevel(logging.CRITICAL + 1)
+    """What dask and the loops below it log of every lost connection is not said inside the block."""
+    logs = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        log.setLevel(before)
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 class _Patience:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import polars as pl
 
 from varfx.errors import ConfigError
 from varfx.genome.variants import in_genome_order
+from varfx.io.file_names import as_file_name
 
 
 @dataclass(frozen=True, order=True)
@@ -20,8 +22,9 @@ class Core:
 
     @property
     def name(self) -> str:
-        """A name fit for a folder, e.g. `chr20_20000000_21000000`."""
-        return f"chr{self.chrom}_{self.start}_{self.end}"
+        """A name fit for a folder, e.g. `chr20_20000000_21000000`; a stranger's file must not choose where a window lies."""
+        chrom = as_file_name(self.chrom) if {"/", "\0"} & set(self.chrom) else self.chrom
+        return f"chr{chrom}_{self.start}_{self.end}"
 
     def overlaps(self, other: Core) -> bool:
         """True if the two share a base."""
@@ -31,7 +34,7 @@ class Core:
 def core_of_name(name: str) -> Core:
     """The core that has this name."""
     chrom, start, end = name.removeprefix("chr").rsplit("_", 2)
-    return Core(chrom, int(start), int(end))
+    return Core(unquote(chrom) if "%2F" in chrom or "%00" in chrom else chrom, int(start), int(end))
 
 
 def tile(variants: pl.DataFrame, core: int) -> list[Core]:
