@@ -62,13 +62,15 @@ def test_every_strong_association_is_reported_once(positions: list[int], seed: i
             assert each == whole(each.chrom, each.start, each.end)
 
 
-def test_a_bed_file(tmp_path: Path) -> None:
-    (tmp_path / "L.bed").write_text("chr22\t100\t200\nchr3\t5\t9\nchr22\t10\t20\n")
+def test_a_bed_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "L.bed").write_text("track name=x\nchr22\t100\t200\tlead\n#\nchr3\t5\t9\nchr22\t10\t20\nchrX\t1\t2\n")
     assert [each.name for each in loci_of_bed(tmp_path / "L.bed", ["3", "22"])] == [
         "chr3_5_9",
         "chr22_10_20",
         "chr22_100_200",
     ]
+    assert caplog.messages[0].startswith("1 intervals of ")
+    assert caplog.messages[0].endswith("on chromosomes that the panel lacks (X)")
     with pytest.raises(ConfigError, match="no interval on the chromosomes of the panel"):
         loci_of_bed(tmp_path / "L.bed", ["1"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from varfx.errors import ConfigError
 from varfx.finemap.config import LocusConfig
 from varfx.genome.intervals import read_bed
 
+_log = logging.getLogger(__name__)
 MHC = ("6", 25_000_000, 36_000_000)
 
 
@@ -59,7 +61,7 @@ def threshold(p: float) -> float:
 
 
 def loci_of_bed(path: str | os.PathLike[str], chroms: Iterable[str]) -> list[Locus]:
-    """The intervals of a BED file on the given chromosomes, as they are.
+    """The intervals of a BED file on the given chromosomes, as they are; a warning counts those on others.
 
     Raises:
         FormatError: no BED file.
@@ -77,6 +79,14 @@ def loci_of_bed(path: str | os.PathLike[str], chroms: Iterable[str]) -> list[Loc
         raise ConfigError(
             f"`{path}` has no interval on the chromosomes of the panel ({', '.join(known[:5])}...): its chromosomes are "
             f"{', '.join(list(intervals)[:5])}. Give intervals of the same genome."
+        )
+    others = [chrom for chrom in intervals if chrom not in known]
+    if others:
+        _log.warning(
+            "%d intervals of `%s` are left out: they are on chromosomes that the panel lacks (%s)",
+            sum(intervals[chrom].start.size for chrom in others),
+            os.fspath(path),
+            ", ".join(others[:5]),
         )
     return found
 
