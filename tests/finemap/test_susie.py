@@ -324,6 +324,8 @@ def test_kappa_is_found_by_its_likelihood(rng: np.random.Generator) -> None:
         ({"R": 2 * np.eye(2)}, "2 of 2 are not, first 2 at 0"),
         ({"prior_weights": [-1.0, 1.0]}, "1 of 2 are negative"),
         ({"n": 1.0}, "`n` must be above 2"),
+        ({"L": 0}, "`L` must be at least 1"),
+        ({"R": 1.5 * np.eye(30) - 0.5, "z": np.linspace(-9, 9, 30), "n": 5e4}, "not positive semidefinite"),
         ({"noise": Noise(sigma2=None)}, "only with `n` given"),
         ({"noise": Noise(background=np.array([1.0]))}, "vector of 2 values"),
     ],

@@ -164,12 +164,12 @@ def _ledger(study: Study, loci: list[Locus], empty: list[Locus], fits: list[Locu
     ledger.add("variants in loci", int(sum(each.reported.sum() for each in fits)))
     unmatched = _strong_without_ld(study)
     if unmatched:
-        ledger.add("significant associations that the panel lacks", unmatched)
+        ledger.add("significant associations without LD", unmatched)
     return ledger.rows()
 
 
 def _strong_without_ld(study: Study) -> int:
-    """Number of associations with p below 5e-8 that have no row on the panel."""
+    """Number of associations with p below 5e-8 that are not on the panel, or left out in matching."""
     limit = threshold(LocusConfig.lead_p)
     strong = int((np.abs(study.sumstats.table["z"].to_numpy()) >= limit).sum())
     return max(0, strong - int((np.abs(np.nan_to_num(study.trait.data.z)) >= limit).sum()))
@@ -190,7 +190,8 @@ def _notes(study: Study, fits: list[LocusFit]) -> list[str]:
     missing = _strong_without_ld(study)
     if missing:
         notes.append(
-            f"{missing} associations with p < 5e-8 are not on the panel: a causal variant among them cannot be found"
+            f"{missing} associations with p < 5e-8 are not on the panel, or left out as ambiguous (see the ledger): a causal variant among "
+            "them cannot be found"
         )
     failed = [each.locus.name for each in fits if each.without_ld]
     if failed:

@@ -59,7 +59,7 @@ def inclusion_probabilities(
     """`1 - prod_l (1 - alpha_lj)` over the effects of positive variance."""
     used = alpha[V > 0]
     with np.errstate(divide="ignore"):
-        return np.asarray(-np.expm1(np.log1p(-np.minimum(used, 1.0)).sum(axis=0)))
+        return np.asarray(0.0 - np.expm1(np.log1p(-np.minimum(used, 1.0)).sum(axis=0)))  # 0 - 0 has no sign
 
 
 def members(alpha: Float[ndarray, " variant"], coverage: float) -> Int[ndarray, " member"]:

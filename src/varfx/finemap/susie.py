@@ -129,8 +129,11 @@ def susie(
         config: credible sets and convergence.
 
     Raises:
-        DataError: shapes that do not fit, values that are not finite, negative weights, a singular background.
+        DataError: shapes that do not fit, values that are not finite, negative weights, no effect, a singular background, or R that
+            is far from positive semidefinite.
     """
+    if L < 1:
+        raise DataError(f"`L` must be at least 1, got {L}. Give the largest number of effects.")
     values = _checked("z", z, None)
     ld = as_ld(R, values.size)
     weights = _weights(prior_weights, values.size)
@@ -193,10 +196,16 @@ class _Fit:
             self._start_mismatch()
         alpha = self._alpha()
         while not converged and len(history) < config.max_sweeps:
-            for number in range(len(self.effects)):
-                self._update(number)
+            with np.errstate(all="ignore"):  # what diverges is refused below
+                for number in range(len(self.effects)):
+                    self._update(number)
+                history.append(self.elbo())
             before, alpha = alpha, self._alpha()
-            history.append(self.elbo())
+            if not np.isfinite(history[-1]):
+                raise DataError(
+                    f"the fit diverged in sweep {len(history)}: `R` is no correlation matrix of real data (not positive semidefinite). "
+                    "Compute it from one set of individuals."
+                )
             still = float(np.abs(alpha - before).max()) < ALPHA_TOL
             if self.mismatch is None:
                 still = len(history) > 1 and history[-1] - history[-2] < config.tol
