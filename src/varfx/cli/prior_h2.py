@@ -122,7 +122,7 @@ def _draw(found: Heritability, out: Path) -> None:
     from varfx.report.style import save
 
     entries = found.to_dict()
-    rows = [*entries["annotations"], *entries["top"]]
+    rows = [*(row for row in entries["annotations"] if row["binary"]), *entries["top"]]
     if any(row["enrichment"] is not None for row in rows):
         title = f"{entries['trait']}: h2 = {number(found.h2)}"
         save(enrichment_forest(rows, title=title), f"{out}.png")
@@ -151,11 +151,11 @@ def _show(found: Heritability) -> None:
     for each in found.annotations[:ROWS]:
         groups.add_row(
             each.name,
-            f"{each.prop_snps:.4g}" if each.enrichment else "",
+            f"{each.prop_snps:.4g}" if each.binary else "",
             number(each.h2, 3),
-            "" if each.enrichment is None else number(each.enrichment, 3),
-            "" if each.enrichment_p is None else f"{each.enrichment_p:.2g}",
-            "" if each.plug_in_enrichment is None else f"{each.plug_in_enrichment:.3g}",
+            number(each.enrichment, 3) if each.enrichment is not None and each.binary else "",
+            f"{each.enrichment_p:.2g}" if each.enrichment_p is not None and each.binary else "",
+            f"{each.plug_in_enrichment:.3g}" if each.plug_in_enrichment is not None and each.binary else "",
             number(each.tau_star, 3),
         )
     for group in found.top:
