@@ -14,6 +14,7 @@ from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.demos.prior import Demo
+    from varfx.prior.heritability.quantities import Estimate
 
 DEFAULT_OUT = Path("demo-output")
 PICTURES = {
@@ -36,8 +37,8 @@ def prior(
     """Fit and evaluate priors on a real GWAS of height, chromosome 22.
 
     Fetches 378 European genomes of the 1000 Genomes Project and UK Biobank's associations with height (7 MB, once; kept in
-    ~/.cache/varfx, or VARFX_CACHE), fits three priors, scores them on held-out windows, checks the GWAS against the LD, finds
-    credible sets and polygenic weights, and writes a report. About two minutes on two processors.
+    ~/.cache/varfx, or VARFX_CACHE), fits three priors, scores them on held-out windows, estimates heritability and enrichment, checks
+    the GWAS against the LD, finds credible sets and polygenic weights, and writes a report. About two minutes on two processors.
 
         varfx demo prior
         varfx demo prior --out height --data annotations/
@@ -116,7 +117,7 @@ def _show(demo: Demo) -> None:
         "report.html": f"all of it, to be opened in a browser ({demo.answers.report_bytes / 1e6:.1f} MB)",
         "results.json": "all numbers",
         "prior.parquet": "f of every variant under mlp",
-        "F.* Q.* weights.tsv": "credible sets, quality control, and polygenic weights, under mlp",
+        "H.* Q.* F.* weights.tsv": "heritability, quality control, credible sets, and polygenic weights, under mlp",
         **PICTURES,
         "constant/ linear/ mlp/": "the runs, for `varfx prior evaluate`, `predict` and `weights`",
     }
@@ -126,7 +127,20 @@ def _show(demo: Demo) -> None:
 
 
 def _show_answers(demo: Demo) -> None:
-    """Prints quality control and the credible sets."""
+    """Prints heritability, the largest enrichments, quality control and the credible sets."""
+    found = demo.answers.heritability
+    console.print(f"heritability of chromosome 22's variants: {_with_error(found.h2)}")
+    rows = [
+        each
+        for each in found.annotations
+        if each.binary and each.enrichment is not None and each.enrichment_p is not None
+    ]
+    enriched = Table("annotation", "enrichment (s.e.)", "p", title="enrichment of heritability", title_justify="left")
+    for each in sorted(rows, key=lambda row: row.enrichment_p or 0.0)[:5]:
+        assert each.enrichment is not None
+        enriched.add_row(each.name, _with_error(each.enrichment), f"{each.enrichment_p:.2g}")
+    if rows:
+        console.print(enriched)
     marks = ", ".join(f"{count} {mark}" for mark, count in demo.answers.quality.items())
     console.print(f"quality control against LD: {marks} of {len(demo.panel.cores)} windows")
     sets = demo.answers.sets
@@ -137,6 +151,10 @@ def _show_answers(demo: Demo) -> None:
     for row in sets.sort("lead_pip", descending=True).head(10).iter_rows(named=True):
         table.add_row(row["lead"], f"{row['lead_pip']:.3f}", str(row["n"]), f"{row['log10bf']:.1f}")
     console.print(table)
+
+
+def _with_error(estimate: Estimate) -> str:
+    return f"{estimate.value:.3g}" + ("" if estimate.se is None else f" ({estimate.se:.2g})")
 
 
 def _bounds(bounds: list[float] | None) -> str:

@@ -1,4 +1,4 @@
-"""What the demo makes of a fitted prior: quality control, credible sets, polygenic weights, and a report of all of it."""
+"""What the demo makes of a fitted prior: heritability, quality control, credible sets, polygenic weights, and a report of all of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from varfx.annotations import read_annotations
 from varfx.demos.timing import timed
 from varfx.errors import DataError
 from varfx.finemap import finemap, study_of_run, write_files
@@ -18,12 +19,14 @@ from varfx.io.workers import Workers
 from varfx.pages import ReportConfig, write_report
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
+from varfx.prior.heritability import Heritability, heritability, source_of_run, write_heritability
 from varfx.prior.quality import quality_control, write_quality
 from varfx.prior.weights import weights, write_weights
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
 REPORT = "report.html"
+HERITABILITY = ("h2", "h2_se", "h2_ci95", "sigma2", "sigma2_se", "annotations", "notes")  # in the demo's results
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,11 +34,13 @@ class Answers:
     """What a prior was used for.
 
     Attributes:
+        heritability: total and by annotation, with standard errors.
         quality: number of windows by mark.
         sets: credible sets, the columns of `F.cs.tsv`; None where no association is genome-wide significant.
         report_bytes: size of the report.
     """
 
+    heritability: Heritability
     quality: Mapping[str, int]
     sets: pl.DataFrame | None
     report_bytes: int
@@ -43,6 +48,7 @@ class Answers:
     def to_dict(self) -> dict[str, Any]:
         """The numbers, JSON-able."""
         return {
+            "heritability": {key: value for key, value in self.heritability.to_dict().items() if key in HERITABILITY},
             "quality": dict(self.quality),
             "credible_sets": None if self.sets is None else self.sets.to_dicts(),
             "report_bytes": self.report_bytes,
@@ -52,6 +58,7 @@ class Answers:
 def answers_of(
     run: Path,
     inputs: PriorInputs,
+    annotations: Path,
     *,
     gtf: Path | None,
     workers: int | None,
@@ -63,6 +70,7 @@ def answers_of(
     Args:
         run: its folder.
         inputs: panel and summary statistics of the run.
+        annotations: whose enrichment is estimated.
         gtf: genes to draw.
         workers: processes of quality control and fine-mapping.
         seconds: what each step took is added here.
@@ -70,6 +78,9 @@ def answers_of(
     """
     folder = run.parent
     where = Workers(workers=workers)
+    with timed(seconds, "h2"):
+        found = heritability(source_of_run(run), read_annotations(annotations), progress=progress)
+        write_heritability(found, folder / "H")
     with timed(seconds, "qc"):
         quality = quality_control(inputs, where=where, progress=progress)
         write_quality(quality, folder / "Q")
@@ -79,10 +90,11 @@ def answers_of(
         table = weights(run, effects=EffectsConfig(effects="normal"), progress=progress)
         write_weights(table, folder / "weights.tsv", run=run)
     with timed(seconds, "report"):
-        config = ReportConfig(finemap=None if sets is None else folder / "F", qc=folder / "Q", gtf=gtf)
+        mapped = None if sets is None else folder / "F"
+        config = ReportConfig(finemap=mapped, h2=folder / "H", qc=folder / "Q", gtf=gtf)
         size = write_report(run, folder / REPORT, config, command="varfx demo prior", progress=progress)
     marks = {str(mark): int(count) for mark, count in quality.windows["qc"].value_counts(sort=True).iter_rows()}
-    return Answers(quality=marks, sets=sets, report_bytes=size)
+    return Answers(heritability=found, quality=marks, sets=sets, report_bytes=size)
 
 
 def _credible_sets(run: Path, out: Path, where: Workers, progress: Progress) -> pl.DataFrame | None:

@@ -154,6 +154,7 @@ def run_demo(
     answers = answers_of(
         folder / MODELS[-1],
         PriorInputs(panel=panel_path, sumstats=(sumstats,)),
+        annotations,
         gtf=gtf,
         workers=workers,
         seconds=seconds,
