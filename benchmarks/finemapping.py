@@ -23,6 +23,8 @@ import numpy as np
 from _measure import machine
 from quality_control import genotypes
 from varfx.finemap import Noise, Susie, susie
+from varfx.finemap.locus_ld import with_unit_diagonal
+from varfx.ld.whiten import factors_from_correlation
 
 N = 50_000
 MOST = 220
@@ -51,21 +53,8 @@ def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
     sets: dict[str, list[tuple[bool, int]]] = {}
     kappas, total_causal = [], 0
     for R in loci(data, count, rng):
-        size = len(R)
-        share = np.where(rng.random(size) < 0.1, 10.0, 1.0)
-        number = rng.integers(1, 4)
-        causal = rng.choice(size, number, replace=False, p=share / share.sum())
-        signal = (
-            2 * CAUSAL_SD**2 + size * BACKGROUND
-        )  # expected sum of squares, of which N f is the share of each variant
-        Nf = signal * share / share.sum()
-        b = rng.standard_normal(size) * np.sqrt(BACKGROUND * share / share.mean())
-        b[causal] += CAUSAL_SD * rng.standard_normal(number)
-        lam, V = np.linalg.eigh(R)
-        z = R @ b + V @ (np.sqrt(np.maximum(lam, 0)) * rng.standard_normal(size))
-        truth = np.zeros(size, dtype=bool)
-        truth[causal] = True
-        total_causal += number
+        R, z, truth, Nf = _locus(R, rng)
+        total_causal += int(truth.sum())
         fits = {
             "uniform": susie(z, R, N),
             "weights f": susie(z, R, N, prior_weights=Nf),
@@ -82,6 +71,53 @@ def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
         "kappa_expected": BACKGROUND * MOST / (2 * CAUSAL_SD**2 + MOST * BACKGROUND),
         "priors": {name: _summary(kept[name], sets[name]) for name in kept},
     }
+
+
+def external(data: Path, seed: int) -> dict[str, object]:
+    """The same with LD of other individuals: associations of one half, a panel (rule 0.95) of the other half's 244."""
+    rng = np.random.default_rng(seed)
+    kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    sets: dict[str, list[tuple[bool, int]]] = {}
+    corrected = {"reference_size": 244, "mismatch": True}
+    for chrom in range(1, 23):
+        X, position = genotypes(data, chrom)
+        for start in (20_050_000, 20_300_000, 20_600_000):
+            columns = np.flatnonzero((position >= start) & (position < start + 250_000))
+            if columns.size < 100:
+                continue
+            window = X[:, np.sort(rng.choice(columns, min(columns.size, 150), replace=False))]
+            A, B = np.array_split(window[rng.permutation(len(window))], 2)
+            if (A.std(0) == 0).any() or (B.std(0) == 0).any():
+                continue
+            R, z, truth, Nf = _locus(np.corrcoef(A.T), rng)
+            factors = factors_from_correlation(np.corrcoef(B.T), np.zeros((len(R), 0)), rank_variance=0.95)
+            ld = with_unit_diagonal(factors.V * np.sqrt(factors.lam))
+            for name, noise in {
+                "nothing": Noise(),
+                "learned background": Noise(background=Nf),
+                "finite reference, mismatch": Noise(**corrected),
+                "finite reference, mismatch, learned background": Noise(background=Nf, **corrected),
+            }.items():
+                fit = susie(z, ld, N, prior_weights=Nf, noise=noise)
+                kept.setdefault(name, []).append((fit.pip, truth))
+                sets.setdefault(name, []).extend((bool(truth[one.variants].any()), len(one)) for one in fit.sets)
+    return {name: {"loci": len(kept[name]), **_summary(kept[name], sets[name])} for name in kept}
+
+
+def _locus(R: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """LD, associations, which variants are causal, and N f."""
+    size = len(R)
+    share = np.where(rng.random(size) < 0.1, 10.0, 1.0)
+    number = rng.integers(1, 4)
+    causal = rng.choice(size, number, replace=False, p=share / share.sum())
+    signal = 2 * CAUSAL_SD**2 + size * BACKGROUND  # expected sum of squares, of which N f is the share of each variant
+    b = rng.standard_normal(size) * np.sqrt(BACKGROUND * share / share.mean())
+    b[causal] += CAUSAL_SD * rng.standard_normal(number)
+    lam, V = np.linalg.eigh(R)
+    z = R @ b + V @ (np.sqrt(np.maximum(lam, 0)) * rng.standard_normal(size))
+    truth = np.zeros(size, dtype=bool)
+    truth[causal] = True
+    return R, z, truth, signal * share / share.sum()
 
 
 def _summary(kept: list[tuple[np.ndarray, np.ndarray]], sets: list[tuple[bool, int]]) -> dict[str, object]:
@@ -180,20 +216,21 @@ def golden(data: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=("calibration", "speed", "golden"))
+    parser.add_argument("part", choices=("calibration", "external", "speed", "golden"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--loci", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    parts: dict[str, Callable[[], dict[str, object]]] = {
+        "calibration": lambda: calibration(arguments.data, arguments.loci, arguments.seed),
+        "external": lambda: external(arguments.data, arguments.seed),
+        "speed": lambda: speed((1000, 5000)),
+        "golden": lambda: golden(arguments.data),
+    }
+    measured = parts[arguments.part]()
     kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    if arguments.part == "calibration":
-        kept["calibration"] = calibration(arguments.data, arguments.loci, arguments.seed)
-    elif arguments.part == "speed":
-        kept["speed"] = speed((1000, 5000))
-    else:
-        kept["golden"] = golden(arguments.data)
-    arguments.out.write_text(json.dumps(kept, indent=1) + "\n")
+    arguments.out.write_text(json.dumps({**kept, arguments.part: measured}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

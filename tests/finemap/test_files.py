@@ -248,5 +248,12 @@ def test_a_fixed_background_and_the_finite_reference_are_used(
     fixed = finemap(study_of_variances(snpvar, given), config=config)
     assert [each.fit.kappa for each in fixed.loci] == [0.5, 0.5]
     assert all(each.fit.mismatch is None for each in fixed.loci)
-    learned = finemap(study_of_variances(snpvar, given), config=CONFIG)
-    assert all(each.fit.mismatch is not None for each in learned.loci)
+    auto = finemap(study_of_variances(snpvar, given), config=CONFIG)  # 200 individuals, N = 100,000
+    assert all(each.fit.mismatch is not None for each in auto.loci)
+    assert [each.fit.kappa for each in auto.loci] == [0.0, 0.0]
+    learned = finemap(
+        study_of_variances(snpvar, given),
+        config=FinemapConfig(loci=CONFIG.loci, noise=NoiseConfig(finite_reference="off")),
+    )
+    assert all(each.fit.mismatch is None for each in learned.loci)
+    assert all(0 <= each.fit.kappa <= 1 for each in learned.loci)

@@ -48,9 +48,10 @@ class NoiseConfig:
     residual_variance: float | Literal["free"] | None = None
     """Residual variance of z: a number, or free (estimated per locus; only for LD of the GWAS's own individuals). By default that of the
     prior's fit, or 1."""
-    background: float | Literal["auto", "none"] = "auto"
-    """Polygenic background: effects of variance kappa N f at every variant. auto learns kappa in 0 to 1 per locus (none for a uniform
-    prior), none leaves it out, a number fixes kappa."""
+    background: float | Literal["auto", "learn", "none"] = "auto"
+    """Polygenic background: effects of variance kappa N f at every variant. auto learns kappa in 0 to 1 per locus where the error of the
+    LD need not be accounted for (see finite-reference): kappa would take that error for effects. none leaves it out, learn learns it
+    always, a number fixes kappa."""
     finite_reference: Switch = "auto"
     """Account for the sampling error of LD from a panel of few individuals, and for its mismatch: auto does so where the panel is smaller
     than the GWAS, but not for associations simulated from the panel."""
@@ -58,15 +59,17 @@ class NoiseConfig:
     def __post_init__(self) -> None:
         if self.residual_variance not in (None, "free") and not _positive(self.residual_variance):
             raise ConfigError(f"`residual-variance` must be positive, or free, got {self.residual_variance}.")
-        if self.background not in ("auto", "none") and not (
+        if self.background not in ("auto", "learn", "none") and not (
             isinstance(self.background, int | float) and math.isfinite(self.background) and self.background >= 0
         ):
-            raise ConfigError(f"`background` must be auto, none or a number of at least 0, got {self.background}.")
+            raise ConfigError(
+                f"`background` must be auto, learn, none or a number of at least 0, got {self.background}."
+            )
         if self.finite_reference not in get_args(Switch):
             raise ConfigError(f"`finite-reference` must be auto, on or off, got {self.finite_reference!r}.")
-        if self.residual_variance == "free" and self.background != "none":
+        if self.residual_variance == "free" and self.background not in ("auto", "none"):
             raise ConfigError(
-                "`residual-variance` free and a polygenic background cannot both be learned. Give --background none with it."
+                "`residual-variance` free and a polygenic background cannot both be learned. Leave --background out with it."
             )
 
 

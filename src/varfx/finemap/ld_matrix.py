@@ -23,6 +23,7 @@ from scipy.linalg import cholesky, solve_triangular
 from varfx.errors import DataError
 from varfx.short_repr import short_repr
 
+TILE = 256  # rows and columns compared at a time
 NEGLIGIBLE = 1e-14  # entries of a vector below this share of its largest are left out of a product
 RELATIVE_FLOOR = 1e-10  # eigenvalues at or below this share of the largest are rounding noise
 
@@ -233,11 +234,11 @@ def as_ld(R: ndarray | LDMatrix, size: int) -> LDMatrix:
     matrix = np.ascontiguousarray(R, dtype=np.float64)
     if matrix.shape != (size, size):
         raise DataError(f"`R` has shape {matrix.shape}, but `z` has {size} values: R must be ({size}, {size}).")
-    bad = ~np.isfinite(matrix)
-    if bad.any():
+    if not np.isfinite(matrix.sum()):
+        bad = ~np.isfinite(matrix)
         first = tuple(int(place) for place in np.argwhere(bad)[0])
         raise DataError(f"`R` must be finite: {bad.sum()} values are not, first at {first}. Leave these variants out.")
-    asymmetry = float(np.abs(matrix - matrix.T).max(initial=0.0))
+    asymmetry = _asymmetry(matrix)
     if asymmetry > 1e-6:
         raise DataError(f"`R` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}.")
     far = np.abs(np.diag(matrix) - 1)
@@ -248,6 +249,16 @@ def as_ld(R: ndarray | LDMatrix, size: int) -> LDMatrix:
             f"{matrix[worst, worst]:.4g} at {worst}. Divide by standard deviations first."
         )
     return DenseLD(matrix)
+
+
+def _asymmetry(matrix: ndarray) -> float:
+    """Largest difference from the transpose, tile by tile: a whole transpose would not fit the processor's cache."""
+    starts = range(0, len(matrix), TILE)
+    tiles = [(i, j) for i in starts for j in starts if i <= j]
+    differences = [
+        np.abs(matrix[i : i + TILE, j : j + TILE] - matrix[j : j + TILE, i : i + TILE].T).max() for i, j in tiles
+    ]
+    return float(max(differences))
 
 
 def _one_if_equal(values: ndarray) -> ndarray:

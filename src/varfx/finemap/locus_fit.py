@@ -144,9 +144,12 @@ def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld:
     if task.noise.finite_reference == "on" or (task.noise.finite_reference == "auto" and large):
         size = float(task.panel.num_people)
     background, kappa = None, None
-    if task.f is not None and task.noise.background != "none" and not without_ld:
+    asked = task.noise.background
+    if asked == "auto":
+        asked = "none" if size is not None or sigma2 == "free" else "learn"
+    if task.f is not None and asked != "none" and not without_ld:
         background = (n - 1) * task.f[rows]
-        kappa = None if task.noise.background == "auto" else float(task.noise.background)
+        kappa = None if asked == "learn" else float(asked)
     noise = Noise(
         sigma2=None if sigma2 == "free" else float(task.sigma2 if sigma2 is None else sigma2),
         background=background,

@@ -6,7 +6,8 @@ With the kept eigenpairs `V, lam` of R, q = V' z, and the rest of R (trace `mu`,
     estimate_s     argmax_s N(z; 0, (1 - s) R + s I)     (Zou et al. 2022)
     variance_lr    2 log ratio of N(z; 0, F R^2 + sigma2 R) at the best sigma2 and at 1
 
-Signal leaves the kept directions too: with the constant prior's F the mean of E grows by `1 + F nu / mu`.
+Signal leaves the kept directions too: with the constant prior's F the mean of E grows by `1 + F nu / mu`, with one strong effect b at a
+variant that lacks d of its variance by `1 + b^2 d nu / mu^2`.
 """
 
 from __future__ import annotations
@@ -61,12 +62,14 @@ class Directions:
         lam: variance of z along each.
         rest: variance of z outside (the trace of the rest).
         rest_square: squared norm of the rest; None where the panel lacks it.
+        lacking: variance of each variant's z outside.
     """
 
     V: Float[ndarray, "observed rank"]
     lam: Float[ndarray, " rank"]
     rest: float
     rest_square: float | None
+    lacking: Float[ndarray, " observed"]
 
 
 def directions_of(
@@ -91,7 +94,7 @@ def directions_of(
     lacking = 1 - own
     square = None if square_norm is None else max(0.0, square_norm - float((lam**2).sum()))
     if observed.size == size:
-        return Directions(V=V, lam=lam, rest=float(lacking.sum()), rest_square=square)
+        return Directions(V=V, lam=lam, rest=float(lacking.sum()), rest_square=square, lacking=lacking)
     U = V[observed] * np.sqrt(lam)
     kept, Q = np.linalg.eigh(U.T @ U)
     used = kept > 1e-8 * kept[-1]
@@ -102,7 +105,9 @@ def directions_of(
     if square is not None:
         square = left**2 * square + left * (1 - left) * rest**2 / beyond
     added = max(0.0, float(lacking[observed].sum()) - left * rest) / kept.size
-    return Directions(V=U @ (Q / np.sqrt(kept)), lam=kept + added, rest=left * rest, rest_square=square)
+    return Directions(
+        V=U @ (Q / np.sqrt(kept)), lam=kept + added, rest=left * rest, rest_square=square, lacking=lacking[observed]
+    )
 
 
 def check_window(z: Float[ndarray, " observed"], directions: Directions) -> WindowCheck:
@@ -113,7 +118,7 @@ def check_window(z: Float[ndarray, " observed"], directions: Directions) -> Wind
     outside = max(0.0, total - float(q2.sum()))
     F, sigma2, ratio = _variance(lam, q2)
     s, s_lr = _inconsistency(lam, q2, directions.rest, outside, z.size - lam.size, F)
-    energy_ratio, deviate, p = _energy(outside, directions, z.size, F)
+    energy_ratio, deviate, p = _energy(outside, directions, z, F)
     return WindowCheck(
         variants=z.size,
         mean_chi2=total / z.size,
@@ -134,15 +139,18 @@ def estimate_s(z: Float[ndarray, " variant"], R: Float[ndarray, "variant variant
     return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0, 0.0)[0]
 
 
-def _energy(outside: float, directions: Directions, size: int, F: float) -> tuple[float, float, float]:
+def _energy(outside: float, directions: Directions, z: ndarray, F: float) -> tuple[float, float, float]:
     """Ratio to the mean, normal deviate and p-value of the energy outside."""
     mu = directions.rest
-    if mu <= MIN_REST * size:
+    if mu <= MIN_REST * z.size:
         return (np.nan, np.nan, np.nan)
     square = directions.rest_square
     if square is None or square <= 0:
         return outside / mu, np.nan, np.nan
-    grown = 1 + F * square / mu
+    strongest = float(
+        (z * z * directions.lacking).max()
+    )  # one effect of the size of its z, in place of many of variance F
+    grown = 1 + max(F, strongest / mu) * square / mu
     freedom = mu**2 / square
     p = float(chi2.sf(outside / grown * mu / square, freedom))
     logp = float(chi2.logsf(outside / grown * mu / square, freedom))
