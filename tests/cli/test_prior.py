@@ -125,7 +125,7 @@ def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tm
         ({"--panel": "annot"}, "is no folder. Give a panel made by `varfx ld build`"),
         ({"--sumstats": "annot"}, "holds annotations, where sumstats is needed"),
         ({"--annot": "height"}, "holds sumstats, where annotations is needed"),
-        ({"--sumstats": "bed"}, "is not a whole Parquet file"),
+        ({"--sumstats": "bed"}, "Make it anew with `varfx sumstats clean`"),
         (
             {"--holdout-chrom": "21"},
             "`holdout-chrom` names 1 chromosomes that the panel does not have, first 21. It has 1, 2, 3",

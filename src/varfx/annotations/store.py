@@ -111,7 +111,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
         StoreError: not such a file, or damaged.
         DataError: its values cannot be right.
     """
-    table, metadata = sealed.read_table(path, kind=KIND)
+    table, metadata = sealed.read_table(path, kind=KIND, made_by="varfx annot build")
     return Annotations(table=table, metadata=metadata)
 
 

@@ -84,7 +84,7 @@ def read_sumstats(path: str | os.PathLike[str]) -> SumStats:
         StoreError: not such a file, or damaged.
         DataError: its values cannot be right.
     """
-    table, metadata = sealed.read_table(path, kind=KIND)
+    table, metadata = sealed.read_table(path, kind=KIND, made_by="varfx sumstats clean")
     return SumStats(table=table, trait=str(metadata.pop("trait")), metadata=metadata)
 
 

@@ -237,8 +237,15 @@ def write_plain_parquet(frame: pl.DataFrame, path: str | os.PathLike[str]) -> No
         partial.write_bytes(buffer.getbuffer())
 
 
-def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+def read_table(
+    path: str | os.PathLike[str], *, kind: str, made_by: str | None = None
+) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The table and the metadata of a file written by `write_table`, after checking its seal.
+
+    Args:
+        path: the file.
+        kind: what it holds.
+        made_by: the command that makes such files, for messages.
 
     Raises:
         StoreError: no such file, not a varfx table, another kind or version, or any byte of it changed.
@@ -247,13 +254,15 @@ def read_table(path: str | os.PathLike[str], *, kind: str) -> tuple[pl.DataFrame
 
     path = Path(path)
     if not path.is_file():
-        raise StoreError(f"`{path}` does not exist or is no file. Give a {kind} file written by varfx.")
+        wanted = f"a {kind} file written by varfx" if made_by is None else f"{kind} made by `{made_by}`"
+        raise StoreError(f"`{path}` does not exist or is no file. Give {wanted}.")
     try:
         content = bytearray(path.read_bytes())
     except OSError as error:
         raise StoreError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
-        raise StoreError(f"`{path}` is not a whole Parquet file (it is truncated, or of another format). Make it anew.")
+        again = "Make it anew" + ("" if made_by is None else f" with `{made_by}`")
+        raise StoreError(f"`{path}` is not a whole Parquet file (it is truncated, or of another format). {again}.")
     offset = _seal_offset(content, path) + len(_DIGEST_LABEL)
     digest = bytes(content[offset : offset + 64])
     content[offset : offset + 64] = _EMPTY_DIGEST
