@@ -91,12 +91,12 @@ def quality_section(summary: Path | None, windows: Path | None, variants: Path |
             f"varfx qc --panel {study.panel.path.name} --sumstats {study.files.sumstats[study.number].name} --out Q"
         )
         return Section(anchor="qc", heading=heading, blocks=(Absent(command=command, option="--qc Q"),))
+    table, flagged = _read(windows), _read(variants)
     found = sealed.read_json(summary)
     if found.get("trait", study.trait["name"]) != study.trait["name"]:
         raise DataError(
             f"`{summary}` is of {found['trait']!r}, the report of {study.trait['name']!r}. Give the quality control of this trait."
         )
-    table, flagged = _read(windows), _read(variants)
     if "qc" not in table.columns:
         raise FormatError(f"`{windows}` has no column `qc`. Give the --out of `varfx qc`.")
     counts = ", ".join(f"{int((table['qc'] == mark).sum()):,} {mark}" for mark in reversed(MARKS))
