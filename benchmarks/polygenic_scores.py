@@ -35,10 +35,8 @@ from varfx.prior.pairs import Cores
 from varfx.prior.posterior import posterior_means
 from varfx.training import TraitData
 
-CHROMS = range(1, 11)
-THIN = 6  # every sixth variant
 MAF = 0.05
-H2_PER_VARIANT = 0.5 / 1e6 * THIN
+H2_PER_VARIANT = 3e-6  # a million variants, of which every sixth is looked at, with heritability 0.5
 ONE = Workers(workers=1)
 
 
@@ -51,12 +49,12 @@ class Material:
     X: ndarray
 
 
-def material(data: Path, scratch: Path) -> Material:
-    """The panel, thinned; built once in `scratch`."""
-    beds = [data / f"gwas/polypred/1000G.subset.{chrom}.bed" for chrom in CHROMS]
-    path = scratch / "polypred.ld.zarr"
+def material(data: Path, scratch: Path, chroms: int, thin: int) -> Material:
+    """The panel of the first chromosomes, every `thin`-th variant; built once in `scratch`."""
+    beds = [data / f"gwas/polypred/1000G.subset.{chrom}.bed" for chrom in range(1, chroms + 1)]
+    path = scratch / f"polypred.{chroms}.{thin}.ld.zarr"
     source = open_source(beds, maf=MAF)
-    kept = np.arange(0, source.variants.height, THIN)
+    kept = np.arange(0, source.variants.height, thin)
     thinned = _Thinned(source, kept)
     if not path.exists():
         build_panel(thinned, path, PanelConfig(rank_variance=0.999), workers=1)
@@ -222,15 +220,11 @@ def cell(m: Material, words: str, seed: int) -> dict[str, object]:
     result["sigma2"] = sigma2
     began = time.process_time()
     timed("normal", posterior_means(m.panel, cores.trait, F / size, sigma2), began)
-    for effects in ("mixture", "auto"):
-        began = time.process_time()
-        found = trait_effects(cores, F / size, sigma2, EffectsConfig(effects=effects), where=ONE)  # type: ignore[arg-type]
-        timed(effects, found.mean, began)
-        result[f"{effects}_record"] = {
-            key: found.record.get(key) for key in ("effects", "evidence", "hyperparameters")
-        } | {"r_hat": max((each["r_hat"] for each in found.record.get("windows", [])), default=None)}
-        if effects == "mixture" and kind != "sparse":
-            break
+    began = time.process_time()
+    found = trait_effects(cores, F / size, sigma2, EffectsConfig(effects="mixture"), where=ONE)
+    timed("mixture", found.mean, began)
+    result["record"] = {key: found.record[key] for key in ("evidence", "hyperparameters")}
+    result["r_hat"] = max(each["r_hat"] for each in found.record["windows"])
     began = time.process_time()
     timed("prs_cs", prs_cs(m, z, size, seed), began)
     began = time.process_time()
@@ -276,6 +270,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--scratch", type=Path, default=Path("build"))
     parser.add_argument("--cell", help="sparse|tenth|mixed|infinitesimal:N[:annotated]")
+    parser.add_argument("--chroms", type=int, default=10)
+    parser.add_argument("--thin", type=int, default=6, help="every so many variants")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--window", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
@@ -286,7 +282,7 @@ def main() -> None:
         print(kept["window"])
     if options.cell:
         options.scratch.mkdir(exist_ok=True)
-        found = cell(material(options.data, options.scratch), options.cell, options.seed)
+        found = cell(material(options.data, options.scratch, options.chroms, options.thin), options.cell, options.seed)
         others = [each for each in kept["cells"] if (each["cell"], each["seed"]) != (options.cell, options.seed)]
         kept["cells"] = [*others, found]
         print({key: value for key, value in found.items() if not key.endswith("record")})
