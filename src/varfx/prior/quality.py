@@ -236,8 +236,8 @@ def _notes(baseline: Baseline | None, marks: Sequence[str]) -> list[str]:
         if np.isfinite(baseline.energy_ratio):
             numbers += f", energy outside the panel's directions {baseline.energy_ratio:.1f} times the expected"
         notes.append(
-            f"the panel as a whole fits the associations badly ({numbers}): its individuals are few, or of another population. Windows "
-            "are judged beside each other"
+            f"the panel as a whole fits the associations badly ({numbers}): its individuals are few, or of another population, or sample "
+            "sizes are not given per variant. Windows are judged beside each other"
         )
     if marks and baseline is None:
         notes.append("fewer than 10 windows: each is judged by fixed bounds alone")

@@ -80,6 +80,17 @@ def test_a_trait_with_itself(wide: Simulated, panel: LDPanel) -> None:
     assert found.whole.ci95[1] > 0.95
 
 
+def test_a_gwas_with_itself_is_1_by_definition(wide: Simulated, panel: LDPanel) -> None:
+    first, _ = draw(wide, panel, 4, 1.0, 0.0)
+    negative = source(panel, -first.data.traits[0].z, first.f)
+    for other, sign in ((first, 1.0), (negative, -1.0)):
+        found = genetic_correlation(paired(first, other))
+        assert (found.whole.rg, found.whole.se, found.whole.p) == (sign, 0.0, 0.0)
+        assert found.h2[0][0] == pytest.approx(first.f.sum())
+        assert "by definition" in found.notes[-1]
+        assert correlation_table(found).count("\n") == 2
+
+
 def test_per_annotation(wide: Simulated, panel: LDPanel) -> None:
     table = read_annotations(wide.annot).table
     active = Annotations(table=table.select(*table.columns[:5], "active"))

@@ -148,6 +148,9 @@ def genetic_correlation(
     for source in (traits.first, traits.second):
         if not source.f[source.counted].sum() > 0:
             raise DataError(f"`{source.name}` gives no variant any variance: a correlation does not exist.")
+    sign = traits.same_associations()
+    if sign is not None:
+        return _of_itself(traits, D, sign, config)
     K = D.shape[1]
     precision = np.r_[[0.0], np.full(K - 1, LOG_ENRICHMENT_SD**-2)]
     start = np.r_[np.zeros(3 * K), 0.0, math.log(traits.first.sigma2), math.log(traits.second.sigma2)]
@@ -191,6 +194,41 @@ def genetic_correlation(
             "se_method": config.se,
         },
         notes=notes,
+    )
+
+
+def _of_itself(traits: PairedTraits, D: ndarray, sign: float, config: CorrelationConfig) -> GeneticCorrelation:
+    """The correlation of one GWAS with itself, or with its negative: noise that is shared in full leaves nothing to estimate."""
+    sources = (traits.first, traits.second)
+    counted = traits.first.counted & traits.second.counted
+    h2 = [float(each.f[counted].sum()) for each in sources]
+    noise = [each.sigma2 for each in sources]
+    theta = np.r_[np.zeros(3 * D.shape[1]), 0.0, np.log(noise)]
+    pieces = pair_pieces(traits, D, theta, config.device, silent)
+    assert pieces is not None
+    whole = Correlation(
+        name="all", rg=sign, se=0.0, ci95=(sign, sign), z=None, p=0.0, p_one=1.0, gcov=sign * math.sqrt(h2[0] * h2[1]), gcov_se=None
+    )  # fmt: skip
+    return GeneticCorrelation(
+        whole=whole,
+        annotations=[],
+        h2=[(value, None) for value in h2],
+        intercepts=[(value, None) for value in noise],
+        gcov_intercept=(sign * math.sqrt(noise[0] * noise[1]), None),
+        maximum=Maximum(theta, pieces, (), True),
+        record={
+            "p1": traits.first.trait,
+            "p2": traits.second.trait,
+            "n_windows": len(traits.windows),
+            "n_blocks": None,
+            "n_variants": int(counted.sum()),
+            "n_shared_associations": traits.n_variants,
+            "se_method": None,
+        },
+        notes=[
+            *traits.notes,
+            f"both have the same associations: rg is {sign:.0f} by definition, not an estimate; h2 and sigma2 are those of the runs",
+        ],
     )
 
 

@@ -18,6 +18,8 @@ from varfx.likelihood.bivariate import TraitPair
 from varfx.prior.heritability.source import PriorSource
 from varfx.training import TraitData
 
+SAME = 1 - 1e-6  # cosine of two traits' z from which on these are the same numbers, rounded
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairedTraits:
@@ -42,6 +44,16 @@ class PairedTraits:
     def panel(self) -> LDPanel:
         """The LD panel of both."""
         return self.first.panel
+
+    def same_associations(self) -> float | None:
+        """1 where both have the same associations, -1 where they are each other's negative, else None."""
+        one, other = self.first.data.traits[0], self.second.data.traits[0]
+        both = one.observed & other.observed
+        a, b = np.ravel(one.z[both]), np.ravel(other.z[both])
+        if a.size != b.size:
+            return None
+        cosine = float(a @ b) / float(np.sqrt((a @ a) * (b @ b)) or 1.0)
+        return float(np.sign(cosine)) if abs(cosine) > SAME else None
 
     def __iter__(self) -> Iterator[tuple[ndarray, TraitPair]]:
         """Panel rows and whitened associations of each window; kept in memory as far as it lasts."""
