@@ -62,6 +62,7 @@ def test_scores_and_their_worth(capsys: Capsys, simulated: Simulated, weights: P
         (("--genotypes", "/nonexistent.bed"), "cannot be read: No such file"),
         (("--covariates", "c.txt"), "`--covariates` and `--phenotype-name` belong to --phenotype FILE"),
         (("--missing", "mean"), "--missing"),
+        (("--json", "/nonexistent/s.json"), "the folder `/nonexistent` does not exist"),
     ],
 )
 def test_a_mistake_is_one_line(

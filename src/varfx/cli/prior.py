@@ -126,9 +126,12 @@ def evaluate(
         json: Write all numbers to this file.
     """
     from varfx.io import sealed
+    from varfx.io.run_folder import check_parent
     from varfx.prior import evaluate as evaluate_run
     from varfx.prior import evaluate_variances
 
+    if json is not None:
+        check_parent(json)
     if (run is None) == (snpvar is None):
         raise ConfigError("give either a RUN or --snpvar FILE, one of the two.")
     if plot is not None and truth is None:

@@ -56,9 +56,12 @@ def score_test(
 
     from varfx.annotations import read_annotations
     from varfx.io import sealed
+    from varfx.io.run_folder import check_parent
     from varfx.prior.heritability import score_test as tests
     from varfx.prior.heritability import source_of_run, source_of_variances
 
+    if json is not None:
+        check_parent(json)
     if (run is None) == (snpvar is None):
         raise ConfigError("give either a RUN or --snpvar FILE, one of the two.")
     if random_annotations < 0:

@@ -59,6 +59,8 @@ def score(
     if phenotype is None and (covariates is not None or phenotype_name is not None):
         raise ConfigError("`--covariates` and `--phenotype-name` belong to --phenotype FILE.")
     check_parent(out)
+    if json is not None:
+        check_parent(json)
     with progress_bar() as progress:
         scores = score_individuals(weights, genotypes, config=config, progress=progress)
     found = []
