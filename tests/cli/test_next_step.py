@@ -46,6 +46,8 @@ def test_it_is_said_after_success_only(
     words = ("prior", "simulate", "--panel", simulated.panel, "--out", tmp_path / "SIM")
     done = varfx(capsys, *words)
     assert done.code == 0
-    assert done.out.splitlines()[-1].startswith(f"next: varfx prior fit --panel PANEL --sumstats {tmp_path / 'SIM'}/")
+    assert done.out.splitlines()[-1].startswith(
+        f"next: varfx prior fit --panel {simulated.panel} --sumstats {tmp_path / 'SIM'}/"
+    )
     assert "next:" not in varfx(capsys, *words, "--h2", 2).out
     assert "next:" not in varfx(capsys, "prior", "simulate", "--help").out

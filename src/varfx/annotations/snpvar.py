@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from varfx.errors import DataError, FormatError
 from varfx.genome import variants
+from varfx.genome.builds import known_build
 from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
 from varfx.genome.overlap import share_found
@@ -76,6 +77,13 @@ def read_variances(path: str | os.PathLike[str], reference: pl.DataFrame) -> Flo
         )
     values[joined["row"].to_numpy()] = joined["f"].to_numpy()
     return values
+
+
+def build_of_variances(path: str | os.PathLike[str]) -> str | None:
+    """Genome build of a Parquet file of `varfx prior predict`, hg19 or hg38; None where the file does not say."""
+    if Path(path).suffix != ".parquet" or sealed.table_kind(path) != PREDICTION_KIND:
+        return None
+    return known_build(sealed.read_table(path, kind=PREDICTION_KIND)[1].get("build"))
 
 
 def read_sigma2(path: str | os.PathLike[str]) -> float | None:

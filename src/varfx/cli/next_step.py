@@ -7,12 +7,12 @@ from shlex import quote
 from typing import Any
 
 NEXT: dict[tuple[str, ...], str] = {
-    ("sumstats", "clean"): "varfx prior fit --panel PANEL --sumstats {out} --holdout-chrom 20-22 --out RUN",
+    ("sumstats", "clean"): "varfx prior fit --panel PANEL --sumstats {out} --holdout-fraction 0.2 --out RUN",
     ("ld", "build"): "varfx annot build --panel {out} --bed FILE.bed --out ANNOTATIONS.annot.parquet",
     (
         "annot",
         "build",
-    ): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --holdout-chrom 20-22 --out RUN",
+    ): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --holdout-fraction 0.2 --out RUN",
     ("tracks", "build"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --tracks {out} --model enformer --out RUN",
     ("tracks", "average"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --out RUN",
     ("prior", "fit"): "varfx prior evaluate {out}",
@@ -38,10 +38,25 @@ def next_step(commands: tuple[str, ...], words: Sequence[str], config: Mapping[s
     """
     if commands not in NEXT:
         return None
-    out = config.get("out")
-    for word, value in zip(words, [*words[1:], ""], strict=True):
-        if word in ("--out", "-o"):
-            out = value
-        elif word.startswith("--out="):
-            out = word.removeprefix("--out=")
-    return NEXT[commands].format(out=quote(str(out))) if out else None
+    out, line = _given(("--out", "-o"), words, config), NEXT[commands]
+    if not out:
+        return None
+    panel = _given(("--panel",), words, config)
+    if panel:
+        line = line.replace("--panel PANEL", f"--panel {_literal(panel)}")
+    return line.format(out=quote(out))
+
+
+def _given(names: tuple[str, ...], words: Sequence[str], config: Mapping[str, Any]) -> str | None:
+    """The value that an option has on the command line, else in the file."""
+    value = config.get(names[0].removeprefix("--"))
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in names:
+            value = following
+        elif word.startswith(f"{names[0]}="):
+            value = word.removeprefix(f"{names[0]}=")
+    return None if not value else str(value)
+
+
+def _literal(path: str) -> str:
+    return quote(path).replace("{", "{{").replace("}", "}}")

@@ -98,7 +98,8 @@ def _show(stats: SumStats, file: Path, out: Path) -> None:
     from varfx.genome.builds import said
     from varfx.gwas.summary import summarise
 
-    columns = Table("column", "used as", title=f"{file.name}: {stats.metadata['format']}", title_justify="left")
+    console.print(f"{file.name}: {stats.metadata['format']}", soft_wrap=True)
+    columns = Table("column", "used as")
     for use in stats.metadata["columns"]:
         note = f"not used{': ' * bool(use['note'])}{use['note']}"
         columns.add_row(use["column"], use["role"] or note)

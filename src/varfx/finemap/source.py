@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from varfx.annotations.snpvar import read_sigma2, read_variances
+from varfx.annotations.snpvar import build_of_variances, read_sigma2, read_variances
 from varfx.errors import ConfigError, DataError
+from varfx.genome.builds import require_same_build
 from varfx.gwas.sumstats import SumStats
+from varfx.io.frames import Source, as_path
 from varfx.ld import LDPanel
 from varfx.prior.files import PriorInputs, inputs_of_run
 from varfx.prior.held_out import learned_variants
@@ -89,7 +91,7 @@ def study_of_run(run: PathLike | Run, given: PriorInputs, trait: str | None = No
     )
 
 
-def study_of_variances(path: PathLike, given: PriorInputs, *, allow_missing: bool = False) -> Study:
+def study_of_variances(variances: Source, given: PriorInputs, *, allow_missing: bool = False) -> Study:
     """The study of anybody's per-variant variances.
 
     Raises:
@@ -97,6 +99,8 @@ def study_of_variances(path: PathLike, given: PriorInputs, *, allow_missing: boo
         ConfigError: no panel, or not one file of summary statistics.
     """
     panel, sumstats, trait = _given(given, "--snpvar")
+    path = as_path(variances)
+    require_same_build(str(path), build_of_variances(path), str(panel.path), panel.build)
     f = read_variances(path, panel.variants)
     lacking = np.flatnonzero(np.isnan(f) & trait.data.observed)
     notes = []

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -13,10 +14,15 @@ from varfx.errors import ConfigError, FormatError
 from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.genome.per_chromosome import files_of, is_split
 from varfx.gwas.read import RawGwas, read_gwas
+from varfx.io.frames import STEM, DataFrame, as_path, is_frame
 from varfx.io.ledger import Ledger
 
-GwasPath = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-_ENDINGS = (".gz", ".bgz", ".zst", ".parquet", ".txt", ".tsv", ".sumstats", ".vcf")
+_Several = Sequence[str | os.PathLike[str]]
+GwasPath = str | os.PathLike[str] | DataFrame | _Several
+_ENDINGS = (
+    *(".gz", ".bgz", ".zst", ".parquet", ".txt", ".tsv", ".csv", ".sumstats", ".stats", ".vcf"),
+    *(".fastGWA", ".regenie", ".ma", ".linear", ".logistic", ".glm", ".assoc"),
+)
 _CHROMOSOME = re.compile(r"[._-]?(chromosome|chrom|chr)?[._-]?@")
 
 
@@ -27,7 +33,9 @@ def gwas_files(path: GwasPath) -> list[Path]:
         ConfigError: none is named, or one twice.
         FormatError: no chromosome has a file.
     """
-    named = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in path]
+    if is_frame(path):
+        return [as_path(path)]
+    named = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(each) for each in cast("_Several", path)]
     files: list[Path] = []
     for each in named:
         files += files_of(each, others=CHROMOSOMES[22:]).values() if is_split(each) else [each]
@@ -41,15 +49,19 @@ def gwas_files(path: GwasPath) -> list[Path]:
 
 def source_of(path: GwasPath) -> str:
     """The GWAS in words for messages: its path, or the first of its files and their number."""
+    if is_frame(path):
+        return STEM
     if isinstance(path, str | os.PathLike):
         return str(path)
-    names = [str(each) for each in path]
+    names = [str(each) for each in cast("_Several", path)]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def trait_of(path: GwasPath) -> str:
     """A name for the trait, from the (first) file's: without the chromosome and the endings of formats."""
-    first = Path(path) if isinstance(path, str | os.PathLike) else Path(path[0])
+    if is_frame(path):
+        return STEM
+    first = Path(path) if isinstance(path, str | os.PathLike) else Path(cast("_Several", path)[0])
     name = first.name
     while name and Path(name).suffix in _ENDINGS:
         name = Path(name).stem

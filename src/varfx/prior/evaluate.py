@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -46,6 +47,11 @@ class Evaluation:
     traits: list[dict[str, Any]]
     windows: list[dict[str, Any]]
     notes: list[str]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """`windows` as a DataFrame."""
+        return pl.DataFrame(self.windows, infer_schema_length=None)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-able."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypedDict
 from varfx.errors import ConfigError, DataError
 from varfx.genome.matching import Matching, Palindromes
 from varfx.io import sealed
+from varfx.io.frames import Source, is_frame, was_frame
+from varfx.prior.frames import annotations_file, sumstats_file
 
 if TYPE_CHECKING:
     from varfx.annotations import Annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from varfx.tracks.inputs import TrackInputs
 
 PathLike = str | os.PathLike[str]
+Paths = Source | Sequence[Source] | Mapping[str, Source]
 WORDS = {
     "panel": "LD panel",
     "sumstats": "summary statistics",
@@ -33,7 +36,7 @@ WORDS = {
 class FeaturePaths(TypedDict, total=False):
     """The inputs that are features of variants, as keyword arguments of a function."""
 
-    annotations: PathLike | None
+    annotations: Source | None
     tracks: PathLike | None
     chain: PathLike | None
 
@@ -49,7 +52,7 @@ class InputPaths(FitPaths, total=False):
     """`PriorInputs` as keyword arguments of a function."""
 
     panel: PathLike | None
-    sumstats: PathLike | Sequence[PathLike] | None
+    sumstats: Paths | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +80,24 @@ class PriorInputs:
         cls,
         *,
         panel: PathLike | None = None,
-        sumstats: PathLike | Sequence[PathLike] | None = None,
-        annotations: PathLike | None = None,
+        sumstats: Paths | None = None,
+        annotations: Source | None = None,
         tracks: PathLike | None = None,
         chain: PathLike | None = None,
         palindromes: Palindromes | None = None,
         min_overlap: float | None = None,
     ) -> PriorInputs:
-        """The object of paths in any form; one path of summary statistics stands for a list of one."""
-        several = [sumstats] if isinstance(sumstats, str | os.PathLike) else (sumstats or [])
+        """The object of paths in any form, or DataFrames; one path of summary statistics stands for a list of one.
+
+        DataFrames of summary statistics are traits called `trait`, or `trait1`, `trait2`, ...; a mapping names them.
+
+        Raises:
+            VarfxError: a DataFrame that the commands would refuse as a file.
+        """
         return cls(
             panel=_path(panel),
-            sumstats=tuple(Path(each) for each in several),
-            annotations=_path(annotations),
+            sumstats=tuple(sumstats_file(each, trait) for trait, each in _traits(sumstats)),
+            annotations=None if annotations is None else annotations_file(annotations, _path(panel)),
             tracks=_path(tracks),
             chain=_path(chain),
             palindromes=palindromes,
@@ -194,6 +202,10 @@ def inputs_of_run(
         if name in chosen or option not in used or at_fit.get(name) is None:
             continue
         found = sealed.checksum(path)
+        if found is None and was_frame(path):
+            raise DataError(
+                f"the {WORDS[option]} of the fit of `{run.path}` were a DataFrame. Give it again as `{option}`."
+            )
         if found is None:
             raise DataError(
                 f"`{path}`, the {WORDS[option]} of the fit of `{run.path}`, is gone. Give its place with --{option}."
@@ -222,3 +234,15 @@ def _checksums_at_fit(run: Run) -> dict[str, str | None]:
 
 def _path(path: PathLike | None) -> Path | None:
     return None if path is None else Path(path)
+
+
+def _traits(sumstats: Paths | None) -> list[tuple[str, Source]]:
+    """Each trait's name, should its source be a DataFrame, and the source."""
+    if sumstats is None:
+        return []
+    if isinstance(sumstats, Mapping):
+        return list(sumstats.items())
+    if isinstance(sumstats, str | os.PathLike) or is_frame(sumstats):
+        return [("trait", sumstats)]
+    assert isinstance(sumstats, Sequence)
+    return [(f"trait{number}", each) for number, each in enumerate(sumstats, start=1)]

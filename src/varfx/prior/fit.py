@@ -29,7 +29,7 @@ from varfx.models import ModelConfig, VariancePrior
 from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
 from varfx.prior.constant import constant_to_record
-from varfx.prior.files import FitPaths, PriorInputs
+from varfx.prior.files import FitPaths, Paths, PriorInputs
 from varfx.prior.inputs import assemble, simulated_on
 from varfx.prior.option_file import OPTIONS, option_file
 from varfx.prior.plausibility import sigma2_warning
@@ -54,7 +54,7 @@ CONSTANT = "constant.json"  # beside the checkpoints: the constant prior at whic
 
 def fit(
     panel: PathLike,
-    sumstats: PathLike | Sequence[PathLike],
+    sumstats: Paths,
     out: PathLike,
     *,
     model: ModelConfig | Kind | None = None,
@@ -69,7 +69,8 @@ def fit(
 
     Args:
         panel: LD panel.
-        sumstats: summary statistics, one file per trait; several traits share one network with an output each.
+        sumstats: summary statistics, one file or DataFrame per trait, or a mapping from names of traits; several traits share one
+            network with an output each.
         out: the run's folder.
         model: which network, in full or by its kind alone ("linear").
         training: steps and learning rates.

@@ -15,10 +15,12 @@ from numpy import ndarray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from varfx.annotations.snpvar import read_sigma2, read_variances
+from varfx.annotations.snpvar import build_of_variances, read_sigma2, read_variances
 from varfx.device import find_float64_device
 from varfx.errors import ConfigError, DataError
+from varfx.genome.builds import require_same_build
 from varfx.genome.chromosomes import chrom_list
+from varfx.io.frames import Source, as_path
 from varfx.ld import LDPanel
 from varfx.prior.constant import ConstantPrior, beside_constant, constant_of_record, fit_constant
 from varfx.prior.evaluate import Evaluation, nulls_of_run, per_window
@@ -64,7 +66,7 @@ class _Setting:
 
 
 def evaluate_variances(
-    variances: PathLike,
+    variances: Source,
     *,
     like: PathLike | Run | None = None,
     sigma2: Sigma2 = None,
@@ -81,7 +83,7 @@ def evaluate_variances(
     Variants of the panel that the file lacks have f = 0; how many is noted.
 
     Args:
-        variances: PolyFun's `CHR SNP BP A1 A2 SNPVAR`, or a table with `variant, f`, or a file of `prior predict`.
+        variances: PolyFun's `CHR SNP BP A1 A2 SNPVAR`, or a table with `variant, f`, or a file of `prior predict`; a path or a DataFrame.
         like: a run whose held-out windows are scored, with its null and its constant prior, so that gains can be compared. Without it,
             both come from the windows that are not scored, or from the scored ones if there are no others.
         sigma2: residual variance that goes with the prior; "fit" takes the one of largest likelihood on the windows that are not
@@ -104,12 +106,14 @@ def evaluate_variances(
     where = find_float64_device(device)
     run = None if like is None else open_run(like)
     setting = _setting(given, run, chrom_list(chrom), chrom_list(exclude_chrom), where)
-    f = read_variances(variances, setting.panel.variants)
+    path = as_path(variances)
+    require_same_build(str(path), build_of_variances(path), str(setting.panel.path), setting.panel.build)
+    f = read_variances(path, setting.panel.variants)
     missing = int(np.isnan(f).sum())
     if missing:
-        setting.notes.append(f"{missing} of {f.size} panel variants are not in {variances}: their f is 0")
+        setting.notes.append(f"{missing} of {f.size} panel variants are not in {path}: their f is 0")
     variance_of = _variance_of(setting, f)
-    level = _sigma2(sigma2, variances, setting, variance_of)
+    level = _sigma2(sigma2, path, setting, variance_of)
     scores = score_windows(setting.data, setting.windows, variance_of, [level], device=where, progress=progress)
     constant = setting.constant.score(setting.data, setting.windows, device=where, progress=progress)
     nulls = [setting.null]

@@ -44,7 +44,7 @@ def windows_to_score(
     windows = [i for i, core in enumerate(panel.cores) if core.name in held and core.chrom not in exclude_chrom]
     if not windows:
         raise ConfigError(
-            "the run held out no windows (or all are excluded). Fit with --holdout-chrom, or name chromosomes with --chrom."
+            "the run held out no windows (or all are excluded). Fit with --holdout-chrom or --holdout-fraction, or name chromosomes with --chrom."
         )
     return windows, []
 

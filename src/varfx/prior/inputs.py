@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from varfx.annotations import Annotations, Standardiser, build_annotations
 from varfx.annotations.store import EFFECT_FREQUENCY
-from varfx.errors import DataError
+from varfx.errors import DataError, HarmonisationError
 from varfx.genome.builds import require_same_build, said
 from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
@@ -98,15 +98,20 @@ def _about_build(sumstats: SumStats, panel: LDPanel) -> str:
 
 
 def require_builds(panel: LDPanel, annotations: Annotations | None, tracks: TrackInputs | None) -> None:
-    """Refuses annotations of another genome build than the panel's, and tracks of another one without a chain file.
+    """Refuses annotations of another genome build than the panel's, tracks of another one without a chain file, and a chain file between equal builds.
 
     Raises:
-        HarmonisationError: naming both builds.
+        HarmonisationError: naming the builds.
     """
     if annotations is not None:
         require_same_build("annotations", annotations.build, str(panel.path), panel.build)
     if tracks is not None and tracks.chain is None:
         require_same_build(str(tracks.store.path), tracks.store.build, str(panel.path), panel.build)
+    if tracks is not None and tracks.chain is not None and panel.build == tracks.store.build:
+        raise HarmonisationError(
+            f"`{panel.path}` and `{tracks.store.path}` are both of {said(panel.build)}, so that the chain file `{tracks.chain.path}` would "
+            "move variants off their places. Leave --chain out."
+        )
 
 
 def panel_variants(panel: LDPanel, traits: Sequence[AlignedTrait]) -> pl.DataFrame:

@@ -204,6 +204,7 @@ def write_prediction(
         metadata = {
             "provenance": sealed.provenance({}, {"run": folder_of(run)}),
             "learned": learned or learned_note(run, table),
+            "build": open_run(run).build,
         }
         sealed.write_table(table, out, kind=PREDICTION_KIND, metadata=metadata)
         return

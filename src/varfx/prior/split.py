@@ -122,4 +122,9 @@ def check_chroms(names: Sequence[str], have: Sequence[str], *, option: str) -> N
         raise ConfigError(
             f"`{option}` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. "
             f"It has {', '.join(dict.fromkeys(have))}."
+            + (
+                " Hold out a stretch of its windows: --holdout-fraction 0.2."
+                if option == "holdout-chrom" and len(set(have)) == 1
+                else ""
+            )
         )

@@ -289,7 +289,7 @@ def _windows_of_run(
     unseen = tuple(index for index in usable if panel.cores[index].name in held)
     if choice == "held-out" and not unseen:
         raise ConfigError(
-            "the run held out no windows. Fit with --holdout-chrom, or use --cross-fit K or --windows all."
+            "the run held out no windows. Fit with --holdout-chrom or --holdout-fraction, or use --cross-fit K or --windows all."
         )
     if choice == "held-out" or (choice == "auto" and not parametric and len(unseen) >= FEW_WINDOWS):
         return unseen, [f"calibrated on the {len(unseen)} held-out windows, which the fit has not seen"]
