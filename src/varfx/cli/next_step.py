@@ -17,7 +17,7 @@ NEXT: dict[tuple[str, ...], str] = {
     ("tracks", "average"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --out RUN",
     ("prior", "fit"): "varfx prior evaluate {out}",
     ("finemap",): "varfx report RUN --finemap {out} --out report.html",
-    ("qc",): "varfx prior fit --panel PANEL --sumstats SUMSTATS --holdout-chrom 20-22 --out RUN",
+    ("qc",): "varfx report RUN --qc {out} --out report.html",
     ("prior", "weights"): "varfx score --weights {out} --genotypes TARGET.bed --out SCORES.tsv",
     ("prior", "h2"): "varfx prior score-test RUN --annot NEW.annot.parquet --json {out}.score-test.json",
     ("prior", "simulate"): "varfx prior fit --panel PANEL --sumstats {out}/replicates.sumstats.parquet --out RUN",
