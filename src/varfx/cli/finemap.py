@@ -99,12 +99,19 @@ def _study(
     return study_without_prior(inputs)
 
 
+def counted(number: int) -> str:
+    """The number of loci in words."""
+    return "1 locus" if number == 1 else f"{number:,} loci"
+
+
 def _print(mapping: FineMapping) -> None:
     """The loci with most certain sets, and the notes."""
     from varfx.finemap.tables import locus_table, set_table
 
     loci, sets = locus_table(mapping), set_table(mapping)
-    table = Table("locus", "cs", "n", "log10 BF", "purity", "lead", "PIP", title=f"credible sets of {len(loci)} loci")
+    table = Table(
+        "locus", "cs", "n", "log10 BF", "purity", "lead", "PIP", title=f"credible sets of {counted(len(loci))}"
+    )
     for row in sets.sort("lead_pip", descending=True).head(ROWS).iter_rows(named=True):
         table.add_row(
             row["locus"], str(row["cs"]), str(row["n"]), f"{row['log10bf']:.1f}", f"{row['purity_min']:.2f}", row["lead"],
@@ -114,7 +121,7 @@ def _print(mapping: FineMapping) -> None:
     summary = mapping.to_dict()
     marks = ", ".join(f"{count} {mark}" for mark, count in summary["qc"].items())
     console.print(
-        f"{summary['trait']}: {summary['n_loci']} loci, {summary['n_variants']:,} variants, {summary['n_sets']} credible sets; prior: "
+        f"{summary['trait']}: {counted(summary['n_loci'])}, {summary['n_variants']:,} variants, {summary['n_sets']} credible sets; prior: "
         f"{summary['prior']}; quality: {marks}",
         soft_wrap=True,
     )
