@@ -135,5 +135,5 @@ def test_keys_of_files_that_know_families(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n# nothing\n", b"\xff\xfeS\0"])
 def test_files_without_names(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list.txt").write_bytes(content)
-    with pytest.raises(FormatError, match=r"list\.txt` is (empty: it should list people|a binary file)"):
+    with pytest.raises(FormatError, match=r"list\.txt` is (empty: it should list individuals|a binary file)"):
         read_individuals(tmp_path / "list.txt", "individuals", KNOWN)

@@ -19,6 +19,7 @@ from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import open_cohort
 from varfx.expression.evaluate import evaluate
+from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.gene_list import gene_ids
 from varfx.expression.linear import run as baseline
 from varfx.expression.linear.blup import fit_blup
@@ -109,7 +110,7 @@ def test_top1_finds_the_causal_variant(cohort: Path, finished: Path) -> None:
 
 
 def test_the_models_predict(finished: Path) -> None:
-    result = evaluate([finished], num_samples=50, heritability=False)
+    result = evaluate([finished], EvaluationConfig(num_samples=50, heritability=False))
     means = {entry["model"]: entry["mean_r2"] for entry in result.models if entry["gene_set"] == "training"}
     assert all(value > 0.2 for value in means.values())
 
@@ -304,7 +305,7 @@ def test_zero_shot_reads_the_three_centre_bins(
                 tracks = model(torch.from_numpy(x).float()[None])["human"][0]
             middle = opened.window // 16 // 2
             assert value == pytest.approx(float(tracks[middle - 1 : middle + 2, 3].sum()), rel=1e-4), part
-    evaluated = evaluate([tmp_path / "RUN"], num_samples=20, heritability=False)
+    evaluated = evaluate([tmp_path / "RUN"], EvaluationConfig(num_samples=20, heritability=False))
     assert {(e["model"], e["split"]) for e in evaluated.models} == {
         ("top1", "hop"), ("zero-shot", "hop"), ("zero-shot", "hogp")
     }  # fmt: skip
