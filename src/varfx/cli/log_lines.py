@@ -12,12 +12,22 @@ from varfx.io.visible import visible
 
 
 class PlainHandler(RichHandler):
-    """Log messages on a console; control characters are spelled out before rich drops some of them."""
+    """Log messages on a console, each warning once; control characters are spelled out before rich drops some of them."""
 
     def __init__(self, screen: Console) -> None:
         super().__init__(
             console=screen, show_time=False, show_path=False, markup=False, highlighter=NullHighlighter(), keywords=[]
         )
+        self._warned: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Shows a message, unless it is a warning that was shown before: steps of one command may meet the same cause."""
+        if record.levelno == logging.WARNING:
+            message = record.getMessage()
+            if message in self._warned:
+                return
+            self._warned.add(message)
+        super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """The message as it is shown."""
