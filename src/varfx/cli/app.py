@@ -156,7 +156,13 @@ def _log_to_stderr(verbose: bool) -> None:
 class _LogLines(logging.Handler):
     """Log messages on stderr; the library for it loads with the first message."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        from varfx.cli.log_lines import PlainHandler
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: logging.Handler | None = None
 
-        PlainHandler(stderr).emit(record)
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._lines is None:
+            from varfx.cli.log_lines import PlainHandler
+
+            self._lines = PlainHandler(stderr)
+        self._lines.emit(record)
