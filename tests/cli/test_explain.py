@@ -75,7 +75,7 @@ def test_a_folder_of_tables_and_pictures(linear: Path, tmp_path: Path, capsys: p
     assert "held-out nats lost when permuted" in result.out
     assert {path.name for path in out.iterdir()} == {
         "attribution.parquet", "channels.parquet", "channels.tsv", "importance.tsv", "importance.json",
-        "channels.png", "importance.png", "variants.png", "identity.json", "manifest.json",
+        "channels.png", "importance.png", "variants.png", "identity.json", "manifest.json", "log.txt", "options.yaml",
     }  # fmt: skip
     assert "every checksum is right" in varfx(capsys, "info", out).out
     table, metadata = sealed.read_table(out / "attribution.parquet", kind="attribution")
