@@ -48,7 +48,7 @@ def test_interfaces_cannot_be_built() -> None:
 def test_importing_it_brings_no_genetics() -> None:
     code = "import sys, varfx.linalg; print([m for m in sys.modules if m.startswith('varfx.') and 'linalg' not in m])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == "['varfx._version', 'varfx.errors']"
+    assert shown.strip() == "['varfx._version', 'varfx.errors', 'varfx.short_repr']"
 
 
 def test_the_manuals_example_runs_and_is_right() -> None:
