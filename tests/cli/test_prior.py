@@ -269,7 +269,7 @@ def test_interrupt_then_resume_with_other_and_with_the_same_options(
     assert "max-steps was 20000, now 20" in varfx(capsys, *words, *fewer, "--resume").error
     assert varfx(capsys, *words, *fewer, "--overwrite").code == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "history.csv", "identity.json", "manifest.json", "model.safetensors", "options.yaml", "run.json"
+        "history.csv", "identity.json", "log.txt", "manifest.json", "model.safetensors", "options.yaml", "run.json"
     ]  # fmt: skip
     assert not list(tmp_path.glob("*.building")) + list(tmp_path.glob(".*"))
 

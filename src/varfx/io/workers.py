@@ -293,7 +293,11 @@ def _cluster_client(address: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """What dask and the loops below it log of every lost connection is not said inside the block."""
-    logs = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    import distributed  # noqa: F401  its import sets levels of loggers, those below "tornado" too
+
+    roots = ("distributed", "tornado", "asyncio")
+    known = [name for name, log in logging.root.manager.loggerDict.items() if isinstance(log, logging.Logger)]
+    logs = [logging.getLogger(name) for name in {*roots, *(name for name in known if name.split(".")[0] in roots)}]
     before = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.CRITICAL + 1)
