@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from varfx.pages.associations import MOST_STRONG, MOST_TILES, chromosome_axis, quantile_columns, thinned
 from varfx.pages.study import neg_log10_p
 from varfx.pages.words import fixed, interval, number, p_value, rounded, shortened, without_folders
-from varfx.report.html.charts.locus import gene_rows
+from varfx.report.html.charts.locus_data import gene_rows
 
 
 def test_a_small_study_is_drawn_whole(rng: np.random.Generator) -> None:

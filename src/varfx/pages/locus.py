@@ -17,7 +17,8 @@ from varfx.pages.loci import Locus
 from varfx.pages.study import Study
 from varfx.pages.words import decimals, fixed, megabases, number, p_value, rounded, shortened
 from varfx.report.html.blocks import Block, Cell, Column, Facts, Folded, Part, Prose, Table
-from varfx.report.html.charts.locus import NO_SET, LocusData, locus_chart, scatter
+from varfx.report.html.charts.locus import locus_chart, scatter
+from varfx.report.html.charts.locus_data import NO_SET, LocusData
 
 MOST_CHANNELS = 6
 TOLD = 0.001  # PIP from which a variant is always drawn

@@ -11,11 +11,12 @@ from varfx._lazy import export
 if TYPE_CHECKING:
     from varfx.report.html.charts.associations import manhattan, quantiles
     from varfx.report.html.charts.forest import forest
-    from varfx.report.html.charts.locus import LocusData, locus_chart
+    from varfx.report.html.charts.locus import locus_chart
+    from varfx.report.html.charts.locus_data import LocusData
 
 __all__ = ["LocusData", "forest", "locus_chart", "manhattan", "quantiles"]
 
 export(
     __name__,
-    {"associations": "manhattan quantiles", "forest": "forest", "locus": "LocusData locus_chart"},
+    {"associations": "manhattan quantiles", "forest": "forest", "locus": "locus_chart", "locus_data": "LocusData"},
 )

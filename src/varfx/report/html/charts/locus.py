@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from varfx.report.html.blocks import Chart, Columns, Legend
+from varfx.report.html.blocks import Chart, Legend
 from varfx.report.html.charts.associations import GENOME_WIDE
 from varfx.report.html.charts.layout import ZOOM, colours, spec, tooltip, zooming
-from varfx.report.html.theme import BLUE, GREY, R2_BINS, R2_COLOURS, SETS, VERMILION
-from varfx.report.style import panels, styled
+from varfx.report.html.charts.locus_data import NEUTRAL, NO_SET, LocusData, gene_labels, gene_rows, set_colours
+from varfx.report.html.charts.locus_picture import locus_figure, scatter_figure
+from varfx.report.html.theme import BLUE, GREY, R2_BINS, R2_COLOURS
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-NO_SET = "none"
-NEUTRAL = "#A8B0B8"
-CHARACTER = 0.011  # of a gene's name, as a share of the view: how much place labels need
 _BIN = (
     "datum.lead ? 'lead' : datum.r2 == null ? 'missing' : datum.r2 < 0.2 ? '0 to 0.2' : datum.r2 < 0.4 ? '0.2 to 0.4' : "
     "datum.r2 < 0.6 ? '0.4 to 0.6' : datum.r2 < 0.8 ? '0.6 to 0.8' : '0.8 to 1'"
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LocusData:
-    """What is drawn of a locus; positions in Mb.
-
-    Attributes:
-        name: in words.
-        chrom: its chromosome.
-        domain: of the x axis when all is seen.
-        view: of the x axis at first.
-        variants: `mb`, `id`, `alleles`, `p` (-log10), `z`, `r2` (null where unknown), `lead` (0 or 1), and where there is fine-mapping
-            `pip`, `uniform` (null where unknown), `set` ("none" or a number); `f` where there is a prior.
-        sets: names of the credible sets.
-        ticks: `mb`, `name` of variants within annotations.
-        genes: `start`, `end`, `name`, `strand`; empty without a GTF file.
-        exons: `start`, `end`, `gene` (place in `genes`).
-    """
-
-    name: str
-    chrom: str
-    domain: tuple[float, float]
-    view: tuple[float, float]
-    variants: Columns
-    sets: tuple[str, ...]
-    ticks: Columns
-    genes: Columns
-    exons: Columns
-
-
 def locus_chart(data: LocusData, *, name: str, alternative: str, caption: str) -> Chart:
     """All panels of a locus, on one x axis."""
     rows = gene_rows(data.genes, data.view)
     count = max(rows, default=-1) + 1
-    genes = {**data.genes, "row": rows, "label": _labels(data.genes)}
+    genes = {**data.genes, "row": rows, "label": gene_labels(data.genes)}
     exons = {"start": data.exons["start"], "end": data.exons["end"], "row": [rows[gene] for gene in data.exons["gene"]]}
     views = [_associations(data)]
     if "pip" in data.variants:
@@ -95,15 +60,10 @@ def locus_chart(data: LocusData, *, name: str, alternative: str, caption: str) -
             fit=False,
         ),
         data={"variants": data.variants, "ticks": data.ticks, "genes": genes, "exons": exons},
-        figure=lambda: _figure(data, rows),
+        figure=lambda: locus_figure(data, rows),
         zoom=f"{ZOOM}.mb",
         legends=_legends(data),
     )
-
-
-def set_colours(sets: Sequence[str]) -> dict[str, str]:
-    """The colour of each credible set."""
-    return {name: SETS[number % len(SETS)] for number, name in enumerate(sets)}
 
 
 def _legends(data: LocusData) -> tuple[Legend, ...]:
@@ -117,26 +77,6 @@ def _legends(data: LocusData) -> tuple[Legend, ...]:
             )
         )
     return tuple(found)
-
-
-def gene_rows(genes: Columns, view: tuple[float, float]) -> list[int]:
-    """The row of each gene: the first in which neither body nor name meets another, at the scale of a view."""
-    character = CHARACTER * (view[1] - view[0])
-    ends: list[float] = []
-    found = []
-    for start, end, label in zip(genes["start"], genes["end"], _labels(genes), strict=True):
-        right = max(end, start + character * (len(label) + 1))
-        row = next((number for number, last in enumerate(ends) if last < start), len(ends))
-        ends[row:] = [right, *ends[row + 1 :]]
-        found.append(row)
-    return found
-
-
-def _labels(genes: Columns) -> list[str]:
-    return [
-        f"{name} →" if strand == "+" else f"← {name}"
-        for name, strand in zip(genes["name"], genes["strand"], strict=True)
-    ]
 
 
 def _x(data: LocusData, field: str = "mb") -> dict[str, Any]:
@@ -372,83 +312,6 @@ def scatter(data: LocusData, *, name: str) -> Chart:
         alternative=f"{len(kept)} variants with a PIP of at least 0.001 under either prior.",
         spec=spec(layer=[line, points], height=320),
         data={"variants": shown},
-        figure=lambda: _scatter_figure(shown),
+        figure=lambda: scatter_figure(shown),
         width=480,
     )
-
-
-def _figure(data: LocusData, rows: Sequence[int]) -> Figure:
-    v = data.variants
-    heights = [2.2, *([1.3] if "pip" in v else []), *([1.0] if "f" in v else [])]
-    names = list(dict.fromkeys(data.ticks["name"]))
-    heights += [0.2 * len(names) + 0.1] if names else []
-    heights += [0.3 * (max(rows) + 1) + 0.1] if rows else []
-    with styled():
-        figure, axes = panels(9.0, 0.6 + 0.95 * sum(heights), rows=len(heights), heights=heights)
-        places = iter(axes)
-        _draw_associations(next(places), data)
-        if "pip" in v:
-            each = next(places)
-            shades = {NO_SET: NEUTRAL, **set_colours(data.sets)}
-            each.scatter(v["mb"], v["pip"], s=12, c=[shades[name] for name in v["set"]], linewidth=0)
-            each.set(ylabel="PIP", ylim=(-0.03, 1.03))
-        if "f" in v:
-            each = next(places)
-            each.scatter(v["mb"], v["f"], s=5, color=BLUE, linewidth=0)
-            each.set(ylabel="learned f", yscale="log")
-        if names:
-            each = next(places)
-            each.plot(
-                data.ticks["mb"], [names.index(name) for name in data.ticks["name"]], "|", color=BLUE, markersize=7
-            )
-            each.set_yticks(range(len(names)), names, fontsize=8)
-            each.set_ylim(len(names) - 0.4, -0.6)
-        if rows:
-            _draw_genes(next(places), data, rows)
-        axes[-1].set(xlabel=f"position on chromosome {data.chrom} (Mb)", xlim=data.view)
-    return figure
-
-
-def _draw_associations(axes: Any, data: LocusData) -> None:
-    v = data.variants
-    r2 = np.array([np.nan if value is None else value for value in v["r2"]], dtype=float)
-    number = np.where(np.isfinite(r2), 1 + np.minimum(4, np.floor(np.nan_to_num(r2) * 5)), 0).astype(int)
-    number[np.array(v["lead"], dtype=bool)] = 6
-    for shade, (name, colour) in enumerate(zip(R2_BINS, R2_COLOURS, strict=True)):
-        rows = np.flatnonzero(number == shade)
-        marker, size = ("D", 40) if name == "lead" else ("o", 9)
-        axes.scatter(
-            np.array(v["mb"])[rows],
-            np.array(v["p"])[rows],
-            s=size,
-            color=colour,
-            marker=marker,
-            linewidth=0,
-            label=name,
-            zorder=shade,
-        )
-    axes.axhline(GENOME_WIDE, color=GREY, linestyle="--", linewidth=0.8)
-    axes.set(ylabel="−log10 p", ylim=(0, None))
-    axes.legend(title="r² to the lead", loc="upper left", bbox_to_anchor=(1, 1))
-
-
-def _draw_genes(axes: Any, data: LocusData, rows: Sequence[int]) -> None:
-    g = data.genes
-    for start, end, label, row in zip(g["start"], g["end"], _labels(g), rows, strict=True):
-        axes.plot([start, end], [row, row], color=BLUE, linewidth=1.2)
-        axes.annotate(
-            label, (max(start, data.view[0]), row - 0.2), fontsize=8, fontstyle="italic", annotation_clip=True
-        )
-    for start, end, gene in zip(data.exons["start"], data.exons["end"], data.exons["gene"], strict=True):
-        axes.plot([start, end], [rows[gene]] * 2, color=BLUE, linewidth=4, solid_capstyle="butt")
-    axes.set_ylim(max(rows) + 0.5, -0.9)
-    axes.set_yticks([])
-
-
-def _scatter_figure(shown: Columns) -> Figure:
-    with styled():
-        figure, (axes,) = panels(4.2, 3.8)
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-        axes.plot(shown["uniform"], shown["pip"], "o", color=VERMILION, markersize=4)
-        axes.set(xlabel="PIP, uniform prior", ylabel="PIP, learned prior", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    return figure
