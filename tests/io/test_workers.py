@@ -141,6 +141,28 @@ def test_workers_end_with_their_parent(tmp_path: Path, script: Path, kill: signa
         assert err == ""
 
 
+INTERRUPTED_START = """
+import asyncio, os, signal, sys
+import distributed
+from varfx.io.local_workers import LocalWorkers
+
+async def connect_forever(client, **options):
+    client.status = "connecting"
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(1000)
+
+distributed.Client._start = connect_forever
+with LocalWorkers(1):
+    pass
+"""
+
+
+def test_ctrl_c_while_the_client_connects_ends_the_process() -> None:
+    child = subprocess.run([sys.executable, "-c", INTERRUPTED_START], capture_output=True, text=True, timeout=60)
+    assert child.returncode == -signal.SIGINT
+    assert child.stderr.count("Traceback") == child.stderr.count("KeyboardInterrupt") == 1
+
+
 # ---- a running scheduler -------------------------------------------------------------------------------------------
 
 

@@ -98,7 +98,7 @@ class LocalWorkers:
             )
         self._stack.callback(cluster.close, timeout=2)
         self._address = cluster.scheduler_address
-        self.client = distributed.Client(cluster, set_as_default=False)
+        self.client = new_client(cluster)
         self._stack.callback(self.client.close, timeout=2)
         self._stack.callback(self._end_all)
         for process in self._processes:
@@ -130,6 +130,21 @@ class LocalWorkers:
             process.kill()
         for process in self._processes:
             _reap(process)
+
+
+def new_client(*args: Any, **kwargs: Any) -> Any:
+    """A `distributed.Client` that its maker must close.
+
+    An interrupt inside its constructor leaves a half-made client. distributed closes that when Python ends, by a loop that
+    no longer runs, and waits forever; this one is left to end with the process.
+    """
+    import distributed
+
+    class Client(distributed.Client):  # type: ignore[misc]  # distributed has no types
+        def __del__(self) -> None:
+            pass
+
+    return Client(*args, set_as_default=False, **kwargs)
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

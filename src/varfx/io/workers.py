@@ -273,12 +273,12 @@ def _limited(threads: int | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _cluster_client(address: str) -> Iterator[Any]:
     """A client of the scheduler at this address, or in this file."""
-    import distributed
+    from varfx.io.local_workers import new_client
 
     file = Path(address).is_file()
     target = {"scheduler_file": address} if file else {"address": address}
     try:
-        client = distributed.Client(**target, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = new_client(**target, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TimeoutError, RuntimeError) as error:
         raise ConfigError(
             f"`scheduler`: no dask scheduler answers at {address} ({' '.join(str(error).split())}). Check the address."
