@@ -114,6 +114,9 @@ def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tm
     assert columns == [*pl.read_csv(tmp_path / "w.tsv", separator="\t").columns, "PIP", "BETA_SD"]
     record = json.loads((tmp_path / "m.tsv.effects.json").read_text())["traits"][0]
     assert (record["effects"], list(record["evidence"])) == ("mixture", ["normal", "mixture"])
+    result = varfx(capsys, "prior", "weights", run, "--out", tmp_path / "a.tsv")
+    record = json.loads((tmp_path / "a.tsv.effects.json").read_text())["traits"][0]
+    assert (result.code, f"{record['name']}: {record['effects']}, as {record['reason']}" in result.out) == (0, True)
     catalog = ("--out", tmp_path / "p.txt", "--format", "pgs-catalog")
     assert varfx(capsys, "prior", "weights", run, *normal, *catalog).code == 0
     assert (tmp_path / "p.txt").read_text().startswith("###PGS CATALOG SCORING FILE")

@@ -322,6 +322,11 @@ def weights(
     console.print(f"{out}: weights of {found.table.height:,} variants", soft_wrap=True)
     if effects.effects != "normal":
         console.print(_effects_table(found.traits))
+        for trait in found.traits:
+            if "reason" in trait:
+                console.print(
+                    f"{trait['name']}: {trait['effects']}, as {trait['reason']}", soft_wrap=True, markup=False
+                )
         record = write_record(found, out, run=run, effects=effects)
         console.print(f"{record}: evidence, hyperparameters and convergence", soft_wrap=True)
     console.print(f"note: {learned_note(run, found.table)}", soft_wrap=True, markup=False)
@@ -335,7 +340,11 @@ def _effects_table(traits: list[dict[str, Any]]) -> Table:
     )
     for trait in traits:
         evidence = trait["evidence"]
-        gains = [f"{name} {value - evidence['normal']:.1f}" for name, value in evidence.items() if name != "normal"]
+        gains = [
+            f"{name} {value - evidence['normal']:.1f} (± {trait['evidence_error'][name]:.1f})"
+            for name, value in evidence.items()
+            if name != "normal"
+        ]
         windows = trait.get("windows", [])
         r_hat = sorted(window["r_hat"] for window in windows)
         shown = f"{r_hat[len(r_hat) // 2]:.2f}, {r_hat[-1]:.2f}" if r_hat else ""

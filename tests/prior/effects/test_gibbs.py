@@ -11,11 +11,20 @@ from numpy import ndarray
 from varfx.prior.effects.background import FactoredBackground, RotatedWindow, log_density
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.effects.convergence import CONVERGED, split_r_hat
-from varfx.prior.effects.evidence import PATH, integrated, lower_bound, normal_evidence, scaled, slope
-from varfx.prior.effects.gibbs import Averages, sample
-from varfx.prior.effects.lanes import BLOCK
-from varfx.prior.effects.posterior import run_chains
-from varfx.prior.effects.shape import MOST_LIKELY, EffectShape, first_shape
+from varfx.prior.effects.evidence import (
+    ONE_EFFECT_CHANCES,
+    PATH,
+    evidence,
+    integrated,
+    lower_bound,
+    normal_evidence,
+    one_effect_gain,
+    scaled,
+    slope,
+)  # fmt: skip
+from varfx.prior.effects.gibbs import BLOCK, Averages, sample
+from varfx.prior.effects.posterior import DOUBLINGS, run_chains
+from varfx.prior.effects.shape import MIXTURE_SIZES, MOST_LIKELY, EffectShape, first_shape
 
 SIGMA2 = 1.2
 
@@ -80,8 +89,8 @@ def averaged(background: FactoredBackground, sweeps: int, seed: int = 0, chains:
     s = np.zeros((chains, len(background.F)), dtype=np.float32)
     generator = np.random.default_rng(seed)
     averages = Averages.zeros(regression)
-    sample([regression], [s], 50, [generator])
-    sample([regression], [s], sweeps, [generator], [averages])
+    sample(regression, s, 50, generator)
+    sample(regression, s, sweeps, generator, averages)
     return averages.means()
 
 
@@ -132,8 +141,8 @@ def test_evidence_is_that_of_the_sum_over_all_configurations_and_the_bound_is_be
         found = lower_bound(window, SIGMA2, there, regression, averages, states)
         assert found < exact + 1e-6
         bound = found if step == PATH[0] else bound
-    evidence = bound + integrated(np.array(slopes))
-    assert evidence == pytest.approx(enumerated(signal, w, F, shape)[0], abs=0.8)
+    found = bound + integrated(np.array(slopes))
+    assert found == pytest.approx(enumerated(signal, w, F, shape)[0], abs=0.8)
     first = enumerated(signal, w, F, scaled(shape, PATH[0]))[0]
     assert integrated(np.array(slopes)) == pytest.approx(enumerated(signal, w, F, shape)[0] - first, abs=0.05)
 
@@ -154,20 +163,94 @@ def test_without_slabs_the_posterior_is_the_normal_one_to_the_last_digits() -> N
     np.testing.assert_allclose(found.total_square - found.total_mean**2, variance, rtol=1e-4)
 
 
-def test_windows_in_step_are_sampled_as_if_alone() -> None:
+def test_variants_of_several_blocks_are_sampled_as_the_sum_over_all_configurations() -> None:
+    """The variants of interest lie in three blocks, among variants that no association tells anything about."""
     rng = np.random.default_rng(7)
-    windows = []
-    for variants in (30, BLOCK, 2 * BLOCK + 7):
-        signal, w, F = small(rng, variants, 25)
-        windows.append(FactoredBackground.of(signal, w, F, SIGMA2, shape_of(F)).regression())
-    config = EffectsConfig(effects="mixture", sweeps=20)
-    seeds = [np.random.default_rng([1, place]) for place in range(3)]
-    together = run_chains(windows, config, seeds)
-    for place, window in enumerate(windows):
-        ((alone, r_hat, sweeps),) = run_chains([window], config, [np.random.default_rng([1, place])])
-        assert (r_hat, sweeps) == (pytest.approx(together[place][1], rel=1e-4), together[place][2])
-        np.testing.assert_allclose(alone.mean, together[place][0].mean, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(alone.chance, together[place][0].chance, rtol=1e-4, atol=1e-6)
+    signal, w, F = small(rng)
+    shape = shape_of(F)
+    _, mean, _, chance = enumerated(signal, w, F, shape)
+    places = np.array([3, BLOCK - 1, BLOCK, BLOCK + 9, 2 * BLOCK, 2 * BLOCK + 6])
+    wide, wide_F = np.zeros((w.size, 2 * BLOCK + 7)), np.ones(2 * BLOCK + 7)
+    wide[:, places], wide_F[places] = signal, F
+    background = FactoredBackground.of(wide, w, wide_F, SIGMA2, shape)
+    found = averaged(background, 150)
+    np.testing.assert_allclose(found.chance.sum(0)[places], chance, atol=0.015)
+    np.testing.assert_allclose(found.total_mean[places], mean, atol=0.03 * np.abs(mean).max())
+    alone = np.delete(found.chance.sum(0), places)
+    np.testing.assert_allclose(alone, shape.slabs(np.ones(1))[0].sum(), rtol=1e-5)
+
+
+def test_effects_move_between_variants_that_cannot_be_told_apart() -> None:
+    """Two equal columns far apart in order: each has half of the chance, in every chain."""
+    rng = np.random.default_rng(9)
+    signal = rng.standard_normal((20, 90)) * 0.4
+    signal[:, 80] = signal[:, 4]
+    w = signal[:, 4] * 9 + rng.standard_normal(20)
+    F = np.full(90, 0.3)
+    shape = EffectShape(background=0.1, sizes=np.array([100.0]), weights=np.array([0.01]), exponent=0.5, mean_F=0.3)
+    config = EffectsConfig(effects="mixture", chains=4, sweeps=100)
+    regression = FactoredBackground.of(signal, w, F, 1.0, shape).regression()
+    means, r_hat, sweeps = run_chains(regression, config, np.random.default_rng(1))
+    assert means.chance[0, [4, 80]] == pytest.approx([0.5, 0.5], abs=0.1)
+    assert r_hat < CONVERGED
+    assert sweeps == 100
+
+
+def test_chains_that_disagree_go_on() -> None:
+    rng = np.random.default_rng(10)
+    signal, w, F = small(rng, 60, 30)
+    regression = FactoredBackground.of(signal, w, F, SIGMA2, shape_of(F)).regression()
+    config = EffectsConfig(effects="mixture", chains=2, sweeps=10)
+    found = [run_chains(regression, config, np.random.default_rng(seed)) for seed in range(6)]
+    assert any(sweeps > 10 for _, _, sweeps in found)
+    assert all(r_hat <= CONVERGED or sweeps == 10 * 2**DOUBLINGS for _, r_hat, sweeps in found)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3000.0])
+def test_means_given_sparse_effects_are_exact_whatever_the_condition(scale: float) -> None:
+    """In float32 the factor of a background of large variance would be useless; the mean is that of float64."""
+    rng = np.random.default_rng(11)
+    signal, w, F = small(rng, 300, 40)
+    F = F * scale
+    shape = shape_of(F)
+    background = FactoredBackground.of(signal, w, F, 1e-3, shape)
+    s = np.where(rng.random(300) < 0.02, 3.0, 0.0)
+    C = (signal * (0.4 * F)) @ signal.T + 1e-3 * np.eye(40)
+    expected = s + 0.4 * F * (signal.T @ np.linalg.solve(C, w - signal @ s))
+    got = background.effects(s, np.ones(300, dtype=bool))
+    np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+    whitened = np.linalg.solve(np.linalg.cholesky(C), signal).T
+    np.testing.assert_allclose(background.A, whitened, atol=1e-3 * np.abs(whitened).max())
+
+
+def test_one_effect_per_window_is_the_sum_over_its_places() -> None:
+    rng = np.random.default_rng(12)
+    signal, w, F = small(rng)
+    w, F = 2 * w, 0.2 * F
+    window = RotatedWindow.of(signal, w, F, np.ones(F.size, dtype=bool))
+    mean_F = float(F.mean())
+    C = (signal * F) @ signal.T + SIGMA2 * np.eye(w.size)
+    rel = F / mean_F
+    gains = []
+    for size in MIXTURE_SIZES:
+        variance = size * mean_F * np.sqrt(rel)
+        with_one = [log_normal(w, C + v * np.outer(b, b)) for v, b in zip(variance, signal.T, strict=True)]
+        factor = np.log(np.sqrt(rel) / np.sqrt(rel).sum() @ np.exp(np.array(with_one) - log_normal(w, C)))
+        gains.append(max(np.logaddexp(np.log1p(-p), np.log(p) + factor) for p in ONE_EFFECT_CHANCES[:-1]))
+        gains.append(factor)
+    assert max(gains) > 1
+    assert one_effect_gain([window], SIGMA2, mean_F) == pytest.approx(max(gains), abs=1e-4)
+
+
+def test_two_runs_tell_the_evidences_sampling_error() -> None:
+    rng = np.random.default_rng(13)
+    signal, w, F = small(rng, 5)
+    shape = shape_of(F)
+    window = RotatedWindow.of(signal, w, F, np.ones(F.size, dtype=bool))
+    exact = enumerated(signal, w, F, shape)[0]
+    found = np.array([evidence(window, SIGMA2, shape, [seed]) for seed in range(12)])
+    assert found[:, 0].mean() == pytest.approx(exact, abs=0.8)
+    assert 0.3 < found[:, 1].mean() / found[:, 0].std() < 1.7
 
 
 def test_r_hat_flags_chains_that_disagree() -> None:

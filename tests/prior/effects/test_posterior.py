@@ -13,8 +13,8 @@ from varfx.errors import ConfigError
 from varfx.genotypes.open_ld import open_source
 from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel
-from varfx.prior.effects import learn
-from varfx.prior.effects.choose import trait_effects
+from varfx.prior.effects import compare, learn
+from varfx.prior.effects.choose import DECISIVE, trait_effects
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.effects.learn import EXPONENTS, Expectation, maximise
 from varfx.prior.effects.posterior import effects_posterior
@@ -96,19 +96,62 @@ def test_workers_change_nothing_and_the_seed_decides(material: tuple[LDPanel, nd
     assert first.windows == two.windows
 
 
-def test_auto_takes_the_distribution_of_the_largest_evidence(
+def test_auto_takes_the_mixture_where_it_is_decisively_likelier(
     material: tuple[LDPanel, ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learn, "ITERATIONS", 5)
+    monkeypatch.setattr(learn, "ITERATIONS", 12)
     panel, X = material
     z, beta = sparse_z(X)
     f = np.full(z.size, np.mean(beta**2)) / N
     config = EffectsConfig(chains=2, sweeps=20)
-    found = trait_effects(Cores(panel, trait(z)), f, 1.0, config, where=ONE)
+    told: list[str] = []
+    found = trait_effects(
+        Cores(panel, trait(z)), f, 1.0, config, where=ONE, progress=lambda done, total, what: told.append(what)
+    )
     evidence = found.record["evidence"]
-    assert list(evidence) == ["normal", "spike-slab", "mixture"]
-    assert found.record["effects"] == max(evidence, key=evidence.get) != "normal"
+    assert list(evidence) == ["normal", "mixture"]
+    assert found.record["effects"] == "mixture"
+    gain = evidence["mixture"] - evidence["normal"]
+    assert gain - 2 * found.record["evidence_error"]["mixture"] > DECISIVE
+    assert f"the mixture's log evidence is {gain:+.1f} nats" in found.record["reason"]
+    assert found.record["reason"].endswith("in 4 of 4 windows, above 3")
     assert found.record["hyperparameters"]["background"] < 0.9
+    assert list(dict.fromkeys(told)) == [
+        "windows to learn from", "steps of learning", "windows to compare distributions", "windows",
+    ]  # fmt: skip
+
+
+def test_auto_keeps_the_normal_posterior_of_an_infinitesimal_trait_and_samples_nothing(
+    material: tuple[LDPanel, ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, X = material
+    rng = np.random.default_rng(14)
+    z = associations(rng, X, rng.standard_normal(X.shape[1]))
+    f = np.full(z.size, 1.0) / N
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is learned without a sign of larger effects")
+
+    monkeypatch.setattr(compare, "learn_shape", fail)
+    found = trait_effects(Cores(panel, trait(z)), f, 1.0, EffectsConfig(), where=ONE)
+    assert found.record["effects"] == "normal"
+    assert found.record["one_effect_gain"] < 2
+    assert found.record["reason"].endswith("in 4 of 4 windows, below 2: no sign of larger effects")
+    assert found.pip is None
+    np.testing.assert_array_equal(found.mean, posterior_means(panel, trait(z), f, 1.0))
+
+
+def test_a_mixture_asked_for_an_infinitesimal_trait_is_nearly_the_normal_posterior(
+    material: tuple[LDPanel, ndarray],
+) -> None:
+    panel, X = material
+    rng = np.random.default_rng(14)
+    z = associations(rng, X, rng.standard_normal(X.shape[1]))
+    f = np.full(z.size, 1.0) / N
+    config = EffectsConfig(effects="mixture", chains=2, sweeps=20)
+    found = trait_effects(Cores(panel, trait(z)), f, 1.0, config, where=ONE)
+    normal = posterior_means(panel, trait(z), f, 1.0)
+    assert np.corrcoef(X @ found.mean, X @ normal)[0, 1] > 0.99
 
 
 def test_the_maximising_step_is_the_closed_form() -> None:
@@ -120,8 +163,6 @@ def test_the_maximising_step_is_the_closed_form() -> None:
     s2 = 20.0 * rel ** (1 - exponent) * rng.standard_normal(rel.size) ** 2 * there
     log_rel = np.log(rel)
     found = Expectation(
-        window=0,
-        s=np.zeros((1, 1)),
         counts=np.array([there.sum()], dtype=float),
         log_rel=float(log_rel[there].sum()),
         exposure=np.exp(EXPONENTS[:, None] * log_rel).sum(1),

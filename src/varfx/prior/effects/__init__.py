@@ -1,7 +1,8 @@
 """Effect distributions other than the normal one: a polygenic background and sparse larger effects, sampled.
 
-Start with `shape` (the distribution), then `gibbs` (its posterior in one window), `learn` (its hyperparameters), `evidence` (which
-distribution fits best) and `posterior` (over a genome); `varfx.prior.weights` calls them. Names load when first used.
+Start with `shape` (the distribution), then `gibbs` (its posterior in one window; `visit` is its inner loop), `learn` (its
+hyperparameters), `evidence` and `compare` (which distribution fits best), `choose` and `posterior` (over a genome);
+`varfx.prior.weights` calls them. Names load when first used.
 """
 
 from typing import TYPE_CHECKING

@@ -7,29 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import blas, cholesky, solve_triangular
 
 from varfx.prior.effects.gibbs import SparseRegression
 from varfx.prior.effects.shape import EffectShape
 
+MOST_CONDITION = 1e5  # of C, for which float32 suffices
+SOLVED = 1e-13  # relative residual of a solution
+MOST_STEPS = 100
+
 
 @dataclass(frozen=True, eq=False)
 class FactoredBackground:
-    """A window whose background is known: posteriors of it, exact in float64.
+    """A window of known background. The sampler's regression is in float32; posterior means given its effects are exact.
 
     Attributes:
         signal: B, whitened correlations.
         w: whitened associations.
         F: N f of the columns of `signal`.
+        sigma2: residual variance.
         shape: the effect distribution.
-        factor: lower Cholesky factor of C.
+        A: whitened by C too, one row per variant, float32: `(L^-1 B)'`.
+        inverse: `L^-1` of the lower Cholesky factor of C, float32.
     """
 
     signal: Float[ndarray, "rank variant"]
     w: Float[ndarray, " rank"]
     F: Float[ndarray, " variant"]
+    sigma2: float
     shape: EffectShape
-    factor: Float[ndarray, "rank rank"]
+    A: Float[ndarray, "variant rank"]
+    inverse: Float[ndarray, "rank rank"]
 
     @classmethod
     def of(
@@ -40,24 +48,49 @@ class FactoredBackground:
         sigma2: float,
         shape: EffectShape,
     ) -> FactoredBackground:
-        """Factorises C."""
-        C = (signal * (shape.background * F)) @ signal.T
+        """Factorises C, in float32 where its condition allows, and whitens by it."""
+        A = np.ascontiguousarray(signal.T, dtype=np.float32)
+        size = np.sqrt(shape.background * F)
+        scaled = A * size[:, None].astype(np.float32)
+        C = scaled.T @ scaled
+        if np.abs(C).sum(0).max() > MOST_CONDITION * sigma2:
+            wide = signal * size
+            C = wide @ wide.T
         C[np.diag_indices_from(C)] += sigma2
-        return cls(signal, w, F, shape, cholesky(C, lower=True))
+        factor = cholesky(C, lower=True, overwrite_a=True)
+        inverse = solve_triangular(factor, np.eye(len(w), dtype=factor.dtype), lower=True).astype(np.float32)
+        A = blas.strmm(1.0, inverse, A.T, lower=1, overwrite_b=1).T
+        return cls(signal, w, F, sigma2, shape, A, inverse)
 
     def regression(self) -> SparseRegression:
         """The sparse effects' regression, whitened by C."""
-        inverse = solve_triangular(self.factor, np.eye(len(self.w)), lower=True).astype(np.float32)
-        A = self.signal.T.astype(np.float32) @ inverse.T
-        w = solve_triangular(self.factor, self.w, lower=True)
         chances, _, variances = self.shape.slabs(self.F)
-        return SparseRegression.of(A, w, chances, variances, self.shape.background * self.F)
+        w = self.inverse @ self.w.astype(np.float32)
+        return SparseRegression.of(self.A, w, chances, variances, self.shape.background * self.F)
 
     def effects(self, s: Float[ndarray, " variant"], inside: ndarray) -> Float[ndarray, " chosen"]:
         """Posterior means of background and sparse effects together, given the means `s` of the latter."""
         left = self.w if not s.any() else self.w - self.signal @ s
-        solved = cho_solve((self.factor, True), left)
+        solved = self._solve(left)
         return np.asarray(s[inside] + self.shape.background * self.F[inside] * (self.signal[:, inside].T @ solved))
+
+    def _solve(self, left: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
+        """`C^-1 left` in float64: conjugate gradients, with the factor as preconditioner, so that few steps suffice."""
+        variance = self.shape.background * self.F
+        solved, residual = np.zeros_like(left), left.copy()
+        direction, before = np.zeros_like(left), 1.0
+        for _ in range(MOST_STEPS):
+            if np.linalg.norm(residual) <= SOLVED * np.linalg.norm(left):
+                break
+            preconditioned = self.inverse.T @ (self.inverse @ residual.astype(np.float32))
+            product = float(residual @ preconditioned)
+            direction = preconditioned + product / before * direction
+            before = product
+            image = self.signal @ (variance * (self.signal.T @ direction)) + self.sigma2 * direction
+            step = product / float(direction @ image)
+            solved += step * direction
+            residual -= step * image
+        return solved
 
 
 @dataclass(frozen=True, eq=False)

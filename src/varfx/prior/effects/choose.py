@@ -12,17 +12,19 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from varfx.io.workers import Workers
+from varfx.prior.effects.compare import HINT, Comparison, compare
 from varfx.prior.effects.config import Effects, EffectsConfig
 from varfx.prior.effects.convergence import CONVERGED
-from varfx.prior.effects.learn import Learning, evidence_of, learn_shape
+from varfx.prior.effects.learn import Learning
 from varfx.prior.effects.posterior import effects_posterior
-from varfx.prior.effects.shape import MIXTURE_SIZES, SPIKE_SLAB_SIZE, EffectShape
 from varfx.prior.pairs import Cores
 from varfx.prior.posterior import check_one_replicate, posterior_means
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
-SIZES: dict[Effects, tuple[float, ...]] = {"spike-slab": SPIKE_SLAB_SIZE, "mixture": MIXTURE_SIZES}
+DECISIVE = (
+    3.0  # nats, beyond twice the sampling error, by which a mixture must be likelier than the normal distribution
+)
 DISAGREE = 0.1  # share of windows whose chains may disagree before a word is said
 
 
@@ -35,8 +37,8 @@ class TraitEffects:
         mean: posterior means.
         sd: posterior standard deviations; None for the normal distribution.
         pip: posterior probabilities of a sparse effect; None for the normal distribution.
-        record: JSON-able: `effects` (the distribution used), `evidence` per distribution in nats, `hyperparameters`, `windows` with
-            their R-hat and sweeps.
+        record: JSON-able: `effects` (the distribution used), for auto the `reason`, `evidence` per distribution in nats,
+            `evidence_error`, `hyperparameters`, `windows` with their R-hat and sweeps.
     """
 
     name: str
@@ -56,7 +58,7 @@ def trait_effects(
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> TraitEffects:
-    """Posterior effects of one trait under the distribution asked for, or the one of the largest evidence.
+    """Posterior effects of one trait under the distribution asked for; for auto the mixture where it is decisively likelier.
 
     Args:
         cores: the panel and the trait's associations.
@@ -75,26 +77,43 @@ def trait_effects(
     check_one_replicate(trait)
     chosen: Effects = config.effects
     record: dict[str, Any] = {"name": trait.name, "sigma2": sigma2, "n_ref": trait.n_ref}
-    shapes: dict[Effects, EffectShape] = {}
+    found: Comparison | None = None
     if chosen != "normal":
+        auto = chosen == "auto"
         learning = Learning(cores, f, sigma2, config.seed)
-        asked = tuple(SIZES) if chosen == "auto" else (chosen,)
-        shapes = {name: learn_shape(learning, SIZES[name], where=where, folder=folder) for name in asked}
-        evidence = evidence_of(learning, tuple(shapes.values()), where=where, folder=folder)
-        record["evidence"] = dict(zip(("normal", *shapes), evidence, strict=True))
-        record["windows_learned_by"] = len(learning.windows())
-    if chosen == "auto":
-        chosen = max(record["evidence"], key=record["evidence"].__getitem__)
+        asked: tuple[Effects, ...] = ("mixture",) if auto else (chosen,)
+        found = compare(learning, asked, only_if_hinted=auto, where=where, folder=folder, progress=progress)
+        record |= {"evidence": found.evidence, "evidence_error": found.error, "one_effect_gain": found.one_effect}
+        record |= {"windows_learned_by": found.windows, "windows_observed": found.observed}
+        if auto:
+            chosen, record["reason"] = _choice(found)
     record["effects"] = chosen
-    if chosen == "normal":
+    if chosen == "normal" or found is None:
         mean = posterior_means(
             cores.panel, trait, f, sigma2, where=where, device=cores.device, folder=folder, progress=progress
         )
         return TraitEffects(trait.name, mean, None, None, record)
-    found = effects_posterior(cores, f, sigma2, shapes[chosen], config, where=where, folder=folder, progress=progress)
-    record |= {"hyperparameters": shapes[chosen].to_dict(), "windows": found.windows}
-    _note_convergence(trait.name, found.windows)
-    return TraitEffects(trait.name, found.mean, found.sd, found.pip, record)
+    shape = found.shapes[chosen]
+    posterior = effects_posterior(cores, f, sigma2, shape, config, where=where, folder=folder, progress=progress)
+    record |= {"hyperparameters": shape.to_dict(), "windows": posterior.windows}
+    _note_convergence(trait.name, posterior.windows)
+    return TraitEffects(trait.name, posterior.mean, posterior.sd, posterior.pip, record)
+
+
+def _choice(found: Comparison) -> tuple[Effects, str]:
+    """Normal or mixture, and why."""
+    of = f"in {found.windows} of {found.observed} windows"
+    if "mixture" not in found.evidence:
+        return "normal", (
+            f"one larger effect per window gains {found.one_effect:.1f} nats over none {of}, below {HINT:g}: no sign of larger "
+            "effects"
+        )
+    gain, error = found.evidence["mixture"] - found.evidence["normal"], found.error["mixture"]
+    decisive = gain - 2 * error > DECISIVE
+    return "mixture" if decisive else "normal", (
+        f"the mixture's log evidence is {gain:+.1f} nats (sampling error {error:.1f}) over the normal distribution's {of}, "
+        + (f"above {DECISIVE:g}" if decisive else f"not above {DECISIVE:g} by two errors")
+    )
 
 
 def _note_convergence(name: str, windows: list[dict[str, Any]]) -> None:

@@ -14,20 +14,25 @@ thousandth of the learned ones, and the rest of the way integrated over the samp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.special import logsumexp
 
 from varfx.prior.effects.background import RotatedWindow, log_density
-from varfx.prior.effects.gibbs import Averages, SparseRegression
-from varfx.prior.effects.shape import EffectShape
+from varfx.prior.effects.gibbs import Averages, SparseRegression, sample
+from varfx.prior.effects.shape import MIXTURE_SIZES, EffectShape
 
 LEAST_CHANCE = 0.01  # variants below this posterior probability have q = 0
 MOST_ROUNDS = 100
 TOLERANCE = 1e-3  # nats
 PATH = tuple(float(step) for step in np.geomspace(1e-3, 1.0, 7))  # chances relative to the learned ones, rising
+CHAINS = 2  # in each of two runs, whose difference tells the sampling error
+SWEEPS = 8  # per step of the path, after as many that are not counted
+ONE_EFFECT_CHANCES = np.geomspace(1e-3, 1.0, 13)  # prior chance that a window has a larger effect
 
 
 def scaled(shape: EffectShape, step: float) -> EffectShape:
@@ -49,6 +54,64 @@ def integrated(slopes: ndarray) -> float:
 def normal_evidence(window: RotatedWindow, sigma2: float) -> float:
     """Log density of a window's associations under the normal prior."""
     return log_density(window.w**2, window.eigenvalues, sigma2, 1.0)
+
+
+def evidence(window: RotatedWindow, sigma2: float, shape: EffectShape, seed: Sequence[int]) -> tuple[float, float]:
+    """Log density of a window's associations under a distribution with slabs, and its sampling error, from two runs."""
+    regression = window.regression(sigma2, shape)
+    runs = [_along_path(window, sigma2, shape, regression, np.random.default_rng([*seed, run])) for run in (0, 1)]
+    return float(np.mean(runs)), abs(runs[0] - runs[1]) / 2
+
+
+def _along_path(
+    window: RotatedWindow,
+    sigma2: float,
+    shape: EffectShape,
+    regression: SparseRegression,
+    generator: np.random.Generator,
+) -> float:
+    """The lower bound at the path's beginning and the integral of the slopes from there."""
+    s = np.zeros((CHAINS, len(window.F)), dtype=np.float32)
+    slopes, bound = np.zeros(len(PATH)), 0.0
+    for place, step in enumerate(PATH):
+        there = scaled(shape, step)
+        chances, _, variances = there.slabs(window.F)
+        regression = regression.under(chances, variances)
+        averages = Averages.zeros(regression)
+        sample(regression, s, SWEEPS, generator)
+        sample(regression, s, SWEEPS, generator, averages)
+        slopes[place] = slope(window, there, averages.means())
+        if place == 0:
+            bound = lower_bound(window, sigma2, there, regression, averages.means(), s)
+    return bound + integrated(slopes)
+
+
+def one_effect_gain(windows: Sequence[RotatedWindow], sigma2: float, mean_F: float) -> float:
+    """Log evidence, over that of the normal prior, of a larger effect at one variant at most of each window, in closed form.
+
+    The larger of any size of the mixture and any chance that a window has such an effect. With C that of the normal prior, the
+    Bayes factor of an effect N(0, v) at variant m is `(t / v)^1/2 exp(t g^2 / 2)`, averaged over m in proportion to rel_m^1/2.
+    """
+    best = 0.0
+    factors = np.array([_one_effect(window, sigma2, mean_F) for window in windows])
+    for chance in ONE_EFFECT_CHANCES:
+        with np.errstate(divide="ignore"):
+            gains = np.logaddexp(np.log1p(-chance), np.log(chance) + factors).sum(0)
+        best = max(best, float(gains.max()))
+    return best
+
+
+def _one_effect(window: RotatedWindow, sigma2: float, mean_F: float) -> Float[ndarray, " slab"]:
+    """Log Bayes factors of one effect in the window, per size."""
+    sizes = np.array(MIXTURE_SIZES)
+    shape = EffectShape(background=1.0, sizes=sizes, weights=np.ones(1), exponent=0.5, mean_F=mean_F)
+    scale = window.scale(sigma2, 1.0)
+    A = window.signal * (1 / scale).astype(np.float32)
+    g, d = A @ (window.w / scale).astype(np.float32), np.square(A).sum(1)
+    rel = shape.relative(window.F) ** shape.exponent
+    variances = sizes[:, None] * mean_F * rel
+    t = 1 / (d + 1 / variances)
+    return np.asarray(logsumexp(0.5 * np.log(t / variances) + 0.5 * t * g**2, b=rel / rel.sum(), axis=1))
 
 
 def lower_bound(

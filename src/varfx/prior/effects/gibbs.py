@@ -5,22 +5,25 @@ The conditional distribution of s_m given the others, with g = a_m'(w - A s) + d
     slab k:  log pi_mk + 1/2 log(t_k / v_mk) + 1/2 t_k g^2,   s_m ~ N(t_k g, t_k),   t_k = 1 / (d_m + 1 / v_mk)
     zero:    log(1 - sum_k pi_mk)
 
-Variants are visited one after the other, exactly, but computed by blocks: the conditionals of all variants of a block that
-are still to come are found at once, and hold up to the first one whose effect changes. As nearly all effects are zero and
-stay so, a block costs a few vector operations. All chains of several windows go in step (`varfx.prior.effects.lanes`).
-Averages over sweeps are of the conditional expectations (Rao-Blackwell), not of the samples.
+Variants are visited one after the other, exactly, but computed by blocks (`varfx.prior.effects.visit`): `A (w - A s)` of a block
+comes from one product, changes within the block go through its Gram matrix, and those of all chains reach the residual in
+one more product. A block is passed through twice per sweep, as the second pass reads little memory. Averages over
+sweeps are of the conditional expectations (Rao-Blackwell), not of the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.prior.effects.lanes import BLOCK, Draws, LaneBlock, visit
+from varfx.prior.effects.visit import compiled, move, scan
+
+BLOCK = 128  # variants
+PASSES = 2  # through a block per sweep
+REFRESH = 20  # sweeps between two computations of the residual from the effects
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +60,17 @@ class SparseRegression:
         """The regression with prior `pi_mk` and `v_mk` (`EffectShape.slabs`)."""
         grams = tuple(A[start : start + BLOCK] @ A[start : start + BLOCK].T for start in range(0, len(A), BLOCK))
         d = np.concatenate([np.diag(gram) for gram in grams]).astype(np.float64)
-        t = 1 / (d + 1 / variances)
+        bare = cls(A, w.astype(np.float32), grams, d, np.empty(0), np.empty(0), background_F)
+        return bare.under(chances, variances)
+
+    def under(
+        self, chances: Float[ndarray, "slab variant"], variances: Float[ndarray, "slab variant"]
+    ) -> SparseRegression:
+        """The same regression under another prior of the sparse effects."""
+        t = 1 / (self.d + 1 / variances)
         with np.errstate(divide="ignore"):
             constant = np.log(chances / (1 - chances.sum(0))) + 0.5 * np.log(t / variances)
-        return cls(A, w.astype(np.float32), grams, d, constant, t, background_F)
+        return replace(self, constant=constant, t=t)
 
 
 @dataclass(eq=False)
@@ -99,65 +109,42 @@ class Averages:
 
 
 def sample(
-    regressions: Sequence[SparseRegression],
-    states: Sequence[Float[ndarray, "chain variant"]],
+    regression: SparseRegression,
+    s: Float[ndarray, "chain variant"],
     sweeps: int,
-    generators: Sequence[np.random.Generator],
-    averages: Sequence[Averages] | None = None,
+    generator: np.random.Generator,
+    averages: Averages | None = None,
 ) -> None:
-    """Runs every chain of each regression for so many sweeps; the result for each does not depend on the others.
+    """Runs every chain for so many sweeps.
 
     Args:
-        regressions: the windows.
-        states: their chains' effects in float32, changed to the last states; the same number of chains for each.
+        regression: the window.
+        s: the chains' effects in float32, changed to the last states.
         sweeps: how many.
-        generators: one per regression.
+        generator: of random numbers.
         averages: to add to, if given.
     """
-    longest = max(len(each.grams) for each in regressions)
-    blocks = [LaneBlock.of(regressions, number) for number in range(longest)]
-    for _ in range(sweeps):
-        residuals = [each.w - s @ each.A for each, s in zip(regressions, states, strict=True)]
-        draws = [Draws.of(generator, s.shape) for generator, s in zip(generators, states, strict=True)]
-        visited = [np.empty_like(s) for s in states]
-        for block in blocks:
-            before, g, own_draws = [], [], []
-            for place in block.windows:
-                before.append(states[place][:, block.columns(place)].copy())
-                g.append(residuals[place] @ regressions[place].A[block.columns(place)].T)
-                own_draws.append(draws[place].block(block.columns(place)))
-            after, own = visit(block, before, g, own_draws)
-            for place, old, new, seen in zip(block.windows, before, after, own, strict=True):
-                columns = block.columns(place)
-                states[place][:, columns] = new
-                touched = np.flatnonzero((new != old).any(0))
-                if touched.size:
-                    change = (new - old)[:, touched]
-                    residuals[place] -= change @ regressions[place].A[columns][touched]
-                visited[place][:, columns] = seen
-        for place, each in enumerate(averages or ()):
-            _add(each, regressions[place], visited[place])
-            squares = residuals[place].astype(np.float64) ** 2
-            each.visits += len(squares)
-            each.residual_square += squares.sum(0)
-            each.trace.append(np.stack([(states[place] != 0).sum(1), squares.sum(1)], axis=1))
-
-
-def _add(averages: Averages, regression: SparseRegression, own: Float[ndarray, "chain variant"]) -> None:
-    """Adds the conditional expectations of a sweep, given `g` of each variant and chain at its visit."""
-    t, F, d = regression.t, regression.background_F, regression.d
-    kept = 1 - F * d  # share of an effect at m that the background's mean at m does not take over
-    for g in own.astype(np.float64):
-        in_slab = t * g
-        L = regression.constant + 0.5 * in_slab * g
-        top = np.maximum(L.max(0), 0.0)
-        chance = np.exp(L - top)
-        chance /= chance.sum(0) + np.exp(-top)
-        square = chance * (in_slab**2 + t)
-        mean = (chance * in_slab).sum(0)
-        average = kept * mean + F * g
-        averages.chance += chance
-        averages.square += square
-        averages.mean += mean
-        averages.total_mean += average
-        averages.total_square += average**2 + kept**2 * (square.sum(0) - mean**2) + F * kept
+    prior = (regression.d, regression.constant, regression.t, regression.background_F)
+    kept = Averages.zeros(regression) if averages is None else averages
+    sums = (kept.chance, kept.square, kept.mean, kept.total_mean, kept.total_square)
+    for sweep in range(sweeps):
+        if sweep % REFRESH == 0:
+            residual = regression.w - s @ regression.A
+        uniform = generator.random((1 + PASSES, *s.shape), dtype=np.float32)
+        normal = generator.standard_normal((1 + PASSES, *s.shape), dtype=np.float32)
+        draws = list(zip(uniform, normal, strict=True))
+        for number, gram in enumerate(regression.grams):
+            columns = slice(number * BLOCK, number * BLOCK + len(gram))
+            A, before = regression.A[columns], s[:, columns].copy()
+            g = residual @ A.T
+            compiled(move)(columns.start, gram, prior, s, g, draws[0])
+            for each in draws[1:]:
+                compiled(scan)(columns.start, gram, prior, s, g, each, sums)
+            change = s[:, columns] - before
+            touched = np.flatnonzero(change.any(0))
+            if touched.size:
+                residual -= change[:, touched] @ A[touched]
+        squares = residual.astype(np.float64) ** 2
+        kept.visits += PASSES * len(s)
+        kept.residual_square += PASSES * squares.sum(0)
+        kept.trace.append(np.stack([(s != 0).sum(1), squares.sum(1)], axis=1))

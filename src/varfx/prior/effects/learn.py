@@ -7,36 +7,38 @@ Cores are taken one by one, as in the fit of the prior. Given samples of the spa
                        - 1/2 sum gamma_mk ((1 - a) log rel_m + E[s^2] / v_mk)        a on a grid, pi_k in closed form
     c_k      of a single slab: sum gamma_mk E[s^2] / (mean F rel_m^(1 - a)) over sum gamma_mk
 
-The residual variance stays that of the run.
+The first steps go further than these maxima (over-relaxation), as background and sparse effects change places slowly; the last
+ones are averaged. The residual variance stays that of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
 
-from varfx.io.workers import Job, Workers, map_pieces
 from varfx.prior.effects.background import RotatedWindow, log_density
-from varfx.prior.effects.evidence import PATH, integrated, lower_bound, normal_evidence, scaled, slope
-from varfx.prior.effects.gibbs import Averages, SparseRegression, sample
-from varfx.prior.effects.shape import EffectShape, first_shape
+from varfx.prior.effects.gibbs import Averages, sample
+from varfx.prior.effects.shape import EffectShape
 from varfx.prior.pairs import Cores
+from varfx.progress import Progress, silent
 
 EXPONENTS = np.linspace(0.0, 1.0, 6)
-ITERATIONS = 16
-AVERAGED = 5  # last iterations whose hyperparameters are averaged
-CHAINS = 2
-SWEEPS = 8  # per iteration and chain, the first quarter not counted
-GROUP_SIZE = 2**28  # numbers in the matrices of windows that are sampled in step
+ITERATIONS = 32
+RELAXED = 16  # first iterations, whose steps on the log scale are longer by
+RELAXATION = 1.8
+AVERAGED = 10  # last iterations whose hyperparameters are averaged
+CHAINS = 4
+SWEEPS = 3  # per iteration and chain, after one that is not counted
 LEAST_BACKGROUND = 1e-4
 LEAST_WEIGHT = 1e-9
-MOST_WINDOWS = 48  # windows of a genome by which the hyperparameters are learned
+MOST_WINDOWS = 48  # windows of a genome by which the hyperparameters are learned,
+FEWEST_WINDOWS = 4
+MOST_NUMBERS = 2**28  # and numbers in their matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +46,6 @@ class Expectation:
     """Sufficient statistics of one window for the maximising steps.
 
     Attributes:
-        window: its number.
-        s: last states of the chains.
         counts: expected number of effects of each slab in the core.
         log_rel: expected sum of log rel over the core's effects.
         exposure: sum of rel^a over the core, per exponent.
@@ -54,8 +54,6 @@ class Expectation:
         eigenvalues: of `B F B'`.
     """
 
-    window: int
-    s: ndarray
     counts: ndarray
     log_rel: float
     exposure: ndarray
@@ -73,6 +71,11 @@ class Learning:
     sigma2: float
     seed: int
 
+    @property
+    def mean_F(self) -> float:
+        """Mean of F over the panel."""
+        return float(self.f.mean() * self.cores.trait.n_ref)
+
     def rotated(self, index: int) -> RotatedWindow:
         """One core's window in the eigenbasis."""
         side = self.cores.side(index)
@@ -81,153 +84,85 @@ class Learning:
             side.signal.cpu().numpy(), side.w.cpu().numpy(), self.cores.trait.n_ref * self.f[side.rows], core
         )
 
+    def observed(self) -> list[int]:
+        """Numbers of the windows with associations."""
+        return [index for index in range(len(self.cores.panel.cores)) if self.cores.observed(index)]
+
     def windows(self) -> list[int]:
-        """Numbers of the windows to learn by: evenly spaced, at most `MOST_WINDOWS`."""
-        observed = [index for index in range(len(self.cores.panel.cores)) if self.cores.observed(index)]
-        if len(observed) <= MOST_WINDOWS:
+        """Numbers of the windows to learn by: evenly spaced, as many as memory and time allow."""
+        observed, table = self.observed(), self.cores.panel.windows
+        size = float((table["rank"] * table["num_panel"]).to_numpy()[observed].mean()) if observed else 1.0
+        number = min(MOST_WINDOWS, max(FEWEST_WINDOWS, int(MOST_NUMBERS / max(size, 1.0))))
+        if len(observed) <= number:
             return observed
-        return [observed[place] for place in np.linspace(0, len(observed) - 1, MOST_WINDOWS).round().astype(int)]
+        return [observed[place] for place in np.linspace(0, len(observed) - 1, number).round().astype(int)]
 
 
 def learn_shape(
-    learning: Learning, sizes: Sequence[float], *, where: Workers, folder: Path | None = None
+    windows: Sequence[RotatedWindow],
+    sigma2: float,
+    first: EffectShape,
+    seed: int,
+    *,
+    learn_size: bool = False,
+    progress: Progress = silent,
 ) -> EffectShape:
-    """The hyperparameters of the slabs `sizes`; a single slab's size is learned too.
+    """The hyperparameters of a distribution with slabs.
 
     Args:
-        learning: the windows.
-        sizes: c_k.
-        where: processes or a scheduler; the result does not depend on it.
-        folder: see `map_pieces`.
+        windows: to learn by, the same for any trait and seed.
+        sigma2: residual variance.
+        first: where the learning begins.
+        seed: of the Markov chains.
+        learn_size: whether the size of the single slab is learned too.
+        progress: told about each step.
     """
-    shape = first_shape(tuple(sizes), float(learning.f.mean() * learning.cores.trait.n_ref))
-    states: dict[int, ndarray | None] = dict.fromkeys(learning.windows())
-    history = []
+    shape, history = first, []
+    states = [np.zeros((CHAINS, len(window.F)), dtype=np.float32) for window in windows]
+    generators = [np.random.default_rng([seed, len(first.sizes), number]) for number in range(len(windows))]
     for iteration in range(ITERATIONS):
-        found = {each.window: each for each in _expectations(learning, shape, states, iteration, where, folder)}
-        ordered = [found[index] for index in states]
-        states = {each.window: each.s for each in ordered}
-        shape = maximise(shape, ordered, learning.sigma2, learn_size=len(sizes) == 1)
+        found = [
+            _expect(window, sigma2, shape, s, generator)
+            for window, s, generator in zip(windows, states, generators, strict=True)
+        ]
+        best = maximise(shape, found, sigma2, learn_size=learn_size)
+        shape = _beyond(shape, best, RELAXATION if iteration < RELAXED else 1.0)
         history.append(shape)
+        progress(iteration + 1, ITERATIONS, "steps of learning")
     return _average(history[-AVERAGED:])
 
 
-def evidence_of(
-    learning: Learning, shapes: Sequence[EffectShape], *, where: Workers, folder: Path | None = None
-) -> list[float]:
-    """Log evidence of the associations in the windows: of the normal prior, then of each shape (see `evidence`)."""
-    groups = _groups(learning, learning.windows())
-    job = Job(function=_evidence, start=_same, arguments=(learning,), what="windows", folder=folder)
-    total = np.zeros(1 + len(shapes))
-    found = dict(map_pieces(job, [(number, group, tuple(shapes)) for number, group in enumerate(groups)], where))
-    for number in range(len(groups)):
-        total += found[number]
-    return [float(value) for value in total]
-
-
-def _expectations(
-    learning: Learning,
-    shape: EffectShape,
-    states: dict[int, ndarray | None],
-    iteration: int,
-    where: Workers,
-    folder: Path | None,
-) -> Iterator[Expectation]:
-    """The statistics of every window, its chains continued under the present hyperparameters."""
-    job = Job(function=_expect, start=_same, arguments=(learning,), what="windows", folder=folder)
-    groups = _groups(learning, list(states))
-    pieces = [(group, iteration, shape, [states[index] for index in group]) for group in groups]
-    for part in map_pieces(job, pieces, where):
-        yield from part
-
-
-def _groups(learning: Learning, windows: Sequence[int]) -> list[tuple[int, ...]]:
-    """Windows that are sampled in step: as many as fit `GROUP_SIZE`; the same on every machine."""
-    table = learning.cores.panel.windows
-    sizes = (table["rank"] * table["num_panel"]).to_list()
-    groups: list[list[int]] = []
-    left = 0
-    for index in windows:
-        if not groups or left < sizes[index]:
-            groups.append([])
-            left = GROUP_SIZE
-        groups[-1].append(index)
-        left -= sizes[index]
-    return [tuple(group) for group in groups]
-
-
-def _same(learning: Learning) -> Learning:
-    return learning
-
-
 def _expect(
-    learning: Learning, piece: tuple[tuple[int, ...], int, EffectShape, list[ndarray | None]]
-) -> list[Expectation]:
-    """Continues the chains of some windows."""
-    group, iteration, shape, before = piece
-    windows = [learning.rotated(index) for index in group]
-    states = [
-        np.zeros((CHAINS, len(window.F)), dtype=np.float32) if state is None else state
-        for window, state in zip(windows, before, strict=True)
-    ]
-    seeds = [[learning.seed, len(shape.sizes), index, iteration] for index in group]
-    averages, _ = _sampled(learning, windows, shape, states, seeds, burn_in=SWEEPS // 4, sweeps=SWEEPS - SWEEPS // 4)
-    return [
-        expectation(index, window, shape, means, s, window.scale(learning.sigma2, shape.background))
-        for index, window, means, s in zip(group, windows, averages, states, strict=True)
-    ]
-
-
-def _evidence(
-    learning: Learning, piece: tuple[int, tuple[int, ...], tuple[EffectShape, ...]]
-) -> tuple[int, Float[ndarray, " distribution"]]:
-    """Number of the group, and the evidence of the normal prior and each shape in its windows."""
-    number, group, shapes = piece
-    windows = [learning.rotated(index) for index in group]
-    total = [sum(normal_evidence(window, learning.sigma2) for window in windows)]
-    for shape in shapes:
-        states = [np.zeros((CHAINS, len(window.F)), dtype=np.float32) for window in windows]
-        bound, slopes = 0.0, np.zeros(len(PATH))
-        for place, step in enumerate(PATH):
-            there = scaled(shape, step)
-            seeds = [[learning.seed, len(shape.sizes), index, ITERATIONS + place] for index in group]
-            averages, regressions = _sampled(learning, windows, there, states, seeds, burn_in=SWEEPS, sweeps=SWEEPS)
-            slopes[place] = sum(slope(w, there, means) for w, means in zip(windows, averages, strict=True))
-            if place == 0:
-                parts = zip(windows, regressions, averages, states, strict=True)
-                bound = sum(lower_bound(w, learning.sigma2, there, r, means, s) for w, r, means, s in parts)
-        total.append(bound + integrated(slopes))
-    return number, np.array(total)
-
-
-def _sampled(
-    learning: Learning,
-    windows: Sequence[RotatedWindow],
-    shape: EffectShape,
-    states: Sequence[ndarray],
-    seeds: Sequence[Sequence[int]],
-    *,
-    burn_in: int,
-    sweeps: int,
-) -> tuple[list[Averages], list[SparseRegression]]:
-    """Averages of the windows' chains, and their regressions; `states` are changed."""
-    regressions = [window.regression(learning.sigma2, shape) for window in windows]
-    generators = [np.random.default_rng(seed) for seed in seeds]
-    averages = [Averages.zeros(each) for each in regressions]
-    sample(regressions, states, burn_in, generators)
-    sample(regressions, states, sweeps, generators, averages)
-    return [each.means() for each in averages], regressions
-
-
-def expectation(
-    index: int, window: RotatedWindow, shape: EffectShape, means: Averages, s: ndarray, scale: ndarray
+    window: RotatedWindow, sigma2: float, shape: EffectShape, s: ndarray, generator: np.random.Generator
 ) -> Expectation:
+    """Continues a window's chains, whose states `s` change."""
+    regression = window.regression(sigma2, shape)
+    averages = Averages.zeros(regression)
+    sample(regression, s, 1, generator)
+    sample(regression, s, SWEEPS, generator, averages)
+    return expectation(window, shape, averages.means(), window.scale(sigma2, shape.background))
+
+
+def _beyond(shape: EffectShape, best: EffectShape, step: float) -> EffectShape:
+    """From a shape towards the best one and beyond it, on the log scale."""
+
+    def further(before: Float[ndarray, " slab"], after: Float[ndarray, " slab"]) -> Float[ndarray, " slab"]:
+        return np.asarray(before * (after / before) ** step)
+
+    background = shape.background * (best.background / shape.background) ** step
+    return replace(
+        best,
+        background=float(np.clip(background, LEAST_BACKGROUND, 1.0)),
+        weights=np.maximum(further(shape.weights, best.weights), LEAST_WEIGHT),
+        sizes=np.maximum(further(shape.sizes, best.sizes), 1.0),
+    )
+
+
+def expectation(window: RotatedWindow, shape: EffectShape, means: Averages, scale: ndarray) -> Expectation:
     """The statistics of one window from the averages of its chains."""
     log_rel = np.log(shape.relative(window.F)[window.core])
     chance, square = means.chance[:, window.core], means.square[:, window.core]
     return Expectation(
-        window=index,
-        s=s,
         counts=chance.sum(1),
         log_rel=float(chance.sum(0) @ log_rel),
         exposure=np.exp(EXPONENTS[:, None] * log_rel).sum(1),
@@ -272,14 +207,14 @@ def _best_background(found: Sequence[Expectation], sigma2: float) -> float:
 
 def _average(history: Sequence[EffectShape]) -> EffectShape:
     """Geometric means of the last iterations, in which the samples' noise averages out."""
-    last = history[-1]
 
     def mean(values: list[Float[ndarray, " slab"]]) -> Float[ndarray, " slab"]:
         return np.asarray(np.exp(np.mean(np.log(values), axis=0)))
 
     return replace(
-        last,
+        history[-1],
         background=float(np.exp(np.mean([np.log(each.background) for each in history]))),
         weights=mean([each.weights for each in history]),
         sizes=mean([each.sizes for each in history]),
+        exponent=float(np.mean([each.exponent for each in history])),
     )

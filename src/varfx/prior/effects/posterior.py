@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from varfx.prior.posterior import IN_THIS_PROCESS, pieces_of
 from varfx.progress import Progress, silent
 
 DOUBLINGS = 3  # of the number of sweeps, where chains disagree
-GROUP_SIZE = 2**27  # numbers in the matrices of pairs of cores that are sampled in step
 HALVES = ("left half", "with the next", "right half")
 
 
@@ -106,72 +104,50 @@ def _stretch(
     """Number of cores, panel rows of their variants, their (mean, sd, pip), and notes on each system."""
     first, last = piece
     rows, values, notes = [np.zeros(0, dtype=np.int64)], [np.zeros((3, 0))], []
-    for systems in _grouped(sampling.cores.systems(first, last)):
-        for system, (found, note) in zip(systems, _of_systems(sampling, systems), strict=True):
-            rows.append(system.rows[system.inside])
-            values.append(found)
-            name = sampling.cores.panel.cores[system.number[0]].name
-            notes.append((system.number, {"cores": f"{name} {HALVES[system.number[1]]}", **note}))
+    for system in sampling.cores.systems(first, last):
+        found, note = _of_system(sampling, system)
+        rows.append(system.rows[system.inside])
+        values.append(found)
+        name = sampling.cores.panel.cores[system.number[0]].name
+        notes.append((system.number, {"cores": f"{name} {HALVES[system.number[1]]}", **note}))
     return last - first, np.concatenate(rows), np.concatenate(values, axis=1), notes
 
 
-def _grouped(systems: Iterable[System]) -> Iterator[list[System]]:
-    """Systems that are sampled in step: as many as `GROUP_SIZE` allows."""
-    group: list[System] = []
-    for system in systems:
-        if group and sum(each.signal.numel() for each in group) + system.signal.numel() > GROUP_SIZE:
-            yield group
-            group = []
-        group.append(system)
-    if group:
-        yield group
-
-
-def _of_systems(
-    sampling: _Sampling, systems: Sequence[System]
-) -> Iterator[tuple[Float[ndarray, "3 chosen"], dict[str, Any]]]:
-    """Mean, sd and pip of each system's own variants, and how its chains went."""
-    n_ref = sampling.cores.trait.n_ref
-    backgrounds = [
-        FactoredBackground.of(
-            each.signal.cpu().numpy(),
-            each.w.cpu().numpy(),
-            n_ref * sampling.f[each.rows],
-            sampling.sigma2,
-            sampling.shape,
-        )
-        for each in systems
-    ]
-    generators = [np.random.default_rng([sampling.config.seed, *each.number]) for each in systems]
-    chains = run_chains([each.regression() for each in backgrounds], sampling.config, generators)
-    for system, background, (means, r_hat, sweeps) in zip(systems, backgrounds, chains, strict=True):
-        inside = system.inside
-        mean = background.effects(means.mean, inside)
-        variance = np.maximum(means.total_square - means.total_mean**2, 0.0)[inside]
-        pip = means.chance.sum(0)[inside]
-        note = {"variants": int(inside.sum()), "rank": len(system.w), "effects": float(pip.sum())}
-        note |= {"r_hat": r_hat, "sweeps": sweeps}
-        yield np.stack([mean / np.sqrt(n_ref), np.sqrt(variance / n_ref), pip]), note
+def _of_system(sampling: _Sampling, system: System) -> tuple[Float[ndarray, "3 chosen"], dict[str, Any]]:
+    """Mean, sd and pip of the system's own variants, and how its chains went."""
+    n_ref, config, inside = sampling.cores.trait.n_ref, sampling.config, system.inside
+    F = n_ref * sampling.f[system.rows]
+    signal, w = system.signal.cpu().numpy(), system.w.cpu().numpy()
+    background = FactoredBackground.of(signal, w, F, sampling.sigma2, sampling.shape)
+    generator = np.random.default_rng([config.seed, *system.number])
+    means, r_hat, sweeps = run_chains(background.regression(), config, generator)
+    mean = background.effects(means.mean, inside)
+    variance = np.maximum(means.total_square - means.total_mean**2, 0.0)[inside]
+    pip = means.chance.sum(0)[inside]
+    note = {
+        "variants": int(inside.sum()),
+        "rank": len(w),
+        "effects": float(pip.sum()),
+        "r_hat": r_hat,
+        "sweeps": sweeps,
+    }
+    return np.stack([mean / np.sqrt(n_ref), np.sqrt(variance / n_ref), pip]), note
 
 
 def run_chains(
-    regressions: Sequence[SparseRegression], config: EffectsConfig, generators: Sequence[np.random.Generator]
-) -> list[tuple[Averages, float, int]]:
-    """Per regression the averages of all chains after burn-in, the largest split R-hat, and the sweeps averaged.
+    regression: SparseRegression, config: EffectsConfig, generator: np.random.Generator
+) -> tuple[Averages, float, int]:
+    """The averages of all chains after burn-in, the largest split R-hat, and the sweeps averaged.
 
     Chains that disagree go on: what was averaged becomes burn-in, and twice as many sweeps follow.
     """
-    states = [np.zeros((config.chains, len(each.d)), dtype=np.float32) for each in regressions]
-    sample(regressions, states, config.sweeps // 2, generators)
-    found: dict[int, tuple[Averages, float, int]] = {}
-    left = list(range(len(regressions)))
-    for sweeps in (config.sweeps * 2**doubling for doubling in range(DOUBLINGS + 1)):
-        averages = [Averages.zeros(regressions[place]) for place in left]
-        chosen = [[each[place] for place in left] for each in (regressions, states, generators)]
-        sample(chosen[0], chosen[1], sweeps, chosen[2], averages)  # type: ignore[arg-type]
-        for place, each in zip(left, averages, strict=True):
-            found[place] = each.means(), float(split_r_hat(np.stack(each.trace)).max()), sweeps
-        left = [place for place in left if found[place][1] > CONVERGED]
-        if not left:
+    s = np.zeros((config.chains, len(regression.d)), dtype=np.float32)
+    sample(regression, s, config.sweeps // 2, generator)
+    for doubling in range(DOUBLINGS + 1):
+        sweeps = config.sweeps * 2**doubling
+        averages = Averages.zeros(regression)
+        sample(regression, s, sweeps, generator, averages)
+        r_hat = float(split_r_hat(np.stack(averages.trace)).max())
+        if r_hat <= CONVERGED:
             break
-    return [found[place] for place in range(len(regressions))]
+    return averages.means(), r_hat, sweeps
