@@ -211,7 +211,9 @@ def summary(truth: str, records: list[dict[str, object]], seeds: int) -> list[di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--first", type=int, default=0, help="the first seed: others than those on which a rule was chosen")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the first seed: others than those on which a rule was chosen"
+    )
     parser.add_argument("--truths", nargs="+", default=TRUTHS)
     parser.add_argument("--cache", type=Path, default=Path("gain_calibration_seeds"), help="folder of finished seeds")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="fit no further seeds after this time")
