@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -17,7 +18,7 @@ from cases.simulated_panel import Simulated
 from varfx._version import __version__
 from varfx.cli.app import run
 from varfx.cli.command_line import spread_lists
-from varfx.cli.help_page import filled
+from varfx.cli.help_page import broken, filled
 from varfx.cli.tree import COMMANDS as COMMANDS_OF_THE_ROOT
 from varfx.cli.tree import GROUPS, build_app
 from varfx.errors import ConfigError
@@ -91,6 +92,26 @@ def test_a_list_of_commands_says_what_each_does(capsys: Capsys) -> None:
                 app = app[word]
             (first, *_) = str(app.help).splitlines()
             assert f" {name} {first} " in text
+
+
+@pytest.mark.parametrize("command", [(), *COMMANDS])
+def test_a_command_broken_on_a_help_page_can_be_copied(capsys: Capsys, command: tuple[str, ...]) -> None:
+    """A line of an example that goes on ends in a backslash, and the whole is one command."""
+    lines = varfx(capsys, *command, "--help").out.split("\n")
+    starts = [number for number, line in enumerate(lines) if line.startswith("    varfx ")]
+    for start in starts:
+        assert len(lines[start]) <= 80
+        while lines[start].endswith(" \\"):
+            start += 1
+            assert lines[start].startswith("        ")
+        assert not lines[start + 1].strip() or lines[start + 1].startswith("    varfx "), lines[start + 1]
+
+
+def test_a_broken_command_keeps_values_beside_options() -> None:
+    command = "    varfx prior fit --panel P.ld.zarr --sumstats S.parquet T.parquet --annot A.annot.parquet --out RUN"
+    shown = broken(f"Text.\n\n{command}\n", 50)
+    assert " ".join(shown.replace("\\\n", " ").split()) == f"Text. {' '.join(command.split())}"
+    assert all(not re.search(r"--\S+ \\$", line) for line in shown.split("\n"))
 
 
 def test_paragraphs_fill_the_screen_and_examples_stay(capsys: Capsys) -> None:

@@ -114,7 +114,7 @@ def test_mistakes_of_evaluate(run: Path, cohort: Path, tmp_path: Path, capsys: C
     assert "was made on another cohort" in varfx(capsys, *evaluate, run, tmp_path / "OTHER").error
     assert "cohort` is no run: it has no run.json" in varfx(capsys, *evaluate, cohort).error
     assert "`against` must be one of" in varfx(capsys, *evaluate, run, "--against", "x", "--samples", "5").error
-    assert "does not exist or is no folder" in varfx(capsys, *evaluate, tmp_path / "none").error
+    assert "none` does not exist. Give a run" in varfx(capsys, *evaluate, tmp_path / "none").error
 
 
 def test_info_tells_what_a_run_is(run: Path, capsys: Capture) -> None:

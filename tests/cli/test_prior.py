@@ -125,7 +125,18 @@ def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"--panel": "annot"}, "is no folder. Give a panel made by `varfx ld build`"),
+        (
+            {"--panel": "annot"},
+            "seems to be annotations, but a panel is a folder. Give a panel made by `varfx ld build`",
+        ),
+        (
+            {"--panel": "bed"},
+            "seems to be PLINK genotypes, but a panel is a folder. Give a panel made by `varfx ld build`",
+        ),
+        (
+            {"--holdout-chrom": "1,chrQ"},
+            "`--holdout-chrom` names 'chrQ', which is no chromosome. Give 1 to 22, X, Y or MT",
+        ),
         ({"--sumstats": "annot"}, "holds annotations, where sumstats is needed"),
         ({"--annot": "height"}, "holds sumstats, where annotations is needed"),
         ({"--sumstats": "bed"}, "Make it anew with `varfx sumstats clean`"),
@@ -133,7 +144,7 @@ def test_predict_and_weights(capsys: Capsys, run: Path, simulated: Simulated, tm
             {"--holdout-chrom": "21"},
             "`holdout-chrom` names 1 chromosomes that the panel does not have, first 21. It has 1, 2, 3",
         ),
-        ({"--holdout-chrom": "1,2,3"}, "no training windows are left"),
+        ({"--holdout-chrom": "1,2,3"}, "Give fewer chromosomes with --holdout-chrom, or build the panel"),
         (
             {"--holdout-chrom": "1", "--validation-chrom": "chr1"},
             "chromosome 1 is named both for holdout and for validation",

@@ -119,7 +119,7 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"does not exist\. Create it first"):
         check_out(tmp_path / "none" / "RUN")
     check_out(tmp_path / "empty")
-    with pytest.raises(StoreError, match="is no folder"):
+    with pytest.raises(StoreError, match=r"file` seems to be .*, but a run is a folder"):
         open_run(tmp_path / "file")
     with pytest.raises(StoreError, match="unfinished, or not written by varfx"):
         open_run(tmp_path / "thesis")
@@ -182,7 +182,9 @@ def test_another_sealed_folder_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "COHORT").mkdir()
     (tmp_path / "COHORT" / "cohort.json").write_text("{}")
     sealed.seal_directory(tmp_path / "COHORT")
-    with pytest.raises(StoreError, match=r"COHORT` is no run: it has no run\.json\. Give a run made by"):
+    with pytest.raises(
+        StoreError, match=r"COHORT` is no run: it has no run\.json, and seems to be an expression cohort\. Give a run"
+    ):
         open_run(tmp_path / "COHORT")
     identity = cohort_identity(tmp_path / "COHORT")
     assert identity["cohort"] == str((tmp_path / "COHORT").resolve())

@@ -179,3 +179,25 @@ def test_a_missing_validation_part_is_said(caplog: pytest.LogCaptureFixture) -> 
     caplog.clear()
     split_windows(THREE, SplitConfig(validation_fraction=0), flank=0, has_data=one)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"holdout_chrom": ("1", "2", "X")}, "Give fewer chromosomes with --holdout-chrom, or build the panel"),
+        ({"validation_chrom": ("1", "2", "X")}, "Give fewer chromosomes with --validation-chrom, or build"),
+        ({"exclude_chrom": ("1", "2", "X")}, "Give fewer chromosomes with --exclude-chrom, or build the panel"),
+    ],
+)
+def test_advice_names_the_options_in_use(options: dict[str, tuple[str, ...]], advice: str) -> None:
+    with pytest.raises(ConfigError, match=f"no training windows are left.* {advice}"):
+        split_windows(THREE, SplitConfig(**options), flank=0)  # type: ignore[arg-type]
+
+
+def test_what_is_no_chromosome_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"`--validation-chrom` names 'chrQ', which is no chromosome\. Give 1 to 22"):
+        SplitConfig(validation_chrom=("chr1", "chrQ"))
+    assert SplitConfig(holdout_chrom=("chr1 GL000219.1",)).holdout_chrom == (
+        "1",
+        "GL000219.1",
+    )  # a contig is none's mistake

@@ -13,7 +13,7 @@ import pytest
 from cases.simulated_panel import Simulated
 from cases.simulated_tracks import ENFORMER, LENGTHS, SMALL, SimulatedTracks, simulate_tracks
 from varfx.annotations import Annotations, read_annotations
-from varfx.errors import ConfigError, DataError
+from varfx.errors import ConfigError, DataError, HarmonisationError
 from varfx.genome import builds
 from varfx.models import ModelConfig
 from varfx.prior import Run, SplitConfig, evaluate, fit, open_run, predict, weights
@@ -186,3 +186,19 @@ def test_windows_must_lie_where_tracks_are(simulated: Simulated, tracks: Simulat
     with pytest.raises(DataError, match=r"windows lie where no track of .*T1` has data, first chr2_"):
         fitted(simulated, tmp_path / "T1", tmp_path / "RUN", ENFORMER)
     assert not (tmp_path / "RUN").exists()
+
+
+def test_a_chain_between_equal_builds_is_refused_for_other_variants(
+    run: Path, simulated: Simulated, tracks: SimulatedTracks, tmp_path: Path
+) -> None:
+    """The annotations' build, else the run's, is compared with that of the tracks, as where the panel gives the variants."""
+    table = read_annotations(simulated.annot).table
+    Annotations(table=table, metadata={"build": "hg19"}).write(tmp_path / "A.annot.parquet")
+    path = chain(tmp_path / "hg19ToHg38.over.chain", 300)
+    with pytest.raises(
+        HarmonisationError, match=r"A\.annot\.parquet` and .* are both of GRCh37 \(hg19\), so that the chain"
+    ):
+        predict(run, annotations=tmp_path / "A.annot.parquet", chain=path)
+    Annotations(table=table, metadata={"build": "hg38"}).write(tmp_path / "B.annot.parquet")
+    with pytest.raises(HarmonisationError, match=r"tracks.* is of GRCh37 \(hg19\), `.*B\.annot\.parquet` of GRCh38"):
+        predict(run, annotations=tmp_path / "B.annot.parquet")  # no chain file between two builds

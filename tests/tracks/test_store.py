@@ -90,7 +90,7 @@ def test_mistakes(store: TrackStore, tmp_path: Path) -> None:
         store.block("X", 0, 5)
     with pytest.raises(DataError, match="`end` must be above `start`, got 5 and 5"):
         store.block("1", 5, 5)
-    with pytest.raises(StoreError, match="does not exist or is no folder"):
+    with pytest.raises(StoreError, match=r"absent` does not exist\. Give"):
         open_tracks(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match=r"has no manifest.json: it is unfinished"):

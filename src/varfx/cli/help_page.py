@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ class HelpPage:
 
     def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
         """Prints what a command does."""
-        _set_text(description, filled(_text(description)))
+        _set_text(description, broken(filled(_text(description)), console.width))
         self._default.render_description(console, options, description)
 
 
@@ -59,6 +60,25 @@ def first_line(command: str) -> str:
 def filled(text: str) -> str:
     """A docstring with each paragraph on one line; indented lines and empty ones stay."""
     return re.sub(r"^(\S.*)\n(?=\S)", r"\1 ", text, flags=re.MULTILINE)
+
+
+def broken(text: str, width: int) -> str:
+    """The text with each indented command in lines of at most `width`, which end in a backslash as a shell wants it."""
+    return re.sub(r"^    varfx .*$", lambda line: _broken_line(line[0], width), text, flags=re.MULTILINE)
+
+
+def _broken_line(line: str, width: int) -> str:
+    """One command, broken before options, so that each value stays beside its option."""
+    glued = re.sub(r"(?<= )(-\S*) (?=[^- ])", "\\1\0", line.strip())
+    lines = textwrap.wrap(
+        glued,
+        max(20, width - 2),
+        initial_indent=" " * 4,
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return " \\\n".join(lines).replace("\0", " ")
 
 
 def _text(description: Any) -> str:

@@ -52,16 +52,25 @@ def chrom_names(names: Iterable[object]) -> tuple[str, ...]:
     return tuple(spelled(str(name)) for name in names)
 
 
-def chrom_list(names: Iterable[object]) -> tuple[str, ...]:
+def chrom_list(names: Iterable[object], *, option: str = "chrom") -> tuple[str, ...]:
     """The chromosomes that a user names, in our spelling: `1-3,chr5 X` is 1, 2, 3, 5, X.
 
+    Args:
+        names: words of the user.
+        option: which option names them, for messages.
+
     Raises:
-        ConfigError: a range that runs backwards or beyond 22.
+        ConfigError: a name of no chromosome, or a range that runs backwards or beyond 22.
     """
     found: list[str] = []
-    for word in (word for name in names for word in str(name).replace(",", " ").upper().split()):
+    for given in (word for name in names for word in str(name).replace(",", " ").split()):
+        word = given.upper()
         span = _RANGE.fullmatch(word)
         if span is None:
+            if unknown_names([spelled(word)]):
+                raise ConfigError(
+                    f"`--{option}` names {given[:40]!r}, which is no chromosome. Give 1 to 22, X, Y or MT, or a range such as 1-3."
+                )
             found.append(spelled(word))
             continue
         first, last = int(span[1]), int(span[2])

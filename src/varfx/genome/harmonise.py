@@ -117,7 +117,7 @@ def harmonise(
             f"{dropped} are palindromic and their strand is unknown, {judged.too_different.sum()} "
             "have too different frequencies. Add allele frequencies, or use --palindromes keep."
         )
-    notes = judged.notes(dropped, names=(source, reference_name))
+    notes = judged.notes(dropped, int((match.row >= 0).sum()), names=(source, reference_name))
     if matching.min_overlap > 0:
         notes += overlap.absent_chromosomes(table, reference, found, source=source, reference_name=reference_name)
     for note in notes:
@@ -195,36 +195,42 @@ class _Judged:
     check: FrequencyCheck | None  # None where palindromes are not resolved by frequencies
     lacking: tuple[bool, bool]  # the table, or the reference, has no frequencies
 
-    def notes(self, dropped: int, *, names: tuple[str, str]) -> list[str]:
-        """Notes for the user on frequencies and palindromes."""
+    def notes(self, dropped: int, found: int, *, names: tuple[str, str]) -> list[str]:
+        """Notes for the user on frequencies and palindromes.
+
+        Args:
+            dropped: number of palindromes left out.
+            found: number of the table's variants in the reference.
+            names: of the table and the reference.
+        """
         check, (source, reference_name) = self.check, names
         if check is None:
             return []
+        remedy = "use --palindromes keep if both files are on one strand"
         if any(self.lacking):
             absent = "` and `".join(name for name, lacks in zip(names, self.lacking, strict=True) if lacks)
-            why, remedy = f"`{absent}` has no allele frequencies", "Add frequencies, or use --palindromes keep"
+            why, remedy = f"`{absent}` has no allele frequencies", f"Give frequencies of the effect allele, or {remedy}"
         elif check.count < overlap.PLENTY:
-            why = f"only {check.count} other variants have frequencies in both, too few to trust these"
-            remedy = "Use --palindromes keep"
+            why = f"only {check.count:,} other variants have a frequency in both, too few to tell"
         elif check.doubtful:
-            return [
-                f"The allele frequencies of {check.count} variants of `{source}` correlate {check.correlation:.2f} with "
-                f"those of `{reference_name}`: they may be minor-allele frequencies, or of another ancestry. The {dropped} "
-                "palindromic variants are dropped, because their strand cannot be told by these."
-            ]
+            why = (
+                f"its frequencies correlate only {check.correlation:.2f} with those of `{reference_name}`, as those of minor "
+                "alleles or of another ancestry do"
+            )
+            remedy = f"Give frequencies of the effect allele, or {remedy}"
         elif not (check.trust_low and check.trust_high):
             side = "either side" if not (check.trust_low or check.trust_high) else "one side"
-            why = f"frequencies on {side} of 0.5 are not confirmed by the other variants, as of the minor allele"
-            remedy = "Use --palindromes keep"
+            why = f"its frequencies on {side} of 0.5 contradict other variants, as those of minor alleles do"
         else:
             return []
-        return (
-            [
-                f"{dropped} palindromic variants were dropped because {why}. {remedy} if both are known to be on one strand."
-            ]
+        if not dropped and not check.doubtful:
+            return []
+        what = (
+            f"{dropped:,} of {found:,} variants are palindromic (A/T or C/G) and left out, because {why}"
             if dropped
-            else []
+            else f"no palindromic variant was left out, but {why}"
         )
+        return [f"`{source}`: {what}. {remedy[0].upper()}{remedy[1:]}."]
 
 
 def _judge(

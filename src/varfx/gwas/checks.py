@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from varfx.genome.chromosomes import unknown_names
 from varfx.gwas.options import CleanOptions
 from varfx.gwas.statistics import P_IS_ZERO, lacking
 from varfx.gwas.sumstats import MAX_ABS_Z
+from varfx.gwas.unused import or_named
 from varfx.io.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,29 @@ _DROP = "Correct the file, or drop these rows with --drop-invalid."
 _ONE_SIGN_ROWS = 20  # as many z of one sign are no chance
 _NULL_MEDIAN = 0.1  # the median of z may be so far from 0, as in ldsc's check of signed statistics
 _BLOCK = 100_000  # base pairs: z of nearer variants is not independent
+
+
+def require_places(table: pl.DataFrame, given: bool, unused: Sequence[str], source: str) -> None:
+    """Checks that variants have positions with chromosomes, or identifiers.
+
+    Args:
+        table: table of roles from `read_gwas`.
+        given: whether another file gives positions to identifiers.
+        unused: columns without a role, for messages.
+        source: the file, for messages.
+
+    Raises:
+        DataError: neither has a column.
+    """
+    if "position" in table.columns and "chrom" not in table.columns:
+        raise DataError(
+            f"`{source}` has positions, but no chromosomes: give a column of them{or_named(unused, 'chrom')}."
+        )
+    if "variant_id" not in table.columns and (given or "position" not in table.columns):
+        raise DataError(
+            f"`{source}` has neither positions nor identifiers of its variants: give a column of them"
+            f"{or_named(unused, 'variant_id')}."
+        )
 
 
 def drop_missing(

@@ -14,7 +14,7 @@ from varfx.errors import ConfigError, DataError
 from varfx.genome import variants
 from varfx.genome.builds import chosen_build, require_within
 from varfx.gwas.agreement import check_agreement
-from varfx.gwas.checks import check_signs, drop_missing, drop_or_raise, drop_without_z
+from varfx.gwas.checks import check_signs, drop_missing, drop_or_raise, drop_without_z, require_places
 from varfx.gwas.files import GwasPath, gwas_files, read_files, source_of, trait_of
 from varfx.gwas.filters import filtered
 from varfx.gwas.frequencies import with_frequencies
@@ -79,6 +79,7 @@ def clean(
     genome_build = chosen_build(build, raw.study.build, source)
     if positions_from is None:
         raw = raw._replace(table=with_positions_of_ids(raw.table, ledger))
+    require_places(raw.table, positions_from is not None, raw.unused, source)
     table = _with_statistics(raw, given, options, source)
     table = drop_missing(table, ledger, positions_expected=expected)
     if positions_from is not None:
@@ -93,8 +94,7 @@ def clean(
     if options.bolt_neff and raw.format_name == "BOLT-LMM" and table.height:
         gain = bolt_power_gain(table, ledger)
         table = table.with_columns(pl.col("n") * gain)
-    unused = tuple(use.column for use in raw.uses if not use.role)
-    table = filtered(table, ledger, options, unused=unused, source=source)
+    table = filtered(table, ledger, options, unused=raw.unused, source=source)
     if not table.height:
         raise DataError(f"`{source}`: no variant is left; {ledger.largest_drop()}. Check the file and the filters.")
     if not _in_order(table):
@@ -122,8 +122,8 @@ def _with_statistics(raw: RawGwas, given: SampleSize | None, options: CleanOptio
     ledger = raw.notes
     table = with_neg_log10_p(raw.table, ledger, raw.names, source=source)
     check_agreement(table, ledger, raw.names, source=source)
-    sizes = Sizes(table, raw.names, raw.named, raw.study, ledger, source)
-    done = table.with_columns(sample_sizes(sizes, given), z_scores(table, ledger, source=source))
+    sizes = Sizes(table, raw.names, raw.named, raw.study, ledger, source, raw.unused)
+    done = table.with_columns(sample_sizes(sizes, given), z_scores(table, ledger, source=source, unused=raw.unused))
     return drop_without_z(_canonical(with_frequencies(done, given, ledger), ledger), table, ledger, options, source)
 
 

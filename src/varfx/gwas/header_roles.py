@@ -54,6 +54,10 @@ class Reading:
         used = {*self.found.values(), *self.given.values(), *self.notes}
         return [number for number, name in enumerate(self.names) if number not in used and name is not None]
 
+    def name(self, number: int) -> str:
+        """A column's name, without that of the trait."""
+        return self.names[number] or self.header[number]
+
     @property
     def statistic_given(self) -> bool:
         """Whether the user names a statistic, which is then used alone."""
@@ -71,14 +75,12 @@ class Reading:
 def explicit_alleles(reading: Reading) -> None:
     """The effect allele in a column whose name says so, which beats all but the user's word; and the other allele to it."""
     own = reading.found.get("effect_allele")
-    if "effect_allele" not in reading.given and (
-        own is None or not plain(reading.header[own]).endswith("effectallele")
-    ):
+    if "effect_allele" not in reading.given and (own is None or not plain(reading.name(own)).endswith("effectallele")):
         _explicit_effect(reading)
     effect = reading.given.get("effect_allele")
     if effect is None or "other_allele" in reading.given or effect == own:
         return
-    other = [number for number in reading.free if is_explicit("other_allele", reading.header[number])]
+    other = [number for number in reading.free if is_explicit("other_allele", reading.name(number))]
     if len(other) > 1:
         raise _ambiguous("other_allele", other, reading)
     if other:
@@ -90,7 +92,7 @@ def explicit_alleles(reading: Reading) -> None:
 
 
 def _explicit_effect(reading: Reading) -> None:
-    effect = [number for number in reading.free if is_explicit("effect_allele", reading.header[number])]
+    effect = [number for number in reading.free if is_explicit("effect_allele", reading.name(number))]
     if len(effect) > 1:
         raise _ambiguous("effect_allele", effect, reading)
     if effect:
@@ -105,9 +107,15 @@ def require_alleles(reading: Reading) -> None:
         raise _no_allele("effect_allele", reading)
     if reading.has("other_allele"):
         return
-    pairs = [number for number in reading.free if plain(reading.header[number]) in ALLELE_NAMES]
+    pairs = [number for number in reading.free if plain(reading.name(number)) in ALLELE_NAMES]
     if not pairs:
         raise _no_allele("other_allele", reading)
+    counted = reading.found.get("frequency")
+    columns = allele_of_frequency(reading.name(counted)) if counted is not None else None
+    of_one = [number for number in pairs if plain(reading.name(number)) in (columns or ())]
+    if len(of_one) == 1:  # row by row, that of the effect allele or one minus it
+        pairs = [*of_one, *(number for number in pairs if number not in of_one)]
+        reading.found[FIRST_FREQUENCY] = reading.found.pop("frequency")
     for place, number in enumerate(pairs):
         reading.found[f"{ALLELE_FIELD}{place}"] = number
 
@@ -130,9 +138,9 @@ def frequency(reading: Reading) -> None:
     if len(tied) != 1 or candidates("maf", reading.names, tied):
         return
     ((number, columns),) = tied.items()
-    if EFFECT in columns or (effect is not None and plain(reading.header[effect]) in columns):
+    if EFFECT in columns or (effect is not None and plain(reading.name(effect)) in columns):
         reading.found["eaf"] = number
-    elif other is not None and plain(reading.header[other]) in columns:
+    elif other is not None and plain(reading.name(other)) in columns:
         reading.found["eaf_other"] = number
     else:
         reading.found["frequency"] = number

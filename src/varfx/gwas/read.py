@@ -10,6 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from varfx.errors import ConfigError, FormatError
+from varfx.genome.builds import known_build
 from varfx.genome.variants import chrom_expr
 from varfx.gwas import formats, layouts
 from varfx.gwas.format import GwasFormat
@@ -17,7 +18,7 @@ from varfx.gwas.header import GIVEN, Layout, recognise
 from varfx.gwas.header_roles import ColumnUse
 from varfx.gwas.keys import on_chromosomes, unpacked
 from varfx.gwas.numbers import Offences, drop_bad_text, to_numbers
-from varfx.gwas.roles import STATISTICS
+from varfx.gwas.roles import KEY, STATISTICS
 from varfx.gwas.study import Study, read_sidecar, read_vcf_header
 from varfx.io import text_table
 from varfx.io.ledger import Ledger
@@ -44,6 +45,11 @@ class RawGwas(NamedTuple):
     names: dict[str, str]
     named: frozenset[str]
     uses: tuple[ColumnUse, ...]
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Columns without a role."""
+        return tuple(use.column for use in self.uses if not use.role)
 
 
 def read_gwas(
@@ -146,7 +152,9 @@ def _study(path: Path, form: GwasFormat, table: text_table.Table, layout: Layout
         return read_sidecar(path)
     if form.name == "GWAS-VCF":
         return read_vcf_header(table.preamble, table.names[layout.columns["sample"]])
-    return Study(trait=layout.trait)
+    places = [layout.columns.get(name) for role in ("position", "chrom", KEY) for name in (role, f"{GIVEN}{role}")]
+    builds = {known_build(table.names[number]) for number in places if number is not None} - {None}
+    return Study(trait=layout.trait, build=builds.pop() if len(builds) == 1 else None)
 
 
 def _as_prepared(block: pl.DataFrame, form: GwasFormat, missing: frozenset[str]) -> pl.DataFrame:

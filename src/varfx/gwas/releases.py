@@ -114,8 +114,9 @@ RELEASES: tuple[GwasFormat, ...] = (
             se="inv_var_meta_sebeta all_inv_var_meta_sebeta",
             p="inv_var_meta_p all_inv_var_meta_p",
             neg_log10_p="inv_var_meta_mlogp all_inv_var_meta_mlogp",
-            n_case="N_case",
-            n_control="N_ctrl",
+            n_case="N_case all_inv_var_meta_cases",
+            n_control="N_ctrl all_inv_var_meta_controls",
+            n_eff="all_inv_var_meta_effective",
         ),
         required=groups_of(
             "CHR",

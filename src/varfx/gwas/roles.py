@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 TEXT_ROLES = ("chrom", "variant_id", "effect_allele", "other_allele")
@@ -73,13 +74,19 @@ def _ordered(names: str) -> tuple[frozenset[str], ...]:
 
 
 _KEYS = ("chr_bp", "chr_pos", "chrom_pos", "chr_position", "snp", "variant")
-_BUILDS = ("_hg19", "_hg38", "_hg18", "_hg19b37", "_b37", "_b38", "_grch37", "_grch38", "_key")
+_BUILDS = ("_hg19", "_hg38", "_hg19b37", "_b37", "_b38", "_grch37", "_grch38", "_key")
+_OF_A_BUILD = re.compile(r"(.+?)(hg19|hg38|b37|b38|grch37|grch38|build37|build38)")
 # Names in plain spelling. A column of an earlier tier wins; two of one tier are ambiguous.
 SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
-    "variant_id": _ordered("rsid rsids rs_number dbsnp_id SNP snpid MarkerName markerid variant_id ID variant"),
+    "variant_id": _ordered(
+        "rsid rsids rs_number dbsnp_id SNP snpid MarkerName markerid variant_id ID variant rs cptid chrposID"
+    ),
     "chrom": _tiers("chrom chromosome CHR CHR_ID", "hg19chrc"),
-    KEY: _tiers(" ".join(f"{name}{build}" for name in _KEYS for build in _BUILDS) + " chr_bp chr_pos chrom_pos"),
-    "position": _tiers("position BP POS base_pair_location bp_position bpos base_pair physical_position"),
+    KEY: _tiers(
+        " ".join(f"{name}{build}" for name in _KEYS for build in _BUILDS) + " chr_bp chr_pos chrom_pos",
+        " ".join(f"{name}_hg18" for name in _KEYS),
+    ),
+    "position": _tiers("position BP POS base_pair_location bp_position bpos base_pair physical_position", "ps"),
     "effect_allele": _tiers(
         "effect_allele EA tested_allele effectallele eff_allele effallele assessed_allele coded_allele risk_allele "
         "reported_allele effect_all"
@@ -99,7 +106,7 @@ SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "info": _ordered("info imputation_info info_score imp_info imputation_quality rsq mach_r2 info_all all_info"),
     "n": _tiers(
         "N n_total sample_size samplesize total_sample_size total_n ntotal n_samples nsamples n_complete_samples",
-        "OBS_CT NMISS",
+        "OBS_CT NMISS num_samples n_total_sum n_sum nsum all_total",
     ),
     "n_case": _tiers("n_case n_cases ncase ncases ncas nca num_cases case_count cases_n n_cas"),
     "n_control": _tiers(
@@ -108,19 +115,28 @@ SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "n_eff": _tiers("neff n_eff effective_n effective_sample_size n_effective eff_n eff_sample_size"),
     "n_eff_half": _tiers("neff_half neffdiv2 neff_div2 n_eff_half half_neff"),
     "z": _tiers("z zscore z_score z_stat zstat z_value"),
-    "beta": _tiers("beta effect b log_odds logor log_or effect_beta effect_size est estimate"),
+    "beta": _tiers(
+        "beta effect b log_odds logor log_or effect_beta effect_size est estimate",
+        "fixed_effects_beta fixed_effect_beta",
+    ),
     "odds_ratio": _tiers("OR odds_ratio oddsratio"),
     "hazard_ratio": _tiers("hazard_ratio hazardratio HR"),
-    "se": _tiers("se standard_error stderr sebeta beta_se se_beta log_or_se logor_se effect_se std_err standarderror"),
+    "se": _tiers(
+        "se standard_error stderr sebeta beta_se se_beta log_or_se logor_se log_odds_se effect_se std_err standarderror",
+        "se_gc se_dgc fixed_effects_se fixed_effect_se",  # behind GC: corrected by genomic control
+    ),
     "ci_lower": _tiers("ci_lower or_95l l95 or_l95 lower_ci"),
     "ci_upper": _tiers("ci_upper or_95u u95 or_u95 upper_ci"),
     "neg_log10_p": _tiers(
         "neg_log10_p neg_log_10_p_value mlog10p mlogp neglog10p neglog10pval neglog10_p_value minus_log10_p "
-        "minus_log10_pval minus_log10_p_value minuslog10p nlog10p negative_log10_p mlog10pval"
+        "minus_log10_pval minus_log10_p_value minuslog10p nlog10p negative_log10_p mlog10pval pvalue_neg_log10 p_value_neg_log10"
     ),
     "log10_p": _tiers("log10p log10_p_value log10_pval"),
     "ln_p": _tiers("ln_p ln_pval ln_p_value"),
-    "p": _tiers("p pval p_value pvalue p.value p_val gwas_p pval_nominal"),
+    "p": _tiers(
+        "p pval p_value pvalue p.value p_val gwas_p pval_nominal p_wald",
+        "p_gc p_dgc pvalue_gc p_value_gc fixed_effects_p_value fixed_effect_p_value",
+    ),
     "test": _tiers("TEST"),
     "error_code": _tiers("ERRCODE"),
     "low_confidence": _tiers("low_confidence low_confidence_variant"),
@@ -138,11 +154,19 @@ def is_explicit(role: str, name: str) -> bool:
     return role in ("effect_allele", "other_allele") and plain(name) in SYNONYMS[role][0]
 
 
+def _in_tier(role: str, name: str, tier: frozenset[str]) -> bool:
+    """Whether a plain name is one of a tier; a genome build may stand behind that of a place (`POS_b37`, `position(hg19)`)."""
+    if name in tier:
+        return True
+    of_build = _OF_A_BUILD.fullmatch(name) if role in ("chrom", "position") else None
+    return of_build is not None and of_build[1] in tier
+
+
 def candidates(role: str, names: Sequence[str | None], free: Iterable[int]) -> list[int]:
     """The columns among `free` that may have the role, by the first tier of synonyms that any column fits."""
     free = list(free)
     for tier in SYNONYMS.get(role, ()):
-        found = [number for number in free if (name := names[number]) is not None and plain(name) in tier]
+        found = [number for number in free if (name := names[number]) is not None and _in_tier(role, plain(name), tier)]
         if found:
             return found
     return []

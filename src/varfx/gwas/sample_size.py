@@ -12,6 +12,7 @@ import polars as pl
 
 from varfx.errors import ConfigError, DataError
 from varfx.gwas.study import Study
+from varfx.gwas.unused import or_named
 from varfx.io.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Sizes:
         study: the file's metadata.
         ledger: what was used is noted here.
         source: the file, for messages.
+        unused: its columns without a role, for messages.
     """
 
     raw: pl.DataFrame
@@ -85,6 +87,7 @@ class Sizes:
     study: Study
     ledger: Ledger
     source: str
+    unused: tuple[str, ...] = ()
 
     def has(self, *roles: str) -> bool:
         """Whether the file has all these roles."""
@@ -137,7 +140,9 @@ def sample_sizes(sizes: Sizes, given: SampleSize | None) -> pl.Series:
         return _of_total(sizes, total)
     if study.n:
         return _constant(sizes, study.n, "from the study's metadata")
-    raise DataError(f"`{sizes.source}` has no sample size. Give it with --n N, or --n CASES,CONTROLS.")
+    raise DataError(
+        f"`{sizes.source}` has no sample size. Give it with --n N, or --n CASES,CONTROLS{or_named(sizes.unused, 'n')}."
+    )
 
 
 def _given(sizes: Sizes, given: SampleSize, label: str) -> pl.Series:

@@ -8,7 +8,7 @@ which one statistic is missing or impossible takes the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ from numpy import ndarray
 from scipy.special import ndtri_exp
 
 from varfx.errors import DataError
+from varfx.gwas.unused import or_named
 from varfx.io.ledger import Ledger
 
 ZERO_EFFECT = 1.0  # an effect of 0 is a rounded one if |z| is below this: z is then 0; above, its sign is lost
@@ -38,13 +39,14 @@ def z_from_neg_log10_p(neg_log10_p: Float[ndarray, " variant"]) -> Float[ndarray
     return np.where(values < -1e-6, np.nan, z)
 
 
-def z_scores(raw: pl.DataFrame, ledger: Ledger, *, source: str) -> pl.Series:
+def z_scores(raw: pl.DataFrame, ledger: Ledger, *, source: str, unused: Sequence[str] = ()) -> pl.Series:
     """z of each row by the order of trust above, null where no statistic of the row gives it (see `lacking`).
 
     Args:
         raw: table of roles from `read_gwas`.
         ledger: how many rows each rule served is noted here.
         source: the file, for messages.
+        unused: its columns without a role, for messages.
 
     Raises:
         DataError: the file has no statistic that gives z, or only unsigned ones.
@@ -55,7 +57,8 @@ def z_scores(raw: pl.DataFrame, ledger: Ledger, *, source: str) -> pl.Series:
     if not rules:
         raise DataError(
             f"`{source}` gives no z: it has {', '.join(_statistics(raw)) or 'no statistic'}. "
-            f"Needed are z, or an effect (beta or odds ratio) with its SE, chi-square or p-value."
+            "Needed are z, or an effect (beta or odds ratio) with its SE, chi-square or p-value"
+            f"{or_named(unused, _lacking_role(raw))}."
         )
     for label, rule in rules:
         open_rows = z.is_null()
@@ -94,6 +97,11 @@ def _rules(raw: pl.DataFrame, effect: pl.Series | None) -> list[tuple[str, Calla
     if effect is not None and has("ci_lower") and has("ci_upper"):
         rules.append(("effect / SE, from its 95 % confidence interval", lambda: wald(effect, se_of_interval(raw))))
     return rules
+
+
+def _lacking_role(raw: pl.DataFrame) -> str:
+    """The role that a file without z lacks most."""
+    return "beta=NAME or odds_ratio" if _signed_effect(raw) is None else "se"
 
 
 def lacking(raw: pl.DataFrame) -> pl.Series:

@@ -10,7 +10,10 @@ from varfx.errors import ConfigError, FormatError
 
 _EFFECTS = "beta|or|odds_ratio|log_or|logor|effect|est|z|zscore"
 _TESTS = "se|sebeta|stderr|p|pval|p_value|pvalue|log10p|neglog10_pval|mlogp|chisq"
-_OTHERS = "af_cases|af_controls|af|eaf|a1freq|low_confidence|n_cases|n_controls|neff|n|info"  # longer names first
+_OTHERS = (  # longer names first; the second line as TwoSampleMR has them (beta.exposure)
+    "af_cases|af_controls|af|eaf|a1freq|low_confidence|n_cases|n_controls|neff|n|info|"
+    "effect_allele|other_allele|samplesize|ncase|ncontrol|chr|pos"
+)
 _NAME = re.compile(rf"(?P<stem>{_OTHERS}|{_EFFECTS}|{_TESTS})[._:](?P<trait>.+)", flags=re.IGNORECASE)
 _SHOWN = 20
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from varfx.errors import StoreError
 from varfx.io import sealed
+from varfx.io.recognise import seems
 
 IDENTITY = "identity.json"
 RESULT = "result"
@@ -169,13 +170,22 @@ class RunFolder:
                 raise StoreError(
                     f"`{self.out}` is an unfinished {self.holds}. Finish it with the same command{self._and_resume}."
                 )
+            if self.out.exists():
+                raise StoreError(
+                    f"`{self.out}` seems to be {seems(self.out)}, but a {self.holds} is a folder. Give a {self.holds} made by "
+                    f"`{self.made_by}`."
+                )
+            raise StoreError(f"`{self.out}` does not exist. Give a {self.holds} made by `{self.made_by}`.")
+        if not (self.out / sealed.MANIFEST).is_file():
             raise StoreError(
-                f"`{self.out}` does not exist or is no folder. Give a {self.holds} made by `{self.made_by}`."
+                f"`{self.out}` has no {sealed.MANIFEST}: it is unfinished, or not written by varfx. Give a {self.holds} made by "
+                f"`{self.made_by}`."
             )
         manifest = sealed.read_manifest(self.out)
         if self.record not in manifest:
             raise StoreError(
-                f"`{self.out}` is no {self.holds}: it has no {self.record}. Give a {self.holds} made by `{self.made_by}`."
+                f"`{self.out}` is no {self.holds}: it has no {self.record}, and seems to be {seems(self.out)}. Give a {self.holds} "
+                f"made by `{self.made_by}`."
             )
         if IDENTITY in manifest:
             sealed.check_file(self.out, IDENTITY, manifest[IDENTITY])

@@ -255,7 +255,9 @@ def read_table(
     path = Path(path)
     if not path.is_file():
         wanted = f"a {kind} file written by varfx" if made_by is None else f"{kind} made by `{made_by}`"
-        raise StoreError(f"`{path}` does not exist or is no file. Give {wanted}.")
+        raise StoreError(
+            f"`{path}` {'is a folder' if path.is_dir() else 'does not exist or is no file'}. Give {wanted}."
+        )
     try:
         content = bytearray(path.read_bytes())
     except OSError as error:

@@ -34,7 +34,7 @@ class SplitConfig:
                 )
         parts = {"holdout_chrom": "holdout", "validation_chrom": "validation", "exclude_chrom": "exclusion"}
         for name in parts:
-            object.__setattr__(self, name, chrom_list(getattr(self, name)))
+            object.__setattr__(self, name, chrom_list(getattr(self, name), option=name.replace("_", "-")))
         for first, second in itertools.combinations(parts, 2):
             both = sorted(set(getattr(self, first)) & set(getattr(self, second)))
             if both:

@@ -96,7 +96,7 @@ def evaluate(
     """
     where = find_float64_device(device)
     given = inputs or PriorInputs.of(**paths)
-    chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom)
+    chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom, option="exclude-chrom")
     first = open_run(run)
     files, other_files = inputs_of_run(first, given)
     reference = files.open_panel()

@@ -105,7 +105,7 @@ def evaluate_variances(
     given = inputs or PriorInputs.of(**paths)
     where = find_float64_device(device)
     run = None if like is None else open_run(like)
-    setting = _setting(given, run, chrom_list(chrom), chrom_list(exclude_chrom), where)
+    setting = _setting(given, run, chrom_list(chrom), chrom_list(exclude_chrom, option="exclude-chrom"), where)
     path = as_path(variances)
     require_same_build(str(path), build_of_variances(path), str(setting.panel.path), setting.panel.build)
     f = read_variances(path, setting.panel.variants)

@@ -105,11 +105,26 @@ def require_builds(panel: LDPanel, annotations: Annotations | None, tracks: Trac
     """
     if annotations is not None:
         require_same_build("annotations", annotations.build, str(panel.path), panel.build)
-    if tracks is not None and tracks.chain is None:
-        require_same_build(str(tracks.store.path), tracks.store.build, str(panel.path), panel.build)
-    if tracks is not None and tracks.chain is not None and panel.build == tracks.store.build:
+    if tracks is not None:
+        require_track_build(str(panel.path), panel.build, tracks)
+
+
+def require_track_build(source: str, build: str | None, tracks: TrackInputs) -> None:
+    """Refuses tracks of another genome build than the variants' without a chain file, and a chain file between equal builds.
+
+    Args:
+        source: file of the variants.
+        build: theirs; None where it is not known.
+        tracks: with or without a chain file.
+
+    Raises:
+        HarmonisationError: naming the builds.
+    """
+    if tracks.chain is None:
+        require_same_build(str(tracks.store.path), tracks.store.build, source, build)
+    elif build == tracks.store.build:
         raise HarmonisationError(
-            f"`{panel.path}` and `{tracks.store.path}` are both of {said(panel.build)}, so that the chain file `{tracks.chain.path}` would "
+            f"`{source}` and `{tracks.store.path}` are both of {said(build)}, so that the chain file `{tracks.chain.path}` would "
             "move variants off their places. Leave --chain out."
         )
 

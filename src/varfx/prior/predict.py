@@ -26,7 +26,7 @@ from varfx.io import sealed
 from varfx.models import VariancePrior
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import learned_note
-from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features
+from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features, require_track_build
 from varfx.prior.plausibility import capped, ratio_warning
 from varfx.prior.run import Run, folder_of, open_run
 from varfx.tracks.gather import TrackGather
@@ -65,6 +65,7 @@ def predict(
     Raises:
         ConfigError: `cap` is below 1, or there is no such device.
         DataError: a channel that the run needs is missing, or an input of the run's own is not that of the fit.
+        HarmonisationError: annotations or tracks of another genome build, or a chain file between equal builds.
         VarfxError: inputs that cannot be read.
     """
     where = find_float64_device(device)
@@ -73,6 +74,7 @@ def predict(
     table = files.read_annotations()
     if given.annotations is None:
         reference = files.open_panel()
+        source, build = str(reference.path), reference.build
         known = not reference.variants["eaf"].null_count()
         if not known:
             inputs_of_run(fitted, given, used=("sumstats",))
@@ -81,9 +83,13 @@ def predict(
     else:
         assert table is not None
         require_same_build(str(given.annotations), table.build, str(fitted.path), fitted.build)
+        source, build = str(given.annotations), table.build or fitted.build
         eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
         variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
-    f = variances(fitted, variants, table, given.tracks_of_run(fitted), device=where)
+    tracks = given.tracks_of_run(fitted)
+    if tracks is not None:
+        require_track_build(source, build, tracks)
+    f = variances(fitted, variants, table, tracks, device=where)
     sigma2 = np.tile(fitted.model.sigma2_values(), (len(f), 1))
     return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap)
 

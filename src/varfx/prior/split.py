@@ -56,14 +56,31 @@ def split_windows(
     taken |= _near(validation, windows, flank)
     train = [index for index in rest if not taken[index]]
     if not train:
+        advice = _more_training(config, holdout=len(holdout), validation=len(validation))
         raise ConfigError(
             f"no training windows are left: of {len(free)} windows with data {len(holdout)} are held out, {len(validation)} "
-            "validate, and the others lie within a flank of those. Hold out less, or build the panel with a smaller --core."
+            f"validate, and the others lie within a flank of those. {advice} the panel with a smaller --core."
         )
     if not validation and (config.validation_chrom or config.validation_fraction > 0):
         logger.warning("no validation window is left: the score of the training windows decides when to stop")
     used = {*holdout, *validation, *train}
     return Split(tuple(train), tuple(validation), tuple(holdout), tuple(index for index in free if index not in used))
+
+
+def _more_training(config: SplitConfig, *, holdout: int, validation: int) -> str:
+    """Advice on the options that take windows from training.
+
+    Args:
+        config: what is held out.
+        holdout: number of held-out windows.
+        validation: number of validation windows.
+    """
+    advice = ["fewer chromosomes with --exclude-chrom"] if config.exclude_chrom else []
+    for name, count in (("holdout", holdout), ("validation", validation)):
+        if count:
+            named = getattr(config, f"{name}_chrom")
+            advice.append(f"fewer chromosomes with --{name}-chrom" if named else f"a smaller --{name}-fraction")
+    return f"Give {' or '.join(advice)}, or build" if advice else "Build"
 
 
 def _check_data(chroms: Sequence[str], has_data: Bool[ndarray, " window"], config: SplitConfig) -> None:

@@ -142,7 +142,7 @@ def test_any_damage_is_noticed(path: Path, tmp_path: Path, name: str, how: str) 
 
 
 def test_other_folders_are_no_cohort(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="does not exist or is no folder"):
+    with pytest.raises(StoreError, match=r"absent` does not exist\. Give a cohort"):
         open_cohort(tmp_path / "absent")
     (tmp_path / "other").mkdir()
     with pytest.raises(StoreError, match=r"has no manifest\.json"):

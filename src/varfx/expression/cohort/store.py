@@ -26,6 +26,7 @@ from numpy import ndarray
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.config import Normalisation
 from varfx.io import sealed
+from varfx.io.recognise import seems
 from varfx.short_repr import short_repr
 
 KIND = "expression cohort"
@@ -259,10 +260,11 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
     """
     root = Path(path)
     if not root.is_dir():
-        raise StoreError(f"`{root}` does not exist or is no folder. Give a cohort made by `varfx expr prepare`.")
+        found = f"seems to be {seems(root)}, but a cohort is a folder" if root.exists() else "does not exist"
+        raise StoreError(f"`{root}` {found}. Give a cohort made by `varfx expr prepare`.")
     manifest = sealed.read_manifest(root)
     if "cohort.json" not in manifest:
-        raise StoreError(f"`{root}` is no cohort: it has no `cohort.json`. Give one made by `varfx expr prepare`.")
+        raise StoreError(f"`{root}` is no cohort: it seems to be {seems(root)}. Give one made by `varfx expr prepare`.")
     sealed.check_file(root, "cohort.json", manifest["cohort.json"])
     record = sealed.read_json(root / "cohort.json")
     if record["kind"] != KIND:

@@ -104,7 +104,7 @@ def explain(
         raise ConfigError(f"`{run}` is a constant model: it looks at nothing but frequency. Fit another with --model.")
     files, other_files = inputs_of_run(fitted, given)
     reference = files.open_panel()
-    exclude = chrom_list(exclude_chrom)
+    exclude = chrom_list(exclude_chrom, option="exclude-chrom")
     check_chroms(exclude, [core.chrom for core in reference.cores], option="exclude-chrom")
     windows, notes = windows_to_score(fitted, reference, chrom_list(chrom), exclude)
     notes += other_files

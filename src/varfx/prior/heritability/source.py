@@ -142,7 +142,10 @@ def source_of_run(
         if fitted.standardiser is not None:
             features = fitted.standardiser.apply(*raw_features(variants, annotations, tracks)).astype(np.float64)
         own = _own_directions(fitted, number, features, heterozygosity(variants))
-    excluded = (*chrom_list(exclude_chrom), *fitted.record["config"]["split"].get("exclude_chrom", ()))
+    excluded = (
+        *chrom_list(exclude_chrom, option="exclude-chrom"),
+        *fitted.record["config"]["split"].get("exclude_chrom", ()),
+    )
     usable, counted = _usable(panel, data, excluded)
     chosen, about = _windows_of_run(fitted, panel, usable, windows, parametric=own is not None)
     if len(fitted.trait_names) > 1:
@@ -187,7 +190,10 @@ def source_of_cross_fit(
     suffix = "" if len(fitted.trait_names) == 1 else f".{fitted.trait_names[number]}"
     one = replace(files, sumstats=(files.sumstats[number],))
     panel, data, variants = _panel_data(one)
-    excluded = (*chrom_list(exclude_chrom), *fitted.record["config"]["split"].get("exclude_chrom", ()))
+    excluded = (
+        *chrom_list(exclude_chrom, option="exclude-chrom"),
+        *fitted.record["config"]["split"].get("exclude_chrom", ()),
+    )
     usable, counted = _usable(panel, data, excluded)
     return PriorSource(
         name=f"{fitted.path}, cross-fitted",
@@ -219,7 +225,7 @@ def source_of_variances(path: PathLike, *, inputs: PriorInputs, exclude_chrom: S
     panel, data, variants = _panel_data(inputs)
     found = read_variances(path, panel.variants)
     missing = int(np.isnan(found).sum())
-    usable, counted = _usable(panel, data, chrom_list(exclude_chrom))
+    usable, counted = _usable(panel, data, chrom_list(exclude_chrom, option="exclude-chrom"))
     notes = [f"whether {path} was learned from these associations is not known: if so, enrichments lean towards it"]
     if missing:
         notes.append(f"{missing:,} of {found.size:,} panel variants are not in {path}: their f is 0")
