@@ -4,7 +4,8 @@
 
 On windows of at most 150 common variants of 489 European 1000 Genomes individuals (`gwas/polypred`). Each window's associations are drawn
 from a sparse and a polygenic signal; then either they or the LD are disturbed. Reports the area under the ROC curve of each statistic
-against matched windows, and the marks of `varfx.qc.judge`.
+against matched windows, and the marks of `varfx.qc.judge`. `strong` has matched windows alone, with one to four effects of 15 to 60
+standard errors, at three rank rules: none may fail.
 """
 
 from __future__ import annotations
@@ -93,6 +94,45 @@ def area(matched: np.ndarray, disturbed: np.ndarray) -> float:
     return float((disturbed[:, None] > matched).mean() + 0.5 * (disturbed[:, None] == matched).mean())
 
 
+def strong(data: Path, seed: int, chroms: range) -> list[dict[str, object]]:
+    """Marks of matched windows with strong effects, per rank rule and size."""
+    rng = np.random.default_rng(seed)
+    found: dict[tuple[float, int], list[tuple[str, str, float]]] = {}
+    for chrom in chroms:
+        X, position = genotypes(data, chrom)
+        for number, start in enumerate(STARTS):
+            columns = np.flatnonzero((position >= start) & (position < start + 250_000))
+            if columns.size < FEWEST:
+                continue
+            R = np.corrcoef(X[:, columns[: MOST if number else 2 * MOST]].T)
+            lam, V = np.linalg.eigh(R)
+            root = V * np.sqrt(np.maximum(lam, 0))
+            for rule in (0.9, 0.95, 0.99):
+                factors = factors_from_correlation(R, R, rank_variance=rule)
+                given = directions_of(factors.lam, factors.V, np.arange(len(R)), factors.square_norm)
+                for size in (15, 30, 45, 60):
+                    for count in (1, 2, 4):
+                        b = 0.1 * rng.standard_normal(len(R))
+                        chosen = rng.choice(len(R), count, replace=False)
+                        b[chosen] += size * rng.choice([-1, 1], count) * rng.uniform(0.8, 1.0, count)
+                        check = check_window(R @ b + root @ rng.standard_normal(len(R)), given)
+                        verdict = judge(check)
+                        found.setdefault((rule, size), []).append(
+                            (verdict.mark, ",".join(verdict.evidence), check.energy_p)
+                        )
+    return [
+        {
+            "rank_variance": rule,
+            "effect": size,
+            "windows": len(rows),
+            "marks": {mark: sum(row[0] == mark for row in rows) for mark in ("pass", "warn", "fail")},
+            "evidence": sorted({row[1] for row in rows} - {""}),
+            "energy_p_below_1e-3": float(np.mean([row[2] < 1e-3 for row in rows])),
+        }
+        for (rule, size), rows in sorted(found.items())
+    ]
+
+
 def measure(data: Path, repeats: int, seed: int, rank_variance: float, chroms: range) -> dict[str, object]:
     """Areas and marks over all windows."""
     rng = np.random.default_rng(seed)
@@ -144,7 +184,10 @@ def main() -> None:
     parser.add_argument("--chroms", type=int, default=22)
     arguments = parser.parse_args()
     chroms = range(1, 1 + arguments.chroms)
-    results = [measure(arguments.data, arguments.repeats, 5, rule, chroms) for rule in (0.99, 0.95)]
+    results = {
+        "strong": strong(arguments.data, 11, chroms),
+        "mismatch": [measure(arguments.data, arguments.repeats, 5, rule, chroms) for rule in (0.99, 0.95)],
+    }
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,27 +152,57 @@ def test_tables_of_finngen(mapping: FineMapping) -> None:
 
 def test_tables_of_finemap_and_susie_inf(mapping: FineMapping) -> None:
     snp = finemap14.snp_table(mapping)
-    assert snp.columns[:11] == [
-        "index",
-        "rsid",
-        "chromosome",
-        "position",
-        "allele1",
-        "allele2",
-        "maf",
-        "beta",
-        "se",
-        "z",
-        "prob",
-    ]
+    assert (
+        snp.columns
+        == "index rsid chromosome position allele1 allele2 maf beta se z prob log10bf mean sd mean_incl sd_incl".split()
+    )
     assert snp["prob"].is_sorted(descending=True)
     known = snp.filter(pl.col("prob") > 1e-3)
     np.testing.assert_allclose(known["mean_incl"] * known["prob"], known["mean"], rtol=1e-6)
     inf = susieinf.inf_table(mapping)
-    assert {"prob", "alpha1", "mu10", "omega3", "lbf_variable1", "post_mean", "tausq", "sigmasq", "cs"} <= set(
-        inf.columns
-    )
+    numbered = [f"{name}{i}" for name in ("alpha", "mu", "omega", "lbf_variable") for i in range(1, 11)]
+    first = "chromosome position rsid allele1 allele2 maf beta se p z prob".split()
+    assert inf.columns == [*first, *numbered, "alpha", "post_mean", "tausq", "sigmasq", "cs", "locus"]
     assert set(inf["cs"].unique()) >= {-1, 1}
+    sparse = sum(inf[f"alpha{i}"].to_numpy() * inf[f"mu{i}"].to_numpy() for i in range(1, 11))
+    np.testing.assert_allclose(inf["post_mean"], sparse + inf["alpha"].to_numpy(), rtol=0, atol=1e-12)
+
+
+def test_finngen_calls_a_set_impure_below_an_r2_of_a_quarter(mapping: FineMapping) -> None:
+    """`low_purity` is 1 where the smallest |r| is below 0.5, as FinnGen's and the eQTL Catalogue's pipelines have it."""
+    each = next(one for one in mapping.loci if one.sets)
+    for purity, expected in ((0.49, 1), (0.51, 0)):
+        sets = [replace(each.sets[0], purity=purity)]
+        changed = replace(mapping, loci=[replace(each, sets=sets)])
+        assert finngen.cred_table(changed)["low_purity"].to_list() == [expected]
+        assert set(finngen.snp_table(changed).filter(pl.col("cs") == 1)["low_purity"]) == {expected}
+
+
+def test_open_targets_fields_are_gentropys() -> None:
+    """Names and types of `study_locus.json` of opentargets/gentropy."""
+    assert {name: str(dtype) for name, dtype in opentargets.SCHEMA.items() if name != "locus"} == {
+        **dict.fromkeys(
+            ["studyLocusId", "studyId", "variantId", "chromosome", "region", "finemappingMethod", "confidence"], "String"
+        ),
+        **dict.fromkeys(
+            ["position", "pValueExponent", "credibleSetIndex", "locusStart", "locusEnd", "sampleSize"], "Int32"
+        ),
+        **dict.fromkeys(
+            ["beta", "zScore", "standardError", "credibleSetlog10BF", "purityMeanR2", "purityMinR2"], "Float64"
+        ),
+        "pValueMantissa": "Float32",
+        "qualityControls": "List(String)",
+    }
+    members = opentargets.SCHEMA["locus"]
+    assert isinstance(members, pl.List)
+    assert isinstance(members.inner, pl.Struct)
+    assert {field.name: str(field.dtype) for field in members.inner.fields} == {
+        **dict.fromkeys(["is95CredibleSet", "is99CredibleSet"], "Boolean"),
+        **dict.fromkeys(["logBF", "posteriorProbability", "beta", "standardError", "r2Overall"], "Float64"),
+        "variantId": "String",
+        "pValueMantissa": "Float32",
+        "pValueExponent": "Int32",
+    }
 
 
 def test_study_loci_of_open_targets(mapping: FineMapping) -> None:

@@ -14,6 +14,7 @@ from cases.simulated_panel import CORE, Simulated, haplotypes, standardise
 from varfx.genotypes.open_ld import open_source
 from varfx.ld import PanelConfig, build_panel
 from varfx.ld.whiten import factors_from_correlation
+from varfx.qc.strong_effects import largest_outside, strong_effects
 from varfx.qc import (
     Baseline,
     Directions,
@@ -70,6 +71,52 @@ def test_a_strong_signal_is_no_mismatch(R: ndarray, rng: np.random.Generator) ->
         b[rng.integers(SIZE)] = 25.0
         p.append(check_window(draw(R, rng, b), given).energy_p)
     assert np.mean(np.array(p) < 1e-3) <= 0.1
+
+
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.99])
+def test_strong_effects_do_not_fail_a_matched_window(R: ndarray, rng: np.random.Generator, share: float) -> None:
+    """Effects up to 60, up to four at once, also of opposite sign in LD: what truncation leaves of them is no mismatch."""
+    given = directions(R, share)
+    for _ in range(60):
+        b = np.zeros(SIZE)
+        count = int(rng.integers(1, 5))
+        b[rng.choice(SIZE, count, replace=False)] = rng.uniform(20, 60, count) * rng.choice([-1, 1], count)
+        check = check_window(draw(R, rng, b), given)
+        assert judge(check).mark != "fail"
+        assert not check.energy_p < 1e-6
+
+
+def test_energy_outside_is_bounded_by_what_the_effects_leave(R: ndarray, rng: np.random.Generator) -> None:
+    """Against the rest of the LD itself, which a panel does not keep."""
+    lam, V = np.linalg.eigh(R)
+    given = directions(R, 0.95)
+    rank = given.lam.size
+    rest = (V[:, :-rank] * lam[:-rank]) @ V[:, :-rank].T
+    assert given.rest == pytest.approx(np.trace(rest), rel=1e-9)
+    assert given.rest_square is not None
+    top = largest_outside(given.rest, given.rest_square, SIZE - rank, float(given.lam.min()))
+    assert lam[-rank - 1] <= top <= given.lam.min()
+    for row in range(0, SIZE, 7):
+        b = np.zeros(SIZE)
+        b[row] = 40.0
+        found = strong_effects(R @ b, given.V * np.sqrt(given.lam), given.lacking)
+        assert found.b[0] == pytest.approx(40, rel=0.2)
+        assert found.outside(top) > 0.95 * float(np.square(rest @ b).sum())
+
+
+def test_a_flipped_allele_is_no_effect(R: ndarray) -> None:
+    b = np.zeros(SIZE)
+    b[60] = 30.0
+    z = R @ b
+    given = directions(R, 0.99)
+    root = given.V * np.sqrt(given.lam)
+    assert strong_effects(z, root, given.lacking).rows.tolist() == [60]
+    linked = [row for row in np.argsort(-np.abs(z)).tolist() if row != 60][:3]
+    for row in linked:
+        flipped = z.copy()
+        flipped[row] *= -1
+        assert row not in strong_effects(flipped, root, given.lacking).rows
+        assert judge(check_window(flipped, given)).mark != "pass"
 
 
 def test_flipped_alleles_are_noticed_and_named(R: ndarray, rng: np.random.Generator) -> None:

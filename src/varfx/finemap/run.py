@@ -25,6 +25,7 @@ from varfx.short_repr import short_repr
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 IN_THIS_PROCESS = Workers(workers=1)
+NAMED = 3  # loci that a note names
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,11 +194,15 @@ def _notes(study: Study, fits: list[LocusFit]) -> list[str]:
             f"{missing} associations with p < 5e-8 are not on the panel, or left out as ambiguous (see the ledger): a causal variant among "
             "them cannot be found"
         )
-    failed = [each.locus.name for each in fits if each.without_ld]
+    failed = [f"{each.locus.name} ({each.verdict.cause})" for each in fits if each.without_ld]
     if failed:
+        more = "" if len(failed) <= NAMED else f" and {len(failed) - NAMED} more (column qc of OUT.loci.tsv)"
         notes.append(
-            f"{len(failed)} loci fail quality control and are fitted without LD, first {failed[0]}: see `varfx qc`"
+            f"the LD of {len(failed)} of {len(fits)} loci does not fit the associations: {', '.join(failed[:NAMED])}{more}. They are "
+            "fitted with one effect, equal weights and no LD, so that further signals there are not looked for. `varfx qc` names the "
+            "variants; --no-quality fits these loci as all others"
         )
+        logger.warning(notes[-1])
     unfinished = [each.locus.name for each in fits if not each.fit.converged]
     if unfinished:
         notes.append(f"{len(unfinished)} fits did not converge, first {unfinished[0]}: read their sets with care")

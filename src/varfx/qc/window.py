@@ -2,12 +2,16 @@
 
 With the kept eigenpairs `V, lam` of R, q = V' z, and the rest of R (trace `mu`, squared norm `nu`):
 
-    energy         E = |z|^2 - |q|^2 outside the kept directions, mean mu, variance 2 nu under the model (Satterthwaite's chi2)
+    energy         E = |z|^2 - |q|^2 outside the kept directions, mean mu, variance 2 nu without effects (Satterthwaite's chi2)
     estimate_s     argmax_s N(z; 0, (1 - s) R + s I)     (Zou et al. 2022)
     variance_lr    2 log ratio of N(z; 0, F R^2 + sigma2 R) at the best sigma2 and at 1
 
-Signal leaves the kept directions too: with the constant prior's F the mean of E grows by `1 + F nu / mu`, with one strong effect b at a
-variant that lacks d of its variance by `1 + b^2 d nu / mu^2`.
+Signal leaves the kept directions too. Many effects of variance F make the rest of z's covariance `R_o + F R_o^2`; strong effects add
+`g = top sum b^2 d` (`varfx.qc.strong_effects`; top bounds the rest's eigenvalues):
+
+    mean of E   mu + F nu + g          variance of E   2 nu (1 + F top)^2 + 4 top g
+
+The strong effects are taken out of q before the likelihood ratios are computed, which know effects of one variance F only.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2, norm
+
+from varfx.qc.strong_effects import largest_outside, strong_effects
 
 ROUNDING_S = 1e-3  # of s, which says nothing about the LD
 MIN_REST = 1e-6  # share of the trace outside the kept directions below which there is nothing to test
@@ -113,12 +119,21 @@ def directions_of(
 def check_window(z: Float[ndarray, " observed"], directions: Directions) -> WindowCheck:
     """How well the LD of one window fits its associations."""
     lam = directions.lam
-    q2 = np.square(directions.V.T @ z)
+    q = directions.V.T @ z
     total = float(z @ z)
-    outside = max(0.0, total - float(q2.sum()))
-    F, sigma2, ratio = _variance(lam, q2)
-    s, s_lr = _inconsistency(lam, q2, directions.rest, outside, z.size - lam.size, F)
-    energy_ratio, deviate, p = _energy(outside, directions, z, F)
+    outside = max(0.0, total - float(q @ q))
+    beyond = z.size - lam.size
+    strong = strong_effects(z, directions.V * np.sqrt(lam), directions.lacking)
+    top = largest_outside(directions.rest, directions.rest_square or np.inf, beyond, float(lam.min()))
+    left = q - lam * (strong.b @ directions.V[strong.rows])
+    F, sigma2, ratio = _variance(lam, left * left)
+    if strong.rows.size:
+        sigma2, ratio = min((sigma2, ratio), _variance(lam, q * q)[1:], key=lambda found: found[1])
+    energy_ratio, deviate, p = _energy(outside, directions, F, top, strong.outside(top))
+    expected = directions.rest + strong.outside(top)
+    own = outside * directions.rest / expected if expected > 0 else outside
+    s = _inconsistency(lam, q * q, directions.rest, outside, beyond, 0.0)[0]
+    s_lr = _inconsistency(lam, left * left, directions.rest, own, beyond, F)[1]
     return WindowCheck(
         variants=z.size,
         mean_chi2=total / z.size,
@@ -139,23 +154,23 @@ def estimate_s(z: Float[ndarray, " variant"], R: Float[ndarray, "variant variant
     return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0, 0.0)[0]
 
 
-def _energy(outside: float, directions: Directions, z: ndarray, F: float) -> tuple[float, float, float]:
-    """Ratio to the mean, normal deviate and p-value of the energy outside."""
+def _energy(
+    outside: float, directions: Directions, F: float, top: float, strong: float
+) -> tuple[float, float, float]:
+    """Ratio to the mean, normal deviate and p-value of the energy outside, given effects of variance F and what strong ones leave."""
     mu = directions.rest
-    if mu <= MIN_REST * z.size:
+    if mu <= MIN_REST * directions.lacking.size:
         return (np.nan, np.nan, np.nan)
     square = directions.rest_square
     if square is None or square <= 0:
-        return outside / mu, np.nan, np.nan
-    strongest = float(
-        (z * z * directions.lacking).max()
-    )  # one effect of the size of its z, in place of many of variance F
-    grown = 1 + max(F, strongest / mu) * square / mu
-    freedom = mu**2 / square
-    p = float(chi2.sf(outside / grown * mu / square, freedom))
-    logp = float(chi2.logsf(outside / grown * mu / square, freedom))
+        return outside / (mu + strong), np.nan, np.nan
+    mean = mu + F * square + strong
+    half_variance = square * (1 + F * top) ** 2 + 2 * top * strong
+    scale, freedom = half_variance / mean, mean**2 / half_variance
+    p = float(chi2.sf(outside / scale, freedom))
+    logp = float(chi2.logsf(outside / scale, freedom))
     deviate = float(norm.isf(p)) if p > 1e-300 else float(np.sqrt(-2 * logp))
-    return outside / (mu * grown), deviate, p
+    return outside / mean, deviate, p
 
 
 def _inconsistency(
@@ -178,7 +193,8 @@ def _inconsistency(
         )
         return float(np.exp(found.x)), float(found.fun)
 
-    return best(0.0)[0], max(0.0, loss(ROUNDING_S, F) - best(F)[1])
+    s, lowest = best(F)
+    return best(0.0)[0], max(0.0, loss(ROUNDING_S, F) - lowest) if s > ROUNDING_S else 0.0
 
 
 def _variance(lam: ndarray, q2: ndarray) -> tuple[float, float, float]:

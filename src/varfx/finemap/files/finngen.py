@@ -16,7 +16,7 @@ from varfx.finemap.sets import CredibleSet
 from varfx.finemap.tables import LN10, scientific, variant_table
 
 EFFECTS = 10
-LOW_PURITY = 0.25  # of |r|, below which FinnGen calls a set impure
+LOW_PURITY = 0.25  # of the smallest r2, below which FinnGen calls a set impure
 
 
 def snp_table(mapping: FineMapping) -> pl.DataFrame:
@@ -79,7 +79,7 @@ def _set_values(sets: Sequence[CredibleSet], number: int) -> tuple[bool, float |
     if number == 0:
         return False, None
     one = sets[number - 1]
-    return one.purity < LOW_PURITY, float(one.r2.min())
+    return one.purity**2 < LOW_PURITY, float(one.r2.min())
 
 
 def cred_table(mapping: FineMapping) -> pl.DataFrame:
@@ -92,7 +92,7 @@ def cred_table(mapping: FineMapping) -> pl.DataFrame:
             "cs_log10bf": one.log_bf / LN10,
             "cs_avg_r2": one.purity_mean**2,
             "cs_min_r2": one.purity**2,
-            "low_purity": int(one.purity < LOW_PURITY),
+            "low_purity": int(one.purity**2 < LOW_PURITY),
             "cs_size": len(one),
         }
         for each in mapping.loci

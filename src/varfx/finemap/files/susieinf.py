@@ -8,13 +8,14 @@ import polars as pl
 from varfx.finemap.files.finngen import per_allele
 from varfx.finemap.files.text import numbered
 from varfx.finemap.run import FineMapping
-from varfx.finemap.tables import variant_table
+from varfx.finemap.tables import scientific, variant_table
 
 
 def inf_table(mapping: FineMapping) -> pl.DataFrame:
-    """`prob`, per effect `alpha, mu, omega, lbf_variable`, then `post_mean, tausq, sigmasq, cs` (-1 for none) and the locus.
+    """`prob`, per effect `alpha, mu, omega, lbf_variable`, then `alpha, post_mean, tausq, sigmasq, cs` (-1 for none) and the locus.
 
-    `mu` is on standardised genotypes and `omega` its posterior precision. `tausq` is the mean variance of the background.
+    `mu` is on standardised genotypes and `omega` its posterior precision; `alpha` is the posterior mean of the background, which
+    `post_mean` includes. `tausq` is the mean variance of the background.
     """
     table = variant_table(mapping).with_columns(per_allele())
     effects = max(each.fit.alpha.shape[0] for each in mapping.loci)
@@ -32,11 +33,13 @@ def inf_table(mapping: FineMapping) -> pl.DataFrame:
         }
         part = rows.select(
             "chrom", "position", rsid="variant_id", allele1="effect_allele", allele2="other_allele",
-            maf=pl.min_horizontal("eaf", 1 - pl.col("eaf")), beta="beta", se="se", z="z", prob="pip",
+            maf=pl.min_horizontal("eaf", 1 - pl.col("eaf")), beta="beta", se="se",
+            p=pl.Series(scientific(rows["log10_p"].to_numpy()), dtype=pl.String), z="z", prob="pip",
         ).rename({"chrom": "chromosome"})  # fmt: skip
         parts.append(
             part.with_columns(
                 *[column for name, values in arrays.items() for column in numbered(name, values[:, shown], effects)],
+                alpha=pl.Series(fit.background_mean[shown] / scale),
                 post_mean=rows["mean"],
                 tausq=pl.lit(tausq),
                 sigmasq=pl.lit(fit.sigma2),
