@@ -188,7 +188,10 @@ def test_a_fit_and_a_fine_mapping_warn_of_it(capsys: Capsys, dense: tuple[Path, 
     said = "the LD of 1 of 12 windows looked at does not fit the associations, first chr1_0_100000"
     assert said in " ".join(fit.err.split())
     result = varfx(capsys, "finemap", "--uniform", *files, *LOCI, "--out", tmp_path / "F")
-    assert re.search(r"the LD of 1 of \d+ loci does not fit the associations: chr\d+_\d+_\d+ \([a-z].*\)\. They are fitted", result.out)
+    assert re.search(
+        r"the LD of 1 of \d+ loci does not fit the associations: chr\d+_\d+_\d+ \([a-z].*\)\. They are fitted",
+        result.out,
+    )
     _, sets, loci = tables(tmp_path / "F")
     assert loci["method"].to_list() == ["one effect without LD"]
     assert loci["qc_cause"].to_list() == ["flipped alleles at 2 variants"]

@@ -152,16 +152,30 @@ def test_tables_of_finngen(mapping: FineMapping) -> None:
 
 def test_tables_of_finemap_and_susie_inf(mapping: FineMapping) -> None:
     snp = finemap14.snp_table(mapping)
-    assert (
-        snp.columns
-        == "index rsid chromosome position allele1 allele2 maf beta se z prob log10bf mean sd mean_incl sd_incl".split()
-    )
+    assert snp.columns == [
+        "index",
+        "rsid",
+        "chromosome",
+        "position",
+        "allele1",
+        "allele2",
+        "maf",
+        "beta",
+        "se",
+        "z",
+        "prob",
+        "log10bf",
+        "mean",
+        "sd",
+        "mean_incl",
+        "sd_incl",
+    ]
     assert snp["prob"].is_sorted(descending=True)
     known = snp.filter(pl.col("prob") > 1e-3)
     np.testing.assert_allclose(known["mean_incl"] * known["prob"], known["mean"], rtol=1e-6)
     inf = susieinf.inf_table(mapping)
     numbered = [f"{name}{i}" for name in ("alpha", "mu", "omega", "lbf_variable") for i in range(1, 11)]
-    first = "chromosome position rsid allele1 allele2 maf beta se p z prob".split()
+    first = ["chromosome", "position", "rsid", "allele1", "allele2", "maf", "beta", "se", "p", "z", "prob"]
     assert inf.columns == [*first, *numbered, "alpha", "post_mean", "tausq", "sigmasq", "cs", "locus"]
     assert set(inf["cs"].unique()) >= {-1, 1}
     sparse = sum(inf[f"alpha{i}"].to_numpy() * inf[f"mu{i}"].to_numpy() for i in range(1, 11))
@@ -182,7 +196,8 @@ def test_open_targets_fields_are_gentropys() -> None:
     """Names and types of `study_locus.json` of opentargets/gentropy."""
     assert {name: str(dtype) for name, dtype in opentargets.SCHEMA.items() if name != "locus"} == {
         **dict.fromkeys(
-            ["studyLocusId", "studyId", "variantId", "chromosome", "region", "finemappingMethod", "confidence"], "String"
+            ["studyLocusId", "studyId", "variantId", "chromosome", "region", "finemappingMethod", "confidence"],
+            "String",
         ),
         **dict.fromkeys(
             ["position", "pValueExponent", "credibleSetIndex", "locusStart", "locusEnd", "sampleSize"], "Int32"

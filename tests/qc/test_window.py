@@ -14,7 +14,6 @@ from cases.simulated_panel import CORE, Simulated, haplotypes, standardise
 from varfx.genotypes.open_ld import open_source
 from varfx.ld import PanelConfig, build_panel
 from varfx.ld.whiten import factors_from_correlation
-from varfx.qc.strong_effects import largest_outside, strong_effects
 from varfx.qc import (
     Baseline,
     Directions,
@@ -28,6 +27,7 @@ from varfx.qc import (
     judge,
     lacks_square_norm,
 )
+from varfx.qc.strong_effects import largest_outside, strong_effects
 
 SIZE = 120
 

@@ -154,9 +154,7 @@ def estimate_s(z: Float[ndarray, " variant"], R: Float[ndarray, "variant variant
     return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0, 0.0)[0]
 
 
-def _energy(
-    outside: float, directions: Directions, F: float, top: float, strong: float
-) -> tuple[float, float, float]:
+def _energy(outside: float, directions: Directions, F: float, top: float, strong: float) -> tuple[float, float, float]:
     """Ratio to the mean, normal deviate and p-value of the energy outside, given effects of variance F and what strong ones leave."""
     mu = directions.rest
     if mu <= MIN_REST * directions.lacking.size:
