@@ -62,7 +62,8 @@ def strong_effects(
     rows: list[int] = []
     doubt: list[float] = []
     across = np.zeros((z.size, 0))  # R between all variants and those that entered
-    given, variance, weights = z, total, np.zeros((0, z.size))
+    given, variance = z, total
+    weights: ndarray = np.zeros((0, z.size))
     refused = np.zeros(z.size, dtype=bool)
     while len(rows) < MOST:
         score = np.where((variance > FREE * total) & ~refused, given * given / variance, 0.0)
