@@ -129,7 +129,7 @@ def test_several_processes_give_the_same_files(
         (("--uniform", "--trait", "x"), "belong to --run RUN"),
         (("--uniform", "--effects", 0), "`effects` must be at least 1"),
         (("--uniform", "--coverage", 1), "`coverage` must lie between 0 and 1"),
-        (("--uniform", "--residual-variance", "free", "--background", "learn"), "cannot both be learned"),
+        (("--uniform", "--residual-variance", "free", "--background", 0.5), "are then learned together"),
         (("--uniform", "--format", "vcf"), "`format` vcf is unknown"),
         (("--run", "nowhere"), "nowhere"),
     ],

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cases.simulated_panel import Simulated
-from cases.sparse_trait import CAUSAL, OTHER, N
+from cases.sparse_trait import CAUSAL, OTHER, N, write_sparse_trait
 from varfx.errors import ConfigError, DataError
 from varfx.finemap import (
     FinemapConfig,
@@ -303,3 +303,40 @@ def test_a_fixed_background_and_the_finite_reference_are_used(
     )
     assert all(each.fit.mismatch is None for each in learned.loci)
     assert all(0 <= each.fit.kappa <= 1 for each in learned.loci)
+
+
+def test_moments_and_backgrounds_without_a_prior(simulated: Simulated, sparse_trait: Path) -> None:
+    study = study_without_prior(PriorInputs.of(panel=simulated.panel, sumstats=sparse_trait))
+    noise = NoiseConfig(background="learn", residual_variance="free", finite_reference="off")
+    found = finemap(study, config=FinemapConfig(loci=CONFIG.loci, noise=noise))
+    assert all(each.fit.sigma2 != 1 for each in found.loci)
+    for each in found.loci:
+        assert each.background_variance == pytest.approx(each.fit.kappa / (each.n - 1))
+    assert set(susieinf.inf_table(found)["tausq"]) == {each.background_variance for each in found.loci}
+    with pytest.raises(ConfigError, match="--uniform has none. Give learn or none"):
+        finemap(study, config=FinemapConfig(loci=CONFIG.loci, noise=NoiseConfig(background=0.5)))
+
+
+def test_overlapping_loci_are_reported_each(simulated: Simulated, sparse_trait: Path, tmp_path: Path) -> None:
+    (tmp_path / "L.bed").write_text("chr1\t0\t150000\nchr1\t50000\t200000\nchr1\t0\t150000\nchr1\t390000\t900000\n")
+    study = study_without_prior(PriorInputs.of(panel=simulated.panel, sumstats=sparse_trait))
+    found = finemap(study, bed=tmp_path / "L.bed")
+    assert [each.locus.name for each in found.loci] == ["chr1_0_150000", "chr1_50000_200000", "chr1_390000_900000"]
+    table = variant_table(found)
+    assert (table["row"].is_duplicated().sum()) > 0
+    assert not table.select("locus", "row").is_duplicated().any()
+    paths = write_files(found, tmp_path / "F", formats=("finngen", "finemap", "susieinf", "opentargets"))
+    assert all(path.is_file() for path in paths)
+    assert any(note.startswith("1 of 3 loci overlap") for note in found.notes)
+    assert any("no LD for more than half of 1 of 3 loci" in note for note in found.notes)
+
+
+def test_sample_sizes_that_vary_are_noted(simulated: Simulated, tmp_path: Path) -> None:
+    n = np.where(np.arange(480) % 2, 1e5, 6e4)
+    path = write_sparse_trait(simulated, tmp_path / "S.parquet", n=n)
+    given = PriorInputs.of(panel=simulated.panel, sumstats=path)
+    found = finemap(study_without_prior(given), config=CONFIG)
+    assert all(each.uneven_n > 0.2 for each in found.loci)
+    assert any(note.startswith("sample sizes vary by more than 10 % in 2 loci, first") for note in found.notes)
+    table = polyfun.pip_table(found)
+    assert set(table["N"]) == {100_000, 60_000}

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, FormatError
 from varfx.finemap import LocusConfig
-from varfx.finemap.loci import Locus, loci_of_associations, loci_of_bed, whole
+from varfx.finemap.loci import Locus, loci_of_associations, loci_of_bed, remarks, whole
+from varfx.ld.windows import Core
 
 MB = 1_000_000
 
@@ -73,6 +74,31 @@ def test_a_bed_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages[0].endswith("on chromosomes that the panel lacks (X)")
     with pytest.raises(ConfigError, match="no interval on the chromosomes of the panel"):
         loci_of_bed(tmp_path / "L.bed", ["1"])
+
+
+def test_intervals_that_are_there_twice_or_empty_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "L.bed").write_text("chr1\t5\t9\n1\t5\t9\nchr1\t7\t20\nchr1\t30\t30\n")
+    assert [each.name for each in loci_of_bed(tmp_path / "L.bed", ["1"])] == ["chr1_5_9", "chr1_7_20"]
+    assert [message.split(" of `")[0] for message in caplog.messages] == ["1 intervals", "1 intervals"]
+    assert caplog.messages[0].endswith("have no length and are left out")
+    assert caplog.messages[1].endswith("are there twice and fitted once")
+    (tmp_path / "H.bed").write_text("chrom\tstart\tend\nchr1\t5\t9\n")
+    with pytest.raises(FormatError, match=r"not a whole number in 1 of 2 lines, first line 1 .*Remove a header line"):
+        loci_of_bed(tmp_path / "H.bed", ["1"])
+    (tmp_path / "E.bed").write_text("chr1\t5\t5\n")
+    with pytest.raises(FormatError, match="have length 0"):
+        loci_of_bed(tmp_path / "E.bed", ["1"])
+
+
+def test_remarks_on_named_loci() -> None:
+    cores = [Core("1", 0, 100), Core("6", 20 * MB, 40 * MB)]
+    named = [whole("1", 0, 60), whole("1", 40, 90), whole("1", 95, 300), whole("6", 24 * MB, 26 * MB)]
+    overlap, mhc, outside = remarks(named, cores, mhc=False)
+    assert overlap.startswith("1 of 4 loci overlap one before them, first chr1_40_90")
+    assert mhc.startswith("1 of 4 loci lie in the MHC (chr6:25-36 Mb), first chr6_24000000_26000000")
+    assert outside.startswith("the panel has no LD for more than half of 1 of 4 loci, first chr1_95_300")
+    assert len(remarks(named, cores, mhc=True)) == 2
+    assert remarks(named[:1], cores, mhc=False) == []
 
 
 @pytest.mark.parametrize(

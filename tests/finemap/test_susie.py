@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal
 
 from varfx.errors import DataError
 from varfx.finemap import LowRankLD, Noise, Susie, SusieConfig, susie
+from varfx.finemap.background import Background
 from varfx.finemap.ld_matrix import DenseLD, background_diagonal, weigh
 from varfx.finemap.locus_ld import with_unit_diagonal
 from varfx.finemap.single_effect import best_variance, single_effect
@@ -83,6 +84,52 @@ def test_susier_free_residual_variance(n3: dict[str, ndarray]) -> None:
     assert fit.sigma2 == pytest.approx(0.8179549, abs=5e-8)
     assert fit.elbo == pytest.approx(-779.019307926, abs=1e-8)
     np.testing.assert_allclose(fit.pip[[652, 772]], [0.99982356, 0.60444424], rtol=0, atol=1e-8)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("trait", "sigma2", "tau2", "row", "pip"),
+    [(0, 0.8175527, 4.571242e-7, 652, 0.99981337), (1, 0.8069119, 1.139687e-5, None, None)],
+)
+def test_susier_inf(
+    n3: dict[str, ndarray], trait: int, sigma2: float, tau2: float, row: int | None, pip: float | None
+) -> None:
+    """`unmappable_effects = "inf"` of susieR 2; both stop a little before the moments' fixed point, at different places."""
+    n = float(n3["n"])
+    noise = Noise(sigma2=None, background=np.ones(len(n3["R"])), largest_kappa=n)
+    fit = susie(n3["z"][trait], n3["R"], n, noise=noise)
+    assert fit.converged
+    assert fit.sigma2 == pytest.approx(sigma2, abs=5e-6)
+    assert fit.kappa / (n - 1) == pytest.approx(tau2, rel=0.02)
+    if row is not None:
+        assert fit.pip[row] == pytest.approx(pip, abs=1e-6)
+
+
+def test_moments_are_those_of_the_residual(rng: np.random.Generator) -> None:
+    """The two equations by plain algebra, in the space of genotypes: E |y - X b|^2 and E |X'(y - X b)|^2 (T = 1)."""
+    people, size = 400, 30
+    X = rng.standard_normal((people, size)).cumsum(axis=1)
+    X = (X - X.mean(0)) / X.std(0, ddof=1)
+    y = X @ rng.standard_normal(size) * 0.02 + X[:, 4] * 0.3 + rng.standard_normal(people)
+    y = (y - y.mean()) / y.std(ddof=1)
+    n, R = people, np.corrcoef(X.T)
+    z = X.T @ y / np.sqrt(n - 1)
+    alpha, mean, square = np.zeros((2, size)), np.zeros((2, size)), np.zeros((2, size))
+    alpha[0, [4, 6]], alpha[1, 20] = (0.6, 0.3), 0.8
+    mean[0, [4, 6]], mean[1, 20] = (5.0, 4.0), 2.0
+    mean, square = alpha * mean, alpha * (mean**2 + 0.5)  # of effects that sit at one variant each
+    found = Background.of(DenseLD(R).factored(), z, np.ones(size)).moments(n, mean, square, largest=1e9)
+    b = mean.sum(axis=0) / np.sqrt(n - 1)
+    covariance = sum((np.diag(q) - np.outer(m, m) for q, m in zip(square, mean, strict=True))) / (n - 1)
+    XX = X.T @ X
+    whole = np.sum((y - X @ b) ** 2) + np.trace(XX @ covariance)
+    score = np.sum((X.T @ (y - X @ b)) ** 2) + np.trace(XX @ covariance @ XX)
+    D = np.linalg.eigvalsh(XX)
+    sigma2, tau2 = np.linalg.solve([[n, D.sum()], [D.sum(), (D**2).sum()]], [whole, score])
+    assert tau2 > 0
+    assert found == pytest.approx((sigma2, tau2 * (n - 1)), rel=1e-8)
+    capped = Background.of(DenseLD(R).factored(), z, np.ones(size)).moments(n, mean, square, largest=1e-3)
+    assert capped[1] == 1e-3
 
 
 @pytest.mark.shared_data
@@ -319,6 +366,16 @@ def test_kappa_is_found_by_its_likelihood(rng: np.random.Generator) -> None:
     ("arguments", "message"),
     [
         ({"z": [1.0, np.nan]}, "1 of 2 values are not, first nan at 1"),
+        ({"z": [[1.0], [2.0]]}, r"got shape \(2, 1\)"),
+        ({"z": ["a", "b"]}, "`z` must hold numbers"),
+        ({"R": [[1.0, "r"], ["r", 1.0]]}, "`R` must be a matrix of numbers"),
+        ({"R": np.array([[1.0, np.nan], [np.nan, 1.0]])}, r"2 values are not, first at \(0, 1\)"),
+        ({"R": np.array([[1.0, 0.2], [0.0, 1.0]])}, "A triangle alone is not enough"),
+        ({"R": np.array([[1.0, 1.2], [1.2, 1.0]])}, r"has 1\.2 at \(0, 1\)"),
+        ({"R": np.array([[1, 0.99, 0.99], [0.99, 1, 0], [0.99, 0, 1]]), "z": [5, 5, -5]}, "not positive semidefinite"),
+        ({"n": [100.0, 200.0]}, "must be one number, got 2 values"),
+        ({"n": np.nan}, "`n` must be above 2 and finite"),
+        ({"L": 2.5}, "at least 1 and whole"),
         ({"R": np.eye(3)}, r"`R` has shape \(3, 3\), but `z` has 2 values"),
         ({"R": np.array([[1.0, 0.2], [0.4, 1.0]])}, "must be symmetric"),
         ({"R": 2 * np.eye(2)}, "2 of 2 are not, first 2 at 0"),
@@ -326,10 +383,29 @@ def test_kappa_is_found_by_its_likelihood(rng: np.random.Generator) -> None:
         ({"n": 1.0}, "`n` must be above 2"),
         ({"L": 0}, "`L` must be at least 1"),
         ({"R": 1.5 * np.eye(30) - 0.5, "z": np.linspace(-9, 9, 30), "n": 5e4}, "not positive semidefinite"),
+        ({"R": DenseLD(1.5 * np.eye(30) - 0.5), "z": np.linspace(-9, 9, 30), "n": 5e4}, "the fit diverged"),
         ({"noise": Noise(sigma2=None)}, "only with `n` given"),
+        ({"noise": Noise(sigma2=None, background=np.ones(2), kappa=0.5), "n": 100}, "Give both values, or neither"),
         ({"noise": Noise(background=np.array([1.0]))}, "vector of 2 values"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         susie(**{"z": [1.0, 2.0], "R": np.eye(2), **arguments})  # type: ignore[arg-type]
+
+
+def test_arrays_of_other_kinds_give_the_same(rng: np.random.Generator) -> None:
+    R = ld_of(rng, 20, 400)
+    z = rng.multivariate_normal(R[3] * 8, R)
+    fit = susie(z, R, 5000)
+    single = R.astype(np.float32)
+    np.testing.assert_allclose(susie(z.astype(np.float32), single, 5000).pip, fit.pip, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(susie(z.tolist(), R.tolist(), np.int64(5000)).pip, fit.pip)
+    np.testing.assert_array_equal(susie(z, np.asfortranarray(R), 5000.0, np.int64(10)).pip, fit.pip)
+    many = susie(z[:3], R[:3, :3], 5000, L=10)
+    assert many.alpha.shape == (3, 3)
+    rounded = susie(z, np.round(R, 2), 5000)  # not quite positive semidefinite
+    np.testing.assert_allclose(rounded.pip, fit.pip, rtol=0, atol=0.05)
+    without = susie(z, R)
+    assert np.isfinite(without.pip).all()
+    assert without.pip.argmax() == fit.pip.argmax()

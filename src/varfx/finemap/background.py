@@ -4,8 +4,13 @@ With effects `b_j ~ N(0, kappa T_j)` beside the sparse ones, and w the whitened 
 
     -2 ELBO(kappa) = log|C| + (w - B b)' C^-1 (w - B b) + sum_l E |B (b_l - E b_l)|^2_{C^-1} + constant
 
-In the eigenvectors of `B T B'` C is diagonal, so that a value of kappa costs as many operations as the LD has directions. On a
-truncated panel only its kept directions are looked at.
+In the eigenvectors of `B T B'` (eigenvalues d_i) C is diagonal, so that a value of kappa costs as many operations as the LD has
+directions. On a truncated panel only its kept directions are looked at.
+
+Without a residual variance both are found by moments (SuSiE-inf, Cui et al. 2024; there T = 1). With the energy e_i of direction i, the
+expectation of `(w - B b)_i^2`, and a trait of variance 1:
+
+    n sigma2 + kappa sum d = n - 1 - w'w + sum e         sigma2 sum d + kappa sum d^2 = sum d e
 """
 
 from __future__ import annotations
@@ -62,13 +67,7 @@ class Background:
             squares: posterior mean of its square.
             largest: upper bound of kappa.
         """
-        error = self.w - self._product(means.sum(axis=0))
-        total = squares.sum(axis=0)
-        rows = support(total)
-        spread = np.square(self.B[:, rows]) @ total[rows]
-        for mean in means:
-            spread -= np.square(self._product(mean))
-        energy = error * error + np.maximum(spread, 0.0)
+        energy = self._energy(means, squares)
 
         def loss(kappa: float) -> float:
             C = kappa * self.lam + sigma2
@@ -82,6 +81,44 @@ class Background:
         )
         kappa = float(np.exp(found.x))
         return kappa if found.fun < loss(0.0) and kappa > 2 * LOWEST else 0.0
+
+    def moments(
+        self,
+        n: float,
+        means: Float[ndarray, "effect variant"],
+        squares: Float[ndarray, "effect variant"],
+        *,
+        largest: float = 1.0,
+    ) -> tuple[float, float]:
+        """Residual variance and kappa by moments; kappa is 0 where they allow no background, and at most `largest`.
+
+        Args:
+            n: sample size.
+            means: posterior mean of each effect at each variant.
+            squares: posterior mean of its square.
+            largest: upper bound of kappa.
+        """
+        energy = self._energy(means, squares)
+        whole = n - 1 - float(self.w @ self.w) + float(energy.sum())
+        trace, square = float(self.lam.sum()), float(self.lam @ self.lam)
+        sigma2, kappa = np.linalg.solve([[n, trace], [trace, square]], [whole, float(self.lam @ energy)])
+        if not (sigma2 > 0 and kappa > 0):
+            return whole / n, 0.0
+        if kappa > largest:
+            return (whole - largest * trace) / n, largest
+        return float(sigma2), float(kappa)
+
+    def _energy(
+        self, means: Float[ndarray, "effect variant"], squares: Float[ndarray, "effect variant"]
+    ) -> Float[ndarray, " rank"]:
+        """Expectation of `(w - B b)^2` in each direction."""
+        error = self.w - self._product(means.sum(axis=0))
+        total = squares.sum(axis=0)
+        rows = support(total)
+        spread = np.square(self.B[:, rows]) @ total[rows]
+        for mean in means:
+            spread -= np.square(self._product(mean))
+        return np.asarray(error * error + np.maximum(spread, 0.0))
 
     def _product(self, b: Float[ndarray, " variant"]) -> Float[ndarray, " rank"]:
         rows = support(b)

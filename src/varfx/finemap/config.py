@@ -47,11 +47,11 @@ class NoiseConfig:
 
     residual_variance: float | Literal["free"] | None = None
     """Residual variance of z: a number, or free (estimated per locus; only for LD of the GWAS's own individuals). By default that of the
-    prior's fit, or 1."""
+    prior's fit, or 1. free beside --background learn finds both by moments; with --uniform that is SuSiE-inf."""
     background: float | Literal["auto", "learn", "none"] = "auto"
     """Polygenic background: effects of variance kappa N f at every variant. auto learns kappa in 0 to 1 per locus where the error of the
     LD need not be accounted for (see finite-reference): kappa would take that error for effects. none leaves it out, learn learns it
-    always, a number fixes kappa."""
+    always (with --uniform with the same variance at every variant), a number fixes kappa."""
     finite_reference: Switch = "auto"
     """Account for the sampling error of LD from a panel of few individuals, and for its mismatch: auto does so where the panel is smaller
     than the GWAS, but not for associations simulated from the panel."""
@@ -67,9 +67,9 @@ class NoiseConfig:
             )
         if self.finite_reference not in get_args(Switch):
             raise ConfigError(f"`finite-reference` must be auto, on or off, got {self.finite_reference!r}.")
-        if self.residual_variance == "free" and self.background not in ("auto", "none"):
+        if self.residual_variance == "free" and not isinstance(self.background, str):
             raise ConfigError(
-                "`residual-variance` free and a polygenic background cannot both be learned. Leave --background out with it."
+                "`residual-variance` free goes with --background none or learn, which are then learned together, not with a number."
             )
 
 

@@ -231,7 +231,10 @@ def as_ld(R: ndarray | LDMatrix, size: int) -> LDMatrix:
         if R.size != size:
             raise DataError(f"`R` is of {R.size} variants, but `z` has {size}.")
         return R
-    matrix = np.ascontiguousarray(R, dtype=np.float64)
+    try:
+        matrix = np.ascontiguousarray(R, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"`R` must be a matrix of numbers: {error}.") from None
     if matrix.shape != (size, size):
         raise DataError(f"`R` has shape {matrix.shape}, but `z` has {size} values: R must be ({size}, {size}).")
     if not np.isfinite(matrix.sum()):
@@ -240,7 +243,7 @@ def as_ld(R: ndarray | LDMatrix, size: int) -> LDMatrix:
         raise DataError(f"`R` must be finite: {bad.sum()} values are not, first at {first}. Leave these variants out.")
     asymmetry = _asymmetry(matrix)
     if asymmetry > 1e-6:
-        raise DataError(f"`R` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}.")
+        raise DataError(f"`R` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}. A triangle alone is not enough.")
     far = np.abs(np.diag(matrix) - 1)
     if (far > 1e-3).any():
         worst = int(far.argmax())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from scipy.stats import norm
 
 from varfx.errors import ConfigError
 from varfx.finemap.config import LocusConfig
-from varfx.genome.intervals import read_bed
+from varfx.genome.intervals import read_bed, require_effective
+from varfx.ld.windows import Core
 
 _log = logging.getLogger(__name__)
 MHC = ("6", 25_000_000, 36_000_000)
@@ -61,20 +62,27 @@ def threshold(p: float) -> float:
 
 
 def loci_of_bed(path: str | os.PathLike[str], chroms: Iterable[str]) -> list[Locus]:
-    """The intervals of a BED file on the given chromosomes, as they are; a warning counts those on others.
+    """The intervals of a BED file on the given chromosomes, as they are; warnings count those on others, twice there, or of no length.
 
     Raises:
         FormatError: no BED file.
         ConfigError: none lies on these chromosomes.
     """
-    intervals, known = read_bed(path), list(chroms)
-    found = [
+    intervals, known, name = read_bed(path), list(chroms), os.fspath(path)
+    require_effective(intervals, path=path)
+    empty = sum(int((part.start == part.end).sum()) for part in intervals.values())
+    if empty:
+        _log.warning("%d intervals of `%s` have no length and are left out", empty, name)
+    listed = [
         whole(chrom, int(start), int(end))
         for chrom in known
         if chrom in intervals
         for start, end in zip(intervals[chrom].start, intervals[chrom].end, strict=True)
         if end > start
     ]
+    found = list(dict.fromkeys(listed))
+    if len(found) < len(listed):
+        _log.warning("%d intervals of `%s` are there twice and fitted once", len(listed) - len(found), name)
     if not found:
         raise ConfigError(
             f"`{path}` has no interval on the chromosomes of the panel ({', '.join(known[:5])}...): its chromosomes are "
@@ -85,10 +93,51 @@ def loci_of_bed(path: str | os.PathLike[str], chroms: Iterable[str]) -> list[Loc
         _log.warning(
             "%d intervals of `%s` are left out: they are on chromosomes that the panel lacks (%s)",
             sum(intervals[chrom].start.size for chrom in others),
-            os.fspath(path),
+            name,
             ", ".join(others[:5]),
         )
     return found
+
+
+def remarks(loci: Sequence[Locus], cores: Sequence[Core], *, mhc: bool) -> list[str]:
+    """Sentences on loci that a user named: those that overlap, lie in the MHC, or lie mostly where the panel has no window.
+
+    Args:
+        loci: intervals, in genome order.
+        cores: the panel's.
+        mhc: whether the MHC was asked for.
+    """
+    sentences = []
+    furthest: dict[str, int] = {}
+    shared = []
+    for each in loci:
+        if each.start < furthest.get(each.chrom, 0):
+            shared.append(each)
+        furthest[each.chrom] = max(each.end, furthest.get(each.chrom, 0))
+    if shared:
+        sentences.append(
+            f"{len(shared)} of {len(loci)} loci overlap one before them, first {shared[0].name}: each is fitted by itself, and a variant "
+            "of several is reported once per locus"
+        )
+    inside = [each for each in loci if each.chrom == MHC[0] and each.start < MHC[2] and each.end > MHC[1]]
+    if inside and not mhc:
+        sentences.append(
+            f"{len(inside)} of {len(loci)} loci lie in the MHC (chr6:25-36 Mb), first {inside[0].name}: its LD is too long for most panels, "
+            "read their sets with care"
+        )
+    outside = [each for each in loci if _covered(each, cores) < 0.5]
+    if outside:
+        sentences.append(
+            f"the panel has no LD for more than half of {len(outside)} of {len(loci)} loci, first {outside[0].name}: only variants in its "
+            "windows are fitted"
+        )
+    return sentences
+
+
+def _covered(locus: Locus, cores: Sequence[Core]) -> float:
+    """Share of a locus's bases in the panel's windows."""
+    shared = [min(locus.end, core.end) - max(locus.start, core.start) for core in cores if core.chrom == locus.chrom]
+    return sum(max(0, length) for length in shared) / (locus.end - locus.start)
 
 
 def loci_of_associations(variants: pl.DataFrame, z: Float[ndarray, " variant"], config: LocusConfig) -> list[Locus]:

@@ -69,6 +69,7 @@ class LocusFit:
         verdict: the mark of that core.
         without_ld: the fit has one effect and equal weights, because quality control failed.
         uneven_n: relative spread of the sample sizes.
+        background_variance: mean variance of the background's effects on standardised genotypes.
     """
 
     locus: Locus
@@ -83,6 +84,7 @@ class LocusFit:
     verdict: Verdict
     without_ld: bool
     uneven_n: float
+    background_variance: float
 
 
 def fit_locus(task: LocusTask, locus: Locus) -> LocusFit | None:
@@ -102,7 +104,7 @@ def fit_locus(task: LocusTask, locus: Locus) -> LocusFit | None:
     fit = _fit(task, ld, rows, n, without_ld=failed)
     uniform = fit
     if task.f is not None and not failed:
-        plain = replace(task, f=None)
+        plain = replace(task, f=None, noise=replace(task.noise, background="none"))
         uniform = _fit(plain, ld, rows, n, without_ld=False)
     reported = locus.reports(task.panel.variants["position"].to_numpy()[rows])
     sets_99 = fit.sets_at(HIGH_COVERAGE, task.susie.min_purity)
@@ -120,6 +122,7 @@ def fit_locus(task: LocusTask, locus: Locus) -> LocusFit | None:
         verdict=verdict,
         without_ld=failed,
         uneven_n=spread_of(task.n, rows),
+        background_variance=fit.kappa * (1 / (n - 1) if task.f is None else float(task.f[rows].mean())),
     )
 
 
@@ -143,17 +146,19 @@ def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld:
     large = task.panel.num_people < n and not task.exact_ld
     if task.noise.finite_reference == "on" or (task.noise.finite_reference == "auto" and large):
         size = float(task.panel.num_people)
-    background, kappa = None, None
+    background, kappa, largest = None, None, 1.0
     asked = task.noise.background
     if asked == "auto":
-        asked = "none" if size is not None or sigma2 == "free" else "learn"
-    if task.f is not None and asked != "none" and not without_ld:
-        background = (n - 1) * task.f[rows]
+        asked = "none" if size is not None or sigma2 == "free" or task.f is None else "learn"
+    if asked != "none" and not without_ld:
+        background = np.ones(rows.size) if task.f is None else (n - 1) * task.f[rows]
+        largest = (n - 1) / rows.size if task.f is None else 1.0  # the whole variance of the trait
         kappa = None if asked == "learn" else float(asked)
     noise = Noise(
         sigma2=None if sigma2 == "free" else float(task.sigma2 if sigma2 is None else sigma2),
         background=background,
         kappa=kappa,
+        largest_kappa=largest,
         reference_size=None if without_ld else size,
         mismatch=size is not None and not without_ld,
     )

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from varfx.errors import DataError
+from varfx.errors import ConfigError, DataError
 from varfx.finemap.config import FinemapConfig, LocusConfig
-from varfx.finemap.loci import Locus, loci_of_associations, loci_of_bed, threshold
+from varfx.finemap.loci import Locus, loci_of_associations, loci_of_bed, remarks, threshold
 from varfx.finemap.locus_fit import LocusFit, LocusTask, fit_locus
 from varfx.finemap.source import Study
 from varfx.io.ledger import Ledger, LedgerRow
@@ -84,10 +84,13 @@ def finemap(
         progress: told about each locus.
 
     Raises:
+        ConfigError: a number scales the background of a study without variances.
         DataError: no locus has associations.
         StoreError: the panel is damaged.
         WorkerError: workers or the scheduler were lost.
     """
+    if study.f is None and isinstance(config.noise.background, int | float):
+        raise ConfigError("a number for `background` scales the prior's variances: --uniform has none. Give learn or none.")
     loci = _loci(study, bed, config)
     data = study.trait.data
     task = LocusTask(
@@ -117,8 +120,13 @@ def finemap(
             f"none of {len(loci)} loci has an association on the panel, first {loci[0].name}. Check --loci and the panel."
         )
     fits = [fit for _, fit in sorted(found, key=lambda each: each[0])]
+    notes = [] if bed is None else remarks(loci, study.panel.cores, mhc=config.loci.mhc)
     return FineMapping(
-        study=study, config=config, loci=fits, notes=_notes(study, fits), ledger=_ledger(study, loci, empty, fits)
+        study=study,
+        config=config,
+        loci=fits,
+        notes=notes + _notes(study, fits),
+        ledger=_ledger(study, loci, empty, fits),
     )
 
 

@@ -18,15 +18,16 @@ from numpy import ndarray
 
 from varfx.errors import DataError
 from varfx.finemap.background import Background
+from varfx.finemap.checks import check_numbers, checked_vector, normalised_weights, require_positive
 from varfx.finemap.config import SusieConfig
-from varfx.finemap.ld_matrix import LDMatrix, LowRankLD, as_ld, background_diagonal, weigh
+from varfx.finemap.ld_matrix import DenseLD, LDMatrix, LowRankLD, as_ld, background_diagonal, weigh
 from varfx.finemap.mismatch import Mismatch, coherence, excess_mismatch, low_direction_share
 from varfx.finemap.sets import CredibleSet, credible_sets, inclusion_probabilities
 from varfx.finemap.single_effect import SingleEffect, single_effect
 from varfx.short_repr import short_repr
 
-WEIGHT_FLOOR = 1e-8  # of the mean prior weight
 KAPPA_MOVED = 0.01  # relative change of kappa that is worth a new factorisation
+MOMENTS_MOVED = 1e-4  # the same of kappa and the residual variance where both are found by moments
 ALPHA_TOL = 1e-4  # largest change of a probability per sweep, where the evidence lower bound is no criterion
 
 
@@ -89,7 +90,8 @@ class Noise:
     """What z varies by beside sparse effects, in the fit of one locus.
 
     Attributes:
-        sigma2: residual variance; None estimates it, which needs LD of the GWAS's own individuals.
+        sigma2: residual variance; None estimates it, which needs LD of the GWAS's own individuals. Beside a background both are found
+            by moments (SuSiE-inf).
         background: variance of the polygenic effect of each variant, in units of b sqrt(n - 1); None for no background.
         kappa: scale of `background`; None learns it, up to `largest_kappa`.
         largest_kappa: upper bound of a learned kappa.
@@ -132,11 +134,12 @@ def susie(
         DataError: shapes that do not fit, values that are not finite, negative weights, no effect, a singular background, or R that
             is far from positive semidefinite.
     """
-    if L < 1:
-        raise DataError(f"`L` must be at least 1, got {L}. Give the largest number of effects.")
-    values = _checked("z", z, None)
+    check_numbers(L, n)
+    values = checked_vector("z", z, None)
     ld = as_ld(R, values.size)
-    weights = _weights(prior_weights, values.size)
+    if isinstance(ld, DenseLD) and ld is not R:
+        require_positive(ld.matrix, values)
+    weights = normalised_weights(prior_weights, values.size)
     _check_noise(noise, n, values.size)
     if n is not None and config.z_method == "pve":
         values = values * np.sqrt((n - 1) / (values**2 + n - 2))
@@ -155,6 +158,7 @@ class _Fit:
         self.z, self.n, self.log_weights, self.noise = z, n, log_weights, noise
         self.sigma2 = 1.0 if noise.sigma2 is None else noise.sigma2
         learn = noise.background is not None and noise.kappa is None
+        self.by_moments = learn and noise.sigma2 is None  # whose steps need not raise the evidence lower bound
         needs_factors = noise.background is not None or noise.mismatch
         self.factored = ld.factored() if needs_factors else None
         self.ld = ld.dense_if_smaller() if isinstance(ld, LowRankLD) else ld
@@ -207,7 +211,7 @@ class _Fit:
                     "Compute it from one set of individuals."
                 )
             still = float(np.abs(alpha - before).max()) < ALPHA_TOL
-            if self.mismatch is None:
+            if self.mismatch is None and not self.by_moments:
                 still = len(history) > 1 and history[-1] - history[-2] < config.tol
             still = still and len(history) > 1
             converged = self._learn(still=still, last=len(history) == config.max_sweeps) and still
@@ -272,7 +276,9 @@ class _Fit:
             last: no sweep follows; the background stays too.
         """
         settled = True
-        if self.noise.sigma2 is None:
+        if self.background is not None:
+            settled = self._learn_background(self.background, last=last)
+        elif self.noise.sigma2 is None:
             assert self.n is not None
             b, fitted = self.means.sum(axis=0), self.explained.sum(axis=0)
             energy = self.sigma2 * (float(b @ fitted - 2 * b @ self.given.zeta) + self._spread())
@@ -280,22 +286,32 @@ class _Fit:
             if not (still or last):
                 self.sigma2 = following
                 self._weigh()
-        if self.background is not None:
-            squares = np.array(
-                [
-                    each.alpha * each.square if each is not None and each.V > 0 else np.zeros_like(self.z)
-                    for each in self.effects
-                ]
-            )
-            kappa = self.background.kappa(self.sigma2, self.means, squares, largest=self.noise.largest_kappa)
-            if abs(kappa - self.kappa) > KAPPA_MOVED * max(kappa, self.kappa):
-                settled = False
-                if not last:
-                    self.kappa = kappa
-                    self._weigh()
         if self.noise.mismatch:
             self._learn_mismatch()
         return settled
+
+    def _learn_background(self, background: Background, *, last: bool) -> bool:
+        """Updates the background, and the residual variance if it is free; whether they did not move much."""
+        squares = np.array(
+            [
+                each.alpha * each.square if each is not None and each.V > 0 else np.zeros_like(self.z)
+                for each in self.effects
+            ]
+        )
+        largest = self.noise.largest_kappa
+        if self.noise.sigma2 is None:
+            assert self.n is not None
+            sigma2, kappa = background.moments(self.n, self.means, squares, largest=largest)
+        else:
+            sigma2 = self.sigma2
+            kappa = background.kappa(sigma2, self.means, squares, largest=largest)
+        moved = MOMENTS_MOVED if self.by_moments else KAPPA_MOVED
+        if abs(kappa - self.kappa) <= moved * max(kappa, self.kappa) and abs(sigma2 / self.sigma2 - 1) <= moved:
+            return True
+        if not last:
+            self.sigma2, self.kappa = sigma2, kappa
+            self._weigh()
+        return False
 
     def _learn_mismatch(self) -> None:
         assert self.mismatch is not None
@@ -339,39 +355,10 @@ class _Fit:
         )
 
 
-def _checked(name: str, values: ndarray | Sequence[float], size: int | None) -> Float[ndarray, " variant"]:
-    """A finite vector in float64."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or array.size == 0 or (size is not None and array.size != size):
-        raise DataError(f"`{name}` must be a vector of {size or 'at least one'} values, got shape {array.shape}.")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise DataError(
-            f"`{name}` must be finite: {bad.size} of {array.size} values are not, first {array[bad[0]]} at {bad[0]}. Leave these "
-            "variants out."
-        )
-    return array
-
-
-def _weights(given: ndarray | Sequence[float] | None, size: int) -> Float[ndarray, " variant"]:
-    """Prior probabilities that sum to 1; none is 0."""
-    if given is None:
-        return np.full(size, 1 / size)
-    weights = _checked("prior_weights", given, size)
-    negative = np.flatnonzero(weights < 0)
-    if negative.size or not weights.sum() > 0:
-        raise DataError(
-            f"`prior_weights` must not be negative, and not all 0: {negative.size} of {size} are negative. Give variances or "
-            "probabilities."
-        )
-    weights = np.maximum(weights, WEIGHT_FLOOR * weights.mean())
-    return np.asarray(weights / weights.sum())
-
-
 def _check_noise(noise: Noise, n: float | None, size: int) -> None:
-    if n is not None and not n > 2:
-        raise DataError(f"`n` must be above 2, got {n}. Give the sample size.")
-    if noise.sigma2 is None and (n is None or noise.background is not None):
-        raise DataError("`sigma2` is estimated only with `n` given and no background. Give its value.")
-    if noise.background is not None and (_checked("background", noise.background, size) < 0).any():
+    if noise.sigma2 is None and n is None:
+        raise DataError("`sigma2` is estimated only with `n` given. Give the sample size, or the value of sigma2.")
+    if noise.sigma2 is None and noise.background is not None and noise.kappa is not None:
+        raise DataError("`sigma2` is estimated beside a background only if `kappa` is too. Give both values, or neither.")
+    if noise.background is not None and (checked_vector("background", noise.background, size) < 0).any():
         raise DataError("`background` holds variances and must not be negative. Check the values.")

@@ -24,7 +24,6 @@ def inf_table(mapping: FineMapping) -> pl.DataFrame:
         each = next(one for one in mapping.loci if one.locus.name == locus)
         shown, fit, scale = np.flatnonzero(each.reported), each.fit, np.sqrt(each.n - 1)
         spread = np.maximum(fit.square - fit.mean**2, 1e-300)
-        tausq = 0.0 if mapping.study.f is None else fit.kappa * float(mapping.study.f[each.rows].mean())
         arrays = {
             "alpha": fit.alpha,
             "mu": fit.mean / scale,
@@ -41,7 +40,7 @@ def inf_table(mapping: FineMapping) -> pl.DataFrame:
                 *[column for name, values in arrays.items() for column in numbered(name, values[:, shown], effects)],
                 alpha=pl.Series(fit.background_mean[shown] / scale),
                 post_mean=rows["mean"],
-                tausq=pl.lit(tausq),
+                tausq=pl.lit(each.background_variance),
                 sigmasq=pl.lit(fit.sigma2),
                 cs=pl.when(rows["set"] > 0).then(rows["set"]).otherwise(-1),
                 locus=pl.lit(locus),
