@@ -243,7 +243,9 @@ def as_ld(R: ndarray | LDMatrix, size: int) -> LDMatrix:
         raise DataError(f"`R` must be finite: {bad.sum()} values are not, first at {first}. Leave these variants out.")
     asymmetry = _asymmetry(matrix)
     if asymmetry > 1e-6:
-        raise DataError(f"`R` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}. A triangle alone is not enough.")
+        raise DataError(
+            f"`R` must be symmetric; it differs from its transpose by up to {asymmetry:.3g}. A triangle alone is not enough."
+        )
     far = np.abs(np.diag(matrix) - 1)
     if (far > 1e-3).any():
         worst = int(far.argmax())

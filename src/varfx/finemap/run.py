@@ -90,7 +90,9 @@ def finemap(
         WorkerError: workers or the scheduler were lost.
     """
     if study.f is None and isinstance(config.noise.background, int | float):
-        raise ConfigError("a number for `background` scales the prior's variances: --uniform has none. Give learn or none.")
+        raise ConfigError(
+            "a number for `background` scales the prior's variances: --uniform has none. Give learn or none."
+        )
     loci = _loci(study, bed, config)
     data = study.trait.data
     task = LocusTask(

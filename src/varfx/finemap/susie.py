@@ -359,6 +359,8 @@ def _check_noise(noise: Noise, n: float | None, size: int) -> None:
     if noise.sigma2 is None and n is None:
         raise DataError("`sigma2` is estimated only with `n` given. Give the sample size, or the value of sigma2.")
     if noise.sigma2 is None and noise.background is not None and noise.kappa is not None:
-        raise DataError("`sigma2` is estimated beside a background only if `kappa` is too. Give both values, or neither.")
+        raise DataError(
+            "`sigma2` is estimated beside a background only if `kappa` is too. Give both values, or neither."
+        )
     if noise.background is not None and (checked_vector("background", noise.background, size) < 0).any():
         raise DataError("`background` holds variances and must not be negative. Check the values.")
