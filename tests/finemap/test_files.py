@@ -313,7 +313,7 @@ def test_moments_and_backgrounds_without_a_prior(simulated: Simulated, sparse_tr
     for each in found.loci:
         assert each.background_variance == pytest.approx(each.fit.kappa / (each.n - 1))
     assert set(susieinf.inf_table(found)["tausq"]) == {each.background_variance for each in found.loci}
-    with pytest.raises(ConfigError, match="--uniform has none. Give learn or none"):
+    with pytest.raises(ConfigError, match="--uniform has none"):
         finemap(study, config=FinemapConfig(loci=CONFIG.loci, noise=NoiseConfig(background=0.5)))
 
 
