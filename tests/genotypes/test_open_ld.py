@@ -112,7 +112,7 @@ def test_options_reach_their_source(folder: Path) -> None:
         (["a", "./a"], {}, ConfigError, r"a` is given twice\. Give each file once\."),
         (["a", "ukb"], {}, ConfigError, r"ukb` cannot be combined with 1 other references\. Give it alone\."),
         (["ukb"], {"keep": ["i1"]}, ConfigError, r"`keep` chooses individuals, but `.*ukb` holds correlations\."),
-        (["ukb"], {"population": "EUR"}, ConfigError, r"`population` is for LDGM, but `.*ukb` has no metadata\.csv\."),
+        (["ukb"], {"population": "EUR"}, ConfigError, r"`population` is for LDGM, PRS-CS, but `.*ukb` is UKBB_LD\."),
         (
             ["a"],
             {"population": "EUR"},

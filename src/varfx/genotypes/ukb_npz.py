@@ -29,7 +29,7 @@ SYMMETRY_ATOL = 1e-4
 DIAGONAL_ATOL = 1e-3
 _CHUNK_ENTRIES = 1 << 22
 # What zipfile and numpy raise for archives that are damaged, encrypted, of another compression, or no archives.
-_DAMAGE = (
+NPZ_DAMAGE = (
     OSError,
     ValueError,
     KeyError,
@@ -61,11 +61,11 @@ def read_npz(path: Path, size: int, table: Path) -> Float32[ndarray, "variant va
         DataError: an r that is NaN or beyond [-1, 1], both triangles that disagree, or another diagonal.
     """
     try:
-        _check_sizes(path, size)
+        check_sizes(path, size)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             shape = tuple(int(length) for length in archive["shape"])
             layout = archive["format"].astype(str).item()
-    except _DAMAGE as error:
+    except NPZ_DAMAGE as error:
         raise _damaged(path, error) from error
     if len(shape) != 2 or shape[0] != shape[1]:
         raise FormatError(f"`{path}` holds a matrix of shape {shape}; a square one is needed. Fetch it again.")
@@ -121,11 +121,11 @@ def _entries(path: Path, layout: str) -> Iterator[tuple[ndarray, ndarray, ndarra
             for start in range(0, whole.nnz, _CHUNK_ENTRIES):
                 part = slice(start, start + _CHUNK_ENTRIES)
                 yield whole.row[part], whole.col[part], whole.data[part]
-    except _DAMAGE as error:
+    except NPZ_DAMAGE as error:
         raise _damaged(path, error) from error
 
 
-def _check_sizes(path: Path, size: int) -> None:
+def check_sizes(path: Path, size: int) -> None:
     """Refuses arrays that claim more than a matrix of this size can hold, before memory is taken for them.
 
     Raises:

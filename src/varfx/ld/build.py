@@ -121,6 +121,9 @@ def build_panel(
         "missing": [asdict(region) for region in source.missing],
         "provenance": provenance,
     }
+    clipped = _clipped(folder.result, cores)
+    if clipped is not None:
+        metadata["clipped"] = clipped
     variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
     write_tables(folder.result, variants, pl.DataFrame(notes), metadata)
     folder.finish()
@@ -147,7 +150,10 @@ def factors_of(
     elif isinstance(source, CorrelationSource):
         R_core, R_cross = source.correlation(core, panel)
         factors = factors_from_correlation(R_core, R_cross, rank_variance=rank_variance)
-        trace = float(np.trace(R_core, dtype=np.float64))
+        if getattr(source, "truncated", False):  # what the source has left out belongs to the variance, and to |R|^2
+            trace, factors = float(core.size), replace(factors, square_norm=None)
+        else:
+            trace = float(np.trace(R_core, dtype=np.float64))
     else:
         raise DataError(f"`{source.name}` offers neither genotypes nor correlations.")
     return factors, ld_scores(R_cross, source.num_people), float(factors.lam.sum() / trace)
@@ -216,6 +222,21 @@ def _build_window(build: _Build, core: Core) -> None:
     core_rows, panel_rows = build.source.select(core.chrom, core.start, core.end, build.config.flank)
     factors, scores, kept = factors_of(build.source, core_rows, panel_rows, build.config.share(build.source.num_people))
     write_window(build.result, core, factors, core_rows, panel_rows, scores, kept, dtype=build.dtype)
+
+
+def _clipped(result: Path, cores: Sequence[Core]) -> dict[str, Any] | None:
+    """Windows whose correlations have clearly negative eigenvalues, which are left out; None without any. Said in one line."""
+    attributes = [zarr.open_group(result / "windows" / core.name, mode="r").attrs for core in cores]
+    found = [(float(each["lowest"]), int(each["negative"])) for each in attributes if each.get("negative")]  # type: ignore[arg-type]
+    if not found:
+        return None
+    lowest, count = min(found)[0], sum(number for _, number in found)
+    logger.warning(
+        "%d of %d windows have correlations that are not positive semidefinite (rounded, thresholded, or of unequal samples): %d "
+        "negative eigenvalues, the lowest %.2g of the largest, were left out",
+        *(len(found), len(cores), count, lowest),
+    )
+    return {"windows": len(found), "eigenvalues": count, "lowest": lowest}
 
 
 def _note(result: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core"], Float[ndarray, " core"]]:

@@ -225,6 +225,8 @@ def write_window(
     """
     with sealed.atomic_path(root / "windows" / core.name) as partial:
         attributes = {"variance_kept": variance_kept, "square_norm": factors.square_norm}
+        if factors.negative:
+            attributes |= {"negative": factors.negative, "lowest": factors.lowest}
         group = zarr.create_group(partial, attributes=attributes)
         arrays = {
             "lam": factors.lam.astype(np.float64),

@@ -23,6 +23,7 @@ from varfx.errors import DataError
 from varfx.short_repr import short_repr
 
 PEOPLE_PER_BLOCK = 2048  # whose genotypes are widened to float64 at a time
+CLIP_SILENTLY = 1e-3  # negative eigenvalues down to this share of the largest are rounding of the file
 RELATIVE_FLOOR = 1e-8  # eigenvalues at or below this share of the largest are rounding noise
 
 
@@ -106,6 +107,8 @@ class Factors:
     """Stored factors of one window: `R[i,i] = V diag(lam) V'` and `B = lam^-1/2 V' R[i,+]`, lam descending.
 
     `square_norm` is |R[i,i]|_F^2, the sum of the squares of all eigenvalues, also of those left out; None where it is unknown.
+    `negative` counts the eigenvalues of R[i,i] below -1e-3 of the largest, and `lowest` is the smallest's share of it: correlations
+    that were rounded, thresholded or estimated pair by pair are no covariance, and lose those directions.
     """
 
     __repr__ = short_repr
@@ -114,6 +117,8 @@ class Factors:
     V: Float[ndarray, "core rank"]
     B: Float[ndarray, "rank panel"]
     square_norm: float | None = None
+    negative: int = 0
+    lowest: float = 0.0
 
 
 def kept_rank(lam: Float[ndarray, " n"], rank_variance: float) -> int:
@@ -172,9 +177,11 @@ def factors_from_correlation(R_core: ndarray, R_cross: ndarray, *, rank_variance
     """
     lam, V = eigenpairs(R_core.astype(np.float64))
     rank, square_norm = kept_rank(lam, rank_variance), float(lam @ lam)
+    negative, lowest = int(np.count_nonzero(lam < -CLIP_SILENTLY * lam[0])), float(min(0.0, lam[-1]) / lam[0])
     lam, V = lam[:rank].copy(), np.ascontiguousarray(V[:, :rank])
     scaled = (V / np.sqrt(lam)).astype(np.result_type(R_cross.dtype, np.float32))
-    return Factors(lam=lam, V=V, B=scaled.T @ R_cross, square_norm=square_norm)
+    B = scaled.T @ R_cross
+    return Factors(lam=lam, V=V, B=B, square_norm=square_norm, negative=negative, lowest=lowest)
 
 
 def factors_from_genotypes(
