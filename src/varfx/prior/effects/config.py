@@ -16,11 +16,13 @@ class EffectsConfig:
 
     effects: Effects = "auto"
     """Distribution of effects, with the run's f as their variance: normal, spike-slab (a normal background and one class of
-    sparse larger effects), mixture (several classes), or auto (the one of the largest evidence lower bound, per trait)."""
+    sparse larger effects), mixture (several classes), or auto (the mixture where the evidence for it is decisive, else normal,
+    per trait)."""
     chains: int = 4
     """Independent Markov chains per window; without effect on normal."""
-    sweeps: int = 100
-    """Sweeps per chain that are averaged, after half as many of burn-in; doubled up to three times where chains disagree."""
+    sweeps: int = 50
+    """Sweeps per chain that are averaged, after half as many of burn-in; doubled up to four times where chains disagree. A sweep
+    passes twice through every block of variants."""
     seed: int = 0
     """Seed of the Markov chains."""
 

@@ -20,7 +20,7 @@ from varfx.prior.pairs import Cores, System
 from varfx.prior.posterior import IN_THIS_PROCESS, pieces_of
 from varfx.progress import Progress, silent
 
-DOUBLINGS = 3  # of the number of sweeps, where chains disagree
+DOUBLINGS = 4  # of the number of sweeps, where chains disagree
 HALVES = ("left half", "with the next", "right half")
 
 
