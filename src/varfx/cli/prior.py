@@ -335,8 +335,10 @@ def weights(
 
 def _effects_table(traits: list[dict[str, Any]]) -> Table:
     """The effect distribution of each trait."""
+    from varfx.prior.effects.convergence import CONVERGED
+
     table = Table(
-        "trait", "effects", "evidence over normal (nats)", "background", "sparse effects", "R-hat (median, worst)"
+        "trait", "effects", "evidence over normal (nats)", "background", "sparse effects", "R-hat (median, worst, above 1.1)"
     )
     for trait in traits:
         evidence = trait["evidence"]
@@ -347,7 +349,8 @@ def _effects_table(traits: list[dict[str, Any]]) -> Table:
         ]
         windows = trait.get("windows", [])
         r_hat = sorted(window["r_hat"] for window in windows)
-        shown = f"{r_hat[len(r_hat) // 2]:.2f}, {r_hat[-1]:.2f}" if r_hat else ""
+        apart = f"{sum(each > CONVERGED for each in r_hat)} of {len(r_hat)}"
+        shown = f"{r_hat[len(r_hat) // 2]:.2f}, {r_hat[-1]:.2f}, {apart}" if r_hat else ""
         learned = trait.get("hyperparameters")
         background = "" if learned is None else f"{learned['background']:.3f}"
         effects = "" if learned is None else f"{sum(window['effects'] for window in windows):.0f}"

@@ -31,7 +31,8 @@ MOST_ROUNDS = 100
 TOLERANCE = 1e-3  # nats
 PATH = tuple(float(step) for step in np.geomspace(1e-3, 1.0, 7))  # chances relative to the learned ones, rising
 CHAINS = 2  # in each of two runs, whose difference tells the sampling error
-SWEEPS = 8  # per step of the path, after as many that are not counted
+SWEEPS = 6  # per step of the path,
+BURN_IN = 4  # after some that are not counted
 ONE_EFFECT_CHANCES = np.geomspace(1e-3, 1.0, 13)  # prior chance that a window has a larger effect
 
 
@@ -78,7 +79,7 @@ def _along_path(
         chances, _, variances = there.slabs(window.F)
         regression = regression.under(chances, variances)
         averages = Averages.zeros(regression)
-        sample(regression, s, SWEEPS, generator)
+        sample(regression, s, BURN_IN, generator)
         sample(regression, s, SWEEPS, generator, averages)
         slopes[place] = slope(window, there, averages.means())
         if place == 0:

@@ -28,12 +28,12 @@ from varfx.prior.pairs import Cores
 from varfx.progress import Progress, silent
 
 EXPONENTS = np.linspace(0.0, 1.0, 6)
-ITERATIONS = 32
-RELAXED = 16  # first iterations, whose steps on the log scale are longer by
+ITERATIONS = 24
+RELAXED = 12  # first iterations, whose steps on the log scale are longer by
 RELAXATION = 1.8
-AVERAGED = 10  # last iterations whose hyperparameters are averaged
+AVERAGED = 8  # last iterations whose hyperparameters are averaged
 CHAINS = 4
-SWEEPS = 3  # per iteration and chain, after one that is not counted
+SWEEPS = 2  # per iteration and chain, after one that is not counted
 LEAST_BACKGROUND = 1e-4
 LEAST_WEIGHT = 1e-9
 MOST_WINDOWS = 48  # windows of a genome by which the hyperparameters are learned,

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+LEAST_LOG = 25.0  # places less likely than the likeliest by this factor on the log scale are no targets of a move
+
 
 @cache
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -55,7 +57,8 @@ def move(first: int, gram: Any, prior: Any, s: Any, g: Any, draws: Any) -> None:
             total = 0.0
             for j in range(size):
                 for k in range(slabs):
-                    weights[j, k] = np.exp(weights[j, k] - top)
+                    likely = weights[j, k] > top - LEAST_LOG
+                    weights[j, k] = np.exp(weights[j, k] - top) if likely else 0.0
                     total += weights[j, k]
             left = uniform[chain, first + m] * total
             place, slab = m, 0
