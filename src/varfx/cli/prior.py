@@ -338,7 +338,12 @@ def _effects_table(traits: list[dict[str, Any]]) -> Table:
     from varfx.prior.effects.convergence import CONVERGED
 
     table = Table(
-        "trait", "effects", "evidence over normal (nats)", "background", "sparse effects", "R-hat (median, worst, above 1.1)"
+        "trait",
+        "effects",
+        "evidence over normal (nats)",
+        "background",
+        "sparse effects",
+        "R-hat (median, worst, above 1.1)",
     )
     for trait in traits:
         evidence = trait["evidence"]
