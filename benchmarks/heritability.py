@@ -3,21 +3,24 @@
     python benchmarks/heritability.py --data ../shared/data --part constant
     python benchmarks/heritability.py --data ../shared/data --part linear
     python benchmarks/heritability.py --data ../shared/data --part network
-    python benchmarks/heritability.py --data ../shared/data --part neighbours
+    python benchmarks/heritability.py --data ../shared/data --part strong-constant
+    python benchmarks/heritability.py --data ../shared/data --part strong-linear
+    python benchmarks/heritability.py --data ../shared/data --part strong-network
     python benchmarks/heritability.py --data ../shared/data --part enrichment
     python benchmarks/heritability.py --data ../shared/data --part score
+    python benchmarks/heritability.py --data ../shared/data --part strong-score
     python benchmarks/heritability.py --data ../shared/data --part rg
     python benchmarks/heritability.py --demo varfx-demo --part height
 
 LD is that of `polypred` (489 Europeans, 1 Mb of each autosome): 60 variants of minor-allele frequency above 5 % per 250 kb. Traits are
-drawn from the genotypes themselves, window by window; in `neighbours` chromosome by chromosome, so that neighbouring windows share effects
-and noise as they do in a GWAS, in windows with flanks of 1 Mb. Per replicate:
+drawn from the genotypes themselves, window by window with mean N f near 0.1; in `strong-` parts chromosome by chromosome with mean N f of 0.38,
+so that neighbouring windows share effects and noise as they do in a GWAS, in windows with flanks of 1 Mb. Per replicate:
 
 - constant, linear, network: coverage of 95 % intervals of h2 and of enrichment; the network is a black box of a wrong level that knows no
   annotation;
 - enrichment: root mean square error for three overlapping annotations beside stratified LD score regression on the same associations,
   and beside the Fisher information at the truth;
-- score: z of annotations without effect;
+- score: z and p of annotations without effect;
 - rg: coverage of the genetic correlation's interval.
 
 Each part adds its key to the output file. Finished replicates are kept in --scratch: an interrupted part, or one with --seconds, goes on.
@@ -53,7 +56,8 @@ from varfx.prior.ldsc_config import LDSCConfig
 from varfx.training import TraitData, WindowData
 
 N, CORE, PER_WINDOW = 100_000.0, 250_000, 60
-COVERAGE = ("constant", "linear", "network", "neighbours")
+COVERAGE = ("constant", "linear", "network")
+STRONG, STRONG_LEVEL, STRONG_FLANK = "strong-", 0.38, 1_000_000
 LEVELS = (0.017, 0.05, 0.2)  # mean N f
 
 
@@ -159,8 +163,8 @@ def enrichment_of(F: ndarray, a: ndarray) -> float:
     return float((F * a).sum() / F.sum() / a.mean())
 
 
-def covered(of: Study, seed: int, kind: str) -> list[list[Any]]:
-    """Per quantity its estimate, standard error, whether the interval holds the truth, and the truth."""
+def covered(of: Study, seed: int, kind: str, strong: bool) -> list[list[Any]]:
+    """Per quantity its estimate, standard error, whether the interval holds the truth, the truth, and degrees of freedom."""
     a, x = of.clustered[:, 0], of.x
     eaf = of.panel.variants["eaf"].to_numpy()
     log_p = np.log(4 * eaf * (1 - eaf))[:, None]
@@ -175,9 +179,11 @@ def covered(of: Study, seed: int, kind: str) -> list[list[Any]]:
         own = _own(("alpha", "a", "x"), np.hstack([log_p, standard]), none)
     else:
         truth, prior = 0.06 * np.exp(0.8 * x + 1.2 * a + 0.5 * a * x), 0.05 * np.exp(0.5 * x + 0.3 * np.tanh(x))
+    if strong:
+        truth, prior = (STRONG_LEVEL / truth.mean() * each for each in (truth, prior))
     rng = np.random.default_rng([seed, 21])
     start = source(of, associations(of, rng, drawn(rng, truth)), prior, own)
-    config = HeritabilityConfig(top=(0.1,) if kind == "network" else ())
+    config = HeritabilityConfig(top=(0.1,) if kind == "network" and not strong else ())
     result = heritability(start, annotations(of, {"a": a}), config)
     assert result.annotations[0].enrichment is not None
     rows = []
@@ -188,7 +194,7 @@ def covered(of: Study, seed: int, kind: str) -> list[list[Any]]:
     ):
         assert estimate.ci95 is not None
         low, high = estimate.ci95
-        rows.append([what, estimate.value, estimate.se, bool(low <= true <= high), float(true)])
+        rows.append([what, estimate.value, estimate.se, bool(low <= true <= high), float(true), estimate.df])
     return rows
 
 
@@ -214,6 +220,7 @@ def coverage(found: list[Any]) -> list[dict[str, Any]]:
                 "what": what, "replicates": len(chosen), "truth": truth, "mean": float(values.mean()),
                 "sd": float(values.std(ddof=1)), "mean_se": float(errors.mean()),
                 "covered": float(np.mean([row[3] for row in chosen])),
+                "mean_df": float(np.mean([row[5] for row in chosen])),
                 "z_rms": float(np.sqrt(np.mean(((values - truth) / errors) ** 2))),
             }
         )  # fmt: skip
@@ -308,10 +315,12 @@ def information_at(start: PriorSource, directions: ndarray) -> ndarray:
     return np.asarray(pieces.information.sum(0))
 
 
-def score(of: Study, seed: int, count: int = 20) -> list[list[float]]:
-    """z, and model-based z, of annotations without effect, in stretches or not, under a prior of the truth's shape."""
+def score(of: Study, seed: int, strong: bool, count: int = 20) -> list[list[float]]:
+    """z, model-based z and p of annotations without effect, in stretches or not, under a prior of the truth's shape."""
     size = of.x.size
     truth = 0.08 * np.exp(0.7 * of.x + 0.8 * of.clustered[:, 0])
+    if strong:
+        truth *= STRONG_LEVEL / truth.mean()
     rng = np.random.default_rng([seed, 5])
     start = source(of, associations(of, rng, drawn(rng, truth)), 0.6 * truth)
     null = {
@@ -319,18 +328,16 @@ def score(of: Study, seed: int, count: int = 20) -> list[list[float]]:
         for k in range(count)
     }
     tests = score_test(start, annotations(of, null)).tests
-    return [[test.z for test in tests], [test.z_model for test in tests]]
+    return [[test.z for test in tests], [test.z_model for test in tests], [test.p for test in tests]]
 
 
 def null_z(found: list[Any]) -> dict[str, Any]:
-    """Root mean square of null z, and the share beyond 1.96."""
-    z = np.array(found)
+    """Root mean square of null z, and the share of p below 0.05 (of the model's z: beyond 1.96)."""
+    z, z_model, p = np.array(found).transpose(1, 0, 2)
     return {
-        name: {
-            "rms": float(np.sqrt(np.mean(z[:, place] ** 2))), "beyond_1.96": float(np.mean(np.abs(z[:, place]) > 1.96)),
-            "tests": int(z[:, place].size),
-        }
-        for place, name in enumerate(("robust", "model"))
+        "replicates": len(found), "tests": int(z.size),
+        "robust": {"rms": float(np.sqrt(np.mean(z**2))), "below_0.05": float(np.mean(p < 0.05))},
+        "model": {"rms": float(np.sqrt(np.mean(z_model**2))), "below_0.05": float(np.mean(np.abs(z_model) > 1.96))},
     }  # fmt: skip
 
 
@@ -403,25 +410,30 @@ def height(demo: Path) -> dict[str, Any]:
 
 def replicate(of: Study, part: str, seed: int) -> list[Any]:
     """The rows of one replicate."""
-    if part in COVERAGE:
-        return covered(of, seed, part)
-    return {"enrichment": enrichment, "score": score, "rg": correlation}[part](of, seed)
+    kind, strong = part.removeprefix(STRONG), part.startswith(STRONG)
+    if kind in COVERAGE:
+        return covered(of, seed, kind, strong)
+    if kind == "score":
+        return score(of, seed, strong)
+    return {"enrichment": enrichment, "rg": correlation}[part](of, seed)
 
 
 def summary(of: Study, part: str, rows: list[Any]) -> Any:
     """What the replicates say together."""
-    if part in COVERAGE:
+    kind = part.removeprefix(STRONG)
+    if kind in COVERAGE:
         return coverage(rows)
     if part == "enrichment":
         return errors_of_enrichment(of, rows)
-    return null_z(rows) if part == "score" else covered_correlation(rows)
+    return null_z(rows) if kind == "score" else covered_correlation(rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--demo", type=Path, default=Path("varfx-demo"))
-    parser.add_argument("--part", choices=(*COVERAGE, "enrichment", "score", "rg", "height"), required=True)
+    parts = (*COVERAGE, "score", *(f"{STRONG}{kind}" for kind in (*COVERAGE, "score")), "enrichment", "rg", "height")
+    parser.add_argument("--part", choices=parts, required=True)
     parser.add_argument("--replicates", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=1e9, help="processor time after which to stop; rows are kept")
     parser.add_argument("--scratch", type=Path, default=Path("build/heritability"))
@@ -431,7 +443,7 @@ def main() -> None:
     if options.part == "height":
         found: Any = height(options.demo)
     else:
-        of = study(options.data, options.scratch, flank=1_000_000 if options.part == "neighbours" else 0)
+        of = study(options.data, options.scratch, flank=STRONG_FLANK if options.part.startswith(STRONG) else 0)
         kept = options.scratch / f"{options.part}.json"
         rows = json.loads(kept.read_text()) if kept.is_file() else []
         while len(rows) < options.replicates and time.process_time() < options.seconds:

@@ -1,10 +1,9 @@
 """Newton's method with average information on a log-likelihood of independent pieces, and its one-step jackknife.
 
     theta_(-b) = theta - (H - AI_b)^-1 G_b       the maximum without block b, by one Newton step
-    sandwich   = H^-1 (sum_i G_i G_i') H^-1 n / (n - 1)
+    sandwich   = H^-1 (sum_b G_b G_b') H^-1 n / (n - 1)
 
-Busing, Meijer & van der Leeden 1999 (jackknife by blocks); White 1982, Econometrica 50:1 (sandwich); Künsch 1989, Annals of Statistics
-17:1217 (moving blocks, for pieces that depend on their neighbours).
+Busing, Meijer & van der Leeden 1999 (jackknife by blocks); White 1982, Econometrica 50:1 (sandwich). Blocks: `varfx.likelihood.blocks`.
 """
 
 from __future__ import annotations
@@ -146,36 +145,44 @@ def scaled_inverse(H: Float[ndarray, "n n"]) -> Float[ndarray, "n n"]:
     return np.asarray(inverse / scale[:, None] / scale)
 
 
-def deleted_steps(pieces: Pieces, bounds: Int[ndarray, " bound"]) -> Float[ndarray, "block parameter"]:
+def deleted_steps(
+    pieces: Pieces, bounds: Int[ndarray, " bound"], prior_precision: Float[ndarray, " parameter"] | None = None
+) -> Float[ndarray, "block parameter"]:
     """One Newton step each from theta to the maximum without a block of pieces: `-(H - AI_b)^-1 G_b`.
 
     Args:
         pieces: at the maximum.
         bounds: block b holds the pieces bounds[b] to bounds[b+1] - 1.
+        prior_precision: as in `maximise`, part of H.
     """
-    H = pieces.information.sum(0)
-    starts = np.asarray(bounds)[:-1]
-    score, information = np.add.reduceat(pieces.score, starts), np.add.reduceat(pieces.information, starts)
+    H = penalised_information(pieces, prior_precision)
+    score, information = in_blocks(pieces.score, bounds), in_blocks(pieces.information, bounds)
     return np.stack([-scaled_inverse(H - each) @ g for g, each in zip(score, information, strict=True)])
 
 
-def sandwich_steps(pieces: Pieces) -> Float[ndarray, "piece parameter"]:
-    """Steps whose jackknife covariance is the sandwich `n / (n - 1) H^-1 (sum G_i G_i') H^-1` over n pieces."""
-    n = len(pieces.score)
-    return np.asarray(-n / (n - 1) * pieces.score @ scaled_inverse(pieces.information.sum(0)))
+def sandwich_steps(
+    pieces: Pieces, bounds: Int[ndarray, " bound"], prior_precision: Float[ndarray, " parameter"] | None = None
+) -> Float[ndarray, "block parameter"]:
+    """Steps whose jackknife covariance is the sandwich `n / (n - 1) H^-1 (sum G_b G_b') H^-1` over n blocks.
 
-
-def moving_blocks(steps: Float[ndarray, "block parameter"], length: int) -> Float[ndarray, "block parameter"]:
-    """Steps of overlapping runs of `length` neighbouring blocks, scaled so that their jackknife covariance is that of the whole.
-
-    Covariances of blocks k apart enter with the weight `1 - k / length`. The last blocks run on into the first.
+    Args:
+        pieces: at the maximum.
+        bounds: of the blocks.
+        prior_precision: as in `maximise`, part of H.
     """
-    if length == 1:
-        return steps
-    together = np.sum([np.roll(steps, -k, axis=0) for k in range(length)], axis=0)
-    return np.asarray(together / np.sqrt(length))
+    n = len(bounds) - 1
+    inverse = scaled_inverse(penalised_information(pieces, prior_precision))
+    return np.asarray(-n / (n - 1) * in_blocks(pieces.score, bounds) @ inverse)
 
 
-def degrees_of_freedom(blocks: int, length: int) -> float:
-    """Degrees of freedom of a variance from moving blocks: `blocks - 1` over the sum of squared weights of all lags."""
-    return (blocks - 1) * 3 * length / (2 * length**2 + 1)
+def penalised_information(
+    pieces: Pieces, prior_precision: Float[ndarray, " parameter"] | None = None
+) -> Float[ndarray, "parameter parameter"]:
+    """Average information of all pieces and of the prior."""
+    H = pieces.information.sum(0)
+    return np.asarray(H if prior_precision is None else H + np.diag(prior_precision))
+
+
+def in_blocks(values: Float[ndarray, "piece ..."], bounds: Int[ndarray, " bound"]) -> Float[ndarray, "block ..."]:
+    """Sums over blocks of pieces."""
+    return np.asarray(np.add.reduceat(values, np.asarray(bounds)[:-1]))

@@ -16,7 +16,7 @@ from varfx.annotations import Annotations
 from varfx.errors import ConfigError, DataError
 from varfx.likelihood.maximise import deleted_steps
 from varfx.prior.heritability import HeritabilityConfig, heritability, variant_scores, write_heritability
-from varfx.prior.heritability.calibrate import Steps, calibrate, pieces_at
+from varfx.prior.heritability.calibrate import calibrate, pieces_at
 from varfx.prior.heritability.columns import annotation_columns, independent
 from varfx.prior.heritability.quantities import liability_factor, quantile_groups, sums_of, top_groups
 
@@ -25,21 +25,30 @@ def test_known_truth_in_replicates(draw: Draw, active: Annotations, expected: nd
     """z of h2 and of enrichment have RMS near 1, though the prior's own level is a quarter and it knows no annotation."""
     h2 = expected.sum() / N
     enrichment = (expected * wide.active).sum() / expected.sum() / wide.active.mean()
-    z = []
+    z, within = [], []
     for seed in range(40):
-        found = heritability(draw(seed), active)
+        found = heritability(draw(seed), active, HeritabilityConfig(top=()))
         (annotation,) = found.annotations
         assert found.h2.se is not None
         assert annotation.enrichment is not None
         assert annotation.enrichment.se is not None
+        assert found.h2.ci95 is not None
+        assert annotation.enrichment.ci95 is not None
         assert annotation.plug_in_enrichment == pytest.approx(1, abs=0.15)
         assert found.plug_in["h2"] < 0.5 * h2
         z.append(
             [(found.h2.value - h2) / found.h2.se, (annotation.enrichment.value - enrichment) / annotation.enrichment.se]
         )
+        within.append(
+            [
+                found.h2.ci95[0] < h2 < found.h2.ci95[1],
+                annotation.enrichment.ci95[0] < enrichment < annotation.enrichment.ci95[1],
+            ]
+        )
     rms = np.sqrt(np.mean(np.square(z), axis=0))
-    assert (rms > 0.8).all(), rms
-    assert (rms < 1.25).all(), rms
+    assert (rms > 0.75).all(), rms
+    assert (rms < 1.2).all(), rms
+    assert (np.mean(within, axis=0) >= 0.9).all(), within
 
 
 def test_one_step_jackknife_is_the_refit(draw: Draw, active: Annotations, expected: ndarray) -> None:
@@ -50,7 +59,8 @@ def test_one_step_jackknife_is_the_refit(draw: Draw, active: Annotations, expect
     inside = active.table["active"].to_numpy().astype(np.float64)
     directions = np.c_[np.ones(prior.f.size), inside]
     whole = calibrate(prior, directions)
-    steps = Steps(deleted_steps(whole.maximum.pieces, np.arange(25)), 1)
+    assert whole.steps is not None
+    steps = replace(whole.steps, values=deleted_steps(whole.maximum.pieces, np.arange(25)))
     sums = sums_of(directions, prior.f, whole.factor, directions, steps)
     se = sums.jackknife.standard_error
     for window in range(0, 24, 4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from cases.heritability import Draw, with_channel
 from varfx.annotations import Annotations
 from varfx.errors import DataError
+from varfx.likelihood.blocks import Blocks
 from varfx.likelihood.maximise import Pieces
 from varfx.prior.heritability.score_test import efficient_scores, score_test
 from varfx.prior.heritability.source import OwnDirections
@@ -61,12 +63,19 @@ def test_efficient_scores_of_a_regression(rng: np.random.Generator) -> None:
     base = x[:, [0, 1, 3]]  # parameters: base, new, and one that stands for log sigma2
     residual = y - base @ np.linalg.lstsq(base, y, rcond=None)[0]
     pieces = Pieces(0.0, residual[:, None] * x, x[:, :, None] * x[:, None, :])
-    z, z_model, held = efficient_scores(pieces, 2)
+    bounds = np.array([0, 3, 7, 20, 41, 66, 80])
+    found = efficient_scores(pieces, 2, Blocks(bounds, 3, missing=0.19))
     left = x[:, 2] - base @ np.linalg.lstsq(base, x[:, 2], rcond=None)[0]
-    assert z_model[0] == pytest.approx(left @ y / np.linalg.norm(left), rel=1e-8)
-    white = left @ y / np.sqrt((left**2 * residual**2).sum() * 80 / 79)
-    assert z[0] == pytest.approx(white, rel=1e-8)
-    assert not held[0]
+    assert found.z_model[0] == pytest.approx(left @ y / np.linalg.norm(left), rel=1e-8)
+    U = np.array([left[a:b] @ residual[a:b] for a, b in itertools.pairwise(bounds)])
+    assert found.z[0] == pytest.approx(0.9 * U.sum() / np.sqrt((U**2).sum()), rel=1e-8)
+    assert found.t is not None
+    assert found.t[0] == pytest.approx(0.9 * U.mean() / (U.std(ddof=1) / 6**0.5), rel=1e-8)
+    parts = np.array([(left[a:b] ** 2).sum() for a, b in itertools.pairwise(bounds)])
+    assert found.df is not None
+    assert found.df[0] == pytest.approx(parts.sum() ** 2 / (parts**2).sum() - 1, rel=1e-8)
+    assert not found.held[0]
+    assert efficient_scores(pieces, 2, None).z[0] == found.z_model[0]
 
 
 def test_an_empty_random_annotation_is_refused(draw: Draw, active: Annotations) -> None:

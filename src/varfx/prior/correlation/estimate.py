@@ -26,8 +26,9 @@ from varfx.likelihood.ldsr_closed import BlockJackknife
 from varfx.likelihood.maximise import Maximum, Pieces, maximise
 from varfx.prior.correlation.config import CorrelationConfig
 from varfx.prior.correlation.pairs import PairedTraits
-from varfx.prior.heritability.calibrate import LOG_ENRICHMENT_SD, error_steps, log_factor_exp
+from varfx.prior.heritability.calibrate import LOG_ENRICHMENT_SD, log_factor_exp
 from varfx.prior.heritability.columns import annotation_columns, independent
+from varfx.prior.heritability.errors import LEAST_DEGREES, Steps, error_steps
 from varfx.prior.heritability.source import FEW_WINDOWS
 from varfx.progress import Progress, silent
 
@@ -46,10 +47,11 @@ class Correlation:
         se: its standard error; None with too few windows, like what follows.
         ci95: from atanh rg, by the t distribution.
         z: rg / se.
-        p: two-sided, that it is 0.
+        p: two-sided, that it is 0, by Student's t.
         p_one: that it is 1 (or -1).
         gcov: genetic covariance of standardised traits, of these variants.
         gcov_se: its standard error.
+        df: degrees of freedom of the errors; None without errors.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Correlation:
     p_one: float | None
     gcov: float
     gcov_se: float | None
+    df: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +101,7 @@ class GeneticCorrelation:
             "z": whole.z,
             "p": whole.p,
             "p_one": whole.p_one,
+            "df": whole.df,
             "gcov": whole.gcov,
             "gcov_se": whole.gcov_se,
             "gcov_int": self.gcov_intercept[0],
@@ -111,7 +115,7 @@ class GeneticCorrelation:
             "annotations": [
                 {
                     "name": each.name, "rg": each.rg, "rg_se": each.se,
-                    "rg_ci95": None if each.ci95 is None else list(each.ci95), "z": each.z, "p": each.p,
+                    "rg_ci95": None if each.ci95 is None else list(each.ci95), "z": each.z, "p": each.p, "df": each.df,
                     "gcov": each.gcov, "gcov_se": each.gcov_se,
                 }
                 for each in self.annotations
@@ -154,25 +158,25 @@ def genetic_correlation(
     K = D.shape[1]
     precision = np.r_[[0.0], np.full(K - 1, LOG_ENRICHMENT_SD**-2)]
     start = np.r_[np.zeros(3 * K), 0.0, math.log(traits.first.sigma2), math.log(traits.second.sigma2)]
+    penalty = np.r_[precision, precision, np.full(K, ETA_SD**-2), np.zeros(NOISE)]
     maximum = maximise(
-        lambda theta: pair_pieces(traits, D, theta, config.device, progress),
-        start,
-        prior_precision=np.r_[precision, precision, np.full(K, ETA_SD**-2), np.zeros(NOISE)],
+        lambda theta: pair_pieces(traits, D, theta, config.device, progress), start, prior_precision=penalty
     )
     n = len(traits.windows)
-    steps = error_steps(maximum.pieces, traits.panel, config.se, config.blocks)
+    steps = error_steps(maximum.pieces, traits.panel, traits.windows, config, penalty)
     counted = traits.first.counted & traits.second.counted
     X = np.column_stack([np.ones(counted.sum()), columns.values[counted][:, columns.binary]])
     moved = None if steps is None else steps.values
-    sums = _sums(traits, D, maximum.theta, moved, X, counted)
-    degrees = 1.0 if steps is None else steps.degrees
+    sums = _sums(traits, D, maximum.theta, steps, X, counted)
     found = [
-        _correlation(name, each, degrees)
+        _correlation(name, each)
         for name, each in zip(("all", *np.array(columns.names)[columns.binary]), sums, strict=True)
     ]
     notes = [*traits.first.notes, *traits.second.notes, *traits.notes, *columns.notes]
     if steps is None:
         notes.append(f"only {n} windows, {FEW_WINDOWS} are needed for standard errors: these are NA")
+    else:
+        notes += steps.notes()
     if not maximum.converged:
         notes.append("the estimate did not converge")
     if not columns.binary.all():
@@ -180,7 +184,7 @@ def genetic_correlation(
     return GeneticCorrelation(
         whole=found[0],
         annotations=found[1:],
-        h2=[_pair(sums[0].transform(lambda v, i=i: v[..., [i]])) for i in range(2)],  # type: ignore[misc]
+        h2=[_pair(sums[0].jackknife.transform(lambda v, i=i: v[..., [i]])) for i in range(2)],  # type: ignore[misc]
         intercepts=[_noise(maximum, moved, place, log=True) for place in (-2, -1)],
         gcov_intercept=_noise(maximum, moved, -3, log=False),
         maximum=maximum,
@@ -188,7 +192,8 @@ def genetic_correlation(
             "p1": traits.first.trait,
             "p2": traits.second.trait,
             "n_windows": n,
-            "n_blocks": None if steps is None else len(steps.values),
+            "n_blocks": None if steps is None else steps.blocks.count,
+            "block_length": None if steps is None else steps.blocks.length,
             "n_variants": int(counted.sum()),
             "n_shared_associations": traits.n_variants,
             "se_method": config.se,
@@ -268,47 +273,67 @@ def _at(
     return F1, F2, rho, (float(theta[-3]), float(np.exp(theta[-2])), float(np.exp(theta[-1])))
 
 
+@dataclass(frozen=True, eq=False)
+class PairSums:
+    """Sums of f1, f2 and rho sqrt(f1 f2) over a column, and the changes of them by deleted blocks.
+
+    Attributes:
+        jackknife: of the three sums.
+        slopes: their derivatives by theta.
+        steps: of the deleted blocks; None without standard errors.
+    """
+
+    jackknife: BlockJackknife
+    slopes: Float[ndarray, "parameter 3"]
+    steps: Steps | None
+
+
 def _sums(
-    traits: PairedTraits, D: ndarray, theta: ndarray, steps: ndarray | None, X: ndarray, counted: ndarray
-) -> list[BlockJackknife]:
-    """Per column of X the sums of f1, f2 and rho sqrt(f1 f2), and what deleted blocks make of them."""
+    traits: PairedTraits, D: ndarray, theta: ndarray, steps: Steps | None, X: ndarray, counted: ndarray
+) -> list[PairSums]:
+    """Per column of X the sums of f1, f2 and rho sqrt(f1 f2)."""
     F1, F2, rho, _ = _at(traits, D, theta)
     f1, f2 = F1[counted] / traits.first.n_ref, F2[counted] / traits.second.n_ref
     rho, D = rho[counted], D[counted]
     root = np.sqrt(f1 * f2)
+    K = D.shape[1]
     found = []
     for column in X.T:
         value = np.array([column @ f1, column @ f2, column @ (rho * root)])
-        moved = value[None]
-        if steps is not None:
-            e1, e2, e12 = np.split(steps[:, :-NOISE], 3, axis=1)
-            by1, by2 = D.T @ (column * f1), D.T @ (column * f2)
-            half, by_eta = 0.5 * (D.T @ (column * rho * root)), D.T @ (column * (1 - rho**2) * root)
-            moved = value + np.column_stack([e1 @ by1, e2 @ by2, (e1 + e2) @ half + e12 @ by_eta])
-        found.append(BlockJackknife(estimate=value, delete_values=moved))
+        slopes = np.zeros((theta.size, 3))
+        slopes[:K, 0], slopes[K : 2 * K, 1] = D.T @ (column * f1), D.T @ (column * f2)
+        slopes[:K, 2] = slopes[K : 2 * K, 2] = 0.5 * (D.T @ (column * rho * root))
+        slopes[2 * K : 3 * K, 2] = D.T @ (column * (1 - rho**2) * root)
+        moved = value[None] if steps is None else value + steps.values @ slopes
+        found.append(PairSums(BlockJackknife(estimate=value, delete_values=moved), slopes, steps))
     return found
 
 
-def _correlation(name: str, sums: BlockJackknife, degrees: float) -> Correlation:
+def _correlation(name: str, sums: PairSums) -> Correlation:
     def ratio(v: ndarray) -> ndarray:
         return np.asarray(v[..., [2]] / np.sqrt(np.maximum(v[..., [0]] * v[..., [1]], 1e-300)))
 
-    rg, se = _pair(sums.transform(ratio))
-    gcov, gcov_se = _pair(sums.transform(lambda v: v[..., [2]]))
-    if not se:
+    rg, se = _pair(sums.jackknife.transform(ratio))
+    gcov, gcov_se = _pair(sums.jackknife.transform(lambda v: v[..., [2]]))
+    if not se or sums.steps is None:
         return Correlation(name=name, rg=rg, se=None, ci95=None, z=None, p=None, p_one=None, gcov=gcov, gcov_se=gcov_se)
+    h2 = np.maximum(sums.jackknife.estimate[:2], 1e-300)
+    df = sums.steps.degrees(sums.slopes @ np.r_[-0.5 * rg / h2, 1 / np.sqrt(h2.prod())])
+    if df < LEAST_DEGREES:
+        return Correlation(name=name, rg=rg, se=None, ci95=None, z=None, p=None, p_one=None, gcov=gcov, gcov_se=None)
     centre, spread = math.atanh(np.clip(rg, -0.9999, 0.9999)), se / max(1 - rg**2, 2e-4)
-    reach = spread * float(scipy.stats.t.isf(0.025, degrees))
+    reach = spread * float(scipy.stats.t.isf(0.025, df))
     return Correlation(
         name=name,
         rg=rg,
         se=se,
         ci95=(math.tanh(centre - reach), math.tanh(centre + reach)),
         z=rg / se,
-        p=float(2 * scipy.stats.norm.sf(abs(rg / se))),
-        p_one=float(2 * scipy.stats.norm.sf((1 - abs(rg)) / se)),
+        p=float(2 * scipy.stats.t.sf(abs(rg / se), df)),
+        p_one=float(2 * scipy.stats.t.sf((1 - abs(rg)) / se, df)),
         gcov=gcov,
         gcov_se=gcov_se,
+        df=df,
     )
 
 

@@ -15,20 +15,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from varfx.device import find_device
-from varfx.ld import LDPanel
 from varfx.likelihood.average_information import window_information
-from varfx.likelihood.ldsr_closed import block_bounds
-from varfx.likelihood.maximise import (
-    Maximum,
-    Pieces,
-    degrees_of_freedom,
-    deleted_steps,
-    maximise,
-    moving_blocks,
-    sandwich_steps,
-)
-from varfx.prior.heritability.config import ErrorMethod, HeritabilityConfig
-from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource
+from varfx.likelihood.maximise import Maximum, Pieces, maximise
+from varfx.prior.heritability.config import HeritabilityConfig
+from varfx.prior.heritability.errors import Steps, error_steps
+from varfx.prior.heritability.source import PriorSource
 from varfx.progress import Progress, silent
 from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import in_background
@@ -39,61 +30,13 @@ EachVariant = Callable[[int, ndarray, ndarray], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
-    """What deleted blocks of windows do to the parameters.
-
-    Attributes:
-        values: steps of theta, one per block, whose jackknife is its covariance.
-        length: of the moving blocks, in blocks; 1 if blocks do not overlap.
-    """
-
-    values: Float[ndarray, "block parameter"]
-    length: int
-
-    @property
-    def degrees(self) -> float:
-        """Degrees of freedom."""
-        return degrees_of_freedom(len(self.values), self.length)
-
-
-def run_length(panel: LDPanel) -> int:
-    """Number of consecutive windows that are taken together in standard errors: as many as a flank reaches, and two more.
-
-    Flanks make neighbouring windows share effects; without flanks windows count as independent.
-    """
-    size = float(np.median([core.end - core.start for core in panel.cores]))
-    reach = int(np.ceil(panel.flank / size))
-    return reach + 2 if reach else 1
-
-
-def error_steps(pieces: Pieces, panel: LDPanel, method: ErrorMethod, blocks: int) -> Steps | None:
-    """The steps behind standard errors; None with fewer than 20 windows.
-
-    Args:
-        pieces: likelihood of the windows, in genome order.
-        panel: the LD panel.
-        method: jackknife or sandwich.
-        blocks: largest number of blocks.
-    """
-    n = len(pieces.score)
-    if n < FEW_WINDOWS:
-        return None
-    length = run_length(panel)
-    if method == "sandwich":
-        return Steps(moving_blocks(sandwich_steps(pieces), length), length)
-    count = min(blocks, n)
-    length = int(np.ceil(length * count / n))
-    return Steps(moving_blocks(deleted_steps(pieces, block_bounds(n, count)), length), length)
-
-
-@dataclass(frozen=True, eq=False)
 class Calibration:
     """A calibrated prior.
 
     Attributes:
         directions: D, one row per panel variant; the first column is 1.
         maximum: of theta = (delta, log sigma2), with scores and information per window.
-        steps: of the deleted blocks (or windows, for the sandwich) from theta; None with too few windows.
+        steps: of the deleted blocks from theta; None with too few windows.
     """
 
     directions: Float[ndarray, "variant direction"]
@@ -144,7 +87,8 @@ def calibrate(
     precision[:free] = precision[-1] = 0.0
     start = np.r_[np.zeros(directions.shape[1]), np.log(source.sigma2)]
     maximum = maximise(evaluate, start, prior_precision=precision)
-    return Calibration(directions, maximum, error_steps(maximum.pieces, source.panel, config.se, config.blocks))
+    steps = error_steps(maximum.pieces, source.panel, source.windows, config, precision)
+    return Calibration(directions, maximum, steps)
 
 
 def pieces_at(

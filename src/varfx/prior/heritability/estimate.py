@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from varfx.annotations import Annotations
 from varfx.errors import DataError
 from varfx.likelihood.ldsr_closed import BlockJackknife
 from varfx.prior.heritability.calibrate import Calibration, calibrate, pieces_at
-from varfx.prior.heritability.columns import AnnotationColumns, annotation_columns, independent
+from varfx.prior.heritability.columns import LIMIT, AnnotationColumns, annotation_columns, independent
 from varfx.prior.heritability.config import HeritabilityConfig
 from varfx.prior.heritability.quantities import (
     AnnotationHeritability,
@@ -27,6 +27,7 @@ from varfx.prior.heritability.quantities import (
     liability_factor,
     quantile_groups,
     sums_of,
+    t_interval,
     top_groups,
 )
 from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource, describe
@@ -121,35 +122,37 @@ def heritability(
     if config.population_prev is not None and config.sample_prev is not None:
         factor = liability_factor(config.population_prev, config.sample_prev)
     h2 = by_annotation.estimate(lambda v: v[..., 0], positive=True)
+    entries = annotation_heritability(by_annotation, X, columns.names, columns.binary)
+    top = _top(source, counted, config, progress)
     return Heritability(
         h2=h2,
         h2_liability=None if factor is None else _scaled(h2, factor),
         sigma2=_sigma2(calibration),
         plug_in={"h2": float(by_annotation.plug_in[0]), "sigma2": source.sigma2},
         base=base_entry(by_annotation, X),
-        annotations=annotation_heritability(by_annotation, X, columns.names, columns.binary),
-        top=_top(source, counted, config, progress),
+        annotations=entries,
+        top=top,
         quantiles=_quantiles(columns, counted, config.quantiles, sums),
         coefficients=coefficients(source, calibration),
         calibration=calibration,
         record=_record(source, calibration, counted, config),
-        notes=[*source.notes, *columns.notes, *about, *_doubts(source, calibration)],
+        notes=[
+            *source.notes,
+            *columns.notes,
+            *about,
+            *_doubts(source, calibration),
+            *_without_errors(calibration, [*entries, *top]),
+        ],
     )
 
 
 def calibration_directions(
     source: PriorSource, columns: AnnotationColumns
 ) -> tuple[Float[ndarray, "variant direction"], list[str]]:
-    """1, the annotations, and the model's own directions, without those that others span on the calibrating windows; and notes.
-
-    A constant or linear model moves along its own coefficients too, so that their sampling error is counted.
-    """
+    """1, the annotations, and the prior's own directions, without those that others span on the calibrating windows; and notes."""
     slope = np.ones(source.f.size) if source.own is None else source.own.slope
-    parts = [np.ones((source.f.size, 1)), slope[:, None] * columns.directions()]
+    parts = [np.ones((source.f.size, 1)), slope[:, None] * columns.directions(), own_directions(source)]
     names = ["level", *columns.names]
-    if source.own is not None:
-        parts.append(source.own.values)
-        names += [f"{name} (own)" for name in source.own.names]
     stacked = np.hstack(parts)
     seen = stacked[source.seen]
     kept = independent(seen)
@@ -170,6 +173,22 @@ def calibration_directions(
             "--channels"
         )
     return np.ascontiguousarray(stacked[:, kept]), notes
+
+
+def own_directions(source: PriorSource) -> Float[ndarray, "variant direction"]:
+    """Directions in which the prior itself may be off: coefficients of a constant or linear model, whose sampling error is counted so.
+
+    For others log f, standardised over variants of positive f and limited to 5 standard deviations: a network may be too sure or not sure enough
+    of its differences, and enrichments would inherit that.
+    """
+    if source.own is not None:
+        return source.own.values
+    some = source.f > 0
+    log_f = np.zeros(source.f.size)
+    log_f[some] = np.log(source.f[some])
+    log_f[some] -= log_f[some].mean()
+    spread = float(log_f[some].std())
+    return np.clip(log_f / (spread or 1.0), -LIMIT, LIMIT)[:, None]
 
 
 def counted_variants(source: PriorSource, min_maf: float) -> Bool[ndarray, " variant"]:
@@ -226,10 +245,10 @@ def variant_scores(
         total[rows] += score
 
     pieces_at(source, calibration.directions, calibration.maximum.theta, device=config.device, each=add)
-    n = len(source.windows)
     block = np.full(source.f.size, -1)
+    bounds = np.arange(len(source.windows) + 1) if calibration.steps is None else calibration.steps.blocks.bounds
     for place, index in enumerate(source.windows):
-        block[source.panel.rows(index)[0]] = place * min(config.blocks, n) // n
+        block[source.panel.rows(index)[0]] = np.searchsorted(bounds, place, side="right") - 1
     return source.variants.select(
         "chrom",
         "position",
@@ -245,9 +264,8 @@ def variant_scores(
 def base_entry(sums: Sums, X: Float[ndarray, "variant column"]) -> AnnotationHeritability:
     """The entry of all variants; its tau is the intercept of f on the annotations."""
     inverse = np.linalg.pinv(X.T @ X)
-    one = Estimate(
-        value=1.0, se=None if sums.degrees is None else 0.0, ci95=None if sums.degrees is None else (1.0, 1.0)
-    )
+    known = sums.steps is not None
+    one = Estimate(value=1.0, se=0.0 if known else None, ci95=(1.0, 1.0) if known else None)
     return AnnotationHeritability(
         name="base",
         binary=True,
@@ -274,8 +292,7 @@ def _top(
         return []
     groups = np.zeros((source.f.size, len(config.top)))
     groups[counted] = top_groups(source.f[counted], config.top)
-    parts = [np.ones((source.f.size, 1)), groups, *([] if source.own is None else [source.own.values])]
-    stacked = np.hstack(parts)
+    stacked = np.hstack([np.ones((source.f.size, 1)), groups, own_directions(source)])
     directions = np.ascontiguousarray(stacked[:, independent(stacked[source.seen])])
     calibration = calibrate(source, directions, config, progress=progress)
     columns = np.column_stack([np.ones(counted.sum()), groups[counted]])
@@ -298,17 +315,20 @@ def _quantiles(
 
 
 def _sigma2(calibration: Calibration) -> Estimate:
-    value = calibration.sigma2
-    if calibration.steps is None:
+    value, steps = calibration.sigma2, calibration.steps
+    if steps is None:
         return Estimate(value=value, se=None, ci95=None)
-    moved = value * (1 + calibration.steps.values[:, [-1]])
+    moved = value * (1 + steps.values[:, [-1]])
     se = float(BlockJackknife(estimate=np.array([value]), delete_values=moved).standard_error[0])
-    return Estimate(value=value, se=se, ci95=(value - 1.96 * se, value + 1.96 * se))
+    df = steps.degrees(np.eye(steps.values.shape[1])[-1])
+    return Estimate(value=value, se=se, ci95=t_interval(value, se, df), df=df)
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    ci = None if estimate.ci95 is None else (factor * estimate.ci95[0], factor * estimate.ci95[1])
-    return Estimate(value=factor * estimate.value, se=None if estimate.se is None else factor * estimate.se, ci95=ci)
+    if estimate.se is None or estimate.ci95 is None:
+        return replace(estimate, value=factor * estimate.value)
+    low, high = estimate.ci95
+    return replace(estimate, value=factor * estimate.value, se=factor * estimate.se, ci95=(factor * low, factor * high))
 
 
 def _record(
@@ -319,8 +339,9 @@ def _record(
     return {
         **describe(source),
         "n_variants": int(counted.sum()),
-        "n_blocks": None if calibration.steps is None else len(calibration.steps.values),
-        "block_length": None if calibration.steps is None else calibration.steps.length,
+        "n_blocks": None if calibration.steps is None else calibration.steps.blocks.count,
+        "block_length": None if calibration.steps is None else calibration.steps.blocks.length,
+        "se_inflation": None if calibration.steps is None else calibration.steps.blocks.inflation,
         "n_parameters": calibration.directions.shape[1] + 1,
         "se_method": config.se,
         "min_maf": config.min_maf,
@@ -334,6 +355,10 @@ def _doubts(source: PriorSource, calibration: Calibration) -> list[str]:
     n = len(source.windows)
     if n < FEW_WINDOWS:
         notes.append(f"only {n} windows are calibrated on, {FEW_WINDOWS} are needed for standard errors: these are NA")
+    elif calibration.steps is None:
+        notes.append("all windows lie in one block of dependent neighbours: standard errors are NA")
+    else:
+        notes += calibration.steps.notes()
     if not calibration.maximum.converged:
         notes.append("the calibration did not converge: see OUT.convergence.csv")
     if calibration.sigma2 > HIGH_SIGMA2:
@@ -343,12 +368,25 @@ def _doubts(source: PriorSource, calibration: Calibration) -> list[str]:
     return notes
 
 
+def _without_errors(
+    calibration: Calibration, entries: Sequence[AnnotationHeritability | GroupHeritability]
+) -> list[str]:
+    """A note on entries whose information lies in one block of windows."""
+    names = [each.name for each in entries if each.h2.se is None or (each.enrichment and each.enrichment.se is None)]
+    if calibration.steps is None or not names:
+        return []
+    return [
+        f"nearly all information on {len(names)} annotations or groups, first `{names[0]}`, lies in one block of neighbouring windows: "
+        "their standard errors are NA"
+    ]
+
+
 def flat(name: str, estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as `name, name_se, name_ci95`."""
+    """An estimate as `name, name_se, name_ci95, name_df`."""
     if estimate is None:
-        return {name: None, f"{name}_se": None, f"{name}_ci95": None}
+        return {name: None, f"{name}_se": None, f"{name}_ci95": None, f"{name}_df": None}
     ci = None if estimate.ci95 is None else list(estimate.ci95)
-    return {name: estimate.value, f"{name}_se": estimate.se, f"{name}_ci95": ci}
+    return {name: estimate.value, f"{name}_se": estimate.se, f"{name}_ci95": ci, f"{name}_df": estimate.df}
 
 
 def _flattened(entry: AnnotationHeritability | GroupHeritability) -> dict[str, Any]:

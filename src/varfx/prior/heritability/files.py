@@ -19,7 +19,7 @@ import scipy.stats
 
 from varfx.io import sealed
 from varfx.prior.heritability.estimate import Heritability
-from varfx.prior.heritability.quantities import AnnotationHeritability, Estimate, log10_normal
+from varfx.prior.heritability.quantities import AnnotationHeritability, Estimate, log10_p_value
 
 RESULTS = (
     "Category", "Prop._SNPs", "Prop._h2", "Prop._h2_std_error", "Enrichment", "Enrichment_std_error", "Enrichment_p",
@@ -109,9 +109,9 @@ def _tall(found: Heritability) -> list[list[Any]]:
             *_pair(each.enrichment),
             each.log10_p_mean,
             *_pair(each.h2),
-            log10_normal(each.h2),
+            log10_p_value(each.h2),
             *_pair(each.tau),
-            log10_normal(each.tau),
+            log10_p_value(each.tau),
         ]
         for each in (found.base, *found.annotations)
     ]
@@ -134,7 +134,7 @@ def _convergence(found: Heritability) -> str:
 def _cell_types(found: Heritability) -> list[list[Any]]:
     def p(each: AnnotationHeritability) -> float | None:
         z = _z(each.tau)
-        return None if z is None else float(scipy.stats.norm.sf(z))
+        return None if z is None or each.tau.df is None else float(scipy.stats.t.sf(z, each.tau.df))
 
     rows = [[each.name, *_pair(each.tau), p(each)] for each in found.annotations]
     return sorted(rows, key=lambda row: (row[3] is None, row[3]))

@@ -15,22 +15,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from varfx.likelihood.ldsr_closed import BlockJackknife
-from varfx.prior.heritability.calibrate import Steps
+from varfx.prior.heritability.errors import LEAST_DEGREES, Steps
+
+STEP = 1e-4  # of numeric derivatives by sums, relative
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its standard error and 95 % interval (t distribution); both None where windows are too few."""
+    """A number with its standard error and 95 % interval (t distribution), and their degrees of freedom; None where windows are too few
+    or all information lies in one block of them."""
 
     value: float
     se: float | None
     ci95: tuple[float, float] | None
+    df: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class AnnotationHeritability:
         prop_h2: h2(c) / h2.
         enrichment: None where the annotation has negative values or a sum of 0.
         enrichment_p: that the mean of f inside is that outside, by a t test on the difference; None without error or outside.
-        log10_p_mean: log10 p that the mean of f inside is that of all variants (graphREML's test), normal.
+        log10_p_mean: log10 p that the mean of f inside is that of all variants (graphREML's test, by a t test).
         coefficient: inside minus outside; 0/1 annotations only.
         tau: partial coefficient of the annotation in f.
         tau_star: standardised tau.
@@ -101,25 +104,35 @@ class Sums:
         jackknife: of `X'f`; one "block" that changes nothing where there are too few windows.
         plug_in: `X'f` before calibration.
         totals: `X'1`.
-        degrees: degrees of freedom; None where standard errors do not exist.
+        slopes: d X'f / d delta.
+        steps: of the deleted blocks; None where standard errors do not exist.
     """
 
     jackknife: BlockJackknife
     plug_in: Float[ndarray, " column"]
     totals: Float[ndarray, " column"]
-    degrees: float | None
+    slopes: Float[ndarray, "direction column"]
+    steps: Steps | None
 
     def estimate(self, function: Callable[[ndarray], ndarray], *, positive: bool = False) -> Estimate:
         """A function of the sums, (..., column) to (...); intervals of positive quantities begin at 0 at the lowest."""
         value = float(function(self.jackknife.estimate))
-        if self.degrees is None:
+        if self.steps is None:
             return Estimate(value=value, se=None, ci95=None)
+        df = self.steps.degrees(np.r_[self.slopes @ self._gradient(function), 0.0])
+        if df < LEAST_DEGREES:
+            return Estimate(value=value, se=None, ci95=None, df=df)
         moved = self.jackknife.transform(lambda sums: np.asarray(function(sums))[..., None])
         se = float(moved.standard_error[0])
-        reach = se * float(scipy.stats.t.isf(0.025, self.degrees))
-        return Estimate(
-            value=value, se=se, ci95=(max(value - reach, 0.0) if positive else value - reach, value + reach)
-        )
+        low, high = t_interval(value, se, df)
+        return Estimate(value=value, se=se, ci95=(max(low, 0.0) if positive else low, high), df=df)
+
+    def _gradient(self, function: Callable[[ndarray], ndarray]) -> Float[ndarray, " column"]:
+        """Derivative of a function by the sums, from central differences."""
+        sums = self.jackknife.estimate
+        step = STEP * np.maximum(np.abs(sums), STEP * np.abs(sums).max())
+        up, down = (np.asarray(function(sums + sign * np.diag(step))) for sign in (1, -1))
+        return np.asarray((up - down) / (2 * step))
 
 
 def sums_of(
@@ -140,15 +153,9 @@ def sums_of(
     """
     calibrated = f * factor
     value = columns.T @ calibrated
-    moved = value[None]
-    if steps is not None:
-        moved = value + steps.values[:, :-1] @ (directions.T @ (calibrated[:, None] * columns))
-    return Sums(
-        BlockJackknife(estimate=value, delete_values=moved),
-        columns.T @ f,
-        columns.sum(0),
-        None if steps is None else steps.degrees,
-    )
+    slopes = directions.T @ (calibrated[:, None] * columns)
+    moved = value[None] if steps is None else value + steps.values[:, :-1] @ slopes
+    return Sums(BlockJackknife(estimate=value, delete_values=moved), columns.T @ f, columns.sum(0), slopes, steps)
 
 
 def annotation_heritability(
@@ -174,11 +181,14 @@ def _annotation(
 ) -> AnnotationHeritability:
     M, M_c = sums.totals[0], sums.totals[column]
     proper = bool(M_c > 0 and values.min() >= 0)
-    p, log10_p, coefficient = None, None, None
-    if proper and M_c < M:
+    p, log10_p, coefficient, enrichment = None, None, None, None
+    if proper:
+        enrichment = sums.estimate(lambda v: v[..., column] / v[..., 0] * M / M_c, positive=True)
+    if enrichment is not None and M_c < M:
         coefficient = sums.estimate(lambda v: v[..., column] / M_c - (v[..., 0] - v[..., column]) / (M - M_c))
-        p = t_test(coefficient, sums.degrees)
-        log10_p = log10_normal(sums.estimate(lambda v: v[..., column] / M_c - v[..., 0] / M))
+        if enrichment.se is not None:
+            p = t_test(coefficient)
+            log10_p = log10_p_value(sums.estimate(lambda v: v[..., column] / M_c - v[..., 0] / M))
     spread = float(values.std())
     return AnnotationHeritability(
         name=name,
@@ -187,7 +197,7 @@ def _annotation(
         prop_snps=float(M_c / M),
         h2=sums.estimate(lambda v: v[..., column], positive=proper),
         prop_h2=sums.estimate(lambda v: v[..., column] / v[..., 0], positive=proper),
-        enrichment=sums.estimate(lambda v: v[..., column] / v[..., 0] * M / M_c, positive=True) if proper else None,
+        enrichment=enrichment,
         enrichment_p=p,
         log10_p_mean=log10_p,
         coefficient=coefficient if binary else None,
@@ -205,16 +215,17 @@ def group_heritability(sums: Sums, names: Sequence[str]) -> list[GroupHeritabili
 
 def _group(sums: Sums, column: int, name: str) -> GroupHeritability:
     M, size = sums.totals[0], sums.totals[column]
+    enrichment = sums.estimate(lambda v: v[..., column] / v[..., 0] * M / size, positive=True)
     p = None
-    if size < M:
+    if size < M and enrichment.se is not None:
         contrast = sums.estimate(lambda v: v[..., column] / size - (v[..., 0] - v[..., column]) / (M - size))
-        p = t_test(contrast, sums.degrees)
+        p = t_test(contrast)
     return GroupHeritability(
         name=name,
         share=float(size / M),
         h2=sums.estimate(lambda v: v[..., column], positive=True),
         prop_h2=sums.estimate(lambda v: v[..., column] / v[..., 0], positive=True),
-        enrichment=sums.estimate(lambda v: v[..., column] / v[..., 0] * M / size, positive=True),
+        enrichment=enrichment,
         enrichment_p=p,
         plug_in_enrichment=float(sums.plug_in[column] / sums.plug_in[0] * M / size),
     )
@@ -236,18 +247,29 @@ def quantile_groups(values: Float[ndarray, " variant"], count: int) -> Float[nda
     return np.asarray((number[:, None] == np.arange(count)).astype(np.float64))
 
 
-def t_test(estimate: Estimate, degrees: float | None) -> float | None:
-    """Two-sided p that an estimate is 0, by the t distribution; None without a standard error."""
-    if not estimate.se or degrees is None:
-        return None
-    return float(2 * scipy.stats.t.sf(abs(estimate.value / estimate.se), degrees))
+def t_interval(value: float, se: float, df: float) -> tuple[float, float]:
+    """The 95 % interval by Student's t."""
+    reach = se * float(scipy.stats.t.isf(0.025, df))
+    return value - reach, value + reach
 
 
-def log10_normal(estimate: Estimate) -> float | None:
-    """log10 of the two-sided normal p that an estimate is 0; None without a standard error."""
-    if not estimate.se:
+def t_test(estimate: Estimate) -> float | None:
+    """Two-sided p that an estimate is 0, by Student's t; None without a standard error."""
+    if not estimate.se or estimate.df is None:
         return None
-    return float((np.log(2) + scipy.special.log_ndtr(-abs(estimate.value / estimate.se))) / np.log(10))
+    return float(2 * scipy.stats.t.sf(abs(estimate.value / estimate.se), estimate.df))
+
+
+def log10_p_value(estimate: Estimate) -> float | None:
+    """log10 of `t_test`, finite where p itself is too small for a float; None without a standard error."""
+    p = t_test(estimate)
+    if p is None or estimate.se is None or estimate.df is None:
+        return None
+    if p > 0:
+        return float(np.log10(p))
+    t, df = abs(estimate.value / estimate.se), estimate.df
+    # the tail's leading term: density times (df + t^2) / (df t)
+    return float((np.log(2) + scipy.stats.t.logpdf(t, df) + np.log(df + t * t) - np.log(df * t)) / np.log(10))
 
 
 def liability_factor(population: float, sample: float) -> float:

@@ -1,10 +1,13 @@
 """Score tests of annotations that a prior does not hold, without refitting it.
 
-A new annotation a would move `F = N f exp(x a)`; at x = 0 its score per window, freed of what the prior's own parameters explain, is
+A new annotation a would move `F = N f exp(x a)`; at x = 0 its score per block of neighbouring windows, freed of what the prior's own parameters
+explain, is
 
-    U_i = G_i,a - I_a,theta I_theta^-1 G_i,theta          Z = sum_i U_i / sqrt(n / (n - 1) sum_i U_i^2)
+    U_b = G_b,a - I_a,theta I_theta^-1 G_b,theta          Z = sum_b U_b / sqrt(sum_b U_b^2)
 
-with average information I, and products of neighbouring windows' U where flanks make them depend on each other. The model-based Z divides by `sqrt(I_aa - I_a,theta I_theta^-1 I_theta,a)` instead.
+with average information I. Under the null hypothesis Z has mean square 1 for any number of blocks, but lighter tails than the normal distribution;
+p is by Student's t of `sum_b U_b / sqrt(n / (n - 1) sum_b (U_b - mean U)^2)`, with the degrees of freedom of blocks of unequal information. The
+model-based Z divides by `sqrt(I_aa - I_a,theta I_theta^-1 I_theta,a)` instead; it is wrong where windows depend on their neighbours.
 """
 
 from __future__ import annotations
@@ -14,15 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from varfx.annotations import Annotations
 from varfx.errors import DataError
-from varfx.likelihood.maximise import Pieces, moving_blocks, scaled_inverse
-from varfx.prior.heritability.calibrate import calibrate, pieces_at, run_length
+from varfx.likelihood.blocks import Blocks, effective_degrees
+from varfx.likelihood.maximise import Pieces, in_blocks, scaled_inverse
+from varfx.prior.heritability.calibrate import calibrate, pieces_at
 from varfx.prior.heritability.columns import annotation_columns, independent
 from varfx.prior.heritability.config import HeritabilityConfig
+from varfx.prior.heritability.errors import FEW_BLOCKS, LEAST_DEGREES, window_blocks
 from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource
 from varfx.progress import Progress, silent
 
@@ -36,9 +41,10 @@ class ScoreTest:
     Attributes:
         name: of the annotation.
         z: above 0 where variants of the annotation have larger effects than the prior says.
-        p: two-sided, normal.
+        p: two-sided, by Student's t; normal if z is model-based.
         z_model: with the standard error from the information.
         held: the prior holds the annotation already; z is 0 then.
+        df: degrees of freedom of p; None if z is model-based.
     """
 
     name: str
@@ -46,6 +52,7 @@ class ScoreTest:
     p: float
     z_model: float
     held: bool
+    df: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,44 +122,87 @@ def score_test(
         progress=progress,
     )
     assert pieces is not None  # the likelihood exists at this theta
-    few = len(source.windows) < FEW_WINDOWS
-    z, z_model, held = efficient_scores(pieces, base.shape[1], length=run_length(source.panel), few=few)
-    names = [*columns.names, *("random" for _ in range(random_annotations))]
-    tests = [
-        ScoreTest(name=name, z=float(a), p=float(2 * scipy.stats.norm.sf(abs(a))), z_model=float(b), held=bool(c))
-        for name, a, b, c in zip(names, z, z_model, held, strict=True)
-    ]
+    found = efficient_scores(pieces, base.shape[1], _blocks(source, calibration.maximum.pieces, config))
     count = len(columns.names)
     return ScoreTests(
-        tests=tests[:count], random_z=z[count:], notes=[*source.notes, *columns.notes, *_notes(source, tests[:count])]
+        tests=[_test(name, found, place) for place, name in enumerate(columns.names)],
+        random_z=found.z[count:],
+        notes=[*source.notes, *columns.notes, *_notes(source, columns.names, found)],
     )
 
 
-def efficient_scores(
-    pieces: Pieces, num_base: int, *, length: int = 1, few: bool = False
-) -> tuple[Float[ndarray, " new"], Float[ndarray, " new"], ndarray]:
-    """Z, the model-based Z, and whether the base holds each new direction.
+@dataclass(frozen=True, eq=False)
+class EfficientScores:
+    """Scores of new directions, freed of what the base's parameters explain.
+
+    Attributes:
+        z: root mean square 1 under the null hypothesis.
+        t: with the variance around the mean over blocks; None without blocks.
+        df: degrees of freedom of t.
+        z_model: with the standard error from the information.
+        held: whether the base spans the direction; its z is 0 then.
+        num_blocks: number of blocks; None without.
+    """
+
+    z: Float[ndarray, " new"]
+    t: Float[ndarray, " new"] | None
+    df: Float[ndarray, " new"] | None
+    z_model: Float[ndarray, " new"]
+    held: Bool[ndarray, " new"]
+    num_blocks: int | None
+
+
+def efficient_scores(pieces: Pieces, num_base: int, blocks: Blocks | None) -> EfficientScores:
+    """Tests of new directions beside a base.
 
     Args:
         pieces: at the base's maximum, parameters (base, new, log sigma2).
         num_base: number of base directions.
-        length: number of consecutive windows that depend on each other.
-        few: whether windows are too few for Z, which is then the model-based one.
+        blocks: of pieces; None for too few pieces: z is then the model-based one.
     """
     information = pieces.information.sum(0)
     size = information.shape[0]
     base = np.r_[np.arange(num_base), size - 1]
     new = np.arange(num_base, size - 1)
     onto = information[np.ix_(new, base)] @ scaled_inverse(information[np.ix_(base, base)])
-    scores = pieces.score[:, new] - pieces.score[:, base] @ onto.T
     raw = np.diag(information)[new]
     left = raw - np.einsum("nb,nb->n", onto, information[np.ix_(new, base)])
     held = left <= HELD * raw
-    U, n = scores.sum(0), len(scores)
-    spread = np.sqrt(n / max(n - 1, 1) * (moving_blocks(scores, length) ** 2).sum(0))
+    U = pieces.score[:, new].sum(0) - onto @ pieces.score[:, base].sum(0)
     z_model = np.where(held, 0.0, U / np.sqrt(np.where(held, 1.0, left)))
-    z = z_model if few else np.where(held, 0.0, U / np.where(held, 1.0, spread))
-    return z, z_model, held
+    if blocks is None:
+        return EfficientScores(z_model, None, None, z_model, held, None)
+    scores = in_blocks(pieces.score[:, new] - pieces.score[:, base] @ onto.T, blocks.bounds)
+    n = len(scores)
+    squares, spread = (scores**2).sum(0), n / (n - 1) * ((scores - U / n) ** 2).sum(0)
+    error = blocks.inflation * np.sqrt(np.where(held, 1.0, [squares, spread]))
+    z, t = np.where(held, 0.0, U / error)
+    combination = np.zeros((size, new.size))  # of the parameters, per new direction
+    combination[base] = -onto.T
+    combination[new, np.arange(new.size)] = 1.0
+    parts = np.einsum(
+        "pn,bpq,qn->bn", combination, in_blocks(pieces.information, blocks.bounds), combination, optimize=True
+    )
+    df = np.array([effective_degrees(np.maximum(each, 0.0)) for each in parts.T])
+    return EfficientScores(z, t, df, z_model, held, n)
+
+
+def _test(name: str, found: EfficientScores, place: int) -> ScoreTest:
+    z, df = float(found.z[place]), None
+    if found.t is None or found.df is None:
+        p = float(2 * scipy.stats.norm.sf(abs(z)))
+    else:
+        df = max(float(found.df[place]), LEAST_DEGREES)
+        p = float(2 * scipy.stats.t.sf(abs(found.t[place]), df))
+    return ScoreTest(name=name, z=z, p=p, z_model=float(found.z_model[place]), held=bool(found.held[place]), df=df)
+
+
+def _blocks(source: PriorSource, pieces: Pieces, config: HeritabilityConfig) -> Blocks | None:
+    """Blocks of windows that are nearly independent; None with too few windows, or all in one block."""
+    if len(source.windows) < FEW_WINDOWS:
+        return None
+    blocks = window_blocks(pieces.score, source.panel, source.windows, config.blocks)
+    return blocks if blocks.count > 1 else None
 
 
 def _base_directions(source: PriorSource) -> Float[ndarray, "variant direction"]:
@@ -164,13 +214,19 @@ def _base_directions(source: PriorSource) -> Float[ndarray, "variant direction"]
     return np.ascontiguousarray(stacked[:, independent(stacked[source.seen])])
 
 
-def _notes(source: PriorSource, tests: Sequence[ScoreTest]) -> list[str]:
+def _notes(source: PriorSource, names: Sequence[str], found: EfficientScores) -> list[str]:
     notes = []
-    held = [test.name for test in tests if test.held]
+    held = [name for name, within in zip(names, found.held, strict=False) if within]
     if held:
         notes.append(f"the prior holds {len(held)} of the annotations already, first `{held[0]}`: z = 0")
     if len(source.windows) < FEW_WINDOWS:
         notes.append(
             f"only {len(source.windows)} windows: z is model-based, {FEW_WINDOWS} are needed for the robust one"
+        )
+    elif found.num_blocks is None:
+        notes.append("all windows lie in one block of dependent neighbours: z is model-based")
+    elif found.num_blocks < FEW_BLOCKS:
+        notes.append(
+            f"z comes from {found.num_blocks} blocks of neighbouring windows: p is by Student's t, and rough below {FEW_BLOCKS} blocks"
         )
     return notes
