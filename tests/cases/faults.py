@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from varfx.errors import StoreError
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
 
 EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod"}
@@ -86,13 +86,13 @@ def main() -> None:
         run, out = run_of(folder), folder / "RUN"
         if out.exists():  # whole: the earlier one, or the new one
             run.open()
-            sealed.check_directory(out)
+            sealed_folder.check_directory(out)
             assert sealed.read_json(out / "run.json") == [0, 1] or content(folder) != before
         if not out.exists() or sealed.read_json(out / "run.json") != [0, 1, 2]:
             command(folder, resume=True, overwrite=start == "overwrite")
         elif run.building.exists():
             command(folder, resume=True, overwrite=True)
-        sealed.check_directory(out)
+        sealed_folder.check_directory(out)
         assert sealed.read_json(out / "run.json") == [0, 1, 2], place
         visible = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
         assert visible == ["RUN"], (place, visible)

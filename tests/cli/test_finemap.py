@@ -16,7 +16,7 @@ from cases.simulated_panel import CORE, Simulated, associations, haplotypes, sta
 from cases.sparse_trait import CAUSAL, OTHER, write_sparse_trait
 from varfx.cli.app import run as run_words
 from varfx.genotypes.open_ld import open_source
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.ld import PanelConfig, build_panel
 
 Capsys = pytest.CaptureFixture[str]
@@ -208,7 +208,7 @@ def test_an_older_panel_says_what_it_lacks(capsys: Capsys, dense: tuple[Path, Pa
     windows, _ = sealed.read_table(older / "windows.parquet", kind="ld-panel-windows")
     sealed.write_table(windows.drop("square_norm"), older / "windows.parquet", kind="ld-panel-windows", metadata={})
     (older / sealed.MANIFEST).unlink()
-    sealed.seal_directory(older)
+    sealed_folder.seal_directory(older)
     result = varfx(capsys, "qc", "--panel", older, "--sumstats", flipped, "--out", tmp_path / "Q")
     assert "the panel was built without |R|^2 per window" in " ".join(result.out.split())
     table = pl.read_csv(tmp_path / "Q.windows.tsv", separator="\t", null_values="NA")

@@ -16,7 +16,7 @@ from cases.ld import CONFIG, haplotype_counts, positions_of, write_bed
 from varfx.cli.ledgers import ledger_tables
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SCHEMA, SumStats
-from varfx.io import sealed
+from varfx.io import sealed_folder
 from varfx.ld import build_panel, open_panel
 
 
@@ -75,7 +75,7 @@ def test_what_is_unfinished_or_not_ours(panel: Path, tmp_path: Path, capsys: pyt
     folder = tmp_path / "folder"
     folder.mkdir()
     assert "has no manifest.json: it is unfinished, or not written by varfx" in varfx(capsys, "info", folder).error
-    sealed.seal_directory(folder)
+    sealed_folder.seal_directory(folder)
     assert "is no panel" in varfx(capsys, "info", folder).error
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from varfx.errors import DataError, StoreError
 from varfx.expression.run import BASELINES, begin_run, check_out, cohort_identity, open_run, run_folder, write_run
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 
 PREDICTIONS = pl.DataFrame(
     {
@@ -181,7 +181,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_another_sealed_folder_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "COHORT").mkdir()
     (tmp_path / "COHORT" / "cohort.json").write_text("{}")
-    sealed.seal_directory(tmp_path / "COHORT")
+    sealed_folder.seal_directory(tmp_path / "COHORT")
     with pytest.raises(
         StoreError, match=r"COHORT` is no run: it has no run\.json, and seems to be an expression cohort\. Give a run"
     ):

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from varfx.errors import StoreError
 from varfx.io import sealed as files
+from varfx.io import sealed_folder
 
 TABLE = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"], "c": [0.5, float("nan"), None]})
 
@@ -85,14 +86,15 @@ def test_tables_of_others_and_of_another_kind_are_refused(sealed: Path, tmp_path
 
 def test_newer_versions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(files, "FORMAT_VERSION", 2)
+        for module in (files, sealed_folder):
+            patch.setattr(module, "FORMAT_VERSION", 2)
         files.write_table(TABLE, tmp_path / "t.parquet", kind="things", metadata={})
         (tmp_path / "folder").mkdir()
-        files.seal_directory(tmp_path / "folder")
+        sealed_folder.seal_directory(tmp_path / "folder")
     with pytest.raises(StoreError, match="has format version 2, newer than 1: update varfx"):
         files.read_table(tmp_path / "t.parquet", kind="things")
     with pytest.raises(StoreError, match="has format version 2, newer than 1: update varfx"):
-        files.read_manifest(tmp_path / "folder")
+        sealed_folder.read_manifest(tmp_path / "folder")
 
 
 def test_files_that_cannot_be_read_are_our_errors(
@@ -102,16 +104,16 @@ def test_files_that_cannot_be_read_are_our_errors(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / "a").write_text("1")
-    files.seal_directory(tmp_path)
+    sealed_folder.seal_directory(tmp_path)
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(StoreError, match="cannot be read: Permission denied"):
         files.read_table(sealed, kind="things")
     with pytest.raises(StoreError, match=r"manifest.json` is damaged and cannot be read"):
-        files.read_manifest(tmp_path)
+        sealed_folder.read_manifest(tmp_path)
     monkeypatch.undo()
-    monkeypatch.setattr(files, "sha256", refuse)
+    monkeypatch.setattr(sealed_folder, "sha256", refuse)
     with pytest.raises(StoreError, match="a` cannot be read: Permission denied"):
-        files.check_directory(tmp_path)
+        sealed_folder.check_directory(tmp_path)
 
 
 # ---- complete or not at all ----------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ def test_a_folder_of_ours_is_replaced_whole(tmp_path: Path) -> None:
         with files.atomic_path(tmp_path / "x") as partial:
             partial.mkdir()
             (partial / number).write_text(number)
-            files.seal_directory(partial)
+            sealed_folder.seal_directory(partial)
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
     assert sorted(each.name for each in (tmp_path / "x").iterdir()) == ["2", "manifest.json"]
 
@@ -221,9 +223,6 @@ def test_json_round_trip_and_faults(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["x.json"]
 
 
-# ---- sealed directories --------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     root = tmp_path / "run"
@@ -231,55 +230,8 @@ def directory(tmp_path: Path) -> Path:
     (root / "a.txt").write_text("first")
     (root / "inner" / "b.bin").write_bytes(bytes(range(50)))
     (root / "inner" / "manifest.json").write_text("{}")  # of somebody else, a file like any other
-    files.seal_directory(root)
+    sealed_folder.seal_directory(root)
     return root
-
-
-def test_a_sealed_directory_is_checked_file_by_file(directory: Path) -> None:
-    seen: list[tuple[int, int, str]] = []
-    assert files.check_directory(directory, lambda *done: seen.append(done)) == 3
-    assert seen == [(1, 3, "files checked"), (2, 3, "files checked"), (3, 3, "files checked")]
-    assert set(files.read_manifest(directory)) == {"a.txt", "inner/b.bin", "inner/manifest.json"}
-
-
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), value=st.integers(0, 255))
-def test_any_changed_byte_of_a_directory_is_noticed(directory: Path, data: st.DataObject, value: int) -> None:
-    """Also one that leaves the manifest's JSON as it was, as a space for a line's end."""
-    path = data.draw(st.sampled_from(sorted(each for each in directory.rglob("*") if each.is_file())))
-    whole = path.read_bytes()
-    place = data.draw(st.integers(0, len(whole) - 1).filter(lambda place: whole[place] != value))
-    try:
-        path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
-        with pytest.raises(StoreError, match=r"damaged|newer"):
-            files.check_directory(directory)
-    finally:
-        path.write_bytes(whole)
-
-
-def test_what_was_taken_away_is_noticed(directory: Path) -> None:
-    (directory / "a.txt").unlink()
-    with pytest.raises(StoreError, match=r"run` is damaged: `a.txt` is missing. Make it anew"):
-        files.check_directory(directory)
-    manifest = directory / "manifest.json"
-    whole = manifest.read_text()
-    for text in (
-        whole[:-2],
-        "[]",
-        "",
-        "null",
-        '{"format_version": 1}',
-        json.dumps({**json.loads(whole), "files": {"a": 1}}),
-    ):
-        manifest.write_text(text)
-        with pytest.raises(StoreError, match=r"manifest.json` is damaged and cannot be read. Make the directory anew"):
-            files.read_manifest(directory)
-    manifest.write_text(json.dumps(json.loads(whole)))
-    with pytest.raises(StoreError, match=r"manifest.json` is damaged: its checksum is not the one it was written with"):
-        files.read_manifest(directory)
-    manifest.unlink()
-    with pytest.raises(StoreError, match=r"run` has no manifest.json: it is unfinished, or not written by varfx"):
-        files.check_directory(directory)
 
 
 def test_provenance_names_inputs_by_their_checksums(directory: Path, tmp_path: Path) -> None:

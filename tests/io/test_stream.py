@@ -20,7 +20,7 @@ from varfx.genome.gtf import read_gtf
 from varfx.genome.intervals import read_bed
 from varfx.genome.liftover import read_chain
 from varfx.gwas import clean
-from varfx.io import sealed, stream
+from varfx.io import sealed_folder, stream
 from varfx.io.stream import read_bytes, stream_bytes
 
 
@@ -110,9 +110,9 @@ def test_a_zarr_array_that_claims_terabytes(tmp_path: Path) -> None:
     ):
         described["chunk_grid"]["configuration"]["chunk_shape"] = lengths
         (root / "x" / "zarr.json").write_text(json.dumps(described))
-        sealed.seal_directory(root)
+        sealed_folder.seal_directory(root)
         with nullcontext() if match is None else pytest.raises(StoreError, match=match):
-            sealed.check_array(root, sealed.read_manifest(root))
+            sealed_folder.check_array(root, sealed_folder.read_manifest(root))
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_a_zarr_array_that_claims_terabytes(tmp_path: Path) -> None:
 def test_manifests_of_an_enemy(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(StoreError, match="is damaged and cannot be read"):
-        sealed.read_manifest(tmp_path)
+        sealed_folder.read_manifest(tmp_path)
 
 
 def test_a_manifest_names_no_file_outside(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(sealed._manifest_text(1, {"../../x": (1, "0")}))
+    (tmp_path / "manifest.json").write_text(sealed_folder._manifest_text(1, {"../../x": (1, "0")}))
     with pytest.raises(StoreError, match="lists a file outside its directory"):
-        sealed.read_manifest(tmp_path)
+        sealed_folder.read_manifest(tmp_path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cases.ld import CONFIG, haplotype_counts, positions_of, write_bed
 from varfx.errors import StoreError, VarfxError
 from varfx.genotypes.open_ld import open_source
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.ld import LDPanel, build_panel, open_panel
 from varfx.ld.store import COLUMNS_PER_CHUNK
 
@@ -69,7 +69,7 @@ def test_any_changed_byte_is_noticed(panel: Path, data: st.DataObject, mask: int
     try:
         (panel / name).write_bytes(damaged)
         with pytest.raises(StoreError, match=r"damaged|newer"):
-            sealed.check_directory(panel)
+            sealed_folder.check_directory(panel)
         noticed = noticed_or_harmless(panel, expected)
         assert noticed or not set(name.parts) & set(READ)
     finally:
@@ -86,7 +86,7 @@ def test_every_missing_or_cut_file_is_noticed(panel: Path) -> None:
                 if kept is not None:
                     (panel / name).write_bytes(kept)
                 with pytest.raises(StoreError):
-                    sealed.check_directory(panel)
+                    sealed_folder.check_directory(panel)
                 assert noticed_or_harmless(panel, expected) or not set(name.parts) & set(READ)
             finally:
                 (panel / name).write_bytes(whole)
@@ -116,7 +116,7 @@ def test_what_is_no_panel_is_refused(copy: Path, tmp_path: Path) -> None:
     ):
         open_panel(other)
     sealed.write_text(other / "notes", "x")
-    sealed.seal_directory(other)
+    sealed_folder.seal_directory(other)
     with pytest.raises(
         StoreError, match=r"other` is no panel: it has no windows.parquet, .* Give a panel made by `varfx ld build`"
     ):
@@ -162,7 +162,7 @@ def test_an_array_that_claims_more_than_its_files_hold_is_not_allocated(copy: Pa
     described = json.loads(place.read_text())
     described["shape"] = [1 << 45]
     place.write_text(json.dumps(described))
-    sealed.seal_directory(copy)
+    sealed_folder.seal_directory(copy)
     panel = open_panel(copy)
     index = [core.name for core in panel.cores].index(place.parents[1].name)
     with pytest.raises(StoreError, match=r"lam` cannot be read \(it claims 281,474,976,710,656 bytes"):

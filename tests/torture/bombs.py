@@ -325,7 +325,7 @@ BOMBS.update(
 
 def _manifest(text: str) -> Bomb:
     def make(samples: Path, folder: Path) -> Callable[[], object]:
-        from varfx.io.sealed import check_directory
+        from varfx.io.sealed_folder import check_directory
 
         (folder / "manifest.json").write_text(text)
         return lambda: check_directory(folder)

@@ -181,7 +181,7 @@ def readers(root: Path) -> list[Reader]:
         Reader("experiment yaml", "yaml", ("experiment.yaml",), _call("varfx.prior.experiment.config", "read_experiment", "experiment.yaml")),
         Reader("sidecar", "yaml", ("g.tsv-meta.yaml",), _call("varfx.gwas.study", "read_sidecar", "g.tsv")),
         *[Reader(f"store {name}", "stores", files, read, share=0.3) for name, (files, read) in stores(root / "stores").items()],
-        Reader("json manifest", "yaml", ("sealed/manifest.json",), _call("varfx.io.sealed", "read_manifest", "sealed")),
+        Reader("json manifest", "yaml", ("sealed/manifest.json",), _call("varfx.io.sealed_folder", "read_manifest", "sealed")),
     ]  # fmt: skip
 
 

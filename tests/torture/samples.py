@@ -17,7 +17,7 @@ from cases.ld import haplotype_counts, positions_of, write_bed, write_pgen, writ
 from cases.tracks import write_bigwig
 from torture.mutate import bgzf
 from torture.stores import make_stores
-from varfx.io import sealed
+from varfx.io import sealed_folder
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cases"
 SITES = Path(__file__).parent / "sites.tsv"
@@ -192,4 +192,4 @@ def _yaml(folder: Path) -> None:
     )
     (folder / "sealed").mkdir()
     (folder / "sealed" / "a").write_text("content")
-    sealed.seal_directory(folder / "sealed")
+    sealed_folder.seal_directory(folder / "sealed")

@@ -12,7 +12,7 @@ import pytest
 from cases.tracks import RUNS, SMALL, raster, use_small_genome, write_bedgraph, write_bigwig
 from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.genome.builds import LENGTHS
-from varfx.io import sealed, workers
+from varfx.io import sealed_folder, workers
 from varfx.tracks import build as track_build
 from varfx.tracks.build import Place, Unit, build_tracks, build_unit
 from varfx.tracks.manifest import TrackSpec
@@ -166,7 +166,7 @@ def test_resumes_after_a_kill(tmp_path: Path, bigwig: Path, monkeypatch: pytest.
     assert len(later) + len(done) == 6  # two tracks: their file, chromosomes 1 and 2
     assert not building.exists()
     assert not list(resumed.path.rglob(".*.partial"))
-    sealed.check_directory(resumed.path)
+    sealed_folder.check_directory(resumed.path)
     for chrom in ("1", "2"):
         np.testing.assert_array_equal(resumed.block(chrom, 0, 700).codes, whole.block(chrom, 0, 700).codes)
 

@@ -10,7 +10,7 @@ import pytest
 
 from cases.tracks import RUNS, SMALL, raster, use_small_genome, write_bedgraph, write_bigwig
 from varfx.errors import DataError, StoreError
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.tracks.build import build_tracks
 from varfx.tracks.manifest import TrackSpec
 from varfx.tracks.store import TrackBlock, TrackStore, open_tracks
@@ -95,7 +95,7 @@ def test_mistakes(store: TrackStore, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match=r"has no manifest.json: it is unfinished"):
         open_tracks(tmp_path / "empty")
-    sealed.seal_directory(tmp_path / "empty")
+    sealed_folder.seal_directory(tmp_path / "empty")
     with pytest.raises(StoreError, match=r"is no track store: it has no tracks.parquet"):
         open_tracks(tmp_path / "empty")
 
@@ -109,7 +109,11 @@ def read_all(path: Path) -> None:
 
 def test_any_flipped_byte_is_noticed_by_reading(store: TrackStore, tmp_path: Path, rng: np.random.Generator) -> None:
     read_all(store.path)
-    read = [name for name in sealed.read_manifest(store.path) if not name.startswith(("notes", "build", "signal/zarr"))]
+    read = [
+        name
+        for name in sealed_folder.read_manifest(store.path)
+        if not name.startswith(("notes", "build", "signal/zarr"))
+    ]
     assert sum("/c/" in name for name in read) >= 12
     for name in [*read, sealed.MANIFEST]:
         content = (store.path / name).read_bytes()
@@ -124,7 +128,7 @@ def test_any_flipped_byte_is_noticed_by_reading(store: TrackStore, tmp_path: Pat
 
 
 def test_missing_and_cut_files_are_noticed(store: TrackStore, tmp_path: Path) -> None:
-    for name in sealed.read_manifest(store.path):
+    for name in sealed_folder.read_manifest(store.path):
         if "/c/" not in name:
             continue
         copy = tmp_path / "copy"

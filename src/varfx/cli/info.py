@@ -12,7 +12,7 @@ from varfx.cli.info_unsealed import unsealed_file, unsealed_folder
 from varfx.cli.ledgers import ledger_tables
 from varfx.errors import StoreError
 from varfx.genome.builds import said
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 
 
 def info(path: Path, /) -> None:
@@ -76,7 +76,7 @@ def _folder(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     if (path / "begun.json").is_file() and not (path / sealed.MANIFEST).is_file():
         raise StoreError(f"`{path}` is an unfinished run. Finish it with the command that began it and --resume.")
     with progress_bar() as progress:
-        count = sealed.check_directory(path, progress)
+        count = sealed_folder.check_directory(path, progress)
     if (path / "cohort.json").is_file():
         rows, metadata = _cohort(path)
     elif (path / "run.json").is_file() and (path / "predictions.parquet").is_file():
@@ -158,7 +158,7 @@ def _cohort(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ("window", f"{cohort.window:,} bases"),
         ("variants", f"{cohort.variants.height:,}, {'phased' if cohort.phased else 'not phased'}"),
         ("expression", f"{cohort.normalise}, {len(cohort.covariate_names)} covariates"),
-        ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+        ("size", f"{sum(size for size, _ in sealed_folder.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]
     return rows, cohort.metadata
 
@@ -173,7 +173,7 @@ def _tracks(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ("genome build", said(store.build)),
         ("chromosomes", ", ".join(store.lengths)),
         ("bytes per base in memory", str(store.bytes_per_base())),
-        ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+        ("size", f"{sum(size for size, _ in sealed_folder.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]
     return rows, store.metadata
 
@@ -197,6 +197,6 @@ def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ),
         ("precision of B", str(config["dtype"])),
         ("missing regions", str(len(panel.metadata["missing"]))),
-        ("size", f"{sum(size for size, _ in sealed.read_manifest(path).values()) / 2**20:,.1f} MiB"),
+        ("size", f"{sum(size for size, _ in sealed_folder.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]
     return rows, panel.metadata

@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from varfx.errors import DataError, StoreError
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder, identity_of
 from varfx.short_repr import short_repr
 
@@ -188,7 +188,7 @@ def open_run(path: str | os.PathLike[str]) -> ExpressionRun:
     root = folder.out
     if PREDICTIONS not in folder.open():
         raise StoreError(f"`{root}` is no run on a cohort: it has no {PREDICTIONS}. {_MADE_BY}")
-    sealed.check_directory(root)
+    sealed_folder.check_directory(root)
     record = sealed.read_json(root / RECORD)
     if record.get("kind") not in (BASELINES, NETWORK):
         raise StoreError(f"`{root}` is no run on a cohort but of kind {record.get('kind')!r}. {_MADE_BY}")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from varfx.errors import StoreError
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.recognise import seems
 
 IDENTITY = "identity.json"
@@ -145,7 +145,7 @@ class RunFolder:
             for stale in self.result.rglob(".*.partial"):
                 sealed.remove(stale)
             sealed.write_json(self.result / IDENTITY, sealed.read_json(self.building / IDENTITY))
-            sealed.seal_directory(self.result)
+            sealed_folder.seal_directory(self.result)
             if self.out.exists():
                 self.out.rename(self._stale())
             self.result.rename(self.out)
@@ -181,14 +181,14 @@ class RunFolder:
                 f"`{self.out}` has no {sealed.MANIFEST}: it is unfinished, or not written by varfx. Give a {self.holds} made by "
                 f"`{self.made_by}`."
             )
-        manifest = sealed.read_manifest(self.out)
+        manifest = sealed_folder.read_manifest(self.out)
         if self.record not in manifest:
             raise StoreError(
                 f"`{self.out}` is no {self.holds}: it has no {self.record}, and seems to be {seems(self.out)}. Give a {self.holds} "
                 f"made by `{self.made_by}`."
             )
         if IDENTITY in manifest:
-            sealed.check_file(self.out, IDENTITY, manifest[IDENTITY])
+            sealed_folder.check_file(self.out, IDENTITY, manifest[IDENTITY])
         return manifest
 
     # ---- parts -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 
 from varfx.errors import StoreError
 from varfx.genome.variants import SCHEMA
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
@@ -106,7 +106,7 @@ class LDPanel:
     def _arrays(self) -> dict[str, dict[str, tuple[int, str]]]:
         """Manifest entries by array, e.g. "windows/chr1_0_1000000/B"."""
         arrays: dict[str, dict[str, tuple[int, str]]] = {}
-        for file, entry in sealed.read_manifest(self.path).items():
+        for file, entry in sealed_folder.read_manifest(self.path).items():
             arrays.setdefault("/".join(file.split("/")[:3]), {})[file] = entry
         return arrays
 
@@ -145,7 +145,7 @@ class LDPanel:
         """One array of one window; the presence and size of each file and the checksum of each chunk are verified."""
         prefix = f"windows/{self.cores[index].name}/{name}"
         entries = self._arrays.get(prefix, {f"{prefix}/zarr.json": (0, "")})
-        sealed.check_array(self.path, entries)
+        sealed_folder.check_array(self.path, entries)
         try:
             array = zarr.open_array(self.path / prefix, mode="r")
             if array.nbytes > sum(size for size, _ in entries.values()):  # stored as they are, so never larger
@@ -168,7 +168,7 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
     for name in ("zarr.json", "variants.parquet", "windows.parquet"):
         if name not in manifest:
             raise StoreError(f"`{root}` is no LD panel: it has no `{name}`. Give a panel made by `varfx ld build`.")
-    sealed.check_file(root, "zarr.json", manifest["zarr.json"])
+    sealed_folder.check_file(root, "zarr.json", manifest["zarr.json"])
     variants, metadata = sealed.read_table(root / "variants.parquet", kind=KIND)
     windows, _ = sealed.read_table(root / "windows.parquet", kind=f"{KIND}-windows")
     if "square_norm" not in windows.columns:  # older panels
@@ -186,7 +186,7 @@ def panel_folder(out: str | os.PathLike[str]) -> RunFolder:
 def finish_panel(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
     """Adds the tables and the manifest to a folder whose windows are all written."""
     write_tables(root, variants, windows, metadata)
-    sealed.seal_directory(root)
+    sealed_folder.seal_directory(root)
 
 
 def write_tables(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:

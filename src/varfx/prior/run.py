@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 
 from varfx.annotations import Standardiser
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
 from varfx.models import ModelConfig, TrackEnformerConfig, VariancePrior
 
@@ -95,7 +95,7 @@ def open_run(run: str | os.PathLike[str] | Run) -> Run:
     folder = run_folder(run)
     folder.open()
     root = folder.out
-    sealed.check_directory(root)
+    sealed_folder.check_directory(root)
     record = sealed.read_json(root / RECORD)
     settings = dict(record["model"])
     num_features, num_tracks = settings.pop("num_features"), settings.pop("num_tracks", 0)

@@ -24,7 +24,7 @@ from numpy import ndarray
 
 from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
 from varfx.short_repr import short_repr
 from varfx.tracks.config import StoredAs
@@ -234,7 +234,7 @@ class TrackStore:
     def _files(self) -> dict[str, dict[str, tuple[int, str]]]:
         """Manifest entries by array, e.g. "signal/chr22/003"."""
         arrays: dict[str, dict[str, tuple[int, str]]] = {}
-        for file, entry in sealed.read_manifest(self.path).items():
+        for file, entry in sealed_folder.read_manifest(self.path).items():
             arrays.setdefault("/".join(file.split("/")[:3]), {})[file] = entry
         return arrays
 
@@ -252,7 +252,7 @@ class TrackStore:
         name = array_name(self._number(track), chrom)
         try:
             if name not in self._opened:
-                sealed.check_array(self.path, self._files.get(name, {f"{name}/zarr.json": (0, "")}))
+                sealed_folder.check_array(self.path, self._files.get(name, {f"{name}/zarr.json": (0, "")}))
                 self._opened[name] = zarr.open_array(self.path / name, mode="r")
             line[first - start : last - start] = self._opened[name][first:last]
         except (ValueError, OSError, KeyError, RuntimeError) as error:
@@ -277,7 +277,7 @@ def open_tracks(path: str | os.PathLike[str]) -> TrackStore:
     for name in ("zarr.json", "tracks.parquet", "arrays.parquet"):
         if name not in manifest:
             raise StoreError(f"`{root}` is no track store: it has no `{name}`. Give one made by `varfx tracks build`.")
-    sealed.check_file(root, "zarr.json", manifest["zarr.json"])
+    sealed_folder.check_file(root, "zarr.json", manifest["zarr.json"])
     tracks, metadata = sealed.read_table(root / "tracks.parquet", kind=KIND)
     arrays, _ = sealed.read_table(root / "arrays.parquet", kind=ARRAYS_KIND)
     return TrackStore(path=root, tracks=tracks, arrays=arrays, metadata=metadata)
@@ -293,7 +293,7 @@ def store_folder(out: str | os.PathLike[str]) -> RunFolder:
 def finish_store(root: Path, tracks: pl.DataFrame, arrays: pl.DataFrame, metadata: dict[str, Any]) -> None:
     """Adds the tables and the manifest to a folder whose arrays are all written."""
     write_tables(root, tracks, arrays, metadata)
-    sealed.seal_directory(root)
+    sealed_folder.seal_directory(root)
 
 
 def write_tables(root: Path, tracks: pl.DataFrame, arrays: pl.DataFrame, metadata: dict[str, Any]) -> None:

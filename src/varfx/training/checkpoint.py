@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from varfx.errors import StoreError
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         StoreError: it is missing or damaged.
     """
-    sealed.check_directory(path)
+    sealed_folder.check_directory(path)
     tensors = safetensors.torch.load_file(Path(path) / "tensors.safetensors")
     state = _unpack(json.loads((Path(path) / "state.json").read_text()), tensors)
     if not isinstance(state, dict):
@@ -43,7 +43,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
             partial.mkdir()
             safetensors.torch.save_file(tensors, partial / "tensors.safetensors")
             sealed.write_json(partial / "state.json", state)
-            sealed.seal_directory(partial)
+            sealed_folder.seal_directory(partial)
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None

@@ -17,7 +17,7 @@ from varfx.expression.cohort.people import join_people
 from varfx.expression.cohort.prepare import PrepareConfig, PrepareFiles, prepare
 from varfx.expression.cohort.splits import SplitConfig
 from varfx.expression.cohort.store import Cohort
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.ledger import Sieve, counts_of
 
 KEPT = ["PLUS", "MINUS", "SHARED", "NEAR", "LAST"]
@@ -115,12 +115,12 @@ def test_nobodys_sequence_is_written(cohort: Cohort) -> None:
         "cohort.json", "manifest.json", "genes.parquet", "variants.parquet", "expression.parquet", "covariates.parquet",
         "genotypes.zarr", "reference.zarr", "splits",
     }  # fmt: skip
-    assert sealed.check_directory(cohort.path) > 10
+    assert sealed_folder.check_directory(cohort.path) > 10
 
 
 def test_the_same_command_gives_the_same_arrays_and_splits(cohort: Cohort, study: Study, tmp_path: Path) -> None:
     again = run(study, tmp_path / "again")
-    ours, theirs = sealed.read_manifest(cohort.path), sealed.read_manifest(again.path)
+    ours, theirs = sealed_folder.read_manifest(cohort.path), sealed_folder.read_manifest(again.path)
     differing = {name for name in ours if ours[name] != theirs[name]}
     assert differing <= {"cohort.json"}  # the time
 
@@ -232,7 +232,7 @@ def test_a_cohort_is_replaced_only_when_told_and_other_folders_never(study: Stud
         run(study, tmp_path / "mine", overwrite=True)
     run_folder = _folder(tmp_path, "run")
     sealed.write_json(run_folder / "run.json", {})
-    sealed.seal_directory(run_folder)
+    sealed_folder.seal_directory(run_folder)
     with pytest.raises(StoreError, match="exists and is no cohort"):
         run(study, tmp_path / "run", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort", "mine", "run"]

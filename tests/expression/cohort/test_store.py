@@ -15,7 +15,7 @@ from varfx.expression.cohort import write as cohort_write
 from varfx.expression.cohort.splits import PeopleSplit
 from varfx.expression.cohort.store import VARIANTS_SCHEMA, Cohort, open_cohort, window_start
 from varfx.expression.cohort.write import CohortTables, with_variant_rows, writing_cohort
-from varfx.io import sealed
+from varfx.io import sealed_folder
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_other_folders_are_no_cohort(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(StoreError, match=r"has no manifest\.json"):
         open_cohort(tmp_path / "other")
-    sealed.seal_directory(tmp_path / "other")
+    sealed_folder.seal_directory(tmp_path / "other")
     with pytest.raises(StoreError, match="is no cohort"):
         open_cohort(tmp_path / "other")
 

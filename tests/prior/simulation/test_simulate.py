@@ -13,7 +13,7 @@ import pytest
 from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError, DataError
 from varfx.gwas.sumstats import SumStats, read_sumstats
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, evaluate, fit, predict, weights
 from varfx.prior.inputs import align_trait, assemble
@@ -72,7 +72,7 @@ def test_h2_and_mean_signal_are_as_asked(simulated: Simulated, tmp_path: Path) -
 
 
 def test_files_are_one_trait_with_replicates(made: Path, simulated: Simulated) -> None:
-    sealed.check_directory(made)
+    sealed_folder.check_directory(made)
     stats = read_sumstats(made / "replicates.sumstats.parquet")
     assert (stats.replicates, stats.z.shape) == (3, (simulated.F.size, 3))
     panel = simulated.open()

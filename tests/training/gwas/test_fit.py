@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from cases.simulated_panel import Simulated, window_data
 from varfx.errors import ConfigError, DataError
-from varfx.io import sealed
+from varfx.io import sealed_folder
 from varfx.models import ModelConfig, VariancePrior
 from varfx.training import TrainConfig, WindowData, start_at_constant, total_log_p, train
 from varfx.training.checkpoint import read_checkpoint
@@ -330,7 +330,7 @@ def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: P
     assert run_fit(simulated, tmp_path / "whole", "SIGKILL", -1, False) == 0
     assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", 27, False) == -signal.SIGKILL
     last = tmp_path / "stopped.building" / "checkpoints" / "last"
-    sealed.check_directory(last)
+    sealed_folder.check_directory(last)
     assert {path.suffix for path in last.iterdir()} == {".safetensors", ".json"}
     assert run_fit(simulated, tmp_path / "stopped", "SIGINT", 45, True) == 130
     assert not (tmp_path / "stopped" / "manifest.json").exists()

@@ -25,7 +25,7 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.config import Normalisation
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.recognise import seems
 from varfx.short_repr import short_repr
 
@@ -224,7 +224,7 @@ class Cohort:
 
     @cached_property
     def _manifest(self) -> dict[str, tuple[int, str]]:
-        return sealed.read_manifest(self.path)
+        return sealed_folder.read_manifest(self.path)
 
     @cached_property
     def _opened(self) -> dict[str, zarr.Array[Any]]:
@@ -243,7 +243,7 @@ class Cohort:
         try:
             if name not in self._opened:
                 entries = {file: entry for file, entry in self._manifest.items() if file.startswith(f"{name}/")}
-                sealed.check_array(self.path, entries or {f"{name}/zarr.json": (0, "")})
+                sealed_folder.check_array(self.path, entries or {f"{name}/zarr.json": (0, "")})
                 self._opened[name] = zarr.open_array(self.path / name, mode="r")
             return np.asarray(self._opened[name][rows])
         except (ValueError, OSError, KeyError, RuntimeError) as error:
@@ -262,10 +262,10 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
     if not root.is_dir():
         found = f"seems to be {seems(root)}, but a cohort is a folder" if root.exists() else "does not exist"
         raise StoreError(f"`{root}` {found}. Give a cohort made by `varfx expr prepare`.")
-    manifest = sealed.read_manifest(root)
+    manifest = sealed_folder.read_manifest(root)
     if "cohort.json" not in manifest:
         raise StoreError(f"`{root}` is no cohort: it seems to be {seems(root)}. Give one made by `varfx expr prepare`.")
-    sealed.check_file(root, "cohort.json", manifest["cohort.json"])
+    sealed_folder.check_file(root, "cohort.json", manifest["cohort.json"])
     record = sealed.read_json(root / "cohort.json")
     if record["kind"] != KIND:
         raise StoreError(f"`{root}` holds {record['kind']}, where a cohort is needed.")
@@ -299,7 +299,7 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
 def _read_list(root: Path, manifest: dict[str, tuple[int, str]], name: str) -> list[str]:
     """The names in one file below `splits`, one a line."""
     file = f"splits/{name}.txt"
-    sealed.check_file(root, file, manifest.get(file, (0, "")))
+    sealed_folder.check_file(root, file, manifest.get(file, (0, "")))
     # Lines end with \n alone: names may hold what else Python takes for the end of a line.
     return (root / file).read_bytes().decode().split("\n")[:-1]
 

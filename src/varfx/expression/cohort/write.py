@@ -21,7 +21,7 @@ from varfx.expression.cohort.config import Normalisation
 from varfx.expression.cohort.splits import PeopleSplit
 from varfx.expression.cohort.store import GENES_SCHEMA, KIND, PARTS, TABLE_KINDS, VARIANTS_SCHEMA, label_column
 from varfx.genome.variants import chrom_rank
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
 
 VARIANTS_PER_CHUNK = 1024
@@ -165,7 +165,7 @@ class CohortWriter:
             "provenance": dict(provenance),
         }
         sealed.write_json(root / "cohort.json", record)
-        sealed.seal_directory(root)
+        sealed_folder.seal_directory(root)
 
     def _write_table(self, name: str, frame: pl.DataFrame) -> None:
         sealed.write_table(frame, self._root / f"{name}.parquet", kind=TABLE_KINDS[name], metadata={})

@@ -16,7 +16,7 @@ from varfx.errors import ConfigError
 from varfx.genome.builds import LENGTHS
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import KIND as SUMSTATS
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel, open_panel
 from varfx.prior.experiment.config import AnnotationSource, Entry, Experiment, PanelSource, TrackSource, expanded
@@ -265,7 +265,7 @@ def _simulated(
         )
 
     _made(target, make)
-    sealed.check_directory(target)
+    sealed_folder.check_directory(target)
     _, metadata = sealed.read_table(target / TRUTH, kind="prior")
     return Trait(
         name=f"truth {seed}",

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from varfx.errors import ConfigError
-from varfx.io import sealed
+from varfx.io import sealed_folder
 from varfx.ld import LDPanel
 from varfx.models import ModelConfig
 from varfx.tracks.store import TrackStore
@@ -158,7 +158,7 @@ def panel_job(panel: LDPanel, **sizes: Any) -> Job:
         num_core=table["num_core"].to_numpy(),
         num_panel=table["num_panel"].to_numpy(),
         bases=(table["end"] - table["start"] + 2 * panel.flank).to_numpy(),
-        panel_bytes=sum(size for size, _ in sealed.read_manifest(panel.path).values()),
+        panel_bytes=sum(size for size, _ in sealed_folder.read_manifest(panel.path).values()),
         stored_bytes=np.dtype(panel.metadata["config"]["dtype"]).itemsize,
         **sizes,
     )
@@ -170,5 +170,5 @@ def track_sizes(store: TrackStore) -> dict[str, int]:
         "num_tracks": len(store.names) + int((store.tracks["missing"] == "mask").sum()),
         "bytes_per_base": store.bytes_per_base(),
         "genome_bases": sum(store.lengths.values()),
-        "track_bytes": sum(size for size, _ in sealed.read_manifest(store.path).values()),
+        "track_bytes": sum(size for size, _ in sealed_folder.read_manifest(store.path).values()),
     }

@@ -28,7 +28,7 @@ from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.variants import identifier
 from varfx.gwas.sumstats import SCHEMA, SumStats, replicate_names
-from varfx.io import sealed
+from varfx.io import sealed, sealed_folder
 from varfx.io.output_lock import one_writer
 from varfx.ld import LDPanel
 from varfx.prior.files import FeaturePaths, PriorInputs
@@ -147,7 +147,7 @@ def simulate_inputs(
         stats.write(partial / REPLICATES)
         if write_each:
             _write_each(stats, partial / EACH)
-        sealed.seal_directory(partial)
+        sealed_folder.seal_directory(partial)
     return Simulation(folder=Path(out), truth=table, record=record)
 
 
