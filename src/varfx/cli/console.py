@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -45,6 +46,13 @@ class PlainConsole(Console):
 console = PlainConsole()
 if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = PLAIN_WIDTH
+
+
+def print_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Prints what a command has written, a line per file or folder."""
+    console.print(f"written to {folder}:", soft_wrap=True)
+    for name, what in files.items():
+        console.print(f"  {name:<24}{what}", soft_wrap=True)
 
 
 @contextlib.contextmanager

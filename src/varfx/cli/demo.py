@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_files, progress_bar
 from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ def _show(demo: Demo) -> None:
         **PICTURES,
         "constant/ linear/ mlp/": "the runs, for `varfx prior evaluate`, `predict` and `weights`",
     }
-    console.print(f"written to {demo.folder}:", soft_wrap=True)
-    for name, what in listing.items():
-        console.print(f"  {name:<24}{what}", soft_wrap=True)
+    print_files(demo.folder, listing)
 
 
 def _show_answers(demo: Demo) -> None:

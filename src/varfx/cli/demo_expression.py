@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_files, progress_bar
 from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
@@ -138,9 +138,7 @@ def _show(demo: ExpressionDemo) -> None:
         "*.annot.parquet": "scores of variants by elastic-net and networks, for `varfx prior fit --annot`",
         **PICTURES,
     }
-    console.print(f"written to {demo.folder}:", soft_wrap=True)
-    for name, what in listing.items():
-        console.print(f"  {name:<24}{what}", soft_wrap=True)
+    print_files(demo.folder, listing)
 
 
 def _say_what_is_simulated(demo: ExpressionDemo) -> None:

@@ -43,20 +43,12 @@ def fit(
         resume: Continue an interrupted fit.
         overwrite: Replace a finished run.
     """
-    from varfx.prior.fit import fit_inputs
+    from varfx.prior.fit import FitOptions, fit_inputs
     from varfx.training import processes
 
     with progress_bar() as progress:
-        run = fit_inputs(
-            inputs,
-            out,
-            model=model,
-            training=training,
-            split=split,
-            resume=resume,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        options = FitOptions(model=model, training=training, split=split)
+        run = fit_inputs(inputs, out, options, resume=resume, overwrite=overwrite, progress=progress)
     if processes.rank():
         return  # the first process prints
     table = Table("trait", "variants", "n", "sigma2", "sigma2 (null)", "alpha", "alpha per allele")

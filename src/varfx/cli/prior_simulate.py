@@ -67,12 +67,12 @@ def simulate(
         device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
             mps therefore on the CPU. What is random does not depend on it.
     """
-    from varfx.prior.simulation.simulate import simulate_inputs
+    from varfx.prior.simulation.simulate import simulate
 
     if truth_run is not None and network != TruthConfig():
         raise ConfigError("`truth-run` brings its own network: leave out --truth and its options.")
     with progress_bar() as progress:
-        made = simulate_inputs(
+        made = simulate(
             PriorInputs(**asdict(inputs)),
             out,
             truth=network if truth_run is None else truth_run,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 
 from varfx.bootstrap import mean_interval
 from varfx.demos.study import DemoStudy
+from varfx.demos.timing import timed
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.config import SplitConfig
 from varfx.expression.cohort.gene_data import gene_data
@@ -32,7 +32,7 @@ from varfx.expression.variants.config import Rule, VariantConfig
 from varfx.expression.variants.score import VariantScores, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.io import sealed
-from varfx.io.run_folder import check_parent
+from varfx.io.working_folder import make_folder
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
 from varfx.training.people.config import ExpressionTrainConfig
@@ -175,12 +175,7 @@ def run_demo(
         VarfxError: a file that cannot be read or written.
     """
     config = config or DemoConfig()
-    folder = Path(out)
-    check_parent(folder)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise sealed.write_error(folder, error) from error
+    folder = make_folder(out)
     with _one_thread():
         demo = _run(study, folder, config, workers, progress)
     sealed.write_json(folder / "results.json", results(demo))
@@ -189,10 +184,10 @@ def run_demo(
 
 def _run(study: DemoStudy, folder: Path, config: DemoConfig, workers: int | None, progress: Progress) -> ExpressionDemo:
     seconds: dict[str, float] = {}
-    with _timed(seconds, "expr prepare"):
+    with timed(seconds, "expr prepare"):
         options = PrepareConfig(window=config.window, split=SplitConfig(seed=config.seed))
         cohort = prepare(study.inputs, folder / "cohort", options, overwrite=True, progress=progress)
-    with _timed(seconds, "expr baseline"):
+    with timed(seconds, "expr baseline"):
         baselines = fit_baselines(
             cohort.path,
             folder / "baselines",
@@ -201,16 +196,16 @@ def _run(study: DemoStudy, folder: Path, config: DemoConfig, workers: int | None
             overwrite=True,
             progress=progress,
         )
-    with _timed(seconds, "expr fit"):
+    with timed(seconds, "expr fit"):
         chosen = genes_for_networks(cohort, config.network_window, config.network_genes)
         network = fit_network(
             cohort.path, folder / "network", _network(config, chosen), overwrite=True, progress=progress
         )
-    with _timed(seconds, "expr evaluate"):
+    with timed(seconds, "expr evaluate"):
         runs = (baselines.path, network.path)
         evaluation = evaluate(runs, EvaluationConfig(seed=config.seed), workers=workers, progress=progress)
     scores = {}
-    with _timed(seconds, "expr variants"):
+    with timed(seconds, "expr variants"):
         for name, run in (("elastic-net", baselines), ("network", network)):
             scores[name] = _score(run, baselines, folder / f"{name}.annot.parquet", progress)
     return ExpressionDemo(
@@ -334,10 +329,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[step] = time.perf_counter() - started

@@ -19,14 +19,14 @@ from varfx.errors import DataError
 from varfx.genotypes.open_ld import open_source
 from varfx.gwas.sumstats import SumStats
 from varfx.io import sealed
-from varfx.io.run_folder import check_parent
+from varfx.io.working_folder import make_folder
 from varfx.ld import Core, LDPanel, PanelConfig, build_panel
 from varfx.models import ModelConfig
 from varfx.models.config import Kind
 from varfx.prior.config import SplitConfig
 from varfx.prior.evaluate import Evaluation, evaluate
 from varfx.prior.files import PriorInputs
-from varfx.prior.fit import fit
+from varfx.prior.fit import FitOptions, fit_inputs
 from varfx.prior.predict import predict, write_prediction
 from varfx.prior.run import Run
 from varfx.progress import Progress, silent
@@ -112,43 +112,19 @@ def run_demo(
     Raises:
         VarfxError: a file that cannot be read or written.
     """
-    folder = Path(out)
-    check_parent(folder)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise sealed.write_error(folder, error) from error
+    folder = make_folder(out)
     training = training or TrainConfig(seed=seed)
     seconds: dict[str, float] = {}
-    paths = {name: folder / name for name in ("height.sumstats.parquet", "chr22.ld.zarr", "chr22.annot.parquet")}
-    sumstats, panel_path, annotations = paths.values()
-
+    names = ("height.sumstats.parquet", "chr22.ld.zarr", "chr22.annot.parquet")
+    sumstats, panel_path, annotations = (folder / name for name in names)
+    files = PriorInputs(panel=panel_path, sumstats=(sumstats,), annotations=annotations)
     with timed(seconds, "sumstats clean"):
         stats = gwas.clean(source.gwas, out=sumstats, trait="height")
     with timed(seconds, "ld build"):
         panel = _panel(source.genotypes, panel_path, workers, progress)
     with timed(seconds, "annot build"):
         channels, uncovering = _annotate(panel, beds, annotations)
-
-    runs: dict[str, Run] = {}
-    evaluations: dict[str, Evaluation] = {}
-    split = SplitConfig(holdout_fraction=HOLDOUT_FRACTION, seed=seed)
-    for kind in MODELS:
-        with timed(seconds, f"fit {kind}"):
-            runs[kind] = fit(
-                panel_path,
-                [sumstats],
-                folder / kind,
-                annotations=annotations,
-                model=ModelConfig(kind=kind),
-                training=training,
-                split=split,
-                overwrite=True,
-                progress=progress,
-            )
-        with timed(seconds, f"evaluate {kind}"):
-            reference = None if kind == MODELS[0] else folder / MODELS[0]
-            evaluations[kind] = evaluate(folder / kind, compare_with=reference, seed=seed, progress=progress)
+    runs, evaluations = _fit_models(files, folder, training, seed, seconds, progress)
     prior = predict(folder / MODELS[-1])
     write_prediction(prior, folder / "prior.parquet", run=folder / MODELS[-1])
     answers = answers_of(
@@ -174,6 +150,23 @@ def run_demo(
     )
     sealed.write_json(folder / "results.json", results(demo))
     return demo
+
+
+def _fit_models(
+    files: PriorInputs, folder: Path, training: TrainConfig, seed: int, seconds: dict[str, float], progress: Progress
+) -> tuple[dict[str, Run], dict[str, Evaluation]]:
+    """A fit of each model and its held-out scores; those of the others than constant beside the constant prior's."""
+    runs: dict[str, Run] = {}
+    evaluations: dict[str, Evaluation] = {}
+    split = SplitConfig(holdout_fraction=HOLDOUT_FRACTION, seed=seed)
+    for kind in MODELS:
+        options = FitOptions(model=ModelConfig(kind=kind), training=training, split=split)
+        with timed(seconds, f"fit {kind}"):
+            runs[kind] = fit_inputs(files, folder / kind, options, overwrite=True, progress=progress)
+        with timed(seconds, f"evaluate {kind}"):
+            reference = None if kind == MODELS[0] else folder / MODELS[0]
+            evaluations[kind] = evaluate(folder / kind, compare_with=reference, seed=seed, progress=progress)
+    return runs, evaluations
 
 
 def results(demo: Demo) -> dict[str, object]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 import torch
 from torch import Tensor
 
 
-class SquareMatrix(ABC):
+class SquareMatrix:
     """An n x n matrix whose size, dtype and device are those of one tensor."""
 
     @property
-    @abstractmethod
     def like(self) -> Tensor:
-        """A tensor of n rows, in the precision and on the device of the products."""
+        """A tensor of n rows, in the precision and on the device of the products: the first field, unless a class differs."""
+        first: Tensor = next(iter(vars(self).values()))
+        return first
 
     @property
     def size(self) -> int:

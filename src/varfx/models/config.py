@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from varfx.errors import ConfigError
@@ -126,6 +126,12 @@ class EnformerConfig:
         return [half, *(round(size / multiple) * multiple for size in row)]
 
 
+def _trunk(config: TrackEnformerConfig | ExpressionNetworkConfig, **others: Any) -> EnformerConfig:
+    """The Enformer without heads, of all bins, with the sizes of `config` and `others` in place of some."""
+    sizes = {each.name: getattr(config, each.name) for each in fields(EnformerConfig) if hasattr(config, each.name)}
+    return EnformerConfig(**{**sizes, "output_heads": {}, "target_length": None, **others})
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackEnformerConfig:
     """The network over tracks; with 165 tracks, width 768 has 16 million weights and width 384 4.4 million."""
@@ -165,24 +171,12 @@ class TrackEnformerConfig:
 
     def trunk(self, num_tracks: int) -> EnformerConfig:
         """The configuration of the Enformer inside."""
-        precision: Precision = self.precision
-        return EnformerConfig(
+        return _trunk(
+            self,
             channels=num_tracks,
-            width=self.width,
-            depth=self.depth,
-            heads=self.heads,
-            key_width=self.key_width,
-            num_downsamples=self.num_downsamples,
-            output_heads={},
-            target_length=None,
-            dropout=self.dropout,
             attention_dropout=self.dropout,
             position_dropout=self.dropout,
             gamma_scale="function",
-            norm=self.norm,
-            norm_momentum=self.norm_momentum,
-            precision=precision,
-            checkpointing=self.checkpointing,
         )
 
 
@@ -280,24 +274,8 @@ class ExpressionNetworkConfig:
         heads = self.heads
         if heads is None:
             heads = max(count for count in range(1, 9) if self.width % (BASIS_FAMILIES * count) == 0)
-        return EnformerConfig(
-            channels=self.channels,
-            width=self.width,
-            depth=self.depth,
-            heads=heads,
-            key_width=self.key_width if self.key_width is not None else max(16, self.width // 24),
-            num_downsamples=self.num_downsamples,
-            output_heads={},
-            target_length=None,
-            dropout=self.dropout,
-            attention_dropout=self.attention_dropout,
-            position_dropout=self.position_dropout,
-            gamma_scale=self.gamma_scale,
-            norm=self.norm,
-            norm_momentum=self.norm_momentum,
-            precision=self.precision,
-            checkpointing=self.checkpointing,
-        )
+        key_width = self.key_width if self.key_width is not None else max(16, self.width // 24)
+        return _trunk(self, heads=heads, key_width=key_width)
 
     def to_json(self) -> dict[str, Any]:
         """All fields by name; `ExpressionNetworkConfig(**it)` is this configuration."""

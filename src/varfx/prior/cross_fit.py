@@ -22,7 +22,7 @@ from varfx.errors import ConfigError, StoreError
 from varfx.io import sealed
 from varfx.prior.config import SplitConfig
 from varfx.prior.files import PriorInputs, inputs_of_run
-from varfx.prior.fit import fit_inputs
+from varfx.prior.fit import FitOptions, fit_inputs
 from varfx.prior.inputs import align_trait, panel_variants
 from varfx.prior.predict import prediction_table, variances
 from varfx.prior.run import RECORD, Run, open_run
@@ -126,7 +126,7 @@ def _fits(
 
 
 def _fit(files: PriorInputs, out: Path, run: Run, training: TrainConfig, split: SplitConfig) -> Run:
-    return fit_inputs(files, out, model=run.model.config, training=training, split=split, resume=True)
+    return fit_inputs(files, out, FitOptions(model=run.model.config, training=training, split=split), resume=True)
 
 
 def _finished(out: Path, run: Run, names: tuple[str, ...]) -> Run | None:

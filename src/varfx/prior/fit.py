@@ -83,64 +83,59 @@ def fit(
     Raises:
         VarfxError: inputs of another kind, too little overlap, a split without training windows.
     """
-    return fit_inputs(
-        PriorInputs.of(panel=panel, sumstats=sumstats, **inputs),
-        out,
-        model=ModelConfig(kind=model) if isinstance(model, str) else model,
-        training=training,
-        split=split,
-        resume=resume,
-        overwrite=overwrite,
-        progress=progress,
-    )
+    model = ModelConfig(kind=model) if isinstance(model, str) else model or ModelConfig()
+    options = FitOptions(model=model, training=training or TrainConfig(), split=split or SplitConfig())
+    given = PriorInputs.of(panel=panel, sumstats=sumstats, **inputs)
+    return fit_inputs(given, out, options, resume=resume, overwrite=overwrite, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """Network, training and split of one fit."""
+
+    model: ModelConfig
+    training: TrainConfig
+    split: SplitConfig
+
+    def __post_init__(self) -> None:
+        check_compile(self.model, self.training)
+        if self.split.seed is None:
+            object.__setattr__(self, "split", replace(self.split, seed=self.training.seed))
+
+    def to_json(self) -> dict[str, Any]:
+        """All options by group, as in a run's record."""
+        return {"model": _jsonable(self.model), "training": asdict(self.training), "split": _jsonable(self.split)}
 
 
 def fit_inputs(
     inputs: PriorInputs,
     out: PathLike,
+    options: FitOptions,
     *,
-    model: ModelConfig | None = None,
-    training: TrainConfig | None = None,
-    split: SplitConfig | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Run:
-    """`fit` with its inputs as one object; under torchrun or srun, in all processes, of which the first writes."""
+    """`fit` with inputs and options as objects; under torchrun or srun, in all processes, of which the first writes."""
     from varfx.training.launch import join  # loads Lightning
 
-    model, training, split = model or ModelConfig(), training or TrainConfig(), split or SplitConfig()
-    split = split if split.seed is not None else replace(split, seed=training.seed)
-    check_compile(model, training)
-    folder = run_folder(out)
+    training, folder = options.training, run_folder(out)
     join(training.devices, training.num_nodes, training.device)
     with processes.in_step():
-        sources = _open(inputs, model)
+        sources = _open(inputs, options.model)
     with processes.first_holds(folder.out):
         matching = {"palindromes": inputs.matching.palindromes, "min_overlap": inputs.matching.min_overlap}
-        config = {
-            "model": _jsonable(model),
-            "training": asdict(training),
-            "split": _jsonable(split),
-            "matching": matching,
-        }
+        config = {**options.to_json(), "matching": matching}
         provenance = processes.first_does(lambda: sealed.provenance(config, inputs.named()))
         identity = identity_of(provenance or {"config": {}, "inputs": {}})
         processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite, identity=identity))
         with processes.in_step():
-            job = _assemble(sources, model, training, split, scratch=folder.scratch)
+            job = _assemble(sources, options, scratch=folder.scratch)
         processes.first_does(lambda: folder.begin(identity, resume=resume, overwrite=overwrite))
         checkpoints = folder.below(CHECKPOINTS)
-        prior, outcome, guesses = _train(job, model, training, checkpoints, resume=resume, progress=progress)
-        run = processes.first_does(
-            lambda: _finish(
-                folder,
-                job,
-                prior,
-                outcome,
-                {**_record(inputs, job, guesses), "config": config, "provenance": provenance},
-            )
-        )
+        prior, outcome, guesses = _train(job, options, checkpoints, resume=resume, progress=progress)
+        record = {**_record(inputs, job, guesses), "config": config, "provenance": provenance}
+        run = processes.first_does(lambda: _finish(folder, job, prior, outcome, record))
         return run or open_run(folder.out)
 
 
@@ -174,22 +169,20 @@ def _open(inputs: PriorInputs, model: ModelConfig) -> _Sources:
     return _Sources(panel, list(associations), channels, inputs.tracks_for_fit(model), inputs.matching)
 
 
-def _assemble(
-    sources: _Sources, model: ModelConfig, training: TrainConfig, split: SplitConfig, *, scratch: Path
-) -> _Job:
+def _assemble(sources: _Sources, options: FitOptions, *, scratch: Path) -> _Job:
     """The data on the panel's rows, and the split of its windows."""
     panel = sources.panel
     data, standardiser, ledgers = assemble(
         panel,
         sources.sumstats,
         sources.annotations,
-        kind=model.kind,
+        kind=options.model.kind,
         scratch=scratch,
         tracks=sources.tracks,
-        processes=training.devices,
+        processes=options.training.devices,
         matching=sources.matching,
     )
-    parts = split_windows(panel.windows, split, flank=panel.flank, has_data=_has_data(panel, data))
+    parts = split_windows(panel.windows, options.split, flank=panel.flank, has_data=_has_data(panel, data))
     if data.tracks is not None:
         used = sorted(parts.train + parts.validation + parts.holdout)
         data.tracks.require([panel.rows(i)[1] for i in used], [panel.cores[i].name for i in used])
@@ -198,15 +191,15 @@ def _assemble(
 
 
 def _train(
-    job: _Job, model: ModelConfig, training: TrainConfig, checkpoints: Path, *, resume: bool, progress: Progress
+    job: _Job, options: FitOptions, checkpoints: Path, *, resume: bool, progress: Progress
 ) -> tuple[VariancePrior, TrainOutcome, list[float] | None]:
     """The prior with its best weights, how training ended, and the heritabilities behind the objective's weights."""
     from varfx.training import train  # loads Lightning
     from varfx.training.launch import device_here
 
-    data, parts, signals = job.data, job.split, job.sources.tracks
+    data, parts, signals, training = job.data, job.split, job.sources.tracks, options.training
     prior = VariancePrior(
-        model,
+        options.model,
         0 if job.standardiser is None else len(job.standardiser.feature_names),
         len(data.traits),
         num_tracks=0 if signals is None else signals.num_channels,

@@ -14,11 +14,10 @@ import polars as pl
 
 from varfx.bootstrap import listed, student_interval, sum_interval
 from varfx.device import check_device, find_device
-from varfx.errors import StoreError
 from varfx.io import sealed
 from varfx.io.output_lock import one_writer
-from varfx.io.run_folder import check_parent
 from varfx.io.workers import Job, Workers, map_pieces
+from varfx.io.working_folder import WorkingFolder
 from varfx.prior.experiment.cells import Cell, cells_of, finished, run_cell
 from varfx.prior.experiment.config import Experiment
 from varfx.prior.experiment.materials import prepare
@@ -80,7 +79,8 @@ def run_experiment(
     else:
         check_device(device)
     folder = Path(out)
-    _begin(folder, experiment, resume=resume, overwrite=overwrite)
+    working = WorkingFolder(out=folder, holds="experiment", begun=BEGUN, results=RESULTS)
+    working.begin(_data_options(experiment), resume=resume, overwrite=overwrite)
     materials = prepare(experiment, folder, where, device=device if scheduler is None else "auto", progress=progress)
     cells = cells_of(experiment, materials, device=device)
     place = folder / "cells"
@@ -185,42 +185,6 @@ def _bounds(name: str, bounds: Sequence[float] | None) -> dict[str, float | None
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
-def _begin(folder: Path, experiment: Experiment, *, resume: bool, overwrite: bool) -> None:
-    """Makes the folder, or accepts that of an earlier run on the same data.
-
-    The folder is worked in under its own name, not under `.building`: panels and runs in it know each other by path.
-
-    Raises:
-        StoreError: it is another's, was not to be resumed, or its data were made by other options.
-    """
-    check_parent(folder)
-    data = _data_options(experiment)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / BEGUN).is_file():
-            raise StoreError(f"`{folder}` exists and is no experiment. Choose another --out.")
-        if overwrite:
-            sealed.remove(folder)
-        elif not resume:
-            state = "finished" if (folder / RESULTS).is_file() else "unfinished"
-            raise StoreError(
-                f"`{folder}` holds an experiment, {state}. Go on with --resume, choose another --out, or start anew with "
-                "--overwrite."
-            )
-    if (folder / BEGUN).is_file():
-        earlier = sealed.read_json(folder / BEGUN)
-        changed = [name for name, options in data.items() if earlier.get(name) != options]
-        if changed:
-            raise StoreError(
-                f"`{folder}` was begun with another `{changed[0]}`, so that its data cannot be kept. Choose another --out, or "
-                "start anew with --overwrite."
-            )
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise sealed.write_error(folder, error) from error
-    sealed.write_json(folder / BEGUN, data)
 
 
 def _data_options(experiment: Experiment) -> dict[str, str]:

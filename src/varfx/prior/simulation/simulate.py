@@ -64,8 +64,9 @@ class Simulation:
     record: dict[str, Any]
 
 
+@one_writer
 def simulate(
-    panel: PathLike,
+    panel: PathLike | PriorInputs,
     out: PathLike,
     *,
     truth: TruthConfig | PathLike | Run | None = None,
@@ -79,7 +80,7 @@ def simulate(
     """Draws summary statistics for a panel's variants, and writes them with the f that they come from.
 
     Args:
-        panel: LD panel; its LD is that of the simulated GWAS.
+        panel: LD panel, or all inputs as one object; its LD is that of the simulated GWAS.
         out: the folder to write.
         truth: a random network, or a run whose f (up to the scale) is taken for true.
         config: signal, noise, replicates, seed.
@@ -94,34 +95,10 @@ def simulate(
     Raises:
         VarfxError: inputs that cannot be read, options out of range, or no such device.
     """
-    return simulate_inputs(
-        PriorInputs.of(panel=panel, **inputs),
-        out,
-        truth=truth,
-        config=config,
-        trait=trait,
-        write_each=write_each,
-        device=device,
-        progress=progress,
-    )
-
-
-@one_writer
-def simulate_inputs(
-    inputs: PriorInputs,
-    out: PathLike,
-    *,
-    truth: TruthConfig | PathLike | Run | None = None,
-    config: SimulateConfig | None = None,
-    trait: str = "simulated",
-    write_each: bool = False,
-    device: str = "auto",
-    progress: Progress = silent,
-) -> Simulation:
-    """`simulate` with its inputs as one object."""
+    files = panel if isinstance(panel, PriorInputs) else PriorInputs.of(panel=panel, **inputs)
     config, where = config or SimulateConfig(), find_float64_device(device)
-    reference = inputs.open_panel()
-    log_f, features, described = _log_truth(reference, inputs, truth, where)
+    reference = files.open_panel()
+    log_f, features, described = _log_truth(reference, files, truth, where)
     share = np.exp(log_f - log_f.max())
     f = config.mean_f(share.size) * share / share.mean()
     record = {
@@ -136,7 +113,7 @@ def simulate_inputs(
         if features is None
         else linear_r2(log_f, features, heterozygosity(panel_variants(reference, []))),
     }
-    metadata = {"simulated": record, "provenance": sealed.provenance(described, inputs.named())}
+    metadata = {"simulated": record, "provenance": sealed.provenance(described, files.named())}
     z = draw(reference, config.n * f, config.noise, config.replicates, config.seed, device=where, progress=progress)
     keys = reference.variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     table = keys.with_columns(f=pl.Series(f))
