@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import cyclopts
 import pytest
 
+from varfx.cli.prior_options import FitInputs
+from varfx.cli.prior_simulate import SimulateInputs
 from varfx.cli.tree import build_app
+from varfx.prior import evaluate, evaluate_variances, predict, weights, write_prediction, write_weights
+from varfx.prior.ldsc_config import LDSCInputs
+from varfx.prior.run_options import (
+    Float64Device,
+    ForeignPrior,
+    PredictConfig,
+    ScoredWindows,
+    WeightsConfig,
+    WeightsWorkers,
+    Yardsticks,
+)
+from varfx.tracks.average import average_tracks
+from varfx.tracks.config import AverageConfig
 
 COMMANDS = (
     "prior fit",
@@ -19,6 +35,7 @@ COMMANDS = (
     "prior predict",
     "prior simulate",
     "prior weights",
+    "prior ldsc",
     "ld build",
     "tracks build",
     "annot build",
@@ -38,7 +55,7 @@ HIDDEN = {
 }
 RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}
 PREFIXED = {"InformedConfig": "--prior-"}
-RENAMED |= {("TruthConfig", "seed"): "--truth-seed"}
+RENAMED |= {("TruthConfig", "seed"): "--truth-seed", ("Yardsticks", "compare_with"): "--compare"}
 
 
 def command_of(words: str) -> cyclopts.App:
@@ -97,7 +114,59 @@ def test_every_field_is_an_option_with_the_same_default(words: str) -> None:
             assert argument.parameter.help, f"{owner.__name__}.{field} has no docstring"
 
 
-@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize(
+    ("words", "parameter", "config"),
+    [
+        ("prior fit", "inputs", FitInputs),
+        ("prior simulate", "inputs", SimulateInputs),
+        ("prior ldsc", "inputs", LDSCInputs),
+        ("tracks average", "config", AverageConfig),
+    ],
+)
+def test_configurations_that_must_be_given(words: str, parameter: str, config: type) -> None:
+    collection = command_of(words).assemble_argument_collection(parse_docstring=True)
+    found = {argument.keys: argument for argument in collection if argument.field_info.name == parameter}
+    (root,) = [argument for keys, argument in found.items() if not keys]
+    options = {argument.keys[-1]: argument for argument in descendants(root)}
+    assert set(options) == {each.name for each in fields(config)}
+    for each in fields(config):
+        option = options[each.name]
+        assert f"--{each.name.replace('_', '-')}" in option.names
+        assert option.show
+        assert option.parameter.help, f"{config.__name__}.{each.name} has no docstring"
+        assert bool(option.required) == (each.default is MISSING), each.name
+        assert each.default is MISSING or option.field_info.default == each.default
+
+
+@pytest.mark.parametrize(
+    ("function", "configs"),
+    [
+        (evaluate, (ScoredWindows, Yardsticks, Float64Device)),
+        (evaluate_variances, (ScoredWindows, Float64Device)),
+        (predict, (Float64Device,)),
+        (weights, (WeightsWorkers, Float64Device)),
+    ],
+)
+def test_functions_have_the_defaults_of_the_options(function: Callable[..., Any], configs: tuple[type, ...]) -> None:
+    parameters = inspect.signature(function).parameters
+    for config in configs:
+        for each in fields(config):
+            assert parameters[each.name].default == each.default, (config, each.name)
+
+
+def test_functions_with_single_options_of_a_configuration() -> None:
+    def default(function: Callable[..., Any], name: str) -> Any:
+        return inspect.signature(function).parameters[name].default
+
+    assert default(average_tracks, "width") == AverageConfig(tracks=Path(), panel=Path()).width
+    assert default(predict, "cap") == PredictConfig().cap
+    assert default(write_weights, "form") == WeightsConfig().format
+    assert default(write_prediction, "form") == PredictConfig().format
+    assert default(evaluate_variances, "sigma2") == ForeignPrior().sigma2
+    assert default(evaluate_variances, "like") == ForeignPrior().like
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, "tracks average"])
 def test_no_word_means_two_options(words: str) -> None:
     names = [
         name for argument in command_of(words).assemble_argument_collection() for name in argument.names if name != "*"
@@ -128,3 +197,19 @@ def test_options_fill_the_configurations() -> None:
     assert (given["training"].precision, given["training"].seed) == ("float64", 3)
     assert given["split"].holdout_chrom == ("20", "21", "22")
     assert given["split"].seed is None
+
+
+def test_options_of_applied_priors_reach_their_configurations() -> None:
+    given = parse("prior evaluate RUN --compare OTHER --truth T --chrom 20,21 --exclude-chrom X --seed 3 --device cpu")
+    assert (given["beside"].compare_with, given["beside"].truth) == (Path("OTHER"), Path("T"))
+    assert (given["scored"].chrom, given["scored"].exclude_chrom, given["scored"].seed) == (("20", "21"), ("X",), 3)
+    assert given["computing"].device == "cpu"
+    foreign = parse("prior evaluate --snpvar F --like RUN --sigma2 fit")["foreign"]
+    assert (foreign.snpvar, foreign.like, foreign.sigma2) == (Path("F"), Path("RUN"), "fit")
+    assert parse("prior evaluate --snpvar F --sigma2 1.5")["foreign"].sigma2 == 1.5
+    where = parse("prior weights RUN --out W --scheduler tcp://head:8786")["where"]
+    assert (where.workers, where.scheduler) == (None, "tcp://head:8786")  # the scheduler replaces the one process
+    assert parse("prior weights RUN --out W --workers 3")["where"].workers == 3
+    inputs = parse("prior ldsc --rg A,B --rg C --ref-ld L --m 1000 2000 --no-effective-n --all-frequencies")["inputs"]
+    assert [str(path) for path in inputs.traits()] == ["A", "B", "C"]
+    assert (inputs.m, inputs.effective_n, inputs.all_frequencies) == ((1000.0, 2000.0), False, True)

@@ -9,9 +9,9 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console
-from varfx.cli.options import Paths
+from varfx.cli.options import as_options
 from varfx.errors import ConfigError
-from varfx.prior.ldsc_config import LDSCConfig
+from varfx.prior.ldsc_config import LDSCConfig, LDSCInputs
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -20,23 +20,26 @@ if TYPE_CHECKING:
     from varfx.gwas.sumstats import SumStats
     from varfx.prior.ldsc import LDSCResult
 
+    Scores = tuple[LDScores, LDScores, ndarray | None]
+
+
+Inputs = Annotated[
+    LDSCInputs,
+    as_options(
+        LDSCInputs,
+        m=Parameter(consume_multiple=True, negative=()),
+        effective_n=Parameter(negative="--no-effective-n"),
+    ),
+]
+Regression = Annotated[LDSCConfig, as_options(LDSCConfig)]
+
 
 def ldsc(
     *,
-    ref_ld: str,
-    sumstats: Path | None = None,
-    rg: Paths = (),
+    inputs: Inputs,
     out: Path | None = None,
-    w_ld: str | None = None,
     json: Path | None = None,
-    m: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative=())] = None,
-    n: float | None = None,
-    effective_n: bool = False,
-    intercept_gencov: float | None = None,
-    annot: str | None = None,
-    frq: str | None = None,
-    all_frequencies: Annotated[bool, Parameter(negative=())] = False,
-    config: Annotated[LDSCConfig, Parameter(name="*")] = LDSCConfig(),
+    config: Regression = LDSCConfig(),
 ) -> None:
     """Estimates heritability, confounding and genetic correlation by LD score regression, with LDSC's estimators.
 
@@ -44,84 +47,76 @@ def ldsc(
         varfx prior ldsc --rg S1.parquet,S2.parquet --ref-ld eur_w_ld_chr/ --json OUT.json
 
     Args:
-        sumstats: Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`).
-        rg: Summary statistics of several traits with commas (or the option repeated), in place of --sumstats: the genetic correlation of the
-            first with each other.
         out: With --rg, file to write ldsc's table to.
-        ref_ld: LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome.
-        w_ld: LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation.
         json: File to write the results to.
-        m: Number of variants of each annotation, in place of the .l2.M_5_50 files.
-        n: Sample size of every variant, in place of those in --sumstats (h2 goes with 1/n).
-        effective_n: For BOLT-LMM, use the effective sample size that `sumstats clean` stored, not the number of individuals
-            that LDSC's users give it.
-        intercept_gencov: With --rg, a known intercept of the genetic covariance, 0 without shared individuals.
-        annot: .annot files of overlapping annotations, for their heritability and enrichment.
-        frq: PLINK .frq files of the same variants, to count only those above 5 % in --annot.
-        all_frequencies: Count variants of all frequencies (.l2.M), not those above 5 % (.l2.M_5_50).
-        config: How the regression is done.
     """
     import numpy as np
 
     from varfx.annotations.ld_scores import read_ld_scores
+    from varfx.io import sealed
+
+    pairs = inputs.traits()
+    _check(inputs, pairs, out)
+    reference = read_ld_scores(inputs.ref_ld, all_frequencies=inputs.all_frequencies)
+    weights = reference if inputs.w_ld is None else read_ld_scores(inputs.w_ld)
+    scores = (reference, weights, None if inputs.m is None else np.array(inputs.m))
+    files = {str(path): path for path in pairs} | ({} if inputs.sumstats is None else {"sumstats": inputs.sumstats})
+    files |= {file.name: file for file in reference.files}
+    options = {name: getattr(inputs, name) for name in ("ref_ld", "w_ld", "m", "n", "annot", "frq")}
+    provenance = sealed.provenance(options, files)
+    if pairs:
+        _correlate(inputs, scores, config, files=(json, out), provenance=provenance)
+    else:
+        _regress(inputs, scores, config, json=json, provenance=provenance)
+
+
+def _check(inputs: LDSCInputs, pairs: list[Path], out: Path | None) -> None:
+    """Refuses options that do not belong together.
+
+    Raises:
+        ConfigError: with the options.
+    """
+    if (inputs.sumstats is None) == (not pairs):
+        raise ConfigError("give either --sumstats FILE or --rg FILE FILE, one of the two.")
+    if not pairs and (out is not None or inputs.intercept_gencov is not None):
+        raise ConfigError("`--out` and `--intercept-gencov` belong to --rg.")
+    if pairs and (len(pairs) < 2 or inputs.annot is not None or inputs.frq is not None):
+        raise ConfigError("`--rg` needs at least two files, and takes no --annot or --frq.")
+
+
+def _regress(
+    inputs: LDSCInputs, scores: Scores, config: LDSCConfig, *, json: Path | None, provenance: dict[str, Any]
+) -> None:
+    """Prints and writes the regression of one trait."""
     from varfx.annotations.ldsc_overlap import read_overlap
     from varfx.io import sealed
     from varfx.prior.ldsc import ld_score_regression
 
-    pairs = _split(rg)
-    if (sumstats is None) == (not pairs):
-        raise ConfigError("give either --sumstats FILE or --rg FILE FILE, one of the two.")
-    if not pairs and (out is not None or intercept_gencov is not None):
-        raise ConfigError("`--out` and `--intercept-gencov` belong to --rg.")
-    if pairs and (len(pairs) < 2 or annot is not None or frq is not None):
-        raise ConfigError("`--rg` needs at least two files, and takes no --annot or --frq.")
-    reference = read_ld_scores(ref_ld, all_frequencies=all_frequencies)
-    weights = reference if w_ld is None else read_ld_scores(w_ld)
-    counts = None if m is None else np.array(m)
-    inputs = {str(path): path for path in pairs} | ({} if sumstats is None else {"sumstats": sumstats})
-    inputs |= {file.name: file for file in reference.files}
-    options = {"ref_ld": ref_ld, "w_ld": w_ld, "m": m, "n": n, "annot": annot, "frq": frq}
-    if pairs:
-        _correlate(
-            [_trait(path, n, effective_n)[0] for path in pairs], (reference, weights, counts), config, intercept_gencov,
-            files=(json, out), provenance=sealed.provenance(options, inputs),
-        )  # fmt: skip
-        return
-    assert sumstats is not None
-    trait, gain = _trait(sumstats, n, effective_n)
-    result = ld_score_regression(
-        trait,
-        reference,
-        weights,
-        counts,
-        config=config,
-        overlap=None if annot is None else read_overlap(annot, reference, frequencies=frq),
-    )
+    assert inputs.sumstats is not None
+    trait, gain = _trait(inputs.sumstats, inputs)
+    overlap = None if inputs.annot is None else read_overlap(inputs.annot, scores[0], frequencies=inputs.frq)
+    result = ld_score_regression(trait, *scores, config=config, overlap=overlap)
     if json is not None:
-        sealed.write_json(json, {**result.as_dict(), "provenance": sealed.provenance(options, inputs)})
+        sealed.write_json(json, {**result.as_dict(), "provenance": provenance})
     console.print(summary(trait.trait, result), soft_wrap=True)
-    if n is None and gain != 1:
+    if inputs.n is None and gain != 1:
+        effective = inputs.effective_n
         console.print(
-            f"note: n is the {'effective sample size' if effective_n else 'number of individuals'}; BOLT-LMM's effective sample size is "
-            f"{gain:.4f} times the number of individuals, with which h2 is {result.h2 if effective_n else result.h2 / gain:.4f}",
+            f"note: n is the {'effective sample size' if effective else 'number of individuals'}; BOLT-LMM's effective sample size is "
+            f"{gain:.4f} times the number of individuals, with which h2 is {result.h2 if effective else result.h2 / gain:.4f}",
             soft_wrap=True,
         )
 
 
-def _split(files: tuple[Path, ...]) -> list[Path]:
-    """The files of --rg; one word with commas, as ldsc takes it, stands for several."""
-    return [Path(part) for path in files for part in ([str(path)] if path.is_file() else str(path).split(","))]
-
-
-def _trait(path: Path, n: float | None, effective_n: bool) -> tuple[SumStats, float]:
+def _trait(path: Path, inputs: LDSCInputs) -> tuple[SumStats, float]:
     """Summary statistics with the sample size that is asked for, and the gain of BOLT-LMM's effective one."""
     import polars as pl
 
     from varfx.gwas.sumstats import SumStats, read_sumstats
 
-    trait = read_sumstats(path)
+    trait, n = read_sumstats(path), inputs.n
     gain = float(trait.metadata.get("n_gain", 1.0))
-    if n is None and not effective_n and gain != 1:
+    if n is None and not inputs.effective_n and gain != 1:
         trait = SumStats(table=trait.table.with_columns(pl.col("n") / gain), trait=trait.trait)
     if n is not None:
         trait = SumStats(table=trait.table.with_columns(pl.lit(n, pl.Float64).alias("n")), trait=trait.trait)
@@ -129,10 +124,9 @@ def _trait(path: Path, n: float | None, effective_n: bool) -> tuple[SumStats, fl
 
 
 def _correlate(
-    traits: list[SumStats],
-    scores: tuple[LDScores, LDScores, ndarray | None],
+    inputs: LDSCInputs,
+    scores: Scores,
     config: LDSCConfig,
-    cross_intercept: float | None,
     *,
     files: tuple[Path | None, Path | None],
     provenance: dict[str, Any],
@@ -143,14 +137,15 @@ def _correlate(
     from varfx.prior.heritability.files import table
     from varfx.prior.ldsc_rg import ldsc_correlation
 
+    first, *others = (_trait(path, inputs)[0] for path in inputs.traits())
     found = [
-        ldsc_correlation(traits[0], each, *scores, config=config, cross_intercept=cross_intercept)
-        for each in traits[1:]
+        ldsc_correlation(first, each, *scores, config=config, cross_intercept=inputs.intercept_gencov)
+        for each in others
     ]
     json, out = files
     if json is not None:
-        first = found[0].as_dict()
-        sealed.write_json(json, {**first, "pairs": [each.as_dict() for each in found], "provenance": provenance})
+        pairs = [each.as_dict() for each in found]
+        sealed.write_json(json, {**pairs[0], "pairs": pairs, "provenance": provenance})
     if out is not None:
         sealed.write_text(out, table(COLUMNS, [each.table_row() for each in found]))
     for each in found:

@@ -1,23 +1,26 @@
-"""`varfx prior`: fit, evaluate, predict, weights, ldsc."""
+"""`varfx prior`: fit, predict, weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
-from varfx.cli.options import Names, Out, Switch
-from varfx.cli.prior_options import Effects, FitFiles, Inputs, Model, Split, Training
-from varfx.cli.prior_truth import print_truth
-from varfx.errors import ConfigError
+from varfx.cli.options import Out, Switch, as_options
+from varfx.cli.prior_options import Computing, Effects, FitFiles, Inputs, Model, Split, Training
 from varfx.io.output_lock import one_writer
 from varfx.models.config import ModelConfig
 from varfx.prior.config import SplitConfig
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
+from varfx.prior.run_options import Float64Device, PredictConfig, WeightsConfig, WeightsWorkers
 from varfx.training.gwas.config import TrainConfig
+
+Predicting = Annotated[PredictConfig, as_options(PredictConfig)]
+Writing = Annotated[WeightsConfig, as_options(WeightsConfig)]
+FewWorkers = Annotated[WeightsWorkers, as_options(WeightsWorkers)]
 
 
 def fit(
@@ -73,157 +76,15 @@ def fit(
     )
 
 
-def evaluate(
-    run: Path | None = None,
-    /,
-    *,
-    snpvar: Path | None = None,
-    like: Path | None = None,
-    sigma2: float | Literal["fit"] | None = None,
-    inputs: Inputs = PriorInputs(),
-    chrom: Names = (),
-    exclude_chrom: Names = (),
-    compare: Path | None = None,
-    truth: Path | None = None,
-    plot: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    json: Path | None = None,
-) -> None:
-    """Score a prior on held-out windows.
-
-    The gain is the log-likelihood of held-out associations under the prior, minus that of no heritability at all (sigma2
-    refitted), in nats, with a 95 % interval over windows. Beside it stands the gain of the constant prior, and the paired difference: what
-    annotations add. `--snpvar` scores anybody's per-variant variances the same way. All inputs are by default the run's own, and
-    must then be those of the fit.
-
-        varfx prior evaluate RUN --compare RUN2 --json OUT.json
-        varfx prior evaluate --snpvar FILE --like RUN --sigma2 fit
-        varfx prior evaluate --snpvar FILE --sigma2 1.0 --panel P.ld.zarr --sumstats S.parquet --chrom 20,21,22
-
-    Args:
-        run: A run of `varfx prior fit`.
-        snpvar: PolyFun's CHR SNP BP A1 A2 SNPVAR, or a table with variant and f.
-        like: A run whose panel, summary statistics, held-out windows, null and constant prior --snpvar is scored with.
-        sigma2: Residual variance that goes with --snpvar, or fit (on windows that are not scored); by default that in the file (prior predict
-            writes it), or 1.
-        chrom: Score these chromosomes instead of the held-out windows.
-        exclude_chrom: Leave out these chromosomes.
-        compare: A second run, compared on the same windows.
-        truth: The truth.parquet of `varfx prior simulate`: adds the error of log f and its calibration.
-        plot: Draw the comparison with --truth to this PNG.
-        seed: Of the bootstrap.
-        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
-            mps therefore on the CPU.
-        json: Write all numbers to this file.
-    """
-    from varfx.io import sealed
-    from varfx.io.run_folder import check_parent
-    from varfx.prior import evaluate as evaluate_run
-    from varfx.prior import evaluate_variances
-
-    if json is not None:
-        check_parent(json)
-    if (run is None) == (snpvar is None):
-        raise ConfigError("give either a RUN or --snpvar FILE, one of the two.")
-    if plot is not None and truth is None:
-        raise ConfigError("`plot` draws the comparison with a truth: give --truth too.")
-    with progress_bar() as progress:
-        if snpvar is not None:
-            others = (compare, truth, inputs.annotations, inputs.tracks, inputs.chain)
-            if (
-                (like is None and (inputs.panel is None or not inputs.sumstats))
-                or len(inputs.sumstats) > 1
-                or any(others)
-            ):
-                raise ConfigError(
-                    "`--snpvar` needs --like RUN, or --panel and one --sumstats, and takes no --compare, --truth, --annot, --tracks or "
-                    "--chain."
-                )
-            result = evaluate_variances(
-                snpvar,
-                like=like,
-                sigma2=sigma2,
-                inputs=inputs,
-                chrom=chrom,
-                exclude_chrom=exclude_chrom,
-                seed=seed,
-                device=device,
-                progress=progress,
-            )
-        else:
-            assert run is not None
-            if like is not None or sigma2 is not None:
-                raise ConfigError("`--like` and `--sigma2` belong to --snpvar FILE.")
-            result = evaluate_run(
-                run,
-                inputs=inputs,
-                chrom=chrom,
-                exclude_chrom=exclude_chrom,
-                compare_with=compare,
-                truth=truth,
-                seed=seed,
-                device=device,
-                progress=progress,
-            )
-    if json is not None:
-        sealed.write_json(json, result.to_dict())
-    console.print(_gain_table(result.traits))
-    console.print(_difference_table(result.traits))
-    if truth is not None:
-        print_truth(result.traits, plot)
-    for note in result.notes:
-        console.print(f"note: {note}", soft_wrap=True)
-
-
-def _gain_table(traits: list[dict[str, Any]]) -> Table:
-    """Each trait's gain."""
-    table = Table("trait", "windows", "variants", "rank", "log p", "gain (nats)", "95 % interval", "sigma2")
-    for trait in traits:
-        table.add_row(
-            trait["name"], str(trait["n_windows"]), f"{trait['n_variants']:,}", f"{trait['rank']:,}", f"{trait['log_p']:.2f}",
-            f"{trait['gain']:.2f}", interval(trait["gain_ci95"]), f"{trait['sigma2']:.3f}",
-        )  # fmt: skip
-    return table
-
-
-def _difference_table(traits: list[dict[str, Any]]) -> Table:
-    """Gain of each trait's prior over the constant prior and over the prior it is compared with."""
-    table = Table("trait", "compared with", "its gain", "difference", "95 % interval")
-    for trait in traits:
-        constant = trait["constant"]
-        table.add_row(
-            trait["name"], "constant prior", f"{constant['gain']:.2f}", f"{constant['difference']:.2f}",
-            interval(constant["difference_ci95"]),
-        )  # fmt: skip
-        if "difference" in trait:
-            gain = f"{trait['gain'] - trait['difference']:.2f}"
-            table.add_row(
-                trait["name"],
-                trait["compared_with"],
-                gain,
-                f"{trait['difference']:.2f}",
-                interval(trait["difference_ci95"]),
-            )
-    return table
-
-
-def interval(bounds: list[float] | None) -> str:
-    """An interval for the screen."""
-    return "(one window)" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
-
-
 @one_writer
 def predict(
     run: Path,
     /,
     *,
     out: Out,
+    config: Predicting = PredictConfig(),
     inputs: Inputs = PriorInputs(),
-    format: Literal["parquet", "tsv", "snpvar"] | None = None,
-    cap: float | None = None,
-    cross_fit: int | None = None,
-    device: str = "auto",
+    computing: Computing = Float64Device(),
 ) -> None:
     """Write the prior variance f of every variant.
 
@@ -237,29 +98,24 @@ def predict(
     Args:
         run: A run of `varfx prior fit`.
         out: The file; its ending decides the format: .parquet, .snpvar(.gz) (PolyFun's layout), else TSV (.gz).
-        format: The format, whatever the ending.
-        cap: Largest ratio of f between two variants: lower values are raised, and the sum kept (PolyFun's is 100).
-        cross_fit: Fit the run's model anew on the other chromosomes of so many folds, so that no variant's f has seen its own
-            associations. The fits are kept in OUT.folds.
-        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
-            mps therefore on the CPU.
     """
     from varfx.prior import predict as predict_prior
     from varfx.prior import write_prediction
     from varfx.prior.held_out import learned_note
 
-    if cross_fit is None:
+    cap, folds, device = config.cap, config.cross_fit, computing.device
+    if folds is None:
         table, note = predict_prior(run, cap=cap, inputs=inputs, device=device), None
     else:
-        from varfx.prior.cross_fit import cross_fit as fit_folds
+        from varfx.prior.cross_fit import cross_fit
 
         with progress_bar() as progress:
-            table = fit_folds(
-                run, f"{out}.folds", folds=cross_fit, cap=cap, inputs=inputs, device=device, progress=progress
+            table = cross_fit(
+                run, f"{out}.folds", folds=folds, cap=cap, inputs=inputs, device=device, progress=progress
             )
-        note = f"cross-fitted in {cross_fit} folds: the f of each chromosome comes from a network that has not seen it"
+        note = f"cross-fitted in {folds} folds: the f of each chromosome comes from a network that has not seen it"
     note = note or learned_note(run, table)
-    write_prediction(table, out, run=run, form=format, learned=note)
+    write_prediction(table, out, run=run, form=config.format, learned=note)
     console.print(f"{out}: f of {table.height:,} variants", soft_wrap=True)
     console.print(f"note: {note}", soft_wrap=True, markup=False)
     _note_other_files(run, inputs)
@@ -271,12 +127,11 @@ def weights(
     /,
     *,
     out: Out,
-    format: Literal["plink", "pgs-catalog"] = "plink",
+    config: Writing = WeightsConfig(),
     effects: Effects = EffectsConfig(),
     inputs: Inputs = PriorInputs(),
-    workers: int = 1,
-    scheduler: str | None = None,
-    device: str = "auto",
+    where: FewWorkers = WeightsWorkers(),
+    computing: Computing = Float64Device(),
 ) -> None:
     """Write posterior-mean effects: the weights of a polygenic score.
 
@@ -291,26 +146,24 @@ def weights(
     Args:
         run: A run of `varfx prior fit`.
         out: The file; .gz compresses.
-        format: plink (columns ID A1 WEIGHT, then more) or pgs-catalog (scoring file, format 2.0).
-        workers: Processes, each with the memory of two windows.
-        scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
-        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
-            mps therefore on the CPU. Workers of
-            one machine share its GPU.
     """
     from varfx.io.run_folder import check_parent
-    from varfx.io.workers import Workers
     from varfx.prior import write_weights
     from varfx.prior.held_out import learned_note
     from varfx.prior.weights import posterior_weights, write_record
 
     check_parent(out)
-    where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
     with progress_bar() as progress:
         found = posterior_weights(
-            run, effects, inputs, where=where, folder=out.absolute().parent, device=device, progress=progress
+            run,
+            effects,
+            inputs,
+            where=where,
+            folder=out.absolute().parent,
+            device=computing.device,
+            progress=progress,
         )
-    write_weights(found.table, out, run=run, form=format)
+    write_weights(found.table, out, run=run, form=config.format)
     console.print(f"{out}: weights of {found.table.height:,} variants", soft_wrap=True)
     if effects.effects != "normal":
         console.print(_effects_table(found.traits))

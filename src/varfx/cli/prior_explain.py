@@ -10,11 +10,12 @@ from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Names, as_options
-from varfx.cli.prior_options import Inputs
+from varfx.cli.prior_options import Computing, Inputs
 from varfx.io.output_lock import one_writer
 from varfx.models.config import AttributionConfig
 from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.files import PriorInputs
+from varfx.prior.run_options import Float64Device
 
 if TYPE_CHECKING:
     from varfx.prior.explain.explain import Explanation
@@ -38,7 +39,7 @@ def explain(
     chrom: Names = (),
     exclude_chrom: Names = (),
     inputs: Inputs = PriorInputs(),
-    device: str = "auto",
+    computing: Computing = Float64Device(),
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Say which channels and positions a prior looks at, and how many nats each group of channels is worth.
@@ -59,8 +60,6 @@ def explain(
         trait: Whose f is explained; by default the first. Importance is that of all traits.
         chrom: Chromosomes to look at instead of the held-out windows.
         exclude_chrom: Chromosomes to leave out.
-        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. Numbers are computed in float64, for
-            mps therefore on the CPU.
         overwrite: Replace a finished explanation.
     """
     from varfx.io import sealed
@@ -80,7 +79,7 @@ def explain(
             exclude_chrom=exclude_chrom,
             config=config,
             integration=integration,
-            device=device,
+            device=computing.device,
             progress=progress,
         )
     folder.begin({"config": found.config, "inputs": {"run": sealed.sha256(run / sealed.MANIFEST)}}, overwrite=True)

@@ -14,6 +14,7 @@ from varfx.models.config import ModelConfig, TrackEnformerConfig
 from varfx.prior.config import SplitConfig
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
+from varfx.prior.run_options import Float64Device
 from varfx.training.gwas.config import TrainConfig
 
 ANNOTATIONS = Parameter(alias="--annot")
@@ -39,3 +40,4 @@ Split = Annotated[SplitConfig, as_options(SplitConfig, group="Split", seed=Param
 Inputs = Annotated[PriorInputs, as_options(PriorInputs, group="Inputs", annotations=ANNOTATIONS)]
 FitFiles = Annotated[FitInputs, as_options(FitInputs, group="Inputs", annotations=ANNOTATIONS)]
 Effects = Annotated[EffectsConfig, as_options(EffectsConfig, group="Effects")]
+Computing = Annotated[Float64Device, as_options(Float64Device)]

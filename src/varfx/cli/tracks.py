@@ -12,7 +12,7 @@ from varfx.cli.console import console, progress_bar
 from varfx.cli.options import WORDS, Out, Where, as_options
 from varfx.io.output_lock import one_writer
 from varfx.io.workers import Workers
-from varfx.tracks.config import TrackFiles
+from varfx.tracks.config import AverageConfig, TrackFiles
 
 if TYPE_CHECKING:
     from varfx.tracks.store import TrackStore
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Files = Annotated[
     TrackFiles, as_options(TrackFiles, group="Tracks", **dict.fromkeys(("bigwig", "bedgraph", "bed"), WORDS))
 ]
+Averaging = Annotated[AverageConfig, as_options(AverageConfig)]
 
 
 def build(
@@ -64,14 +65,7 @@ def show(path: Path, /) -> None:
 
 
 @one_writer
-def average(
-    *,
-    tracks: Path,
-    panel: Path,
-    out: Out,
-    width: int = 256,
-    chain: Path | None = None,
-) -> None:
+def average(*, config: Averaging, out: Out) -> None:
     """Average the tracks around each variant of a panel: annotations for linear models and small networks.
 
     Variants that the chain file gives no place in the tracks' build are missing.
@@ -79,11 +73,7 @@ def average(
         varfx tracks average --tracks T.tracks.zarr --panel P.ld.zarr --width 256 --out A.annot.parquet
 
     Args:
-        tracks: A store made by `varfx tracks build`.
-        panel: LD panel made by `varfx ld build`; it gives the variants.
         out: The file to make, by convention ending in .annot.parquet.
-        width: Bases around each variant.
-        chain: UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz).
     """
     from varfx.genome.builds import require_same_build
     from varfx.genome.liftover import read_chain
@@ -92,10 +82,11 @@ def average(
     from varfx.tracks.average import average_tracks
     from varfx.tracks.store import open_tracks
 
-    inputs = {"tracks": tracks, "panel": panel} | ({} if chain is None else {"chain": chain})
-    store, opened = open_tracks(tracks), open_panel(panel)
+    width, chain = config.width, config.chain
+    inputs = {"tracks": config.tracks, "panel": config.panel} | ({} if chain is None else {"chain": chain})
+    store, opened = open_tracks(config.tracks), open_panel(config.panel)
     if chain is None:
-        require_same_build(str(tracks), store.build, str(panel), opened.build)
+        require_same_build(str(config.tracks), store.build, str(config.panel), opened.build)
     built = average_tracks(
         store,
         opened.variants,

@@ -40,7 +40,7 @@ GROUPS = {
         "Variance priors: fit, evaluate, predict, and use them.",
         {
             "fit": "prior:fit",
-            "evaluate": "prior:evaluate",
+            "evaluate": "prior_evaluate:evaluate",
             "predict": "prior:predict",
             "weights": "prior:weights",
             "explain": "prior_explain:explain",

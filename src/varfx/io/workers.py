@@ -59,6 +59,19 @@ class Workers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SingleWorker(Workers):
+    """Workers where one process is the default; a scheduler replaces it."""
+
+    workers: int | None = 1
+    """Processes on this machine. 1 computes in this process."""
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and self.workers == 1:
+            object.__setattr__(self, "workers", None)
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job(Generic[Piece, Result]):
     """Work on each piece: `function(state, piece)`, with `state = start(*arguments)` made once per process."""
 

@@ -3,9 +3,44 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from varfx.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LDSCInputs:
+    """The files of LD score regression, and numbers in place of those in them."""
+
+    sumstats: Path | None = None
+    """Summary statistics of one trait (*.sumstats.parquet from `varfx sumstats clean`)."""
+    rg: tuple[Path, ...] = ()
+    """Summary statistics of several traits with commas (or the option repeated), in place of --sumstats: the genetic correlation of the
+    first with each other."""
+    ref_ld: str = field()  # required
+    """LD scores to regress on: a folder, a file, a prefix, or a pattern with @ for the chromosome."""
+    w_ld: str | None = None
+    """LD scores to weight with, given likewise; those of --ref-ld by default, if these are of one annotation."""
+    m: tuple[float, ...] | None = None
+    """Number of variants of each annotation, in place of the .l2.M_5_50 files."""
+    n: float | None = None
+    """Sample size of every variant, in place of those in --sumstats (h2 goes with 1/n)."""
+    effective_n: bool = False
+    """For BOLT-LMM, use the effective sample size that `sumstats clean` stored, not the number of individuals that LDSC's users give
+    it."""
+    intercept_gencov: float | None = None
+    """With --rg, a known intercept of the genetic covariance, 0 without shared individuals."""
+    annot: str | None = None
+    """.annot files of overlapping annotations, for their heritability and enrichment."""
+    frq: str | None = None
+    """PLINK .frq files of the same variants, to count only those above 5 % in --annot."""
+    all_frequencies: bool = False
+    """Count variants of all frequencies (.l2.M), not those above 5 % (.l2.M_5_50)."""
+
+    def traits(self) -> list[Path]:
+        """The files of --rg; one word with commas, as ldsc takes it, stands for several."""
+        return [Path(part) for path in self.rg for part in ([str(path)] if path.is_file() else str(path).split(","))]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Unpack
 
 import numpy as np
 import polars as pl
@@ -29,13 +29,13 @@ from varfx.prior.held_out import learned_note
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features, require_track_build
 from varfx.prior.plausibility import capped, ratio_warning
 from varfx.prior.run import Run, folder_of, open_run
+from varfx.prior.run_options import PredictionFormat
 from varfx.tracks.gather import TrackGather
 from varfx.tracks.inputs import TrackInputs
 from varfx.tracks.places import place
 
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
-Format = Literal["parquet", "tsv", "snpvar"]
 CPU = torch.device("cpu")
 CHUNK = 2**16  # variants per pass of the network
 
@@ -189,7 +189,7 @@ def write_prediction(
     out: PathLike,
     *,
     run: PathLike | Run,
-    form: Format | None = None,
+    form: PredictionFormat | None = None,
     learned: str | None = None,
 ) -> None:
     """Writes a prediction as a sealed parquet, TSV (.gz), or PolyFun's snpvar layout.

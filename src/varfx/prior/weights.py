@@ -6,7 +6,7 @@ import gzip
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ from varfx.errors import ConfigError
 from varfx.genome.builds import GRC
 from varfx.genome.variants import identifier
 from varfx.io import sealed
-from varfx.io.workers import Workers
+from varfx.io.workers import SingleWorker, Workers
 from varfx.prior.effects.choose import trait_effects
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
@@ -25,10 +25,10 @@ from varfx.prior.inputs import align_trait, panel_variants
 from varfx.prior.pairs import Cores
 from varfx.prior.predict import variances
 from varfx.prior.run import Run, folder_of, open_run
+from varfx.prior.run_options import WeightsFormat
 from varfx.progress import Progress, silent
 
 PathLike = str | os.PathLike[str]
-Format = Literal["plink", "pgs-catalog"]
 _DEFAULT = EffectsConfig()
 
 
@@ -85,7 +85,7 @@ def weights(
         WorkerError: workers or the scheduler were lost.
         VarfxError: inputs that cannot be read or do not fit the run.
     """
-    where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
+    where = SingleWorker(workers=workers, scheduler=scheduler)
     given = inputs or PriorInputs.of(**paths)
     return posterior_weights(run, effects, given, where=where, folder=folder, device=device, progress=progress).table
 
@@ -140,7 +140,7 @@ def write_record(found: PosteriorWeights, out: PathLike, *, run: PathLike | Run,
     return path
 
 
-def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: Format = "plink") -> None:
+def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: WeightsFormat = "plink") -> None:
     """Writes weights as a PLINK `--score` file or a PGS-Catalog scoring file (format 2.0).
 
     The PLINK file's columns are `ID A1 WEIGHT ...`: `plink2 --score FILE 1 2 3 header`; with several traits the weights

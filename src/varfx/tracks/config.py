@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,3 +28,17 @@ class TrackFiles:
     """For files given by options: a base without a value is zero, or masked as unknown (mask)."""
     store: StoredAs = "uint8"
     """For files given by options: uint8 (256 steps between the smallest and largest value), or float16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AverageConfig:
+    """Averages of tracks around the variants of a panel."""
+
+    tracks: Path = field()  # required
+    """A store made by `varfx tracks build`."""
+    panel: Path = field()  # required
+    """LD panel made by `varfx ld build`; it gives the variants."""
+    width: int = 256
+    """Bases around each variant."""
+    chain: Path | None = None
+    """UCSC chain file from the panel's genome build to the tracks', where they differ (hg19ToHg38.over.chain.gz)."""

@@ -30,7 +30,7 @@ from varfx.expression.run import (
 )
 from varfx.io import sealed
 from varfx.io.run_folder import RESULT, RunFolder, identity_of
-from varfx.io.workers import Job, Workers, map_pieces
+from varfx.io.workers import Job, SingleWorker, Workers, map_pieces
 from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork
 from varfx.progress import Progress, silent
@@ -116,7 +116,7 @@ def _where(config: FitConfig, workers: int | None, scheduler: str | None) -> Wor
             "`workers` and `scheduler` train many networks at the same time, `devices` and `num-nodes` one on many devices. "
             "Give one of the two."
         )
-    return Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
+    return SingleWorker(workers=workers, scheduler=scheduler)
 
 
 def _fit_elsewhere(

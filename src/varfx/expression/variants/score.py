@@ -32,7 +32,7 @@ from varfx.expression.variants.drivers import driver_score, find_drivers, high_s
 from varfx.expression.variants.gradients import people_attribution, reference_attribution
 from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
-from varfx.io.workers import Job, Workers, map_pieces
+from varfx.io.workers import Job, SingleWorker, map_pieces
 from varfx.models.expression import ExpressionNetwork
 from varfx.progress import Progress, silent
 
@@ -96,7 +96,7 @@ def score_variants(
         WorkerError: workers or the scheduler were lost.
         VarfxError: runs of different cohorts; no such gene, fold or model; a run without weights.
     """
-    where = Workers(workers=None if scheduler is not None and workers == 1 else workers, scheduler=scheduler)
+    where = SingleWorker(workers=workers, scheduler=scheduler)
     config = config or VariantConfig()
     config = replace(config, genes=gene_ids(config.genes))
     opened = open_run(run)
