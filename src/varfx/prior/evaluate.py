@@ -19,8 +19,8 @@ from varfx.ld import LDPanel
 from varfx.prior.constant import MAX_WINDOWS, ConstantPrior, beside_constant, constant_of_record, fit_constant
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import training_windows, windows_to_score
-from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, open_run
+from varfx.prior.run_data import data_of_run, sample_size_ratio
 from varfx.prior.score import Observe, WindowScores, compare, null_sigma2, score_windows, summarise
 from varfx.prior.simulation.truth import TruthComparison, compare_with_truth
 from varfx.prior.split import check_chroms
@@ -205,23 +205,9 @@ def _score_run(
     observe: Observe | None = None,
 ) -> tuple[WindowScores, WindowData]:
     """A run's scores of some windows, and their data; `tracks` names another store than the run's."""
-    data, _, _ = assemble(
-        panel,
-        files.read_sumstats(),
-        files.read_annotations(),
-        kind=run.model.config.kind,
-        standardiser=run.standardiser,
-        dtype=torch.float64,
-        tracks=(tracks or PriorInputs()).tracks_of_run(run),
-        matching=files.matching,
-    )
+    data = data_of_run(run, files, panel, tracks=tracks or PriorInputs())
     model = run.model.in_double().to(device)
-    # The model gives F = N f for its own traits' N; other summary statistics may have another.
-    ratio = torch.tensor(
-        [trait.n_ref / fitted["n_ref"] for trait, fitted in zip(data.traits, run.record["traits"], strict=True)],
-        dtype=torch.float64,
-        device=device,
-    )
+    ratio = sample_size_ratio(run, data).to(device)
 
     def variance_of(window: PriorWindow) -> Tensor:
         F: Tensor = model(window.features, window.heterozygosity)

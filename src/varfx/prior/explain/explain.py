@@ -11,7 +11,8 @@ from typing import Any, Unpack
 
 import polars as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from varfx.device import find_float64_device
@@ -19,16 +20,17 @@ from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.io import sealed
 from varfx.io.run_folder import RunFolder
+from varfx.models import VariancePrior
 from varfx.models.config import AttributionConfig
 from varfx.prior.explain.attribution import Attributions, attribute_variants
-from varfx.prior.explain.channels import EACH, Channels, channel_groups
+from varfx.prior.explain.channels import EACH, ChannelGroup, Channels, channel_groups
 from varfx.prior.explain.config import ExplainConfig
 from varfx.prior.explain.importance import Features, permutation_importance
 from varfx.prior.explain.selection import highest_variants, named_variants, sampled_variants
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import windows_to_score
-from varfx.prior.inputs import assemble
 from varfx.prior.run import Run, folder_of, open_run
+from varfx.prior.run_data import data_of_run, sample_size_ratio
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
 from varfx.training.gwas.windows import WindowData
@@ -58,6 +60,13 @@ class Explanation:
     config: dict[str, Any] = field(default_factory=dict)
 
 
+class ExplainedOn(InputPaths, total=False):
+    """Files and chromosomes of an explanation, as keyword arguments."""
+
+    chrom: Sequence[str]
+    exclude_chrom: Sequence[str]
+
+
 def explain(
     run: PathLike | Run,
     *,
@@ -65,13 +74,11 @@ def explain(
     trait: str | None = None,
     groups: PathLike | Mapping[str, Sequence[str]] = EACH,
     inputs: PriorInputs | None = None,
-    chrom: Sequence[str] = (),
-    exclude_chrom: Sequence[str] = (),
     config: ExplainConfig | None = None,
     integration: AttributionConfig | None = None,
     device: str = "auto",
     progress: Progress = silent,
-    **paths: Unpack[InputPaths],
+    **paths: Unpack[ExplainedOn],
 ) -> Explanation:
     """Explanation of a run on its held-out windows.
 
@@ -81,13 +88,12 @@ def explain(
         trait: whose f is attributed; by default the first. Importance is that of all traits.
         groups: what is permuted together, see `varfx.prior.explain.channels.channel_groups`.
         inputs: files in place of the run's own.
-        chrom: chromosomes to look at instead of the held-out windows.
-        exclude_chrom: chromosomes to leave out.
         config: which variants, and how channels are permuted.
         integration: of the contributions.
         device: of the computation: auto, cpu, cuda or cuda:N; for mps, which has no float64, the CPU.
         progress: told about variants and windows.
-        **paths: `inputs` as single arguments: `panel`, `sumstats`, `annotations`, `tracks`, `chain`.
+        **paths: `inputs` as single arguments (`panel`, `sumstats`, `annotations`, `tracks`, `chain`); `chrom`, chromosomes to look at
+            instead of the held-out windows; and `exclude_chrom`, chromosomes to leave out.
 
     Raises:
         ConfigError: a model without channels, an unknown trait or group, both `variants` and `config.top`, no such device.
@@ -98,72 +104,128 @@ def explain(
     if variants is not None and config.top is not None:
         raise ConfigError("give either --variants or --top, one of the two.")
     where = find_float64_device(device)
-    fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
-    number = _trait_number(fitted, trait)
-    if fitted.standardiser is None and not fitted.model.num_tracks:
-        raise ConfigError(f"`{run}` is a constant model: it looks at nothing but frequency. Fit another with --model.")
-    files, other_files = inputs_of_run(fitted, given)
-    reference = files.open_panel()
-    exclude = chrom_list(exclude_chrom, option="exclude-chrom")
-    check_chroms(exclude, [core.chrom for core in reference.cores], option="exclude-chrom")
-    windows, notes = windows_to_score(fitted, reference, chrom_list(chrom), exclude)
-    notes += other_files
-    data, _, _ = assemble(
-        reference,
-        files.read_sumstats(),
-        files.read_annotations(),
-        kind=fitted.model.config.kind,
-        standardiser=fitted.standardiser,
-        dtype=torch.float64,
-        tracks=given.tracks_of_run(fitted),
-        matching=files.matching,
+    chrom, exclude = chrom_list(paths.pop("chrom", ())), chrom_list(paths.pop("exclude_chrom", ()), option="exclude-chrom")
+    given = inputs or PriorInputs.of(**paths)  # type: ignore[misc]  # without the two taken out above
+    subject = _open(open_run(run), given, trait, (chrom, exclude), where)
+    permuted = channel_groups(subject.channels, groups) if config.repeats else []
+    rows, notes = _explained_rows(subject, variants, config, progress)
+    found = attribute_variants(
+        subject.model,
+        subject.data,
+        rows,
+        subject.channels,
+        trait=subject.trait,
+        detail=config.detail,
+        config=integration,
+        progress=progress,
     )
+    notes = [*subject.notes, *notes, *_incomplete(found, integration)]
+    entries = _importance(subject, permuted, config, progress) if permuted else []
+    options = {**vars(config), **vars(integration), "groups": _shown(groups)}
+    return Explanation(subject.run.trait_names[subject.trait], found, entries, notes, options)
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """A run on the windows on which it is explained.
+
+    Attributes:
+        run: the fitted prior.
+        model: its network, in float64 on the device.
+        data: its inputs.
+        windows: the numbers of the windows.
+        channels: its features and tracks.
+        trait: number of the explained trait.
+        notes: what the reader should know about the inputs.
+        device: of the computation.
+    """
+
+    run: Run
+    model: VariancePrior
+    data: WindowData
+    windows: Sequence[int]
+    channels: Channels
+    trait: int
+    notes: list[str]
+    device: torch.device
+
+
+def _open(
+    run: Run,
+    given: PriorInputs,
+    trait: str | None,
+    chroms: tuple[tuple[str, ...], tuple[str, ...]],
+    device: torch.device,
+) -> _Subject:
+    """The run with its data; `chroms` are those to look at, in place of the held-out windows, and those to leave out."""
+    number = _trait_number(run, trait)
+    if run.standardiser is None and not run.model.num_tracks:
+        raise ConfigError(
+            f"`{run.path}` is a constant model: it looks at nothing but frequency. Fit another with --model."
+        )
+    files, other_files = inputs_of_run(run, given)
+    panel = files.open_panel()
+    check_chroms(chroms[1], [core.chrom for core in panel.cores], option="exclude-chrom")
+    windows, notes = windows_to_score(run, panel, *chroms)
+    data = data_of_run(run, files, panel, tracks=given)
     channels = Channels(
-        features=() if fitted.standardiser is None else fitted.standardiser.feature_names,
+        features=() if run.standardiser is None else run.standardiser.feature_names,
         tracks=() if data.tracks is None else data.tracks.channels,
     )
-    permuted = channel_groups(channels, groups) if config.repeats else []
-    model = fitted.model.in_double().to(where)
+    model = run.model.in_double().to(device)
+    return _Subject(run, model, data, windows, channels, number, notes + other_files, device)
+
+
+def _explained_rows(
+    subject: _Subject, variants: PathLike | None, config: ExplainConfig, progress: Progress
+) -> tuple[Int[ndarray, " variant"], list[str]]:
+    """Rows of the variants to explain: those named, those of highest f, or a random sample; and notes on those named."""
+    panel, windows = subject.data.panel, subject.windows
     if variants is not None:
-        rows, more = named_variants(reference, variants)
-        notes += more
-    elif config.top is not None:
-        rows = highest_variants(model, data, windows, config.top, trait=number, progress=progress)
-    else:
-        rows = sampled_variants(reference, windows, config.sample, seed=config.seed)
-    found = attribute_variants(
-        model, data, rows, channels, trait=number, detail=config.detail, config=integration, progress=progress
-    )
+        return named_variants(panel, variants)
+    if config.top is not None:
+        chosen = highest_variants(
+            subject.model, subject.data, windows, config.top, trait=subject.trait, progress=progress
+        )
+        return chosen, []
+    return sampled_variants(panel, windows, config.sample, seed=config.seed), []
+
+
+def _incomplete(found: Attributions, integration: AttributionConfig) -> list[str]:
+    """A note on variants whose contributions do not add up to log f."""
     missed = found.num_unexplained(integration.tolerance)
-    if missed:
-        worst = float(found.variants["unexplained"].abs().max())  # type: ignore[arg-type]
-        notes.append(
-            f"{missed} of {found.variants.height} variants miss completeness by more than {integration.tolerance:g} after "
-            f"{integration.max_steps} steps, at worst by {worst:.2g}: a larger --max-steps reduces it"
-        )
-    entries = []
-    if permuted:
-        scale = _sample_size_ratio(fitted, data)
+    if not missed:
+        return []
+    worst = float(found.variants["unexplained"].abs().max())  # type: ignore[arg-type]
+    return [
+        f"{missed} of {found.variants.height} variants miss completeness by more than {integration.tolerance:g} after "
+        f"{integration.max_steps} steps, at worst by {worst:.2g}: a larger --max-steps reduces it"
+    ]
 
-        def variance_of(features: Features, heterozygosity: Tensor) -> Float[Tensor, "variant trait"]:
-            F: Tensor = model(features, heterozygosity)
-            return scale.to(F.device) * F
 
-        result = permutation_importance(
-            data,
-            windows,
-            variance_of,
-            fitted.model.sigma2_values(),
-            permuted,
-            scope=config.scope,
-            repeats=config.repeats,
-            seed=config.seed,
-            device=where,
-            progress=progress,
-        )
-        entries = result.entries(fitted.trait_names, seed=config.seed)
-    options = {**config.__dict__, **integration.__dict__, "groups": _shown(groups)}
-    return Explanation(fitted.trait_names[number], found, entries, notes, options)
+def _importance(
+    subject: _Subject, groups: Sequence[ChannelGroup], config: ExplainConfig, progress: Progress
+) -> list[dict[str, Any]]:
+    """Entries of the permutation importance of each group and trait."""
+    scale = sample_size_ratio(subject.run, subject.data)
+
+    def variance_of(features: Features, heterozygosity: Tensor) -> Float[Tensor, "variant trait"]:
+        F: Tensor = subject.model(features, heterozygosity)
+        return scale.to(F.device) * F
+
+    result = permutation_importance(
+        subject.data,
+        subject.windows,
+        variance_of,
+        subject.run.model.sigma2_values(),
+        groups,
+        scope=config.scope,
+        repeats=config.repeats,
+        seed=config.seed,
+        device=subject.device,
+        progress=progress,
+    )
+    return result.entries(subject.run.trait_names, seed=config.seed)
 
 
 def explanation_folder(out: PathLike) -> RunFolder:
@@ -230,12 +292,6 @@ def _trait_number(run: Run, trait: str | None) -> int:
     if trait not in run.trait_names:
         raise ConfigError(f"`trait` = {trait} is none of the run's: {', '.join(run.trait_names)}.")
     return run.trait_names.index(trait)
-
-
-def _sample_size_ratio(run: Run, data: WindowData) -> Tensor:
-    """The model gives F = N f for its own traits' N; other summary statistics may have another."""
-    fitted = [trait["n_ref"] for trait in run.record["traits"]]
-    return torch.tensor([trait.n_ref / n for trait, n in zip(data.traits, fitted, strict=True)], dtype=torch.float64)
 
 
 def _shown(groups: PathLike | Mapping[str, Sequence[str]]) -> Any:
