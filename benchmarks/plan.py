@@ -27,7 +27,7 @@ from varfx.genotypes.open_ld import open_source
 from varfx.gwas.clean import clean
 from varfx.ld import PanelConfig, build_panel, open_panel
 from varfx.models import ModelConfig, TrackEnformerConfig
-from varfx.prior.plan.job import panel_job, track_sizes
+from varfx.prior.plan.job import Schedule, panel_job, track_sizes
 from varfx.prior.plan.plan import plan
 from varfx.prior.plan.rates import measure_rates, this_machine
 
@@ -109,7 +109,8 @@ def planned(kind: str, steps: tuple[int, int], folder: Path, options: argparse.N
     network = TrackEnformerConfig(window=WINDOW, width=options.width, variants_per_pass=VARIANTS_PER_PASS)
     sizes = track_sizes(store) if kind == "enformer" else {}
     model = ModelConfig(kind=kind, enformer=network)  # type: ignore[arg-type]
-    job = panel_job(panel, model=model, num_features=3, max_steps=steps[0], validation_share=0.2, **sizes)
+    schedule = Schedule(max_steps=steps[0], validation_share=0.2)
+    job = panel_job(panel, model=model, num_features=3, schedule=schedule, **sizes)
     rates = measure_rates(
         job,
         device="cpu",
@@ -119,7 +120,8 @@ def planned(kind: str, steps: tuple[int, int], folder: Path, options: argparse.N
         clock=time.process_time,
     )
     shown = {name: value for name, value in vars(rates).items() if name != "likelihood" and value != float("inf")}
-    plans = [plan(replace(job, max_steps=count), rates, this_machine("cpu", folder)) for count in steps]
+    jobs = [replace(job, schedule=replace(schedule, max_steps=count)) for count in steps]
+    plans = [plan(each, rates, this_machine("cpu", folder)) for each in jobs]
     return [{"total": found.seconds["total"], "host": found.host, "rates": shown} for found in plans]
 
 

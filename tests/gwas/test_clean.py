@@ -38,7 +38,7 @@ def edited(row: int, column: str, value: str) -> list[str]:
 
 BAD_VALUES = {
     "text": ("Beta", "high", r"column Beta holds text where a number belongs in 1 rows, first row 2 \('high'\)"),
-    "undeclared NA": ("N", "NA", r"column N holds text .* first row 2 \('NA'\).* name it with --na"),
+    "undeclared word": ("N", "unknown", r"column N holds text .* first row 2 \('unknown'\).* name it with --na"),
     "half a position": ("POS", "10.5", r"column POS holds text where a number belongs in 1 rows, first row 2"),
     "NaN": (
         "Beta",
@@ -289,3 +289,11 @@ def test_summary(tmp_path: Path) -> None:
 
 def test_all_our_errors_are_one_tree() -> None:
     assert issubclass(FormatError, VarfxError)
+
+
+@pytest.mark.parametrize("word", ["", ".", "NA", "#NA", "N/A", "null", "None"])
+def test_missing_values_have_the_same_words_in_every_format(tmp_path: Path, word: str) -> None:
+    """Here a format whose program writes none: the row lacks n, is dropped, and is counted."""
+    kept = clean(write(tmp_path, edited(1, "N", word)))
+    assert kept.table["variant_id"].to_list() == ["rs1", "rs3"]
+    assert [entry["count"] for entry in kept.metadata["ledger"] if entry["step"] == "dropped"] == [1]

@@ -55,7 +55,7 @@ def clean(
             several traits, the one to take.
         filters: which variants to keep; by default all valid ones.
         columns: role -> column name, for a header that no format fits, or against the format's own.
-        na: words that mark missing values, beside the format's own.
+        na: words that mark missing values, beside `varfx.io.text_numbers.ABSENT`.
         positions_from: a .bim, .pvar or table that gives positions to rsIDs, for files without positions.
         build: genome build of the positions (GRCh37 or GRCh38); by default what the file's metadata state.
 

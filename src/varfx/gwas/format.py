@@ -26,11 +26,11 @@ class GwasFormat:
         columns: role, or field that `prepare` turns into roles -> its possible names, in order of preference; `FRQ_A_*` is
             any name that begins with `FRQ_A_`.
         required: a header is of this format if it has one name of each group.
-        missing: markers of a missing value; any other word in a numeric column is an error.
         prepare: turns a block of strings (columns named as in `columns`, and `row`) into one of roles, counting the
             rows it leaves out.
         chrom_codes: numeric chromosome codes that differ from PLINK's.
         constants: roles whose value stands in the header itself.
+        also_missing: words of missing values beside `varfx.io.text_numbers.ABSENT`; NaN is else an error, since something failed.
         ignored: names of columns that look like a role but are not -> what they are.
         refused_with: groups of names; a header with one name of each group is not of this format.
         remark: a sentence for the ledger and the log on what must be known about this format.
@@ -39,10 +39,10 @@ class GwasFormat:
     name: str
     columns: Mapping[str, tuple[str, ...]]
     required: tuple[tuple[str, ...], ...]
-    missing: frozenset[str]
     prepare: Callable[[pl.DataFrame, Ledger], pl.DataFrame] = layouts.unchanged
     chrom_codes: Mapping[str, str] = field(default_factory=dict)
     constants: Callable[[Sequence[str]], dict[str, float]] = no_constants
+    also_missing: frozenset[str] = frozenset()
     ignored: Mapping[str, str] = field(default_factory=dict)
     refused_with: tuple[tuple[str, ...], ...] = ()
     remark: str = ""
@@ -56,14 +56,15 @@ class GwasFormat:
         return bool(self.refused_with) and all(has_one(group, names) for group in self.refused_with)
 
 
-def columns_of(**names: str) -> dict[str, tuple[str, ...]]:
-    """Role -> spellings, from words separated by blanks."""
-    return {role: tuple(spelling.split()) for role, spelling in names.items()}
+def columns_of(*lines: str) -> dict[str, tuple[str, ...]]:
+    """Role -> spellings, from words such as `chrom=CHR` and `variant_id=MarkerID|rsid`, separated by blanks."""
+    pairs = (word.partition("=") for line in lines for word in line.split())
+    return {role: tuple(spellings.split("|")) for role, _, spellings in pairs}
 
 
-def groups_of(*groups: str) -> tuple[tuple[str, ...], ...]:
-    """Groups of spellings, from words separated by `|`."""
-    return tuple(tuple(group.split("|")) for group in groups)
+def groups_of(*lines: str) -> tuple[tuple[str, ...], ...]:
+    """Groups of spellings, from words such as `CHR` and `BETA|OR`, separated by blanks."""
+    return tuple(tuple(word.split("|")) for line in lines for word in line.split())
 
 
 def matches(spelling: str, name: str) -> bool:

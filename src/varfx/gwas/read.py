@@ -22,6 +22,7 @@ from varfx.gwas.roles import KEY, STATISTICS
 from varfx.gwas.study import Study, read_sidecar, read_vcf_header
 from varfx.io import text_table
 from varfx.io.ledger import Ledger
+from varfx.io.text_numbers import ABSENT
 
 
 class RawGwas(NamedTuple):
@@ -65,7 +66,7 @@ def read_gwas(
     Args:
         path: plain text, gzip, bgzip, zstd or Parquet.
         columns: role -> column name, for a header that no format fits, or against the format's own.
-        na: words that mark missing values, beside the format's own.
+        na: words that mark missing values, beside `varfx.io.text_numbers.ABSENT`.
         drop_invalid: drop and count rows with text where numbers belong, in place of an error.
         trait: the trait, of a file with columns for several.
 
@@ -80,7 +81,7 @@ def read_gwas(
     for marker in na:
         if _is_number(marker):
             raise ConfigError(f"`--na`: `{marker}` is a number, which cannot mark missing values.")
-    missing = form.missing | frozenset(na)
+    missing = ABSENT | form.also_missing | frozenset(na)
     names = {role.removeprefix(GIVEN): table.names[number] for role, number in layout.columns.items()}
     ledger = Ledger()
     ledger.add("read", 0, f"rows of {form.name}")
@@ -158,7 +159,7 @@ def _study(path: Path, form: GwasFormat, table: text_table.Table, layout: Layout
 
 
 def _as_prepared(block: pl.DataFrame, form: GwasFormat, missing: frozenset[str]) -> pl.DataFrame:
-    """A Parquet block with the format's missing-value markers as null; packed layouts get strings, as from text."""
+    """A Parquet block with null for words of missing values; packed layouts get strings, as from text."""
     strings = [name for name, kind in block.schema.items() if kind == pl.String]
     if form.prepare not in (layouts.unchanged, formats.GENERIC.prepare):
         strings = [name for name in block.columns if name != "row"]

@@ -8,9 +8,8 @@ import polars as pl
 
 from varfx.errors import FormatError
 
-MISSING = frozenset(
-    {"", ".", "NA", "na", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "NAN", "-nan", "NULL", "null", "None"}
-)
+ABSENT = frozenset({"", ".", "NA", "na", "N/A", "n/a", "#N/A", "#NA", "NULL", "null", "None"})  # nothing was measured
+MISSING = ABSENT | {"NaN", "nan", "NAN", "-nan"}  # or what was computed is no number
 _LARGEST_WHOLE = 2**53  # beyond it a float64 skips whole numbers
 
 

@@ -15,7 +15,7 @@ from varfx.errors import ConfigError
 from varfx.likelihood.cost_model import CostModel
 from varfx.models import ModelConfig
 from varfx.models.track_enformer import TrackEnformerConfig
-from varfx.prior.plan.job import Job, panel_job, uniform_job
+from varfx.prior.plan.job import Job, Schedule, panel_job, uniform_job
 from varfx.prior.plan.plan import Machine, Rates, plan
 from varfx.prior.plan.rates import measure_rates, this_machine
 
@@ -50,13 +50,18 @@ def small_job(**changes: Any) -> Job:
 
 def test_windows_from_numbers() -> None:
     job = small_job()
-    assert (job.windows, set(job.num_core), set(job.num_panel), set(job.rank)) == (10, {100}, {300}, {50})
-    assert set(job.bases) == {300_000}
+    assert (job.windows, set(job.sizes.num_core), set(job.sizes.num_panel), set(job.sizes.rank)) == (
+        10,
+        {100},
+        {300},
+        {50},
+    )
+    assert set(job.sizes.bases) == {300_000}
     assert set(uniform_job(1000, 10, rank=7, model=ModelConfig(), num_features=0).rank) == {7}
 
 
 def test_times_add_up() -> None:
-    seconds = plan(small_job(validation_share=0.0), RATES, MACHINE).seconds
+    seconds = plan(small_job(schedule=Schedule(validation_share=0.0)), RATES, MACHINE).seconds
     assert seconds["window: network"] == pytest.approx(300 / 200)
     assert seconds["window: gather"] == pytest.approx(300 * 3 * 32 / 1e6)
     assert seconds["window: likelihood"] == 0.5
@@ -91,7 +96,7 @@ def test_slow_reading_sets_the_pace_until_windows_are_kept() -> None:
 
 
 def test_checks_of_the_validation_windows_count() -> None:
-    job = small_job(validation_share=0.2, max_steps=80, check_every=1)
+    job = small_job(schedule=Schedule(validation_share=0.2, max_steps=80, check_every=1))
     seconds = plan(job, RATES, MACHINE).seconds
     assert seconds["check"] == pytest.approx(2 * (0.3 + 0.0288 + 0.5))
     assert seconds["total"] == pytest.approx(80 * seconds["window"] + (80 / 8 + 1) * seconds["check"])
@@ -100,9 +105,8 @@ def test_checks_of_the_validation_windows_count() -> None:
 def test_more_traits_devices_and_windows_a_step() -> None:
     one = plan(small_job(), RATES, MACHINE).seconds
     assert plan(small_job(num_traits=3), RATES, MACHINE).seconds["window: likelihood"] == pytest.approx(1.5)
-    assert plan(small_job(devices=2, windows_per_step=2), RATES, MACHINE).seconds["epoch"] == pytest.approx(
-        (one["epoch"] - 10 * 0.075) / 2
-    )
+    two = small_job(schedule=Schedule(devices=2, windows_per_step=2))
+    assert plan(two, RATES, MACHINE).seconds["epoch"] == pytest.approx((one["epoch"] - 10 * 0.075) / 2)
 
 
 def test_memory_and_disk() -> None:
@@ -131,15 +135,15 @@ def test_what_does_not_fit_is_said() -> None:
 def test_a_panel_is_counted_window_by_window(simulated: Simulated) -> None:
     panel = simulated.open()
     job = panel_job(panel, model=ModelConfig(kind="linear"), num_features=3)
-    assert job.num_panel.tolist() == panel.windows["num_panel"].to_list()
-    assert int(job.num_core.sum()) == panel.variants.height
+    assert job.sizes.num_panel.tolist() == panel.windows["num_panel"].to_list()
+    assert int(job.sizes.num_core.sum()) == panel.variants.height
     assert job.stored_bytes == 4
     found = plan(job, RATES, MACHINE)
     on_disk = sum(
         file.stat().st_size for file in simulated.panel.rglob("*") if file.is_file() and file.name != "manifest.json"
     )
     assert found.disk == {"LD panel": on_disk}
-    expected = sum(max(panel_variants / 200 + 0.75, 0) for panel_variants in job.num_panel)
+    expected = sum(max(panel_variants / 200 + 0.75, 0) for panel_variants in job.sizes.num_panel)
     assert found.seconds["epoch"] == pytest.approx(expected)
 
 
@@ -151,7 +155,7 @@ def test_sizes_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError, match="an enformer needs tracks"):
         small_job(model=ModelConfig(kind="mlp"))
     with pytest.raises(ConfigError, match="`devices`"):
-        small_job(devices=0)
+        small_job(schedule=Schedule(devices=0))
 
 
 @pytest.mark.parametrize("kind", ["constant", "mlp", "enformer"])

@@ -11,7 +11,7 @@ from varfx._lazy import export
 if TYPE_CHECKING:
     from varfx.prior.plan.config import PlanConfig
     from varfx.prior.plan.forecast import Forecast, forecast
-    from varfx.prior.plan.job import Job
+    from varfx.prior.plan.job import Job, Schedule
     from varfx.prior.plan.plan import Machine, Plan, Rates, plan
     from varfx.prior.plan.rates import measure_rates, this_machine
 
@@ -22,6 +22,7 @@ __all__ = [
     "Plan",
     "PlanConfig",
     "Rates",
+    "Schedule",
     "forecast",
     "measure_rates",
     "plan",
@@ -33,7 +34,7 @@ export(
     {
         "config": "PlanConfig",
         "forecast": "Forecast forecast",
-        "job": "Job",
+        "job": "Job Schedule",
         "plan": "Machine Plan Rates plan",
         "rates": "measure_rates this_machine",
     },

@@ -9,7 +9,7 @@ from varfx.device import find_device
 from varfx.ld import open_panel
 from varfx.prior.plan.cards import card_of
 from varfx.prior.plan.config import PlanConfig
-from varfx.prior.plan.job import Job, panel_job, track_sizes, uniform_job
+from varfx.prior.plan.job import Job, Schedule, panel_job, track_sizes, uniform_job
 from varfx.prior.plan.plan import Machine, Plan, Rates, plan
 from varfx.prior.plan.rates import measure_rates, this_machine
 from varfx.progress import Progress, silent
@@ -53,15 +53,18 @@ def forecast(config: PlanConfig, *, progress: Progress = silent) -> Forecast:
     device = find_device(config.device if card is None else "cpu")
     store = None if config.tracks is None else open_tracks(config.tracks)
     model = config.network(with_tracks=store is not None or bool(config.num_tracks))
+    schedule = Schedule(
+        max_steps=config.max_steps,
+        windows_per_step=config.devices if config.windows_per_step is None else config.windows_per_step,
+        check_every=config.check_every,
+        validation_share=config.validation_fraction,
+        devices=config.devices,
+    )
     sizes: dict[str, Any] = {
         "model": model,
         "num_features": 0 if model.kind == "constant" else config.num_features,
         "num_traits": config.traits,
-        "max_steps": config.max_steps,
-        "windows_per_step": config.devices if config.windows_per_step is None else config.windows_per_step,
-        "check_every": config.check_every,
-        "validation_share": config.validation_fraction,
-        "devices": config.devices,
+        "schedule": schedule,
     }
     if model.kind == "enformer":
         tracks = config.num_tracks or 0

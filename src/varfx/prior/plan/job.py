@@ -20,16 +20,62 @@ RANK_SHARE = 0.5  # of a core's variants: rank 2,215 of 4,322 in a window of UKB
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class WindowSizes:
+    """The sizes of each window.
+
+    Attributes:
+        rank: r.
+        num_panel: M, core and flanks.
+        num_core: m.
+        bases: length with the flanks.
+    """
+
+    rank: Int[ndarray, " window"]
+    num_panel: Int[ndarray, " window"]
+    num_core: Int[ndarray, " window"]
+    bases: Int[ndarray, " window"]
+
+    def __post_init__(self) -> None:
+        for name, values in vars(self).items():
+            if not values.size or (values < 1).any():
+                raise ConfigError(f"`{name}` must be positive for every window, and there must be windows.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Steps and checks of a training.
+
+    Attributes:
+        max_steps: optimiser steps at most.
+        windows_per_step: windows of a step.
+        check_every: steps between checks at least.
+        validation_share: of the windows.
+        devices: processes that train together.
+    """
+
+    max_steps: int = 5000
+    windows_per_step: int = 1
+    check_every: int = 50
+    validation_share: float = 0.15
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "windows_per_step", "check_every", "devices"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.validation_share < 1:
+            raise ConfigError(f"`validation-fraction` must be in [0, 1), got {self.validation_share}.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
     """The sizes of a fit.
 
     Attributes:
-        rank: r of each window.
-        num_panel: M of each window, core and flanks.
-        num_core: m of each window.
-        bases: length of each window with its flanks.
+        sizes: of each window.
         model: which network.
         num_features: per-variant features (predictors).
+        schedule: of the training.
         num_tracks: tracks read base by base; 0 for other networks than an enformer.
         bytes_per_base: of all tracks together, as stored in memory.
         genome_bases: bases that the track store covers.
@@ -37,20 +83,13 @@ class Job:
         panel_bytes: size of the LD panel on disk, if it is there.
         track_bytes: size of the track store on disk, if it is there.
         stored_bytes: of one entry of the stored B.
-        max_steps: optimiser steps at most.
-        windows_per_step: windows of a step.
-        check_every: steps between checks at least.
-        validation_share: of the windows.
-        devices: processes that train together.
         gradient_error: of the stochastic engine.
     """
 
-    rank: Int[ndarray, " window"]
-    num_panel: Int[ndarray, " window"]
-    num_core: Int[ndarray, " window"]
-    bases: Int[ndarray, " window"]
+    sizes: WindowSizes
     model: ModelConfig
     num_features: int
+    schedule: Schedule = Schedule()
     num_tracks: int = 0
     bytes_per_base: int = 0
     genome_bases: int = GENOME_BASES
@@ -58,23 +97,11 @@ class Job:
     panel_bytes: int | None = None
     track_bytes: int | None = None
     stored_bytes: int = 2
-    max_steps: int = 5000
-    windows_per_step: int = 1
-    check_every: int = 50
-    validation_share: float = 0.15
-    devices: int = 1
     gradient_error: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("rank", "num_panel", "num_core", "bases"):
-            values = getattr(self, name)
-            if not values.size or (values < 1).any():
-                raise ConfigError(f"`{name}` must be positive for every window, and there must be windows.")
-        for name in ("num_traits", "max_steps", "windows_per_step", "check_every", "devices"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
-        if not 0 <= self.validation_share < 1:
-            raise ConfigError(f"`validation-fraction` must be in [0, 1), got {self.validation_share}.")
+        if self.num_traits < 1:
+            raise ConfigError(f"`num-traits` must be at least 1, got {self.num_traits}.")
         if bool(self.num_tracks) != (self.model.kind == "enformer"):
             raise ConfigError(
                 "an enformer needs tracks, and other models read none base by base (give their averages as features): got "
@@ -84,17 +111,17 @@ class Job:
     @property
     def windows(self) -> int:
         """Number of windows."""
-        return self.rank.size
+        return self.sizes.rank.size
 
     @property
     def window_bytes(self) -> Int[ndarray, " window"]:
         """Of each window's B as stored."""
-        return np.asarray(self.rank.astype(np.int64) * self.num_panel * self.stored_bytes)
+        return np.asarray(self.sizes.rank.astype(np.int64) * self.sizes.num_panel * self.stored_bytes)
 
     @property
     def block_bytes(self) -> Int[ndarray, " window"]:
         """Of each window's block of tracks."""
-        return np.asarray((self.bases.astype(np.int64) + self.width) * self.bytes_per_base)
+        return np.asarray((self.sizes.bases.astype(np.int64) + self.width) * self.bytes_per_base)
 
     @property
     def width(self) -> int:
@@ -104,7 +131,7 @@ class Job:
     @property
     def passes(self) -> Int[ndarray, " window"]:
         """Into how many passes of the network each window is cut."""
-        return np.asarray(-(-self.num_panel // self.model.enformer.variants_per_pass))
+        return np.asarray(-(-self.sizes.num_panel // self.model.enformer.variants_per_pass))
 
 
 def uniform_job(
@@ -114,7 +141,7 @@ def uniform_job(
     core: int = 1_000_000,
     flank: int = 1_000_000,
     rank: int | None = None,
-    **sizes: Any,
+    **others: Any,
 ) -> Job:
     """A job of equal windows, from numbers alone.
 
@@ -124,7 +151,7 @@ def uniform_job(
         core: bases of a core.
         flank: bases beside it; variants are taken to lie evenly.
         rank: of a window; by default `RANK_SHARE` of its core variants.
-        sizes: everything else, as in `Job`.
+        others: everything else, as in `Job`.
 
     Raises:
         ConfigError: fewer than one variant a window.
@@ -136,31 +163,34 @@ def uniform_job(
     num_core = max(1, round(variants / windows))
     num_panel = max(num_core, round(num_core * (core + 2 * flank) / core))
     ones = np.ones(windows, dtype=np.int64)
-    return Job(
+    sizes = WindowSizes(
         rank=ones * (rank or max(1, round(RANK_SHARE * num_core))),
         num_core=ones * num_core,
         num_panel=ones * num_panel,
         bases=ones * (core + 2 * flank),
-        **sizes,
     )
+    return Job(sizes=sizes, **others)
 
 
-def panel_job(panel: LDPanel, **sizes: Any) -> Job:
+def panel_job(panel: LDPanel, **others: Any) -> Job:
     """A job on the windows of a panel.
 
     Args:
         panel: the LD panel.
-        sizes: everything else, as in `Job`.
+        others: everything else, as in `Job`.
     """
     table = panel.windows
-    return Job(
+    sizes = WindowSizes(
         rank=table["rank"].to_numpy(),
         num_core=table["num_core"].to_numpy(),
         num_panel=table["num_panel"].to_numpy(),
         bases=(table["end"] - table["start"] + 2 * panel.flank).to_numpy(),
+    )
+    return Job(
+        sizes=sizes,
         panel_bytes=sum(size for size, _ in sealed_folder.read_manifest(panel.path).values()),
         stored_bytes=np.dtype(panel.metadata["config"]["dtype"]).itemsize,
-        **sizes,
+        **others,
     )
 
 

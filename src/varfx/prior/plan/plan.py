@@ -115,23 +115,27 @@ def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
     disk = _disk(job)
     on_gpu = machine.device is not None
     working = _working_memory(job, rates)
-    kept = float((job.rank * job.num_panel * 4).sum())  # float32, as the likelihood takes them
+    kept = float((job.sizes.rank * job.sizes.num_panel * 4).sum())  # float32, as the likelihood takes them
     cache = min(kept, machine.host_free * CACHE_SHARE)
     host = {
         "process": float(rates.process_bytes),
         "windows kept": cache,
         "features": float(_variants(job) * (job.num_features + 1) * 4),
         "blocks of tracks": float(BLOCKS * job.block_bytes.max()),
-        "window read ahead": float((job.rank * job.num_panel * 4).max()),
+        "window read ahead": float((job.sizes.rank * job.sizes.num_panel * 4).max()),
         **({} if on_gpu else working),
     }
-    device = {**working, "window": float((job.rank * job.num_panel * 4).max()), "tracks": float(job.block_bytes.max())}
+    device = {
+        **working,
+        "window": float((job.sizes.rank * job.sizes.num_panel * 4).max()),
+        "tracks": float(job.block_bytes.max()),
+    }
     seconds = _seconds(job, rates, kept_share=cache / kept)
     counts = {
         "windows": float(job.windows),
         "variants": float(_variants(job)),
-        "variants with flanks": float(job.num_panel.sum()),
-        "rank": float(job.rank.mean()),
+        "variants with flanks": float(job.sizes.num_panel.sum()),
+        "rank": float(job.sizes.rank.mean()),
         "parameters": float(rates.parameters),
     }
     found = Plan(disk, host, device if on_gpu else {}, seconds, counts, notes=_notes(job, machine))
@@ -139,13 +143,13 @@ def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
 
 
 def _variants(job: Job) -> int:
-    return int(job.num_core.sum())
+    return int(job.sizes.num_core.sum())
 
 
 def _disk(job: Job) -> dict[str, float]:
     panel = float(job.window_bytes.sum()) if job.panel_bytes is None else float(job.panel_bytes)
     # V (rank x core, float32) is kept for re-whitening.
-    panel += 0.0 if job.panel_bytes is not None else float((4 * job.rank * job.num_core).sum())
+    panel += 0.0 if job.panel_bytes is not None else float((4 * job.sizes.rank * job.sizes.num_core).sum())
     disk = {"LD panel": panel}
     if job.num_tracks:
         disk["tracks"] = float(job.genome_bases * job.bytes_per_base if job.track_bytes is None else job.track_bytes)
@@ -154,8 +158,10 @@ def _disk(job: Job) -> dict[str, float]:
 
 def _working_memory(job: Job, rates: Rates) -> dict[str, float]:
     """Of one step: on the device that computes."""
-    rank, panel = job.rank.astype(np.float64), job.num_panel.astype(np.float64)
-    per_pass = np.minimum(job.num_panel, job.model.enformer.variants_per_pass) if job.num_tracks else job.num_panel
+    rank, panel = job.sizes.rank.astype(np.float64), job.sizes.num_panel.astype(np.float64)
+    per_pass = (
+        np.minimum(job.sizes.num_panel, job.model.enformer.variants_per_pass) if job.num_tracks else job.sizes.num_panel
+    )
     # The engines work on B and one matrix of its size, or on two of M x M where that is the smaller one.
     likelihood = 4 * np.minimum(rank * panel + 3 * rank**2, 2 * panel**2)
     return {
@@ -166,31 +172,35 @@ def _working_memory(job: Job, rates: Rates) -> dict[str, float]:
 
 
 def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
-    network = job.num_panel / rates.training + (job.passes > 1) * job.num_panel / rates.forward * bool(job.num_tracks)
-    values = job.num_panel.astype(np.float64) * job.num_tracks * job.width
+    network = job.sizes.num_panel / rates.training + (job.passes > 1) * job.sizes.num_panel / rates.forward * bool(
+        job.num_tracks
+    )
+    values = job.sizes.num_panel.astype(np.float64) * job.num_tracks * job.width
     gather = values * np.where(job.passes > 1, 2, 1) / rates.gather
     engines = [
         rates.likelihood.seconds(int(rank), int(panel), gradient_error=job.gradient_error)
-        for rank, panel in zip(job.rank, job.num_panel, strict=True)
+        for rank, panel in zip(job.sizes.rank, job.sizes.num_panel, strict=True)
     ]
     likelihood = job.num_traits * np.array([min(seconds.values()) for seconds in engines])
     load_tracks = job.block_bytes / rates.read_tracks
     load_panel = job.window_bytes / rates.read_panel
-    step = np.full(job.windows, rates.step / job.windows_per_step + rates.overhead)
+    step = np.full(job.windows, rates.step / job.schedule.windows_per_step + rates.overhead)
     compute = network + gather + likelihood + step
     # Kept windows need their tracks only; the blocks of those are not kept beyond 1 GB.
     later = kept_share * np.maximum(compute, load_tracks) + (1 - kept_share) * np.maximum(
         compute, load_tracks + load_panel
     )
     first = np.maximum(compute, load_tracks + load_panel)
-    check = np.maximum(job.num_panel / rates.forward + values / rates.gather + likelihood, load_tracks)
-    validation = check.mean() * job.windows * job.validation_share / job.devices
-    training_windows = job.windows * (1 - job.validation_share)
-    visited = job.max_steps * job.windows_per_step
+    check = np.maximum(job.sizes.num_panel / rates.forward + values / rates.gather + likelihood, load_tracks)
+    validation = check.mean() * job.windows * job.schedule.validation_share / job.schedule.devices
+    training_windows = job.windows * (1 - job.schedule.validation_share)
+    visited = job.schedule.max_steps * job.schedule.windows_per_step
     first_visits = min(visited, training_windows)
-    steps_a_check = max(job.check_every, training_windows / job.windows_per_step)
-    checks = job.max_steps / steps_a_check + 1
-    total = (first_visits * first.mean() + (visited - first_visits) * later.mean()) / job.devices + checks * validation
+    steps_a_check = max(job.schedule.check_every, training_windows / job.schedule.windows_per_step)
+    checks = job.schedule.max_steps / steps_a_check + 1
+    total = (
+        first_visits * first.mean() + (visited - first_visits) * later.mean()
+    ) / job.schedule.devices + checks * validation
     return {
         "window: network": float(network.mean()),
         "window: gather": float(gather.mean()),
@@ -198,8 +208,8 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
         "window: computing": float(compute.mean()),
         "window: loading": float((load_tracks + load_panel).mean()),
         "window": float(later.mean()),
-        "first epoch": float(first.sum() / job.devices),
-        "epoch": float(later.sum() / job.devices),
+        "first epoch": float(first.sum() / job.schedule.devices),
+        "epoch": float(later.sum() / job.schedule.devices),
         "check": float(validation),
         "total": float(total),
     }
@@ -207,8 +217,8 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
 
 def _notes(job: Job, machine: Machine) -> list[str]:
     notes = [
-        f"the total is that of {job.max_steps:,} steps of {job.windows_per_step} windows, "
-        f"{job.max_steps * job.windows_per_step / (job.windows * (1 - job.validation_share)):.1f} epochs; early stopping usually "
+        f"the total is that of {job.schedule.max_steps:,} steps of {job.schedule.windows_per_step} windows, "
+        f"{job.schedule.max_steps * job.schedule.windows_per_step / (job.windows * (1 - job.schedule.validation_share)):.1f} epochs; early stopping usually "
         "ends before",
         "starting Python and the search for the first values of scale and sigma2 come on top",
         "every variant is taken to have an association: the likelihood of a window where some lack one takes longer",
@@ -230,7 +240,7 @@ def _notes(job: Job, machine: Machine) -> list[str]:
 
 def _warnings(job: Job, found: Plan, machine: Machine) -> list[str]:
     warnings = []
-    host = job.devices * sum(found.host.values())
+    host = job.schedule.devices * sum(found.host.values())
     if host > machine.host:
         warnings.append(f"needs {host / 1e9:.1f} GB of memory; this machine has {machine.host / 1e9:.1f} GB")
     if machine.device is not None and sum(found.device.values()) > machine.device:

@@ -148,7 +148,7 @@ def _wait(device: torch.device) -> None:
 
 def _network_rates(prior: VariancePrior, job: Job, device: torch.device, clock: Clock) -> tuple[float, float, int]:
     """Variants a second forward, forward and backward, and bytes a variant leaves for the backward pass."""
-    count = int(job.num_panel.max())
+    count = int(job.sizes.num_panel.max())
     if job.num_tracks:
         count = min(count, job.model.enformer.variants_per_pass, SMALL_PASS.get(device.type, 16))
     features = _features(job, count, device)
@@ -180,7 +180,7 @@ def _network_rates_of(card: Card, prior: VariancePrior, job: Job) -> tuple[float
         prior(features, heterozygosity).sum().backward()
         prior.zero_grad()
 
-    count = int(job.num_panel.max())
+    count = int(job.sizes.num_panel.max())
     enformer = job.model.enformer
     count = min(count, enformer.variants_per_pass) if job.num_tracks else count
     precision = enformer.precision if job.num_tracks else "float32"
@@ -225,7 +225,7 @@ def _step_seconds(prior: VariancePrior, device: torch.device, clock: Clock) -> f
 
 def _gather_rate(job: Job, device: torch.device, clock: Clock) -> float:
     """Values a second that are cut out of a block of 8-bit tracks."""
-    count = min(int(job.num_panel.max()), 64 if device.type == "cpu" else job.model.enformer.variants_per_pass)
+    count = min(int(job.sizes.num_panel.max()), 64 if device.type == "cpu" else job.model.enformer.variants_per_pass)
     tracks, none = job.num_tracks, torch.zeros(0, dtype=torch.long, device=device)
     generator = torch.Generator().manual_seed(0)
     bases = TRIAL_BASES // 4
