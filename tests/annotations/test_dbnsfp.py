@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from varfx.annotations import DbnsfpSpec, TableSpec, build_annotations, dbnsfp
+from varfx.annotations import DbnsfpSpec, TableSpec, build_annotations
 from varfx.annotations.dbnsfp import DIRECTIONS, read_dbnsfp
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.variants import SCHEMA
+from varfx.io import text_lines
 
 Spec38 = partial(DbnsfpSpec, build="hg38")
 
@@ -133,15 +135,38 @@ def test_known_directions() -> None:
     assert Spec38(Path("x"), ("SIFT_converted_rankscore",)).columns == {"SIFT_converted_rankscore": "high"}
 
 
-@pytest.mark.parametrize("size", [1, 40, 300])
+@pytest.mark.parametrize("size", [180, 240, 320])
 def test_blocks_of_any_size_give_the_same(path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     spec = Spec38(path, SCORES)
     whole = read_dbnsfp(spec, HG38)
-    monkeypatch.setattr(dbnsfp, "_BLOCK_BYTES", size)
+
+    def in_sips(path: Path) -> Iterator[bytes]:
+        text = gzip.decompress(Path(path).read_bytes())
+        yield from (text[start : start + 7] for start in range(0, len(text), 7))
+
+    monkeypatch.setattr(text_lines, "stream_bytes", in_sips)
+    monkeypatch.setattr(text_lines, "BLOCK_BYTES", size)
+    assert len(list(text_lines.line_blocks(path))) > 1
     parts = read_dbnsfp(spec, HG38)
     assert parts.values.equals(whole.values)
     assert parts.keys.equals(whole.keys)
     assert whole.keys.height == 5
+
+
+def test_a_quote_is_a_letter(tmp_path: Path) -> None:
+    """dbNSFP quotes nothing: `5"` in a field of words neither hides a tab nor joins lines."""
+    words = ('"5', "x", '3"', "y", '"', "z", "w")
+    text = [f"{HEADER}\twords", *(f"{row}\t{word}" for row, word in zip(ROWS, words, strict=True)), ""]
+    (tmp_path / "quoted").write_text("\n".join(text))
+    (tmp_path / "plain").write_text("\n".join([HEADER, *ROWS, ""]))
+    quoted, plain = (read_dbnsfp(Spec38(tmp_path / name, SCORES), HG38) for name in ("quoted", "plain"))
+    assert quoted.values.equals(plain.values)
+    assert quoted.keys.equals(plain.keys)
+    (tmp_path / "short").write_text("\n".join([*text[:-1], '1\t"300\tA', ""]))
+    with pytest.raises(
+        FormatError, match="15 columns are expected, but 1 of 8 rows have another number, first row 8 with 3"
+    ):
+        read_dbnsfp(Spec38(tmp_path / "short", SCORES), HG38)
 
 
 def test_a_file_per_chromosome(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -185,8 +210,8 @@ def test_mistakes(path: Path, tmp_path: Path) -> None:
         read_dbnsfp(Spec38(path, ("EVE_score",)), panel(("1", 202, "A", "G")))
     with pytest.raises(FormatError, match="cannot be read"):
         read_dbnsfp(Spec38(tmp_path / "absent", ("EVE_score",)), HG38)
-    (tmp_path / "short").write_text(f"{HEADER}\n1\t201\tA\n")
-    with pytest.raises(FormatError, match="a row has another number of columns than the header"):
+    (tmp_path / "short").write_text(f"{HEADER}\n{ROWS[0]}\n1\t201\tA\n")
+    with pytest.raises(FormatError, match="14 columns are expected, but 1 of 2 rows have another number, first row 2"):
         read_dbnsfp(Spec38(tmp_path / "short", ("EVE_score",)), HG38)
     table = tmp_path / "t.tsv"
     table.write_text("CHR\tBP\tEVE_score\n1\t201\t5\n")

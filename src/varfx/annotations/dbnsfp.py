@@ -22,13 +22,12 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import build_name
 from varfx.genome.per_chromosome import files_of, is_split
 from varfx.genome.variants import SCHEMA, chrom_expr
-from varfx.io.stream import stream_bytes
+from varfx.io.text_table import open_table
 
 logger = logging.getLogger(__name__)
 Direction = Literal["high", "low"]
 _PLACE = {"hg38": ("chr", "pos(1-based)"), "hg19": ("hg19_chr", "hg19_pos(1-based)")}
 _CANONICAL = "VEP_canonical"
-_BLOCK_BYTES = 1 << 26
 # Which end of a score's range means damaging, as the authors of each score define it (dbNSFP's description of columns).
 _LOW = (
     *("SIFT_score", "SIFT4G_score", "LRT_score", "FATHMM_score", "PROVEAN_score", "ESM1b_score", "popEVE_score"),
@@ -156,53 +155,25 @@ def _rows(
     path: Path, scores: Sequence[str], place: tuple[str, str], wanted: pl.DataFrame, *, canonical: bool
 ) -> Iterator[pl.DataFrame]:
     """The rows at wanted positions, block by block: key columns, scores as text, and the canonical marks if needed."""
-    blocks = _blocks(path)
-    header = next(blocks, b"").decode(errors="replace").rstrip("\r\n").removeprefix("#")
-    names = header.split("\t")
-    needed = [*place, "ref", "alt", *scores, *([_CANONICAL] if canonical else [])]
-    lacking = [name for name in needed if name not in names]
+    table = open_table(path, quotes=False)
+    needed = list(dict.fromkeys([*place, "ref", "alt", *scores, *([_CANONICAL] if canonical else [])]))
+    lacking = [name for name in needed if name not in table.names]
     if lacking:
-        similar = difflib.get_close_matches(lacking[0], names, n=3)
+        similar = difflib.get_close_matches(lacking[0], table.names, n=3)
         raise FormatError(
             f"`{path}` has no column `{lacking[0]}` ({len(lacking)} of {len(needed)} needed are missing"
             f"{'; similar: ' + ', '.join(similar) if similar else ''}). Give a dbNSFP file that has it."
         )
-    for block in blocks:
-        try:
-            rows = pl.scan_csv(
-                block, has_header=False, separator="\t", quote_char=None, schema=dict.fromkeys(names, pl.String())
-            )
-            frame = rows.select(list(dict.fromkeys(needed))).collect()
-        except pl.exceptions.PolarsError as error:
-            raise FormatError(
-                f"`{path}`: a row has another number of columns than the header. Fetch it again."
-            ) from error
-        if block.rstrip(b"\n").count(b"\t") != frame.height * (len(names) - 1):
-            raise FormatError(f"`{path}`: a row has another number of columns than the header. Fetch it again.")
-        yield frame.select(
+    numbers = [table.names.index(name) for name in needed]
+    for frame in table.frames(numbers, frozenset()):
+        rows = frame.drop("row").rename(dict(zip(map(str, numbers), needed, strict=True))).cast(pl.String())
+        yield rows.select(
             chrom_expr(place[0]),
             pl.col(place[1]).cast(pl.Int64, strict=False).alias("position"),
             pl.col("alt").str.to_uppercase().alias("effect_allele"),
             pl.col("ref").str.to_uppercase().alias("other_allele"),
             *needed[4:],
         ).join(wanted, on=["chrom", "position"], how="semi", maintain_order="left")
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    """The header line, then blocks of whole lines."""
-    rest, headed = b"", False
-    for piece in stream_bytes(path):
-        rest += piece
-        if not headed and b"\n" in rest:
-            line, _, rest = rest.partition(b"\n")
-            headed = True
-            yield line
-        if headed and len(rest) >= _BLOCK_BYTES:
-            whole, newline, rest = rest.rpartition(b"\n")
-            if newline:
-                yield whole + newline
-    if rest.strip():
-        yield rest
 
 
 def _reduced(frame: pl.DataFrame, columns: dict[str, Direction], reduce: Reduce, path: Path) -> pl.DataFrame:

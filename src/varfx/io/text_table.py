@@ -35,11 +35,13 @@ class Table:
     Attributes:
         names: column names as spelled in the header, without a leading "#"; numbers from 0 for a table without header.
         layout: how its text is split; None for Parquet.
+        quotes: a quoted field may hold the separator; else a quote is a letter like any other.
     """
 
     path: Path
     names: tuple[str, ...]
     layout: TextLayout | None
+    quotes: bool = True
 
     @property
     def preamble(self) -> tuple[str, ...]:
@@ -114,7 +116,9 @@ class Table:
             table = pa.csv.read_csv(
                 pa.BufferReader(block),
                 read_options=pa.csv.ReadOptions(column_names=every + ends, block_size=8 << 20),
-                parse_options=pa.csv.ParseOptions(delimiter=separator, ignore_empty_lines=False),
+                parse_options=pa.csv.ParseOptions(
+                    delimiter=separator, ignore_empty_lines=False, quote_char='"' if self.quotes else False
+                ),
                 convert_options=pa.csv.ConvertOptions(
                     include_columns=wanted + ends,
                     column_types=dict.fromkeys(every + ends, pa.string()),
@@ -126,10 +130,14 @@ class Table:
             return None
         frame = pl.DataFrame(pl.from_arrow(table))
         # A quote that is not closed swallows lines; a field behind the last column is one too many.
-        swallowed = b'"' in block and frame.height != block.count(b"\n")
+        swallowed = self.quotes and b'"' in block and frame.height != block.count(b"\n")
         if swallowed or any((frame[name].fill_null("") != "").any() for name in ends):
             return None
         return _stripped(frame.drop(ends), missing) if padded else frame.drop(ends)
+
+    def _width(self, line: bytes, separator: str) -> int:
+        """The number of fields of a line."""
+        return count_fields(line, separator) if self.quotes else line.count(separator.encode()) + 1
 
     def _fault(self, block: bytes, following: Iterator[bytes], before: int) -> FormatError:
         """The error that counts the rows that cannot be read, from this block to the end, and names the first."""
@@ -139,7 +147,7 @@ class Table:
         for part in (block, *following):
             for line in part[:-1].split(b"\n"):
                 rows += 1
-                found = count_fields(line, self.layout.separator) if line.strip() or expected > 1 else 0
+                found = self._width(line, self.layout.separator) if line.strip() or expected > 1 else 0
                 if found != expected:
                     ragged.append((rows, found))
                 elif not _is_utf8(line) and not ragged:
@@ -147,7 +155,7 @@ class Table:
                         f"`{self.path}`: row {rows} is not UTF-8 text. Convert the file, as with "
                         "`iconv -f latin1 -t utf8`, or check that it is whole."
                     )
-                elif line.count(b'"') % 2 and not ragged:
+                elif self.quotes and line.count(b'"') % 2 and not ragged:
                     return FormatError(f"`{self.path}`: row {rows} has a quote that is not closed. Correct the row.")
         if not ragged:
             return FormatError(f"`{self.path}` cannot be read as a table of UTF-8 text. Check the file.")
@@ -167,6 +175,7 @@ def open_table(
     widths: Sequence[int] | None = None,
     skip: int = 0,
     named_rows: bool = False,
+    quotes: bool = True,
 ) -> Table:
     """A text table (plain, gzip, bgzip or zstd) or a Parquet file, with its header read.
 
@@ -175,6 +184,7 @@ def open_table(
         widths: the numbers of columns that a table without header may have; None for a table with a header.
         skip: the number of lines above the table, such as the two of a GCT file.
         named_rows: the first column holds names of rows, which R's header does not mention.
+        quotes: a quoted field may hold the separator; else, in a table split at tabs, a quote is a letter like any other.
 
     Raises:
         FormatError: no such file, a directory, empty, binary, or damaged.
@@ -186,7 +196,7 @@ def open_table(
     if first == parquet.MAGIC:
         return Table(path, parquet.column_names(path), None)
     layout = find_layout(path, widths, skip, named_rows=named_rows)
-    return Table(path, layout.names, layout)
+    return Table(path, layout.names, layout, quotes)
 
 
 def read_headerless(path: Path, names: Sequence[str], what: str, *, optional: str | None = None) -> pl.DataFrame:
