@@ -14,7 +14,7 @@ from torch import Tensor
 from varfx.errors import DataError
 from varfx.likelihood.chi2 import Chi2Window
 from varfx.likelihood.ldsr import ballpark_h2, ldsr, paper_weights
-from varfx.likelihood.ldsr_closed import block_bounds, fit_ldsr_linear
+from varfx.likelihood.ldsr_closed import WeightedLD, block_bounds, fit_ldsr_linear
 
 N_REF = 50_000.0
 
@@ -133,7 +133,9 @@ def test_the_minimum_of_the_constant_model_is_the_closed_one(rng: np.random.Gene
     scores = np.concatenate([w.squares.sum(1)[w.rows].numpy() for w in windows])
     columns = [np.concatenate([getattr(w, name).numpy() for w in windows]) for name in ("chi2", "scale", "weights")]
     chi2, scale, weights = columns
-    closed = fit_ldsr_linear(scores[:, None], chi2, scale * N_REF, weights, block_bounds(chi2.size, 8)).estimate
+    closed = fit_ldsr_linear(
+        WeightedLD(scores[:, None], chi2, scale * N_REF, weights), block_bounds(chi2.size, 8)
+    ).estimate
     np.testing.assert_allclose(fit.x, [closed[0] * N_REF, closed[1]], rtol=1e-6)
 
 

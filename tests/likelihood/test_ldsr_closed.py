@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from varfx.errors import DataError
 from varfx.likelihood.ldsr_closed import (
     BlockJackknife,
+    WeightedLD,
     block_bounds,
     fit_ldsr_linear,
     fit_reweighted,
@@ -92,7 +93,7 @@ def test_linear_fit_minimises_the_weighted_squares(rng: np.random.Generator, int
     ld_scores, n, mean = simulate(rng, 500)
     chi2 = mean * rng.chisquare(1, 500)
     weights = 1 / (ld_scores[:, 0] * mean**2)
-    fit = fit_ldsr_linear(ld_scores, chi2, n, weights, block_bounds(500, 20), intercept=intercept)
+    fit = fit_ldsr_linear(WeightedLD(ld_scores, chi2, n, weights), block_bounds(500, 20), intercept=intercept)
     assert fit.estimate.size == (3 if intercept is None else 2)
 
     def loss(values: np.ndarray) -> float:
@@ -112,7 +113,9 @@ def test_jackknife_error_is_the_true_one(rng: np.random.Generator) -> None:
     weights = 1 / (ld_scores.sum(axis=1) * mean**2)
     truth = np.array([4e-7, 3e-6, 1.1])
     bounds = block_bounds(2000, 100)
-    fits = [fit_ldsr_linear(ld_scores, mean * rng.chisquare(1, 2000), n, weights, bounds) for _ in range(400)]
+    fits = [
+        fit_ldsr_linear(WeightedLD(ld_scores, mean * rng.chisquare(1, 2000), n, weights), bounds) for _ in range(400)
+    ]
     scores = np.array([(fit.estimate - truth) / fit.standard_error for fit in fits])
     assert (abs(scores.mean(axis=0)) < 4 / 20).all()
     assert (scores.std(axis=0) > 0.88).all()
@@ -126,9 +129,9 @@ def test_jackknife_error_sees_correlation_within_blocks(rng: np.random.Generator
     """Neighbours that repeat the same association add no information: errors must not shrink."""
     ld_scores, n, mean = simulate(rng, 500)
     single = mean * rng.chisquare(1, 500)
-    once = fit_ldsr_linear(ld_scores, single, n, 1 / mean**2, block_bounds(500, 50))
+    once = fit_ldsr_linear(WeightedLD(ld_scores, single, n, 1 / mean**2), block_bounds(500, 50))
     eight = [np.repeat(values, 8, axis=0) for values in (ld_scores, single, n, 1 / mean**2)]
-    repeated = fit_ldsr_linear(*eight, block_bounds(4000, 50))
+    repeated = fit_ldsr_linear(WeightedLD(*eight), block_bounds(4000, 50))
     np.testing.assert_allclose(repeated.standard_error, once.standard_error, rtol=1e-9)
 
 
@@ -163,7 +166,7 @@ def test_reweighting_updates_twice_and_passes_the_fit(rng: np.random.Generator) 
         seen.append((tau, intercept))
         return 1 / (abs(intercept) + n * abs(tau) * ld_score) ** 2
 
-    fit = fit_reweighted(ld_score, chi2, n, np.ones(600), block_bounds(600, 10), reweight)
+    fit = fit_reweighted(WeightedLD(ld_scores[:, :1], chi2, n, np.ones(600)), block_bounds(600, 10), reweight)
     design = np.column_stack([n * ld_score, np.ones(600)])
     weights = np.ones(600)
     for tau, intercept in seen:
@@ -180,10 +183,7 @@ def test_two_steps_take_the_intercept_from_small_chi2_alone(rng: np.random.Gener
     small = chi2 < 10
 
     fit = fit_two_step(
-        ld_score,
-        chi2,
-        n,
-        weights,
+        WeightedLD(ld_scores[:, :1], chi2, n, weights),
         50,
         lambda tau, intercept, mask: weights[mask],
         lambda tau, intercept: weights,

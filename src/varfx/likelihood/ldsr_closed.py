@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -118,36 +118,48 @@ def jackknife_least_squares(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedLD:
+    """Data of a regression on LD scores, one row per variant in genome order.
+
+    Attributes:
+        ld_scores: l_jc, one column per annotation; a single column of plain LD scores is the constant model.
+        chi2: squared z, or the product of two traits' z.
+        n: sample size.
+        weights: any; `ldsc_weights` gives LDSC's. The paper's (B.6) are 1 / [l_j (n h2 l_j / M + 1)^2].
+    """
+
+    ld_scores: Float[ndarray, "variant annotation"]
+    chi2: Float[ndarray, " variant"]
+    n: Float[ndarray, " variant"]
+    weights: Float[ndarray, " variant"]
+
+    def rows(self, kept: Bool[ndarray, " variant"]) -> WeightedLD:
+        """The variants of a mask."""
+        return WeightedLD(self.ld_scores[kept], self.chi2[kept], self.n[kept], self.weights[kept])
+
+
 def fit_ldsr_linear(
-    ld_scores: Float[ndarray, "variant annotation"],
-    chi2: Float[ndarray, " variant"],
-    n: Float[ndarray, " variant"],
-    weights: Float[ndarray, " variant"],
-    bounds: Int[ndarray, " bound"],
-    *,
-    intercept: float | None = None,
+    data: WeightedLD, bounds: Int[ndarray, " bound"], *, intercept: float | None = None
 ) -> BlockJackknife:
     """The minimum over (tau, a) of sum_j w_j (chi2_j - n_j sum_c tau_c l_jc - a)^2, with its jackknife.
 
     Args:
-        ld_scores: l_jc, one column per annotation; a single column of plain LD scores is the constant model.
-        chi2: squared z of each variant, in genome order.
-        n: sample size of each variant.
-        weights: any; `ldsc_weights` gives LDSC's. The paper's (B.6) are 1 / [l_j (n h2 l_j / M + 1)^2].
+        data: LD scores, chi2, n and weights.
         bounds: of the jackknife's blocks, from `block_bounds`.
         intercept: a known `a`; None estimates it.
 
     Returns:
         tau (heritability per variant and unit of annotation), followed by the intercept unless it was given.
     """
-    mean_n = float(np.mean(n))
-    scaled = ld_scores * (n / mean_n)[:, None]  # by the mean n, so that the columns have similar magnitudes
+    mean_n, chi2 = float(np.mean(data.n)), data.chi2
+    scaled = data.ld_scores * (data.n / mean_n)[:, None]  # by the mean n, so that the columns have similar magnitudes
     if intercept is None:
-        fit = jackknife_least_squares(np.column_stack([scaled, np.ones_like(chi2)]), chi2, weights, bounds)
+        fit = jackknife_least_squares(np.column_stack([scaled, np.ones_like(chi2)]), chi2, data.weights, bounds)
     else:
-        fit = jackknife_least_squares(scaled, chi2 - intercept, weights, bounds)
+        fit = jackknife_least_squares(scaled, chi2 - intercept, data.weights, bounds)
     scale = np.ones(fit.estimate.size)
-    scale[: ld_scores.shape[1]] = 1.0 / mean_n
+    scale[: data.ld_scores.shape[1]] = 1.0 / mean_n
     return fit.transform(lambda coefficients: coefficients * scale)
 
 
@@ -215,10 +227,7 @@ def cross_weights(
 
 
 def fit_reweighted(
-    ld_score: Float[ndarray, " variant"],
-    chi2: Float[ndarray, " variant"],
-    n: Float[ndarray, " variant"],
-    weights: Float[ndarray, " variant"],
+    data: WeightedLD,
     bounds: Int[ndarray, " bound"],
     reweight: Callable[[float, float], Float[ndarray, " variant"]],
     *,
@@ -227,10 +236,7 @@ def fit_reweighted(
     """The constant model after two updates of the weights from its own fit (iteratively reweighted least squares).
 
     Args:
-        ld_score: l_j.
-        chi2: squared z.
-        n: sample size.
-        weights: to start with.
+        data: LD scores of one annotation, chi2, n, and weights to start with.
         bounds: of the jackknife's blocks; the weights stay as they are when a block is left out.
         reweight: weights from (tau, intercept).
         intercept: a known intercept, or None.
@@ -238,18 +244,16 @@ def fit_reweighted(
     Returns:
         tau and, unless given, the intercept.
     """
-    column, halves = ld_score[:, None], block_bounds(chi2.size, 2)
+    halves = block_bounds(data.chi2.size, 2)
     for _ in range(NUM_REWEIGHTINGS):
-        now = fit_ldsr_linear(column, chi2, n, weights, halves, intercept=intercept).estimate
+        now = fit_ldsr_linear(data, halves, intercept=intercept).estimate
         weights = reweight(float(now[0]), float(now[1]) if intercept is None else intercept)
-    return fit_ldsr_linear(column, chi2, n, weights, bounds, intercept=intercept)
+        data = replace(data, weights=weights)
+    return fit_ldsr_linear(data, bounds, intercept=intercept)
 
 
 def fit_two_step(
-    ld_score: Float[ndarray, " variant"],
-    chi2: Float[ndarray, " variant"],
-    n: Float[ndarray, " variant"],
-    weights: Float[ndarray, " variant"],
+    data: WeightedLD,
     num_blocks: int,
     free_update: Callable[[float, float, Bool[ndarray, " variant"]], Float[ndarray, " kept"]],
     fixed_update: Callable[[float, float], Float[ndarray, " variant"]],
@@ -267,10 +271,7 @@ def fit_two_step(
     (the derivative of the slope with respect to a fixed intercept), with the starting weights w in c, as LDSC has it.
 
     Args:
-        ld_score: l_j.
-        chi2: squared z.
-        n: sample size.
-        weights: to start with.
+        data: LD scores of one annotation, chi2, n, and weights to start with.
         num_blocks: of the jackknife.
         free_update: weights of the variants in a mask from (tau, intercept, mask), for the first step.
         fixed_update: weights of all variants from (tau, intercept), for the second step.
@@ -280,19 +281,12 @@ def fit_two_step(
         tau and the intercept.
     """
     first_bounds = block_bounds(int(small.sum()), num_blocks)
-    first = fit_reweighted(
-        ld_score[small],
-        chi2[small],
-        n[small],
-        weights[small],
-        first_bounds,
-        lambda tau, level: free_update(tau, level, small),
-    )
+    first = fit_reweighted(data.rows(small), first_bounds, lambda tau, level: free_update(tau, level, small))
     intercept = float(first.estimate[1])
-    second_bounds = np.concatenate([[0], np.flatnonzero(small)[first_bounds[1:-1]], [chi2.size]])
-    second = fit_reweighted(ld_score, chi2, n, weights, second_bounds, fixed_update, intercept=intercept)
-    x = n * ld_score
-    slope_per_intercept = (weights * x).sum() / (weights * x**2).sum()
+    second_bounds = np.concatenate([[0], np.flatnonzero(small)[first_bounds[1:-1]], [small.size]])
+    second = fit_reweighted(data, second_bounds, fixed_update, intercept=intercept)
+    x = data.n * data.ld_scores[:, 0]
+    slope_per_intercept = (data.weights * x).sum() / (data.weights * x**2).sum()
     moved = second.delete_values[:, 0] - slope_per_intercept * (first.delete_values[:, 1] - intercept)
     return BlockJackknife(
         estimate=np.array([second.estimate[0], intercept]),

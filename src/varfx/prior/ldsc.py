@@ -20,6 +20,7 @@ from varfx.errors import DataError
 from varfx.gwas.sumstats import SumStats
 from varfx.likelihood.ldsr_closed import (
     BlockJackknife,
+    WeightedLD,
     block_bounds,
     fit_ldsr_linear,
     fit_reweighted,
@@ -292,13 +293,12 @@ def _fit(
     level = 1.0 if intercept is None else intercept
     start = weights(total_ld, (chi2.mean() - level) / (n * total_ld).mean(), level)
     if ref_ld.shape[1] > 1:
-        return fit_ldsr_linear(ref_ld, chi2, n, start, block_bounds(chi2.size, num_blocks), intercept=intercept)
-    if intercept is not None:
-        bounds = block_bounds(chi2.size, num_blocks)
-        return fit_reweighted(total_ld, chi2, n, start, bounds, fixed_update, intercept=intercept)
-    if not config.two_step:
-        return fit_reweighted(total_ld, chi2, n, start, block_bounds(chi2.size, num_blocks), fixed_update)
-    return fit_two_step(total_ld, chi2, n, start, num_blocks, free_update, fixed_update, small=chi2 < config.two_step)
+        data = WeightedLD(ref_ld, chi2, n, start)
+        return fit_ldsr_linear(data, block_bounds(chi2.size, num_blocks), intercept=intercept)
+    data = WeightedLD(total_ld[:, None], chi2, n, start)
+    if intercept is not None or not config.two_step:
+        return fit_reweighted(data, block_bounds(chi2.size, num_blocks), fixed_update, intercept=intercept)
+    return fit_two_step(data, num_blocks, free_update, fixed_update, small=chi2 < config.two_step)
 
 
 def _annotation_results(

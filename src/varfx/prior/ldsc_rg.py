@@ -8,6 +8,7 @@ on the variants that both traits and the LD scores have, with each trait's own r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,14 @@ from varfx.annotations.ld_scores import LDScores, join_sumstats
 from varfx.errors import DataError
 from varfx.genome.variants import complement_expr, palindromic_expr
 from varfx.gwas.sumstats import SumStats
-from varfx.likelihood.ldsr_closed import BlockJackknife, block_bounds, cross_weights, fit_reweighted, fit_two_step
+from varfx.likelihood.ldsr_closed import (
+    BlockJackknife,
+    WeightedLD,
+    block_bounds,
+    cross_weights,
+    fit_reweighted,
+    fit_two_step,
+)
 from varfx.prior.ldsc import MIN_VARIANTS, LDSCResult, regress_chi2
 from varfx.prior.ldsc_config import LDSCConfig
 
@@ -117,6 +125,45 @@ def ldsc_correlation(
             f"`--rg` needs LD scores of one annotation with their number of variants: `{ref_ld.source}` has {len(ref_ld.names)} "
             f"{'and a count' if counts is not None else 'and no .l2.M_5_50 or .l2.M file: give --m'}."
         )
+    z, n, ld, weight, notes = _joined_pair(first, second, ref_ld, weight_ld, config)
+    own = replace(config, chi2_max=None, two_step=config.two_step or 0.0)
+    results = [
+        regress_chi2(each**2, size, ld[:, None], weight, counts, names=ref_ld.names, config=own)
+        for each, size in zip(z, n, strict=True)
+    ]
+    fit = _covariance(z, n, ld, weight, float(counts[0]), results, own, cross_intercept)
+    gcov = fit.transform(lambda value: value[..., :1] * counts[0])
+    h2 = [each.jackknife.transform(lambda value: value[..., :1] * counts[0]) for each in results]
+    free = cross_intercept is None
+    rg, rg_se = _ratio(gcov, h2)
+    ratio = None if rg is None or not rg_se else rg / rg_se
+    return LDSCCorrelation(
+        p1=first.trait,
+        p2=second.trait,
+        rg=rg,
+        rg_se=rg_se,
+        z=ratio,
+        p=None if ratio is None else float(2 * scipy.stats.norm.sf(abs(ratio))),
+        gcov=float(gcov.estimate[0]),
+        gcov_se=float(gcov.standard_error[0]),
+        gcov_int=float(fit.estimate[1]) if cross_intercept is None else cross_intercept,
+        gcov_int_se=float(fit.standard_error[1]) if free else None,
+        first=results[0],
+        second=results[1],
+        n_variants=int(z[0].size),
+        mean_z1z2=float((z[0] * z[1]).mean()),
+        notes=notes + (() if rg is not None else ("an h2 is not positive: rg does not exist.",)),
+    )
+
+
+def _joined_pair(
+    first: SumStats, second: SumStats, ref_ld: LDScores, weight_ld: LDScores, config: LDSCConfig
+) -> tuple[tuple[ndarray, ndarray], tuple[ndarray, ndarray], ndarray, ndarray, tuple[str, ...]]:
+    """Both traits' z and n, and the LD scores, of the variants that all have; and notes.
+
+    Raises:
+        DataError: too few variants in common.
+    """
     one, other, notes = align_pair(first, second)
     a, b = join_sumstats(one, ref_ld, weight_ld), join_sumstats(other, ref_ld, weight_ld)
     needed = max(MIN_VARIANTS, config.num_blocks)
@@ -125,41 +172,12 @@ def ldsc_correlation(
             f"only {a.z.size} variants are in `{first.trait}`, `{second.trait}` and `{ref_ld.source}`, where {needed} are needed. Check that "
             "all name variants in the same way."
         )
-    z1, z2, n1, n2 = a.z, b.z, a.n, b.n
+    kept = np.ones(a.z.size, dtype=bool)
     if config.chi2_max is not None:
-        kept = z1**2 * z2**2 < config.chi2_max**2
+        kept = a.z**2 * b.z**2 < config.chi2_max**2
         notes += (f"{int((~kept).sum())} variants with z1^2 z2^2 >= {config.chi2_max:g}^2 were left out.",)
-    else:
-        kept = np.ones(z1.size, dtype=bool)
-    z1, z2, n1, n2, ld, weight = (each[kept] for each in (z1, z2, n1, n2, a.ref_ld[:, 0], a.weight_ld))
-    own = replace(config, chi2_max=None, two_step=config.two_step or 0.0)
-    results = [
-        regress_chi2(z**2, n, ld[:, None], weight, counts, names=ref_ld.names, config=own)
-        for z, n in ((z1, n1), (z2, n2))
-    ]
-    fit = _covariance((z1, z2), (n1, n2), ld, weight, float(counts[0]), results, own, cross_intercept)
-    gcov = fit.transform(lambda value: value[..., :1] * counts[0])
-    h2 = [each.jackknife.transform(lambda value: value[..., :1] * counts[0]) for each in results]
-    free = cross_intercept is None
-    rg, rg_se = _ratio(gcov, h2)
-    z = None if rg is None or not rg_se else rg / rg_se
-    return LDSCCorrelation(
-        p1=first.trait,
-        p2=second.trait,
-        rg=rg,
-        rg_se=rg_se,
-        z=z,
-        p=None if z is None else float(2 * scipy.stats.norm.sf(abs(z))),
-        gcov=float(gcov.estimate[0]),
-        gcov_se=float(gcov.standard_error[0]),
-        gcov_int=float(fit.estimate[1]) if cross_intercept is None else cross_intercept,
-        gcov_int_se=float(fit.standard_error[1]) if free else None,
-        first=results[0],
-        second=results[1],
-        n_variants=int(z1.size),
-        mean_z1z2=float((z1 * z2).mean()),
-        notes=notes + (() if rg is not None else ("an h2 is not positive: rg does not exist.",)),
-    )
+    z, n = (a.z[kept], b.z[kept]), (a.n[kept], b.n[kept])
+    return z, n, a.ref_ld[kept, 0], a.weight_ld[kept], notes
 
 
 def align_pair(first: SumStats, second: SumStats) -> tuple[SumStats, SumStats, tuple[str, ...]]:
@@ -229,24 +247,17 @@ def _covariance(
 
     level = 0.0 if cross_intercept is None else cross_intercept
     start = weights(ld, (product.mean() - level) / (size * ld).mean(), level)
-    bounds = block_bounds(product.size, config.num_blocks)
-    if cross_intercept is not None:
-        return fit_reweighted(
-            ld, product, size, start, bounds, lambda slope, at: weights(ld, slope, at), intercept=cross_intercept
-        )
-    if not config.two_step or config.intercept is not None:
-        return fit_reweighted(ld, product, size, start, bounds, lambda slope, at: weights(ld, slope, at))
+    data = WeightedLD(ld[:, None], product, size, start)
+
+    def fixed_update(slope: float, at: float) -> ndarray:
+        return weights(ld, slope, at)
+
+    if cross_intercept is not None or not config.two_step or config.intercept is not None:
+        bounds = block_bounds(product.size, config.num_blocks)
+        return fit_reweighted(data, bounds, fixed_update, intercept=cross_intercept)
     small = (z[0] ** 2 < config.two_step) & (z[1] ** 2 < config.two_step)
-    return fit_two_step(
-        ld,
-        product,
-        size,
-        start,
-        config.num_blocks,
-        lambda slope, at, rows: weights(scaled_ld, slope, at, rows),
-        lambda slope, at: weights(ld, slope, at),
-        small=small,
-    )
+    free_update = partial(weights, scaled_ld)
+    return fit_two_step(data, config.num_blocks, free_update, fixed_update, small=small)
 
 
 def _ratio(gcov: BlockJackknife, h2: list[BlockJackknife]) -> tuple[float | None, float | None]:

@@ -12,7 +12,7 @@ import torch
 from cases.simulated_panel import N, Simulated, window_data
 from varfx.errors import ConfigError
 from varfx.likelihood.ldsr import ballpark_h2, paper_weights
-from varfx.likelihood.ldsr_closed import block_bounds, fit_ldsr_linear
+from varfx.likelihood.ldsr_closed import WeightedLD, block_bounds, fit_ldsr_linear
 from varfx.models import ModelConfig, VariancePrior
 from varfx.training import TrainConfig, TraitData, WindowData, prepare_objective, start_at_constant, total_score, train
 
@@ -122,7 +122,7 @@ def closed(data: WindowData, trait: int) -> np.ndarray:
         np.concatenate([getattr(w, x).numpy() for w in windows]) for x in ("chi2", "scale", "weights")
     )
     n_ref = data.traits[trait].n_ref
-    fit = fit_ldsr_linear(scores[:, None], chi2, scale * n_ref, weights, block_bounds(chi2.size, 10))
+    fit = fit_ldsr_linear(WeightedLD(scores[:, None], chi2, scale * n_ref, weights), block_bounds(chi2.size, 10))
     return fit.estimate * [n_ref, 1]
 
 
