@@ -14,7 +14,8 @@ import torch
 import zarr
 
 from varfx.io import sealed
-from varfx.ld.store import LDPanel, finish_panel, open_panel, write_window
+from varfx.ld import store
+from varfx.ld.store import LDPanel, open_panel, write_window
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
 from varfx.likelihood import exact
@@ -105,7 +106,7 @@ def _panel(work: Path, windows: int) -> LDPanel:
         {"chrom": ["1"] * size, "position": np.arange(size) + 1, "variant_id": [f"v{i}" for i in range(size)],
          "effect_allele": ["A"] * size, "other_allele": ["G"] * size, "eaf": np.full(size, 0.3), "ld_score": np.ones(size)}
     )  # fmt: skip
-    finish_panel(path, variants, pl.DataFrame(notes), {"num_people": 300_000, "config": {"flank": SPAN}})
+    store.PANEL.finish(path, variants, pl.DataFrame(notes), {"num_people": 300_000, "config": {"flank": SPAN}})
     return open_panel(path)
 
 

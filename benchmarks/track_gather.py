@@ -27,7 +27,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from _measure import machine
 from varfx.genome.builds import LENGTHS
 from varfx.tracks.gather import TrackGather
-from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, finish_store, open_tracks
+from varfx.tracks.store import CHUNK, SHARD, STORE, TrackStore, array_name, open_tracks
 
 START = 20_000_000
 RUN = 20  # bases with the same value
@@ -78,7 +78,7 @@ def random_store(path: Path, num_tracks: int, bases: int, *, start: int = START)
         numbers = {"mean": 9.0, "sd": 16.0, "low": 0.0, "high": 254.0, "zero": 0.0, "max_error": 0.5, "covered": bases}
         rows.append({"name": f"track {track}", **options, **numbers})
         arrays.append({"track": track, "chrom": "22", "offset": 0.0, "scale": 1.0, "max_error": 0.5, "covered": bases})
-    finish_store(path, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": "hg19"})
+    STORE.finish(path, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": "hg19"})
     return open_tracks(path)
 
 

@@ -16,7 +16,7 @@ from varfx.errors import ConfigError, FormatError
 from varfx.gwas.sumstats import SCHEMA as SUMSTATS_SCHEMA
 from varfx.gwas.sumstats import SumStats
 from varfx.io.ledger import counts_of
-from varfx.ld.store import VARIANTS_SCHEMA, WINDOWS_SCHEMA, finish_panel
+from varfx.ld.store import PANEL, VARIANTS_SCHEMA, WINDOWS_SCHEMA
 
 ROWS = [
     ("1", 100, "rs1", "A", "G", None, 1.5),
@@ -31,7 +31,7 @@ def panel(tmp_path: Path) -> Path:
     path = tmp_path / "P.ld.zarr"
     zarr.open_group(path, mode="w")
     variants = pl.DataFrame(ROWS, schema=VARIANTS_SCHEMA, orient="row")
-    finish_panel(path, variants, pl.DataFrame(schema=WINDOWS_SCHEMA), {"num_people": 10, "config": {"flank": 0}})
+    PANEL.finish(path, variants, pl.DataFrame(schema=WINDOWS_SCHEMA), {"num_people": 10, "config": {"flank": 0}})
     return path
 
 

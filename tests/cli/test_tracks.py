@@ -13,7 +13,7 @@ import zarr
 from cases.tracks import RUNS, SMALL, use_small_genome, write_bedgraph, write_bigwig
 from varfx.annotations import read_annotations
 from varfx.cli.app import run
-from varfx.ld.store import VARIANTS_SCHEMA, WINDOWS_SCHEMA, finish_panel
+from varfx.ld.store import PANEL, VARIANTS_SCHEMA, WINDOWS_SCHEMA
 from varfx.tracks.store import open_tracks
 
 
@@ -78,7 +78,7 @@ def test_averages_on_a_panel_of_the_other_build(tmp_path: Path, capsys: pytest.C
     zarr.open_group(panel, mode="w")
     rows = [("1", 206, "v1", "A", "G", 0.5, 1.0), ("1", 500, "v2", "A", "G", 0.5, 1.0)]
     variants = pl.DataFrame(rows, schema=VARIANTS_SCHEMA, orient="row")
-    finish_panel(panel, variants, pl.DataFrame(schema=WINDOWS_SCHEMA), {"num_people": 10, "config": {"flank": 0}})
+    PANEL.finish(panel, variants, pl.DataFrame(schema=WINDOWS_SCHEMA), {"num_people": 10, "config": {"flank": 0}})
     chain = tmp_path / "hg38ToHg19.over.chain"
     chain.write_text("chain 9 chr1 2100 + 200 220 chr1 2011 + 100 120 1\n20\n")
     out = tmp_path / "A.annot.parquet"
@@ -97,7 +97,7 @@ def test_dbnsfp_in_annot_build(tmp_path: Path, capsys: pytest.CaptureFixture[str
     zarr.open_group(panel, mode="w")
     rows = [("1", 206, "v1", "A", "G", 0.5, 1.0), ("1", 500, "v2", "A", "G", 0.5, 1.0)]
     variants = pl.DataFrame(rows, schema=VARIANTS_SCHEMA, orient="row")
-    finish_panel(panel, variants, pl.DataFrame(schema=WINDOWS_SCHEMA), {"num_people": 10, "config": {"flank": 0}})
+    PANEL.finish(panel, variants, pl.DataFrame(schema=WINDOWS_SCHEMA), {"num_people": 10, "config": {"flank": 0}})
     table = tmp_path / "d.tsv"
     table.write_text(
         "#chr\tpos(1-based)\tref\talt\thg19_chr\thg19_pos(1-based)\tSIFT_score\n1\t300\tG\tA\t1\t206\t0.25;0.5\n"

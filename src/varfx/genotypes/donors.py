@@ -24,7 +24,7 @@ from varfx.genome.fasta import Fasta
 from varfx.genotypes.config import FILTERS, Filters, Mismatch
 from varfx.genotypes.plink1 import BedFile
 from varfx.genotypes.plink2 import PgenFile
-from varfx.genotypes.plink_sets import open_plink
+from varfx.genotypes.plink_sets import plink_file
 from varfx.genotypes.records import MISSING, DonorFile, Record
 from varfx.genotypes.snvs import ON_MISMATCH, SnvTable
 from varfx.genotypes.vcf import VcfFile
@@ -315,14 +315,7 @@ def open_donors(paths: Paths, people: Sequence[str] | None = None) -> Donors:
 def _open(path: str) -> DonorFile:
     if path.endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
         return VcfFile(path)
-    if path.endswith(".vcf"):
-        raise FormatError(
-            f"`{path}` is not compressed. Compress and index it: `bgzip {path}`, `tabix -p vcf {path}.gz`."
-        )
-    file = open_plink(path)
-    if file is None:
-        raise ConfigError(f"`{path}` is no file of genotypes that varfx knows, or does not exist. Give {ACCEPTED}.")
-    return PlinkDonors(file)
+    return PlinkDonors(plink_file(path, ACCEPTED))
 
 
 def _places(file: DonorFile, first: DonorFile, people: tuple[str, ...]) -> Int[ndarray, " individual"] | None:

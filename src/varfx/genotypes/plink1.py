@@ -64,15 +64,9 @@ class BedFile:
         expected = 3 + bytes_per_variant * self.sites.height
         try:
             size = self.path.stat().st_size
-            with open(self.path, "rb") as file:
-                head = file.read(3)
         except OSError as error:
             raise FormatError(f"`{self.path}` cannot be read: {error.strerror}. Check the path.") from error
-        if head[:2] != _MAGIC:
-            raise FormatError(
-                f"`{self.path}` is not a PLINK .bed file: it begins with the bytes {head[:2].hex(' ') or '(none)'}, "
-                "not 6c 1b. Make it with `plink --make-bed`."
-            )
+        head = first_bytes(self.path, 3, ".bed", "plink --make-bed")
         if head[2:] != bytes([_VARIANT_MAJOR]):
             raise FormatError(
                 f"`{self.path}` is not in variant-major order (third byte {head[2:].hex() or '(none)'}, not 01). "
@@ -83,6 +77,25 @@ class BedFile:
                 f"`{self.path}` has {size} bytes, but {self.sites.height} variants of {self.people.height} individuals make "
                 f"{expected}. It is truncated, or its .bim or .fam belongs to another file."
             )
+
+
+def first_bytes(path: Path, count: int, ending: str, made_by: str) -> bytes:
+    """The beginning of a PLINK file of genotypes, 1 or 2; shorter where the file is.
+
+    Raises:
+        FormatError: it cannot be read, or does not begin as PLINK's files do.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(count)
+    except OSError as error:
+        raise FormatError(f"`{path}` cannot be read: {error.strerror}. Check the path.") from error
+    if head[:2] != _MAGIC:
+        raise FormatError(
+            f"`{path}` is not a PLINK {ending} file: it begins with the bytes {head[:2].hex(' ') or '(none)'}, not 6c 1b. Make it with "
+            f"`{made_by}`."
+        )
+    return head
 
 
 def read_bim(path: Path) -> pl.DataFrame:

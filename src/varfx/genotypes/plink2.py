@@ -20,14 +20,13 @@ from numpy import ndarray
 
 from varfx.errors import FormatError
 from varfx.genome.builds import build_of_contigs
-from varfx.genotypes.plink1 import read_bim, read_fam, sites_of
+from varfx.genotypes.plink1 import first_bytes, read_bim, read_fam, sites_of
 from varfx.io.text_lines import numbered_lines
 from varfx.io.text_table import open_table, read_with_header
 
 if TYPE_CHECKING:
     import pgenlib
 
-_MAGIC = b"\x6c\x1b"
 _PLINK1_MODE = 1
 FILTER = "FILTER"
 _EXTERNAL_INDEX_MODES = (0x20, 0x21)
@@ -107,16 +106,7 @@ class PgenFile:
             ) from error
 
     def _check(self) -> None:
-        try:
-            with open(self.path, "rb") as file:
-                head = file.read(11)
-        except OSError as error:
-            raise FormatError(f"`{self.path}` cannot be read: {error.strerror}. Check the path.") from error
-        if head[:2] != _MAGIC:
-            raise FormatError(
-                f"`{self.path}` is not a PLINK .pgen file: it begins with the bytes {head[:2].hex(' ') or '(none)'}, "
-                "not 6c 1b. Make it with `plink2 --make-pgen`."
-            )
+        head = first_bytes(self.path, 11, ".pgen", "plink2 --make-pgen")
         if head[2:3] == bytes([_PLINK1_MODE]):
             raise FormatError(f"`{self.path}` is a PLINK 1 .bed file inside: rename it to end in .bed.")
         if len(head) == 11 and head[2] in _EXTERNAL_INDEX_MODES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from varfx.errors import ConfigError
+from varfx.errors import ConfigError, FormatError
 from varfx.genotypes.plink1 import BedFile
 from varfx.genotypes.plink2 import PgenFile
 
@@ -26,6 +26,27 @@ def open_plink(path: str) -> BedFile | PgenFile | None:
         return None
     prefix = path.removesuffix(found[0])
     return BedFile(prefix) if found[0] == ".bed" else PgenFile(prefix)
+
+
+def plink_file(path: str, accepted: str) -> BedFile | PgenFile:
+    """The file set at a path that must be one.
+
+    Args:
+        path: the path.
+        accepted: the kinds of files that may be given, for the message.
+
+    Raises:
+        FormatError: a VCF that is not compressed; a file is missing or damaged.
+        ConfigError: another kind of file, or none.
+    """
+    if path.endswith(".vcf"):
+        raise FormatError(
+            f"`{path}` is not compressed. Compress and index it: `bgzip {path}`, `tabix -p vcf {path}.gz`."
+        )
+    file = open_plink(path)
+    if file is None:
+        raise ConfigError(f"`{path}` is no file of genotypes that varfx knows, or does not exist. Give {accepted}.")
+    return file
 
 
 def plink_parts(path: str) -> dict[str, Path]:

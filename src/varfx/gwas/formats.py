@@ -103,7 +103,9 @@ PROGRAMS: tuple[GwasFormat, ...] = (
             "other_allele=Allele2 eaf=Freq1 beta=Effect se=StdErr z=Zscore",
             "p=P-value|P_value|P.value|Pvalue weight=Weight",
         ),
-        required=groups_of("MarkerName Allele1 Allele2 Effect|Zscore StdErr|Weight P-value|P_value|P.value|Pvalue Direction"),
+        required=groups_of(
+            "MarkerName Allele1 Allele2 Effect|Zscore StdErr|Weight P-value|P_value|P.value|Pvalue Direction"
+        ),
         prepare=layouts.metal,
     ),
     GwasFormat(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 TEXT_ROLES = ("chrom", "variant_id", "effect_allele", "other_allele")
+_EFFECTS = ("z", "beta", "odds_ratio", "hazard_ratio", "se", "ci_lower", "ci_upper", "chisq")
+_P_VALUES = ("neg_log10_p", "log10_p", "ln_p", "p")
 NUMBER_ROLES = (
     "position",
     "eaf",
@@ -17,40 +19,17 @@ NUMBER_ROLES = (
     "n_control",
     "n_eff",
     "n_eff_half",
-    "z",
-    "beta",
-    "odds_ratio",
-    "hazard_ratio",
-    "se",
-    "ci_lower",
-    "ci_upper",
-    "chisq",
+    *_EFFECTS,
     "chisq_inf",
     "chisq_linreg",
-    "neg_log10_p",
-    "log10_p",
-    "ln_p",
-    "p",
+    *_P_VALUES,
     "eaf_other",
     "eaf_case",
     "eaf_control",
 )
 KEY = "key"  # chromosome:position:reference:alternative in one column
 ROLES = (*TEXT_ROLES, *NUMBER_ROLES, KEY)
-STATISTICS = (
-    "z",
-    "beta",
-    "odds_ratio",
-    "hazard_ratio",
-    "se",
-    "ci_lower",
-    "ci_upper",
-    "chisq",
-    "neg_log10_p",
-    "log10_p",
-    "ln_p",
-    "p",
-)
+STATISTICS = (*_EFFECTS, *_P_VALUES)
 SIZES = ("n", "n_case", "n_control", "n_eff", "n_eff_half")
 # Roles that only the program gives: fields that become roles once rows are looked at.
 TEXT_FIELDS = ("key", "test", "error_code", "minor_allele", "low_confidence")

@@ -24,7 +24,7 @@ from varfx.io.output_lock import one_writer
 from varfx.io.run_folder import RESULT
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld.config import PanelConfig
-from varfx.ld.store import LDPanel, open_panel, panel_folder, write_tables, write_window
+from varfx.ld.store import PANEL, LDPanel, open_panel, write_window
 from varfx.ld.whiten import Factors, factors_from_correlation, factors_from_genotypes
 from varfx.ld.windows import Core, tile
 from varfx.progress import Progress, silent
@@ -76,7 +76,7 @@ def build_panel(
         genome_build, source.variants.group_by("chrom").agg(pl.col("position").max()).iter_rows(), source.name
     )
     config = replace(config, rank_variance=config.share(source.num_people))
-    folder = panel_folder(out)
+    folder = PANEL.at(out)
     folder.check(resume=True, overwrite=overwrite, identity={"config": asdict(config)})
     cores = [
         core
@@ -125,7 +125,7 @@ def build_panel(
     if clipped is not None:
         metadata["clipped"] = clipped
     variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
-    write_tables(folder.result, variants, pl.DataFrame(notes), metadata)
+    PANEL.write(folder.result, variants, pl.DataFrame(notes), metadata)
     folder.finish()
     return open_panel(out)
 

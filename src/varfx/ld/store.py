@@ -24,7 +24,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from varfx.errors import StoreError
 from varfx.genome.variants import SCHEMA
 from varfx.io import sealed, sealed_folder
-from varfx.io.run_folder import RunFolder
+from varfx.io.array_folder import ArrayFolder
 from varfx.ld.whiten import Factors
 from varfx.ld.windows import Core
 from varfx.short_repr import short_repr
@@ -43,6 +43,14 @@ WINDOWS_SCHEMA = {
     "variance_kept": pl.Float64(),
     "square_norm": pl.Float64(),
 }
+PANEL = ArrayFolder(
+    holds="panel",
+    made_by="varfx ld build",
+    record="windows.parquet",
+    group="windows",
+    tables={"variants.parquet": (KIND, VARIANTS_SCHEMA), "windows.parquet": (f"{KIND}-windows", WINDOWS_SCHEMA)},
+    later=("square_norm",),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,41 +171,8 @@ def open_panel(path: str | os.PathLike[str]) -> LDPanel:
     Raises:
         StoreError: not a panel, unfinished, damaged, or of a newer version.
     """
-    root = Path(path)
-    manifest = panel_folder(path).open()
-    for name in ("zarr.json", "variants.parquet", "windows.parquet"):
-        if name not in manifest:
-            raise StoreError(f"`{root}` is no LD panel: it has no `{name}`. Give a panel made by `varfx ld build`.")
-    sealed_folder.check_file(root, "zarr.json", manifest["zarr.json"])
-    variants, metadata = sealed.read_table(root / "variants.parquet", kind=KIND)
-    windows, _ = sealed.read_table(root / "windows.parquet", kind=f"{KIND}-windows")
-    if "square_norm" not in windows.columns:  # older panels
-        windows = windows.with_columns(square_norm=pl.lit(None, pl.Float64))
-    return LDPanel(path=root, variants=variants, windows=windows, metadata=metadata)
-
-
-def panel_folder(out: str | os.PathLike[str]) -> RunFolder:
-    """The folder of a panel, finished or not."""
-    return RunFolder(
-        out=Path(out), holds="panel", record="windows.parquet", made_by="varfx ld build", resume_option=False
-    )
-
-
-def finish_panel(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
-    """Adds the tables and the manifest to a folder whose windows are all written."""
-    write_tables(root, variants, windows, metadata)
-    sealed_folder.seal_directory(root)
-
-
-def write_tables(root: Path, variants: pl.DataFrame, windows: pl.DataFrame, metadata: dict[str, Any]) -> None:
-    """Adds the tables to a folder whose windows are all written."""
-    zarr.open_group(root, mode="a").require_group("windows")
-    variants = variants.select(*VARIANTS_SCHEMA).cast(pl.Schema(VARIANTS_SCHEMA))
-    sealed.write_table(variants, root / "variants.parquet", kind=KIND, metadata=metadata)
-    if "square_norm" not in windows.columns:
-        windows = windows.with_columns(square_norm=pl.lit(None, pl.Float64))
-    windows = windows.select(*WINDOWS_SCHEMA).cast(pl.Schema(WINDOWS_SCHEMA))
-    sealed.write_table(windows, root / "windows.parquet", kind=f"{KIND}-windows", metadata={})
+    variants, windows, metadata = PANEL.read(path)
+    return LDPanel(path=Path(path), variants=variants, windows=windows, metadata=metadata)
 
 
 def write_window(

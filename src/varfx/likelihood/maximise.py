@@ -9,8 +9,9 @@ Busing, Meijer & van der Leeden 1999 (jackknife by blocks); White 1982, Economet
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,6 +26,19 @@ LEAST_DAMPING, FIRST_DAMPING, MAX_DAMPING = 0.01, 0.1, 1e6
 EASE, GROWTH = 2.0, 5.0  # of the damping
 GOOD, POOR = 0.6, 0.25  # shares of the predicted change that lower or raise the damping
 NO_CHANGE = -1e300  # of a step to where the likelihood does not exist
+
+
+class PieceInformation(Protocol):
+    """What one window's likelihood says of the parameters."""
+
+    @property
+    def log_p(self) -> float: ...  # noqa: D102  see `Pieces`
+    @property
+    def score(self) -> Float[ndarray, " parameter"]: ...  # noqa: D102
+    @property
+    def information(self) -> Float[ndarray, "parameter parameter"]: ...  # noqa: D102
+    @property
+    def curvature(self) -> Float[ndarray, "parameter parameter"]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,16 @@ class Pieces:
     score: Float[ndarray, "piece parameter"]
     information: Float[ndarray, "piece parameter parameter"]
     curvature: Float[ndarray, "parameter parameter"] | None = None
+
+    @classmethod
+    def of(cls, found: Sequence[PieceInformation]) -> Pieces:
+        """The pieces one after the other; their curvatures are summed."""
+        return cls(
+            log_p=float(sum(each.log_p for each in found)),
+            score=np.stack([each.score for each in found]),
+            information=np.stack([each.information for each in found]),
+            curvature=np.sum([each.curvature for each in found], axis=0),
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from varfx.errors import DataError, StoreError
-from varfx.report.style import BLUE, COLOURS, GREY, ORANGE, save, styled
+from varfx.report.style import BLUE, COLOURS, GREY, ORANGE, name_rows, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,11 +122,7 @@ def model_means(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figure:
                     _interval(axes, row, entry[f"mean_{metric}"], entry[f"mean_{metric}_ci95"], groups.index(group))
                     ticks.append((row, entry["model"]))
                     row += 1
-        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-        axes.set_yticks([place for place, _ in ticks], [name for _, name in ticks])
-        axes.set_ylim(row - 0.5, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
+        name_rows(axes, ticks, row - 0.5, -0.6)
         axes.set(
             xlabel=f"mean {LABELS[metric]} over genes, with 95 % interval", title=f"Mean {LABELS[metric]} of models"
         )

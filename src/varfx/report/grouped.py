@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from varfx.errors import DataError
-from varfx.report.style import BLUE, GREY, ORANGE, styled
+from varfx.report.style import BLUE, GREY, ORANGE, name_rows, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,10 +50,6 @@ def grouped_intervals(groups: Mapping[str, Sequence[Row]], *, title: str, xlabel
                 )
                 ticks.append((place, name))
             place += 1
-        axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-        axes.set_yticks([row for row, _ in ticks], [name for _, name in ticks])
-        axes.set_ylim(place - 0.4, -0.7)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
+        name_rows(axes, ticks, place - 0.4, -0.7)
         axes.set(xlabel=xlabel, title=title)
     return figure

@@ -13,6 +13,7 @@ from varfx.io import sealed
 from varfx.io.visible import visible
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PURPLE = (
@@ -61,6 +62,22 @@ def panels(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=heights)
     return figure, list(axes[:, 0])
+
+
+def name_rows(axes: Axes, rows: Sequence[tuple[int, str]], bottom: float, top: float) -> None:
+    """Names of rows in place of the y axis, and a line at 0.
+
+    Args:
+        axes: to be changed.
+        rows: place and name of each.
+        bottom: of the y axis.
+        top: of the y axis.
+    """
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    axes.set_yticks([place for place, _ in rows], [name for _, name in rows])
+    axes.set_ylim(bottom, top)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:

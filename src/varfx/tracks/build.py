@@ -31,7 +31,7 @@ from varfx.progress import Progress, silent
 from varfx.tracks.manifest import TrackSpec, require_distinct
 from varfx.tracks.quantise import AT_ONCE, Transform, choose_code
 from varfx.tracks.signals import Contradiction, Signal, open_signal
-from varfx.tracks.store import CHUNK, SHARD, TrackStore, array_name, open_tracks, store_folder, write_tables
+from varfx.tracks.store import CHUNK, SHARD, STORE, TrackStore, array_name, open_tracks
 
 logger = logging.getLogger(__name__)
 NOTES = "notes"  # of an unfinished build: what each finished task did
@@ -93,7 +93,7 @@ def build_tracks(
     where = Workers(workers=workers, scheduler=scheduler)
     build = build_name(build)
     require_distinct(tracks)
-    folder = store_folder(out)
+    folder = STORE.at(out)
     config = _options(tracks, build)
     folder.check(resume=True, overwrite=overwrite, identity={"config": config})
     units = _units(tracks, build)
@@ -311,7 +311,7 @@ def _write_tables(place: Place, tracks: Sequence[TrackSpec], units: Sequence[Uni
         inputs[track.name] = sealed.read_json(_notes(place.building, Unit(number, track, ()))[0])
     config = {"build": place.build, "tracks": [{**asdict(track), "file": str(track.file)} for track in tracks]}
     provenance = {**sealed.provenance(config), "inputs": inputs}
-    write_tables(
+    STORE.write(
         place.result, pl.DataFrame(rows), pl.DataFrame(arrays), {"build": place.build, "provenance": provenance}
     )
 

@@ -24,8 +24,8 @@ from numpy import ndarray
 
 from varfx.errors import DataError, StoreError
 from varfx.genome.builds import LENGTHS
-from varfx.io import sealed, sealed_folder
-from varfx.io.run_folder import RunFolder
+from varfx.io import sealed_folder
+from varfx.io.array_folder import ArrayFolder
 from varfx.short_repr import short_repr
 from varfx.tracks.config import StoredAs
 from varfx.tracks.quantise import Code
@@ -57,6 +57,13 @@ ARRAYS_SCHEMA = {
     "max_error": pl.Float64(),
     "covered": pl.Int64(),
 }
+STORE = ArrayFolder(
+    holds="track store",
+    made_by="varfx tracks build",
+    record="tracks.parquet",
+    group="signal",
+    tables={"tracks.parquet": (KIND, TRACKS_SCHEMA), "arrays.parquet": (ARRAYS_KIND, ARRAYS_SCHEMA)},
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -272,34 +279,5 @@ def open_tracks(path: str | os.PathLike[str]) -> TrackStore:
     Raises:
         StoreError: not a track store, unfinished, damaged, or of a newer version.
     """
-    root = Path(path)
-    manifest = store_folder(path).open()
-    for name in ("zarr.json", "tracks.parquet", "arrays.parquet"):
-        if name not in manifest:
-            raise StoreError(f"`{root}` is no track store: it has no `{name}`. Give one made by `varfx tracks build`.")
-    sealed_folder.check_file(root, "zarr.json", manifest["zarr.json"])
-    tracks, metadata = sealed.read_table(root / "tracks.parquet", kind=KIND)
-    arrays, _ = sealed.read_table(root / "arrays.parquet", kind=ARRAYS_KIND)
-    return TrackStore(path=root, tracks=tracks, arrays=arrays, metadata=metadata)
-
-
-def store_folder(out: str | os.PathLike[str]) -> RunFolder:
-    """The folder of a track store, finished or not."""
-    return RunFolder(
-        out=Path(out), holds="track store", record="tracks.parquet", made_by="varfx tracks build", resume_option=False
-    )
-
-
-def finish_store(root: Path, tracks: pl.DataFrame, arrays: pl.DataFrame, metadata: dict[str, Any]) -> None:
-    """Adds the tables and the manifest to a folder whose arrays are all written."""
-    write_tables(root, tracks, arrays, metadata)
-    sealed_folder.seal_directory(root)
-
-
-def write_tables(root: Path, tracks: pl.DataFrame, arrays: pl.DataFrame, metadata: dict[str, Any]) -> None:
-    """Adds the tables to a folder whose arrays are all written."""
-    zarr.open_group(root, mode="a").require_group("signal")
-    tracks = tracks.select(*TRACKS_SCHEMA).cast(pl.Schema(TRACKS_SCHEMA))
-    sealed.write_table(tracks, root / "tracks.parquet", kind=KIND, metadata=metadata)
-    arrays = arrays.select(*ARRAYS_SCHEMA).cast(pl.Schema(ARRAYS_SCHEMA))
-    sealed.write_table(arrays, root / "arrays.parquet", kind=ARRAYS_KIND, metadata={})
+    tracks, arrays, metadata = STORE.read(path)
+    return TrackStore(path=Path(path), tracks=tracks, arrays=arrays, metadata=metadata)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from varfx.device import check_device
-from varfx.errors import ConfigError
-from varfx.prior.heritability.config import ErrorMethod, WindowChoice
+from varfx.prior.heritability.config import ErrorMethod, WindowChoice, check_computing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +23,4 @@ class CorrelationConfig:
     """Where windows are computed: auto, cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
-        check_device(self.device)
-        if self.device == "mps":
-            raise ConfigError("`device` must be auto, cpu or cuda here: Apple's GPU has no float64.")
-        if self.blocks < 2:
-            raise ConfigError(f"`blocks` must be at least 2, got {self.blocks}.")
+        check_computing(self.device, self.blocks)

@@ -252,12 +252,7 @@ def pair_pieces(
             return None
         found.append(information)
         progress(done + 1, len(traits.windows), "windows")
-    return Pieces(
-        log_p=float(sum(each.log_p for each in found)),
-        score=np.stack([each.score for each in found]),
-        information=np.stack([each.information for each in found]),
-        curvature=np.sum([each.curvature for each in found], axis=0),
-    )
+    return Pieces.of(found)
 
 
 def _at(

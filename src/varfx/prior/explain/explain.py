@@ -104,7 +104,10 @@ def explain(
     if variants is not None and config.top is not None:
         raise ConfigError("give either --variants or --top, one of the two.")
     where = find_float64_device(device)
-    chrom, exclude = chrom_list(paths.pop("chrom", ())), chrom_list(paths.pop("exclude_chrom", ()), option="exclude-chrom")
+    chrom, exclude = (
+        chrom_list(paths.pop("chrom", ())),
+        chrom_list(paths.pop("exclude_chrom", ()), option="exclude-chrom"),
+    )
     given = inputs or PriorInputs.of(**paths)  # type: ignore[misc]  # without the two taken out above
     subject = _open(open_run(run), given, trait, (chrom, exclude), where)
     permuted = channel_groups(subject.channels, groups) if config.repeats else []

@@ -131,9 +131,4 @@ def pieces_at(
             each(window.index, rows, information.variant_score)
         found.append(information)
         progress(done + 1, len(source.windows), "windows")
-    return Pieces(
-        log_p=float(sum(each.log_p for each in found)),
-        score=np.stack([each.score for each in found]),
-        information=np.stack([each.information for each in found]),
-        curvature=np.sum([each.curvature for each in found], axis=0),
-    )
+    return Pieces.of(found)

@@ -12,6 +12,19 @@ WindowChoice = Literal["auto", "held-out", "all"]
 ErrorMethod = Literal["jackknife", "sandwich"]
 
 
+def check_computing(device: str, blocks: int) -> None:
+    """Checks the options that heritability and genetic correlation share.
+
+    Raises:
+        ConfigError: a device that is none or has no float64, or fewer than two blocks of the jackknife.
+    """
+    check_device(device)
+    if device == "mps":
+        raise ConfigError("`device` must be auto, cpu or cuda here: Apple's GPU has no float64.")
+    if blocks < 2:
+        raise ConfigError(f"`blocks` must be at least 2, got {blocks}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeritabilityConfig:
     """How heritability and enrichment are estimated."""
@@ -41,11 +54,7 @@ class HeritabilityConfig:
     """Where windows are computed: auto, cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
-        check_device(self.device)
-        if self.device == "mps":
-            raise ConfigError("`device` must be auto, cpu or cuda here: Apple's GPU has no float64.")
-        if self.blocks < 2:
-            raise ConfigError(f"`blocks` must be at least 2, got {self.blocks}.")
+        check_computing(self.device, self.blocks)
         if self.quantiles < 2:
             raise ConfigError(f"`quantiles` must be at least 2, got {self.quantiles}.")
         if not 0 <= self.min_maf < 0.5:

@@ -24,7 +24,7 @@ from torch import Tensor
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from varfx.ld import Core, LDPanel, open_panel
-from varfx.ld.store import finish_panel, write_window
+from varfx.ld.store import PANEL, write_window
 from varfx.ld.whiten import Factors
 from varfx.likelihood.cost_model import calibrated
 from varfx.models import ModelConfig, VariancePrior
@@ -277,7 +277,7 @@ def _tiny_data(path: Path) -> WindowData:
     alleles = {"effect_allele": ["A"] * 8, "other_allele": ["G"] * 8, "eaf": [0.3] * 8, "ld_score": [1.0] * 8}
     table = [{"name": core.name, "chrom": "1", "start": core.start, "end": core.end} for core in cores]
     windows = pl.DataFrame(table).with_columns(num_core=4, num_panel=4, rank=4, variance_kept=1.0)
-    finish_panel(path, pl.DataFrame({**places, **alleles}), windows, {"num_people": 100, "config": {"flank": 0}})
+    PANEL.finish(path, pl.DataFrame({**places, **alleles}), windows, {"num_people": 100, "config": {"flank": 0}})
     trait = TraitData(name="trial", z=np.ones(8), n=np.full(8, 1000.0), n_ref=1000.0)
     return WindowData(open_panel(path), [trait], np.zeros((8, 0)), np.full(8, 0.2))
 

@@ -11,11 +11,11 @@ import polars as pl
 from jaxtyping import Bool, Float32, Int
 from numpy import ndarray
 
-from varfx.errors import ConfigError, FormatError
+from varfx.errors import ConfigError
 from varfx.genome.chromosomes import CHROMOSOMES
 from varfx.genome.per_chromosome import files_of, is_split
 from varfx.genotypes.panel import GenotypeFile
-from varfx.genotypes.plink_sets import open_plink
+from varfx.genotypes.plink_sets import plink_file
 from varfx.genotypes.vcf import VcfFile
 
 ACCEPTED = "X.bed, X.pgen, X.vcf.gz or X.bcf"
@@ -101,11 +101,4 @@ def open_dosages(paths: Sequence[str | os.PathLike[str]], wanted: pl.DataFrame) 
 def _open(path: str, wanted: pl.DataFrame) -> GenotypeFile:
     if path.endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
         return VcfSites(path, wanted)
-    if path.endswith(".vcf"):
-        raise FormatError(
-            f"`{path}` is not compressed. Compress and index it: `bgzip {path}`, `tabix -p vcf {path}.gz`."
-        )
-    file = open_plink(path)
-    if file is None:
-        raise ConfigError(f"`{path}` is no file of genotypes that varfx knows, or does not exist. Give {ACCEPTED}.")
-    return file
+    return plink_file(path, ACCEPTED)

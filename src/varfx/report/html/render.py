@@ -132,12 +132,21 @@ def chart_html(chart: Chart) -> str:
             "<output></output></div>"
         )
     legends = "".join(_legend(each) for each in chart.legends)
-    return (
-        f'<figure><p class="title">{escaped(chart.title)}</p>\n{legends}'
+    return _figure(
+        chart,
+        legends,
         f'<div class="chart" id="draw-{name}" data-chart="{name}" role="group" aria-label="{escaped(chart.title)}" '
-        f'aria-describedby="words-{name}"{focus}></div>\n{bar}'
-        f'<figcaption>{with_code(chart.caption)}<span class="unseen" id="words-{name}">{escaped(chart.alternative)}</span></figcaption>\n'
-        f'<script type="application/json" id="chart-{name}">{embedded_json(content)}</script></figure>'
+        f'aria-describedby="words-{name}"{focus}></div>\n{bar}',
+        unseen=f'<span class="unseen" id="words-{name}">{escaped(chart.alternative)}</span>',
+        below=f'\n<script type="application/json" id="chart-{name}">{embedded_json(content)}</script>',
+    )
+
+
+def _figure(chart: Chart, *inside: str, unseen: str = "", below: str = "") -> str:
+    """A figure with the chart's title and caption around what shows it."""
+    return (
+        f'<figure><p class="title">{escaped(chart.title)}</p>\n{"".join(inside)}'
+        f"<figcaption>{with_code(chart.caption)}{unseen}</figcaption>{below}</figure>"
     )
 
 
@@ -154,11 +163,7 @@ def picture_html(chart: Chart) -> str:
     from varfx.report.style import png
 
     content = png(chart.figure())
-    return (
-        f'<figure><p class="title">{escaped(chart.title)}</p>\n'
-        f'<img alt="{escaped(chart.alternative)}" src="{data_uri(content, "image/png")}">\n'
-        f"<figcaption>{with_code(chart.caption)}</figcaption></figure>"
-    )
+    return _figure(chart, f'<img alt="{escaped(chart.alternative)}" src="{data_uri(content, "image/png")}">\n')
 
 
 def downloads_html(downloads: Downloads) -> str:

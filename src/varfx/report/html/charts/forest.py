@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from varfx.report.html.blocks import Chart, Columns
-from varfx.report.html.charts.layout import spec, tooltip
+from varfx.report.html.charts.layout import spec, tooltip, with_intervals
 from varfx.report.html.theme import BLUE, GREY
 from varfx.report.style import panels, styled
 
@@ -53,23 +53,13 @@ def forest(
         "title": label,
         "scale": {"domain": [low, high], "nice": False},
     }
+    hovering = tooltip(
+        {"": "name", "value": "value", "from": "low", "to": "high", detail: "detail"},
+        {"value": ".3f", "low": ".3f", "high": ".3f"},
+    )
     layers = [
         {"mark": {"type": "rule", "color": GREY}, "encoding": {"x": {"datum": reference, "type": "quantitative"}}},
-        {
-            "mark": {"type": "rule", "color": BLUE, "strokeWidth": 2, "clip": True},
-            "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
-        },
-        {
-            "mark": {"type": "circle", "size": 80, "color": BLUE, "opacity": 1},
-            "encoding": {
-                "y": y,
-                "x": x,
-                "tooltip": tooltip(
-                    {"": "name", "value": "value", "from": "low", "to": "high", detail: "detail"},
-                    {"value": ".3f", "low": ".3f", "high": ".3f"},
-                ),
-            },
-        },
+        *with_intervals(y, x, "x", hovering, BLUE, clip=True),
     ]
     every = len(rows["name"])
     more = f" The first {MOST_ROWS} of {every} rows." if every > MOST_ROWS else ""

@@ -55,6 +55,30 @@ def colours(domain: Sequence[str], shades: Sequence[str]) -> dict[str, Any]:
     return {"domain": list(domain), "range": list(shades[: len(domain)])}
 
 
+def with_intervals(
+    along: dict[str, Any], values: dict[str, Any], axis: str, shown: list[dict[str, Any]], colour: str, **rule: Any
+) -> list[dict[str, Any]]:
+    """Layers with a point per row and its interval, of the fields `low` and `high`.
+
+    Args:
+        along: encoding of the rows, on the other axis.
+        values: encoding of the values.
+        axis: of the values, x or y.
+        shown: on hovering.
+        colour: of both.
+        rule: further properties of the intervals.
+    """
+    other = "y" if axis == "x" else "x"
+    interval = {other: along, axis: {**values, "field": "low"}, f"{axis}2": {"field": "high"}}
+    return [
+        {"mark": {"type": "rule", "color": colour, "strokeWidth": 2, **rule}, "encoding": interval},
+        {
+            "mark": {"type": "circle", "size": 80, "color": colour, "opacity": 1},
+            "encoding": {other: along, axis: values, "tooltip": shown},
+        },
+    ]
+
+
 def tooltip(fields: Mapping[str, str], formats: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """What is said on hovering: title and field of each line; fields with a format are numbers."""
     formats = formats or {}

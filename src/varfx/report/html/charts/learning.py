@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from varfx.report.html.blocks import Chart, Columns
-from varfx.report.html.charts.layout import colours, spec, tooltip
+from varfx.report.html.charts.layout import colours, spec, tooltip, with_intervals
 from varfx.report.html.theme import BLUE, GREY, SERIES, VERMILION
 from varfx.report.style import panels, styled
 
@@ -114,23 +114,13 @@ def calibration(groups: Columns, *, alternative: str) -> Chart:
         "title": "observed / expected",
         "scale": {"zero": False},
     }
+    hovering = tooltip(
+        {"tenth": "group", "mean f": "f", "ratio": "ratio", "from": "low", "to": "high"},
+        {"f": ".3~g", "ratio": ".3f", "low": ".3f", "high": ".3f"},
+    )
     layers = [
         {"mark": {"type": "rule", "color": GREY}, "encoding": {"y": {"datum": 1, "type": "quantitative"}}},
-        {
-            "mark": {"type": "rule", "color": BLUE, "strokeWidth": 2},
-            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-        },
-        {
-            "mark": {"type": "circle", "size": 80, "color": BLUE, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "tooltip": tooltip(
-                    {"tenth": "group", "mean f": "f", "ratio": "ratio", "from": "low", "to": "high"},
-                    {"f": ".3~g", "ratio": ".3f", "low": ".3f", "high": ".3f"},
-                ),
-            },
-        },
+        *with_intervals(x, y, "y", hovering, BLUE),
     ]
     return Chart(
         name="calibration",
