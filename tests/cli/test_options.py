@@ -36,6 +36,8 @@ COMMANDS = (
     "prior simulate",
     "prior weights",
     "prior ldsc",
+    "prior h2",
+    "prior score-test",
     "ld build",
     "tracks build",
     "annot build",

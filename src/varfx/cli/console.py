@@ -55,6 +55,12 @@ def print_files(folder: Path, files: Mapping[str, str]) -> None:
         console.print(f"  {name:<24}{what}", soft_wrap=True)
 
 
+def print_notes(notes: Iterable[str]) -> None:
+    """Prints what the reader should know, a line per note."""
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+
+
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Report]:
     """A bar with the time left on a terminal; elsewhere a plain line now and then. On stderr."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import Paths, Where, as_options
 from varfx.errors import ConfigError
 from varfx.expression.evaluation_config import EvaluationConfig
@@ -67,8 +67,7 @@ def evaluate(
         )
     console.print(_means_table(result.models, result.differences, against))
     _print_heritability(result.heritability)
-    for note in result.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_notes(result.notes)
 
 
 def _means_table(models: list[dict[str, Any]], differences: list[dict[str, Any]], against: str) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import Names, Out, Switch, Where, as_options
 from varfx.cli.prior_options import Inputs
 from varfx.errors import ConfigError
@@ -128,5 +128,4 @@ def _print(mapping: FineMapping) -> None:
     for step in mapping.ledger:
         if step["count"]:
             console.print(f"ledger: {step['step']}: {step['count']:,}", soft_wrap=True)
-    for note in mapping.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_notes(mapping.notes)

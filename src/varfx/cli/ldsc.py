@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console
+from varfx.cli.console import console, print_notes
 from varfx.cli.options import as_options
 from varfx.errors import ConfigError
 from varfx.prior.ldsc_config import LDSCConfig, LDSCInputs
@@ -149,8 +149,7 @@ def _correlate(
     if out is not None:
         sealed.write_text(out, table(COLUMNS, [each.table_row() for each in found]))
     for each in found:
-        for note in each.notes:
-            console.print(f"note: {note}", soft_wrap=True, markup=False)
+        print_notes(each.notes)
     screen = Table("p1", "p2", "rg (se)", "z", "p", "gcov (se)", "intercept (se)")
     for each in found:
         screen.add_row(

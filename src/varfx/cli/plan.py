@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import as_options
 from varfx.prior.plan.config import PlanConfig
 
@@ -93,8 +93,7 @@ def _show(forecast: Forecast) -> None:
     console.print(table)
     for warning in found.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, style="bold red" if console.is_terminal else "")
-    for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_notes(found.notes)
 
 
 def _bytes(size: float) -> str:

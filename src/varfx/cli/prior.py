@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import Out, Switch, as_options
 from varfx.cli.prior_options import Computing, Effects, FitFiles, Inputs, Model, Split, Training
 from varfx.io.output_lock import one_writer
@@ -213,5 +213,4 @@ def _note_other_files(run: Path, given: PriorInputs) -> None:
     from varfx.prior import open_run
     from varfx.prior.files import other_than_at_fit
 
-    for note in other_than_at_fit(open_run(run), given):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    print_notes(other_than_at_fit(open_run(run), given))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import as_options
 from varfx.cli.prior_options import Computing, Inputs
 from varfx.cli.prior_truth import print_truth
@@ -72,8 +72,7 @@ def evaluate(
     _show(result)
     if beside.truth is not None:
         print_truth(result.traits, plot)
-    for note in result.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_notes(result.notes)
 
 
 def _check(run: Path | None, foreign: ForeignPrior, inputs: PriorInputs, beside: Yardsticks, plot: Path | None) -> None:

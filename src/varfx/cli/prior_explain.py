@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import Names, as_options
 from varfx.cli.prior_options import Computing, Inputs
 from varfx.io.output_lock import one_writer
@@ -124,8 +124,7 @@ def _show(found: Explanation, out: Path, pictures: list[str]) -> None:
             bounds = "(one window)" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
             table.add_row(row["trait"], row["group"], f"{row['importance']:.2f}", bounds)
         console.print(table)
-    for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_notes(found.notes)
     console.print(
         f"{out}: {found.attributions.variants.height:,} variants explained; tables, and {', '.join(pictures)}",
         soft_wrap=True,

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
-from varfx.cli.feature_inputs import FeatureInputs, OtherFeatures
-from varfx.cli.options import Names, Out, as_options
+from varfx.cli.console import console, print_notes, progress_bar
+from varfx.cli.feature_inputs import Choice, FeatureInputs, OtherFeatures, check_choice, chosen_source
+from varfx.cli.options import Out, as_options
 from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
+from varfx.prior.files import PriorInputs
 from varfx.prior.heritability.config import HeritabilityConfig
+from varfx.prior.run_options import PriorChoice
+from varfx.progress import Progress
 
 if TYPE_CHECKING:
     from varfx.prior.heritability.estimate import Heritability
     from varfx.prior.heritability.quantities import Estimate
+    from varfx.prior.heritability.source import PriorSource
 
 Estimating = Annotated[HeritabilityConfig, as_options(HeritabilityConfig, group="Estimation")]
 ROWS = 60  # of a table on the screen
@@ -30,12 +34,10 @@ def h2(
     *,
     out: Out,
     annot: Path | None = None,
-    snpvar: Path | None = None,
     cross_fit: int | None = None,
-    trait: str | None = None,
+    choice: Choice = PriorChoice(),
     config: Estimating = HeritabilityConfig(),
     inputs: FeatureInputs = OtherFeatures(),
-    exclude_chrom: Names = (),
     scores: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Estimate heritability and enrichment of annotations under a prior, with standard errors.
@@ -52,47 +54,24 @@ def h2(
         run: A run of `varfx prior fit`.
         out: Beginning of the files' names.
         annot: Annotations of the panel's variants (`varfx annot build`) whose enrichment is asked; by default the run's own.
-        snpvar: Anybody's variances in place of a run: PolyFun's CHR SNP BP A1 A2 SNPVAR, or a table with variant and f.
         cross_fit: Fit the run's model anew on the other chromosomes of so many folds, and calibrate on all windows. Kept in OUT.folds.
-        trait: Which trait of a run of several; by default the first.
-        exclude_chrom: Chromosomes to leave out.
         scores: Write OUT.scores.parquet: the likelihood's derivative per variant, for tests of other annotations.
     """
     from varfx.annotations import read_annotations
     from varfx.io import sealed
     from varfx.io.run_folder import check_parent
-    from varfx.prior.heritability import estimate, files, source
+    from varfx.prior.heritability import estimate, files
 
     check_parent(out)
-    if (run is None) == (snpvar is None):
-        raise ConfigError("give either a RUN or --snpvar FILE, one of the two.")
-    if snpvar is not None and (cross_fit is not None or trait is not None or inputs.annotations or inputs.tracks):
+    check_choice(run, choice)
+    if choice.snpvar is not None and (cross_fit or choice.trait or inputs.annotations or inputs.tracks):
         raise ConfigError("`--snpvar` takes no --cross-fit, --trait, --features or --tracks.")
     with progress_bar() as progress:
-        if snpvar is not None:
-            found = source.source_of_variances(snpvar, inputs=inputs, exclude_chrom=exclude_chrom)
-        elif cross_fit is not None:
-            assert run is not None
-            found = source.source_of_cross_fit(
-                run,
-                f"{out}.folds",
-                folds=cross_fit,
-                inputs=inputs,
-                trait=trait,
-                exclude_chrom=exclude_chrom,
-                device=config.device,
-                progress=progress,
-            )
+        if cross_fit is None:
+            found = chosen_source(run, choice, inputs, config.windows, config.device)
         else:
             assert run is not None
-            found = source.source_of_run(
-                run,
-                inputs=inputs,
-                trait=trait,
-                windows=config.windows,
-                exclude_chrom=exclude_chrom,
-                device=config.device,
-            )
+            found = _cross_fitted(run, choice, inputs, config, (out, cross_fit), progress)
         path = annot or found.inputs.get("annotations")
         annotations = None if path is None else read_annotations(path)
         result = estimate.heritability(found, annotations, config, annotations_name=str(path), progress=progress)
@@ -108,6 +87,29 @@ def h2(
         endings.append("png")
     _show(result)
     console.print(f"{out}.{{{','.join(endings)}}}: written", soft_wrap=True, markup=False)
+
+
+def _cross_fitted(
+    run: Path,
+    choice: PriorChoice,
+    inputs: PriorInputs,
+    config: HeritabilityConfig,
+    folds: tuple[Path, int],
+    progress: Progress,
+) -> PriorSource:
+    """The prior of fits to the other chromosomes; `folds` are the place of the fits and their number."""
+    from varfx.prior.heritability import source
+
+    return source.source_of_cross_fit(
+        run,
+        f"{folds[0]}.folds",
+        folds=folds[1],
+        inputs=inputs,
+        trait=choice.trait,
+        exclude_chrom=choice.exclude_chrom,
+        device=config.device,
+        progress=progress,
+    )
 
 
 def sealed_options(config: HeritabilityConfig) -> dict[str, object]:
@@ -174,5 +176,4 @@ def _show(found: Heritability) -> None:
                 f"{row['estimate'] / se:.2f}" if se else "NA",
             )  # fmt: skip
         console.print(own)
-    for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    print_notes(found.notes)

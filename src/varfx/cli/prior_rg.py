@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.feature_inputs import FeatureInputs, OtherFeatures
 from varfx.cli.options import Names, as_options
 from varfx.errors import ConfigError
@@ -93,8 +93,7 @@ def rg(
     ):
         console.print(f"trait {number}, {name}: h2 {_pair(*h2)}, sigma2 {_pair(*sigma2)}", soft_wrap=True, markup=False)
     console.print(f"residual covariance (shared individuals): {_pair(*found.gcov_intercept)}", soft_wrap=True)
-    for note in dict.fromkeys(found.notes):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    print_notes(dict.fromkeys(found.notes))
 
 
 def _row(each: Correlation) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from varfx.cli.console import console, progress_bar
+from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import Names, Out, Where
 from varfx.genome.matching import Palindromes
 from varfx.io.output_lock import one_writer
@@ -65,6 +65,5 @@ def qc(
         f"{quality.trait}: {summary['n_windows']} windows: {marks}; {summary['n_variants_flagged']} variants flagged",
         soft_wrap=True,
     )
-    for note in quality.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    print_notes(quality.notes)
     console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)

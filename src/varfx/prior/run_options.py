@@ -57,6 +57,19 @@ class ForeignPrior:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriorChoice:
+    """The prior that is asked about, beside a run, and where."""
+
+    snpvar: Path | None = None
+    """Anybody's variances in place of a run, with --panel and --sumstats: PolyFun's CHR SNP BP A1 A2 SNPVAR, or a table with variant and
+    f."""
+    trait: str | None = None
+    """Which trait of a run of several; by default the first."""
+    exclude_chrom: tuple[str, ...] = ()
+    """Chromosomes to leave out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictConfig:
     """How a run's f is computed and written."""
 

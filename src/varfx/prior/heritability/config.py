@@ -68,3 +68,25 @@ class HeritabilityConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < 1:
                 raise ConfigError(f"`{name.replace('_', '-')}` must be between 0 and 1, got {value}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreTestConfig:
+    """How new annotations are tested."""
+
+    channels: tuple[str, ...] = ()
+    """Annotations to test, by name; by default all."""
+    windows: WindowChoice = "auto"
+    """Windows that are tested on: held-out, all, or auto (see `varfx prior h2`)."""
+    random_annotations: int = 0
+    """Test so many random annotations too: the root mean square of their z should be 1."""
+    random_fraction: float = 0.01
+    """Share of variants in a random annotation."""
+    seed: int = 0
+    """Of the random annotations."""
+    device: str = "auto"
+    """Where windows are computed: auto, cpu, cuda or cuda:N."""
+
+    def __post_init__(self) -> None:
+        if self.random_annotations < 0:
+            raise ConfigError(f"`random-annotations` must be at least 0, got {self.random_annotations}.")
