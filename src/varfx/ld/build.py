@@ -21,7 +21,7 @@ from varfx.genome.builds import chosen_build, require_within
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource, LDSource
 from varfx.io import sealed
 from varfx.io.output_lock import one_writer
-from varfx.io.run_folder import RESULT
+from varfx.io.run_folder import RESULT, RunFolder
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld.config import PanelConfig
 from varfx.ld.store import PANEL, LDPanel, open_panel, write_window
@@ -78,41 +78,13 @@ def build_panel(
     config = replace(config, rank_variance=config.share(source.num_people))
     folder = PANEL.at(out)
     folder.check(resume=True, overwrite=overwrite, identity={"config": asdict(config)})
-    cores = [
-        core
-        for core in tile(source.variants, config.core)
-        if not _missing(source, core) and source.select(core.chrom, core.start, core.end, 0)[0].size
-    ]
-    if not cores:
-        raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
+    cores = _cores(source, config)
     dtype = _storage_dtype(source, cores, config)
     provenance = sealed.provenance(asdict(config), {str(path): path for path in inputs})
     folder.begin(_identity(source, config, dtype, provenance), resume=True, overwrite=overwrite)
     folder.below(RESULT, "windows")
-    done = _finished(folder.result)
-    todo = [core for core in cores if core.name not in done]
-    if done:
-        logger.info("resuming: %d of %d windows are done", len(cores) - len(todo), len(cores))
-    finished = len(cores) - len(todo)
-    job = Job(
-        function=_build_window,
-        start=_Build,
-        arguments=(source, config, dtype, folder.result.absolute()),
-        what="windows",
-        finished=finished,
-        again="Give the same command again: finished windows are kept.",
-        folder=folder.building,
-    )
     with folder.starting():
-        for _ in map_pieces(job, todo, where):
-            progress(finished := finished + 1, len(cores), "windows")
-
-    notes = []
-    scores = np.full(source.variants.height, np.nan)
-    for core in cores:
-        note, rows, ld_score = _note(folder.result, core)
-        notes.append(note)
-        scores[rows] = ld_score
+        _build_windows(folder, _Build(source, config, dtype, folder.result.absolute()), cores, where, progress)
     metadata = {
         "num_people": source.num_people,
         "build": genome_build,
@@ -124,10 +96,56 @@ def build_panel(
     clipped = _clipped(folder.result, cores)
     if clipped is not None:
         metadata["clipped"] = clipped
-    variants = source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None))
-    PANEL.write(folder.result, variants, pl.DataFrame(notes), metadata)
+    PANEL.write(folder.result, *_tables(source, folder.result, cores), metadata)
     folder.finish()
     return open_panel(out)
+
+
+def _cores(source: LDSource, config: PanelConfig) -> list[Core]:
+    """The windows that have LD and variants.
+
+    Raises:
+        DataError: there are none.
+    """
+    cores = [
+        core
+        for core in tile(source.variants, config.core)
+        if not _missing(source, core) and source.select(core.chrom, core.start, core.end, 0)[0].size
+    ]
+    if not cores:
+        raise DataError(f"`{source.name}` holds no variants after its filters. Check the path and --maf.")
+    return cores
+
+
+def _build_windows(folder: RunFolder, build: _Build, cores: Sequence[Core], where: Workers, progress: Progress) -> None:
+    """Writes the windows that an earlier call has not finished."""
+    done = _finished(folder.result)
+    todo = [core for core in cores if core.name not in done]
+    finished = len(cores) - len(todo)
+    if done:
+        logger.info("resuming: %d of %d windows are done", finished, len(cores))
+    job = Job(
+        function=_build_window,
+        start=_Build,
+        arguments=(build.source, build.config, build.dtype, build.result),
+        what="windows",
+        finished=finished,
+        again="Give the same command again: finished windows are kept.",
+        folder=folder.building,
+    )
+    for _ in map_pieces(job, todo, where):
+        progress(finished := finished + 1, len(cores), "windows")
+
+
+def _tables(source: LDSource, root: Path, cores: Sequence[Core]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The variants with their LD scores, and the windows."""
+    notes = []
+    scores = np.full(source.variants.height, np.nan)
+    for core in cores:
+        note, rows, ld_score = _note(root, core)
+        notes.append(note)
+        scores[rows] = ld_score
+    return source.variants.with_columns(ld_score=pl.Series(scores).fill_nan(None)), pl.DataFrame(notes)
 
 
 def factors_of(

@@ -80,9 +80,7 @@ def prepare(
         sieve = Sieve(expression.genes.with_row_index("row"), "in the expression file")
         join_gtf(sieve, read_gtf(inputs.gtf, chroms=expression.chroms), config.gene_types, config.tss_distance)
         if tpm is not None:
-            mask = expressed(values, _aligned(tpm, people.names))
-            sieve.drop(~mask[sieve.frame["row"].to_numpy()], "low counts or TPM")
-            values = counts_per_million(values, tmm_factors(values))
+            values = _normalised_counts(sieve, values, _aligned(tpm, people.names))
         _drop_unusable(sieve, values, people)
         place_windows(sieve, reference, donors.chroms, config.window, config.max_n, contigs=donors.contigs)
         _require_genes(sieve)
@@ -93,17 +91,18 @@ def prepare(
             _drop_without_variants(sieve, writer.variants, read.varies, read.ledger)
             _require_genes(sieve)
             train, heldout = _divide_genes(sieve, config.split, inputs.heldout_genes)
+            made = CohortTables(
+                genes=sieve.frame.drop("row"),
+                expression=values[sieve.frame["row"].to_numpy()].astype(np.float32),
+                covariates=C,
+                covariate_names=() if covariates is None else covariates.names,
+                normalise=config.normalise,
+                folds=people.folds,
+                genes_train=train,
+                genes_heldout=heldout,
+            )
             writer.finish(
-                CohortTables(
-                    genes=sieve.frame.drop("row"),
-                    expression=values[sieve.frame["row"].to_numpy()].astype(np.float32),
-                    covariates=C,
-                    covariate_names=() if covariates is None else covariates.names,
-                    normalise=config.normalise,
-                    folds=people.folds,
-                    genes_train=train,
-                    genes_heldout=heldout,
-                ),
+                made,
                 known_reference(reference, writer.variants),
                 window=config.window,
                 options=asdict(config),
@@ -117,6 +116,13 @@ def prepare(
     for note in (*people.ledger.notes, *sieve.ledger.notes):
         logger.warning("%s", note)
     return open_cohort(out)
+
+
+def _normalised_counts(sieve: Sieve, counts: ndarray, tpm: ndarray) -> ndarray:
+    """Counts per million by TMM; genes with low counts or TPM are left out."""
+    kept = expressed(counts, tpm)[sieve.frame["row"].to_numpy()]
+    sieve.drop(~kept, "low counts or TPM")
+    return counts_per_million(counts, tmm_factors(counts))
 
 
 def _read_expression(inputs: PrepareFiles) -> tuple[tables.Expression, tables.Expression | None]:

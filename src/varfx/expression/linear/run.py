@@ -80,35 +80,16 @@ def fit_baselines(
     Raises:
         VarfxError: files that are not what they should be, genes or folds that the cohort does not have, a lost scheduler.
     """
-    config, where = config or BaselineConfig(), Workers(workers=workers, scheduler=scheduler)
-    config = replace(config, genes=gene_ids(config.genes))
-    if config.informed.seed is None:
-        config = replace(config, informed=replace(config.informed, seed=config.seed))
+    config, where = _completed(config or BaselineConfig()), Workers(workers=workers, scheduler=scheduler)
     opened = open_cohort(cohort)
     genes, folds = chosen_genes(opened, config.genes), chosen_folds(opened, config.folds)
     annotations = read_window_annotations(opened.variants, annot, beds) if INFORMED in config.models else []
     network = load_zero_shot(config.zero_shot) if ZERO_SHOT in config.models and config.zero_shot else None
-    inputs: dict[str, str | os.PathLike[str]] = {"cohort": opened.path}
-    inputs |= {f"annot.{i}": path for i, path in enumerate(annot)}
-    inputs |= {f"bed.{i}": parse_named_path(text)[1] for i, text in enumerate(beds)}
-    if config.zero_shot is not None:
-        inputs["checkpoint"] = config.zero_shot.checkpoint
-    provenance = sealed.provenance(_jsonable(config), inputs)
+    provenance = sealed.provenance(_jsonable(config), _named_inputs(opened, config, annot, beds))
     begin_run(out, provenance, resume=resume, overwrite=overwrite)
     job = _Job(opened, run_folder(out).below(PARTS), genes, folds, config, annotations, where, progress)
 
-    plain = [name for name in config.models if name in LINEAR and name != INFORMED]
-    if plain:
-        _fit_all(job, plain, "linear", None)
-    priors: dict[int, LearnedPrior] = {}
-    if INFORMED in config.models:
-        priors = {number: _learn(job, number) for number in folds}
-        _fit_all(job, [INFORMED], INFORMED, priors)
-    if network is not None:
-        _zero_shot(job, network)
-
-    stages = [name for name, used in (("linear", plain), (INFORMED, priors), (ZERO_SHOT, network)) if used]
-    fits = join_fits([read_fits(part_folder(job.parts, gene, stage)) for gene in genes for stage in stages])
+    fits, priors = _fit_stages(job, network)
     record = {
         "kind": BASELINES,
         **cohort_identity(opened.path),
@@ -122,7 +103,7 @@ def fit_baselines(
     }
     if priors:
         record["informed"] = {str(k): {**prior.to_dict(), **_gains(opened, fits, k)} for k, prior in priors.items()}
-    linear = bool(plain or priors)
+    linear = bool(set(config.models) & set(LINEAR))
     return write_run(
         out,
         record=record,
@@ -130,6 +111,26 @@ def fit_baselines(
         weights=fits.weights if linear and config.keep_weights else None,
         intercepts=fits.intercepts if linear else None,
     )
+
+
+def _completed(config: BaselineConfig) -> BaselineConfig:
+    """The options with genes read from files, and the seed of the shared prior."""
+    config = replace(config, genes=gene_ids(config.genes))
+    if config.informed.seed is None:
+        config = replace(config, informed=replace(config.informed, seed=config.seed))
+    return config
+
+
+def _named_inputs(
+    cohort: Cohort, config: BaselineConfig, annot: Sequence[Path], beds: Sequence[str]
+) -> dict[str, str | os.PathLike[str]]:
+    """Each input by the name that the run's provenance has for it."""
+    inputs: dict[str, str | os.PathLike[str]] = {"cohort": cohort.path}
+    inputs |= {f"annot.{i}": path for i, path in enumerate(annot)}
+    inputs |= {f"bed.{i}": parse_named_path(text)[1] for i, text in enumerate(beds)}
+    if config.zero_shot is not None:
+        inputs["checkpoint"] = config.zero_shot.checkpoint
+    return inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +170,23 @@ def chosen_folds(cohort: Cohort, wanted: Sequence[int]) -> tuple[int, ...]:
     if other:
         raise ConfigError(f"`folds`: the cohort's are 0 to {cohort.num_folds - 1}, got {other[0]}.")
     return tuple(sorted(set(wanted))) if wanted else tuple(range(cohort.num_folds))
+
+
+def _fit_stages(job: _Job, network: Any | None) -> tuple[GeneFits, dict[int, LearnedPrior]]:
+    """The fits of all genes: linear models, those with a shared prior, and the network's; and the prior of each fold."""
+    models = job.config.models
+    plain = [name for name in models if name in LINEAR and name != INFORMED]
+    if plain:
+        _fit_all(job, plain, "linear", None)
+    priors: dict[int, LearnedPrior] = {}
+    if INFORMED in models:
+        priors = {number: _learn(job, number) for number in job.folds}
+        _fit_all(job, [INFORMED], INFORMED, priors)
+    if network is not None:
+        _zero_shot(job, network)
+    stages = [name for name, used in (("linear", plain), (INFORMED, priors), (ZERO_SHOT, network)) if used]
+    parts = [read_fits(part_folder(job.parts, gene, stage)) for gene in job.genes for stage in stages]
+    return join_fits(parts), priors
 
 
 def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, LearnedPrior] | None) -> None:
