@@ -37,6 +37,7 @@ COMMANDS = (
     "prior weights",
     "prior ldsc",
     "prior h2",
+    "prior rg",
     "prior score-test",
     "ld build",
     "tracks build",
@@ -58,6 +59,7 @@ HIDDEN = {
 RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}
 PREFIXED = {"InformedConfig": "--prior-"}
 RENAMED |= {("TruthConfig", "seed"): "--truth-seed", ("Yardsticks", "compare_with"): "--compare"}
+RENAMED |= {("OtherFeatures", "annotations"): "--features"}
 
 
 def command_of(words: str) -> cyclopts.App:

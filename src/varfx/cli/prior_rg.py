@@ -9,14 +9,15 @@ from rich.table import Table
 
 from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.feature_inputs import FeatureInputs, OtherFeatures
-from varfx.cli.options import Names, as_options
+from varfx.cli.options import as_options
 from varfx.errors import ConfigError
-from varfx.prior.correlation.config import CorrelationConfig
+from varfx.prior.correlation.config import CorrelationConfig, PairChoice
 
 if TYPE_CHECKING:
-    from varfx.prior.correlation.estimate import Correlation
+    from varfx.prior.correlation.estimate import Correlation, GeneticCorrelation
 
 Correlating = Annotated[CorrelationConfig, as_options(CorrelationConfig, group="Estimation")]
+Pair = Annotated[PairChoice, as_options(PairChoice)]
 
 
 def rg(
@@ -27,11 +28,9 @@ def rg(
     json: Path | None = None,
     out: Path | None = None,
     annot: Path | None = None,
-    trait1: str | None = None,
-    trait2: str | None = None,
+    pair: Pair = PairChoice(),
     config: Correlating = CorrelationConfig(),
     inputs: FeatureInputs = OtherFeatures(),
-    exclude_chrom: Names = (),
 ) -> None:
     """Estimate the genetic correlation of the traits of two runs, with shared individuals allowed.
 
@@ -47,9 +46,6 @@ def rg(
         json: File to write all numbers to.
         out: File to write ldsc's table to.
         annot: 0/1 annotations (`varfx annot build`) whose own correlation is asked.
-        trait1: Trait of the first run; by default its first.
-        trait2: Trait of the second run; by default its first.
-        exclude_chrom: Chromosomes to leave out.
     """
     from varfx.annotations import read_annotations
     from varfx.io import sealed
@@ -64,9 +60,14 @@ def rg(
         raise ConfigError("`rg` takes each run's own --sumstats, --features and --tracks.")
     first, second = (
         source_of_run(
-            run, inputs=inputs, trait=trait, windows=config.windows, exclude_chrom=exclude_chrom, device=config.device
+            run,
+            inputs=inputs,
+            trait=trait,
+            windows=config.windows,
+            exclude_chrom=pair.exclude_chrom,
+            device=config.device,
         )
-        for run, trait in ((run1, trait1), (run2, trait2))
+        for run, trait in ((run1, pair.trait1), (run2, pair.trait2))
     )
     with progress_bar() as progress:
         found = genetic_correlation(
@@ -84,6 +85,11 @@ def rg(
         sealed.write_json(json, {**found.to_dict(), "provenance": provenance})
     if out is not None:
         sealed.write_text(out, correlation_table(found))
+    _show(found)
+
+
+def _show(found: GeneticCorrelation) -> None:
+    """Prints the correlations, and what the model says of each trait."""
     table = Table("variants", "rg (se)", "95 % interval", "z", "p")
     for each in (found.whole, *found.annotations):
         table.add_row(*_row(each))

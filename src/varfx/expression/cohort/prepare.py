@@ -74,14 +74,9 @@ def prepare(
         covariates=None if covariates is None else covariates.people,
     )
     donors = open_donors(inputs.genotypes, people=people.names)
-    values = _aligned(expression, people.names)
     C = None if covariates is None else _columns(covariates.values, covariates.people, people.names)
     with open_fasta(inputs.reference) as reference:
-        sieve = Sieve(expression.genes.with_row_index("row"), "in the expression file")
-        join_gtf(sieve, read_gtf(inputs.gtf, chroms=expression.chroms), config.gene_types, config.tss_distance)
-        if tpm is not None:
-            values = _normalised_counts(sieve, values, _aligned(tpm, people.names))
-        _drop_unusable(sieve, values, people)
+        sieve, values = _candidates(inputs, config, (expression, tpm), people)
         place_windows(sieve, reference, donors.chroms, config.window, config.max_n, contigs=donors.contigs)
         _require_genes(sieve)
         _check_covariates(values[sieve.frame["row"].to_numpy()[0]], C, people, config.normalise)
@@ -118,11 +113,23 @@ def prepare(
     return open_cohort(out)
 
 
-def _normalised_counts(sieve: Sieve, counts: ndarray, tpm: ndarray) -> ndarray:
-    """Counts per million by TMM; genes with low counts or TPM are left out."""
-    kept = expressed(counts, tpm)[sieve.frame["row"].to_numpy()]
-    sieve.drop(~kept, "low counts or TPM")
-    return counts_per_million(counts, tmm_factors(counts))
+def _candidates(
+    inputs: PrepareFiles,
+    config: PrepareConfig,
+    given: tuple[tables.Expression, tables.Expression | None],
+    people: ChosenPeople,
+) -> tuple[Sieve, Float64[ndarray, "gene individual"]]:
+    """Genes of the GTF that are expressed and vary, and the expression; `given` are expression, or counts and TPM."""
+    expression, tpm = given
+    values = _aligned(expression, people.names)
+    sieve = Sieve(expression.genes.with_row_index("row"), "in the expression file")
+    join_gtf(sieve, read_gtf(inputs.gtf, chroms=expression.chroms), config.gene_types, config.tss_distance)
+    if tpm is not None:
+        kept = expressed(values, _aligned(tpm, people.names))[sieve.frame["row"].to_numpy()]
+        sieve.drop(~kept, "low counts or TPM")
+        values = counts_per_million(values, tmm_factors(values))
+    _drop_unusable(sieve, values, people)
+    return sieve, values
 
 
 def _read_expression(inputs: PrepareFiles) -> tuple[tables.Expression, tables.Expression | None]:

@@ -24,3 +24,15 @@ class CorrelationConfig:
 
     def __post_init__(self) -> None:
         check_computing(self.device, self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairChoice:
+    """The two traits, and where their correlation is estimated."""
+
+    trait1: str | None = None
+    """Trait of the first run; by default its first."""
+    trait2: str | None = None
+    """Trait of the second run; by default its first."""
+    exclude_chrom: tuple[str, ...] = ()
+    """Chromosomes to leave out."""

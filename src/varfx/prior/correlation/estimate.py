@@ -155,13 +155,7 @@ def genetic_correlation(
     sign = traits.same_associations()
     if sign is not None:
         return _of_itself(traits, D, sign, config)
-    K = D.shape[1]
-    precision = np.r_[[0.0], np.full(K - 1, LOG_ENRICHMENT_SD**-2)]
-    start = np.r_[np.zeros(3 * K), 0.0, math.log(traits.first.sigma2), math.log(traits.second.sigma2)]
-    penalty = np.r_[precision, precision, np.full(K, ETA_SD**-2), np.zeros(NOISE)]
-    maximum = maximise(
-        lambda theta: pair_pieces(traits, D, theta, config.device, progress), start, prior_precision=penalty
-    )
+    maximum, penalty = _maximum(traits, D, config, progress)
     n = len(traits.windows)
     steps = error_steps(maximum.pieces, traits.panel, traits.windows, config, penalty)
     counted = traits.first.counted & traits.second.counted
@@ -173,14 +167,14 @@ def genetic_correlation(
         for name, each in zip(("all", *np.array(columns.names)[columns.binary]), sums, strict=True)
     ]
     notes = [*traits.first.notes, *traits.second.notes, *traits.notes, *columns.notes]
-    if steps is None:
-        notes.append(f"only {n} windows, {FEW_WINDOWS} are needed for standard errors: these are NA")
-    else:
+    if steps is not None:
         notes += steps.notes()
-    if not maximum.converged:
-        notes.append("the estimate did not converge")
-    if not columns.binary.all():
-        notes.append("continuous annotations shape the correlation, but have none of their own")
+    doubts = {
+        f"only {n} windows, {FEW_WINDOWS} are needed for standard errors: these are NA": steps is None,
+        "the estimate did not converge": not maximum.converged,
+        "continuous annotations shape the correlation, but have none of their own": not columns.binary.all(),
+    }
+    notes += [words for words, holds in doubts.items() if holds]
     return GeneticCorrelation(
         whole=found[0],
         annotations=found[1:],
@@ -200,6 +194,20 @@ def genetic_correlation(
         },
         notes=notes,
     )
+
+
+def _maximum(
+    traits: PairedTraits, D: ndarray, config: CorrelationConfig, progress: Progress
+) -> tuple[Maximum, Float[ndarray, " parameter"]]:
+    """The largest penalised likelihood, from the two priors as they are, and the precision of the penalty."""
+    K = D.shape[1]
+    precision = np.r_[[0.0], np.full(K - 1, LOG_ENRICHMENT_SD**-2)]
+    start = np.r_[np.zeros(3 * K), 0.0, math.log(traits.first.sigma2), math.log(traits.second.sigma2)]
+    penalty = np.r_[precision, precision, np.full(K, ETA_SD**-2), np.zeros(NOISE)]
+    maximum = maximise(
+        lambda theta: pair_pieces(traits, D, theta, config.device, progress), start, prior_precision=penalty
+    )
+    return maximum, penalty
 
 
 def _of_itself(traits: PairedTraits, D: ndarray, sign: float, config: CorrelationConfig) -> GeneticCorrelation:
