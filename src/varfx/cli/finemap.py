@@ -44,6 +44,7 @@ def finemap(
     allow_missing: Annotated[bool, Switch] = False,
     config: Config = FinemapConfig(),
     format: Names = (),
+    device: str = "auto",
     where: Where = Workers(workers=1),
 ) -> None:
     """Find the likely causal variants of each locus: inclusion probabilities and credible sets.
@@ -65,6 +66,8 @@ def finemap(
         trait: The trait, where the run has several.
         allow_missing: Go on where --snpvar lacks variants; these can hardly be found causal.
         format: Further files: finngen, finemap, susieinf, opentargets. PolyFun's columns are always written.
+        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. A GPU fits loci of similar size in step,
+            with the same numbers.
     """
     from varfx.finemap import finemap as finemap_study
     from varfx.finemap import write_files
@@ -76,7 +79,13 @@ def finemap(
     study = _study(run, snpvar, uniform, inputs, trait, allow_missing)
     with progress_bar() as progress:
         mapping = finemap_study(
-            study, bed=loci, config=config, where=where, folder=out.absolute().parent, progress=progress
+            study,
+            bed=loci,
+            config=config,
+            where=where,
+            folder=out.absolute().parent,
+            device=device,
+            progress=progress,
         )
     paths = write_files(mapping, out, formats=format)
     _print(mapping)

@@ -11,11 +11,12 @@ from varfx._lazy import export
 if TYPE_CHECKING:
     from varfx.finemap.config import FinemapConfig, LocusConfig, NoiseConfig, SusieConfig
     from varfx.finemap.files.write import write_files
+    from varfx.finemap.fit import Noise, Susie
     from varfx.finemap.ld_matrix import DenseLD, LowRankLD
     from varfx.finemap.run import FineMapping, finemap
     from varfx.finemap.sets import CredibleSet
     from varfx.finemap.source import Study, study_of_run, study_of_variances, study_without_prior
-    from varfx.finemap.susie import Noise, Susie, susie
+    from varfx.finemap.susie import susie
 
 __all__ = [
     "CredibleSet",
@@ -42,10 +43,11 @@ export(
     {
         "config": "FinemapConfig LocusConfig NoiseConfig SusieConfig",
         "files.write": "write_files",
+        "fit": "Noise Susie",
         "ld_matrix": "DenseLD LowRankLD",
         "run": "FineMapping finemap",
         "sets": "CredibleSet",
         "source": "Study study_of_run study_of_variances study_without_prior",
-        "susie": "Noise Susie susie",
+        "susie": "susie",
     },
 )

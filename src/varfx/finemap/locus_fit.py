@@ -1,7 +1,8 @@
-"""One locus of a study: its LD from the panel, quality control, and the fits with the learned and the uniform prior."""
+"""Loci of a study: their LD from the panel, quality control, and the fits with the learned and the uniform prior."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,11 +10,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from varfx.finemap.config import NoiseConfig, SusieConfig
+from varfx.finemap.fit import Noise, Steps, Susie
 from varfx.finemap.ld_matrix import LowRankLD
 from varfx.finemap.loci import Locus
 from varfx.finemap.locus_ld import locus_ld
 from varfx.finemap.sets import CredibleSet
-from varfx.finemap.susie import Noise, Susie, susie
+from varfx.finemap.susie import alone, susie_steps
 from varfx.ld import LDPanel
 from varfx.prior.quality import verdict_of_cores
 from varfx.qc import Baseline, Verdict, WindowCheck, spread_of
@@ -87,43 +89,102 @@ class LocusFit:
     background_variance: float
 
 
-def fit_locus(task: LocusTask, locus: Locus) -> LocusFit | None:
-    """The fit of one locus; None if it has no associations on the panel.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Prepared:
+    """A locus before its fits."""
+
+    locus: Locus
+    rows: Int[ndarray, " variant"]
+    ld: LowRankLD
+    n: float
+    check: WindowCheck | None
+    verdict: Verdict
+    without_ld: bool
+
+    def fits(self, task: LocusTask) -> list[Steps]:
+        """The fit with the study's prior and, if that is not uniform itself, the one with equal weights and no background."""
+        fits = [_fit(task, self.ld, self.rows, self.n, without_ld=self.without_ld)]
+        if task.f is not None and not self.without_ld:
+            plain = replace(task, f=None, noise=replace(task.noise, background="none"))
+            fits.append(_fit(plain, self.ld, self.rows, self.n, without_ld=False))
+        return fits
+
+
+def fit_loci(task: LocusTask, loci: Sequence[Locus], device: str = "cpu") -> list[LocusFit | None]:
+    """The fits of some loci: on the CPU one by one, on a GPU in step. None for a locus without associations on the panel.
+
+    Args:
+        task: what they share.
+        loci: stretches; for a GPU of similar size, all held at once.
+        device: a name of `varfx.device`.
 
     Raises:
         StoreError: the panel is damaged.
     """
-    cores = [index for index, core in enumerate(task.panel.cores) if _touches(locus, core.chrom, core.start, core.end)]
+    if device == "cpu":
+        return [
+            _finished(task, each, [alone(steps) for steps in each.fits(task)]) if each else None
+            for each in (_prepared(task, locus) for locus in loci)
+        ]
+    from varfx.device import find_float64_device
+    from varfx.finemap.lockstep import together
+
+    prepared = [_prepared(task, locus) for locus in loci]
+    fits = [each.fits(task) if each else [] for each in prepared]
+    results = iter(together([steps for own in fits for steps in own], find_float64_device(device)))
+    return [
+        _finished(task, each, [next(results) for _ in own]) if each else None
+        for each, own in zip(prepared, fits, strict=True)
+    ]
+
+
+def locus_sizes(task: LocusTask, loci: Sequence[Locus]) -> Int[ndarray, " locus"]:
+    """Number of variants with an association in each locus."""
+    return np.array([_rows(task, locus, _cores(task, locus)).size for locus in loci])
+
+
+def _prepared(task: LocusTask, locus: Locus) -> _Prepared | None:
+    cores = _cores(task, locus)
     rows = _rows(task, locus, cores)
     if not rows.size:
         return None
-    ld = locus_ld(task.panel, cores, rows)
-    n = float(np.median(task.n[rows]))
     check, verdict = verdict_of_cores(task.panel, cores, task.z, task.n, task.baseline)
-    failed = task.quality and verdict.mark == "fail"
-    fit = _fit(task, ld, rows, n, without_ld=failed)
-    uniform = fit
-    if task.f is not None and not failed:
-        plain = replace(task, f=None, noise=replace(task.noise, background="none"))
-        uniform = _fit(plain, ld, rows, n, without_ld=False)
-    reported = locus.reports(task.panel.variants["position"].to_numpy()[rows])
+    return _Prepared(
+        locus=locus,
+        rows=rows,
+        ld=locus_ld(task.panel, cores, rows),
+        n=float(np.median(task.n[rows])),
+        check=check,
+        verdict=verdict,
+        without_ld=task.quality and verdict.mark == "fail",
+    )
+
+
+def _finished(task: LocusTask, given: _Prepared, results: list[Susie]) -> LocusFit:
+    fit, uniform, rows = results[0], results[-1], given.rows
+    reported = given.locus.reports(task.panel.variants["position"].to_numpy()[rows])
     sets_99 = fit.sets_at(HIGH_COVERAGE, task.susie.min_purity)
     slim = replace(fit, ld=LowRankLD(U=np.zeros((0, 0)), D=np.zeros(0)))  # results travel between processes
     return LocusFit(
-        locus=locus,
+        locus=given.locus,
         rows=rows,
         reported=reported,
-        n=n,
+        n=given.n,
         fit=slim,
         sets=[each for each in fit.sets if reported[each.lead]],
         sets_99=[each for each in sets_99 if reported[each.lead]],
         pip_uniform=uniform.pip,
-        check=check,
-        verdict=verdict,
-        without_ld=failed,
+        check=given.check,
+        verdict=given.verdict,
+        without_ld=given.without_ld,
         uneven_n=spread_of(task.n, rows),
-        background_variance=fit.kappa * (1 / (n - 1) if task.f is None else float(task.f[rows].mean())),
+        background_variance=fit.kappa * (1 / (given.n - 1) if task.f is None else float(task.f[rows].mean())),
     )
+
+
+def _cores(task: LocusTask, locus: Locus) -> list[int]:
+    """Numbers of the cores that a locus touches."""
+    return [index for index, core in enumerate(task.panel.cores) if _touches(locus, core.chrom, core.start, core.end)]
 
 
 def _touches(locus: Locus, chrom: str, start: int, end: int) -> bool:
@@ -139,7 +200,7 @@ def _rows(task: LocusTask, locus: Locus, cores: list[int]) -> Int[ndarray, " var
     return np.asarray(rows[locus.holds(position) & np.isfinite(task.z[rows])])
 
 
-def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld: bool) -> Susie:
+def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld: bool) -> Steps:
     """SuSiE with the study's prior, or one effect with equal weights where LD is not to be trusted."""
     sigma2 = task.noise.residual_variance
     size = None
@@ -163,4 +224,4 @@ def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld:
         mismatch=size is not None and not without_ld,
     )
     weights = None if task.f is None or without_ld else task.f[rows]
-    return susie(task.z[rows], ld, n, 1 if without_ld else task.L, weights, noise=noise, config=task.susie)
+    return susie_steps(task.z[rows], ld, n, 1 if without_ld else task.L, weights, noise=noise, config=task.susie)

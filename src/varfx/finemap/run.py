@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
 
+from varfx.device import find_float64_device
 from varfx.errors import ConfigError, DataError
 from varfx.finemap.config import FinemapConfig, LocusConfig
 from varfx.finemap.loci import Locus, loci_of_associations, loci_of_bed, remarks, threshold
-from varfx.finemap.locus_fit import LocusFit, LocusTask, fit_locus
+from varfx.finemap.locus_fit import LocusFit, LocusTask, fit_loci, locus_sizes
 from varfx.finemap.source import Study
 from varfx.io.ledger import Ledger, LedgerRow
 from varfx.io.workers import Job, Workers, map_pieces
@@ -25,6 +28,8 @@ from varfx.short_repr import short_repr
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 IN_THIS_PROCESS = Workers(workers=1)
+DEVICE_BYTES = 4 << 30  # of the matrices of a GPU's batch
+MOST_IN_STEP = 64  # loci
 NAMED = 3  # loci that a note names
 
 
@@ -71,6 +76,7 @@ def finemap(
     config: FinemapConfig = FinemapConfig(),
     where: Workers = IN_THIS_PROCESS,
     folder: Path | None = None,
+    device: str = "auto",
     progress: Progress = silent,
 ) -> FineMapping:
     """Credible sets and inclusion probabilities of every locus of a study.
@@ -81,6 +87,7 @@ def finemap(
         config: how.
         where: processes, each with the memory of one locus, or a scheduler.
         folder: existing folder that all workers of a scheduler see; by default the current one.
+        device: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. A GPU fits loci of similar size in step.
         progress: told about each locus.
 
     Raises:
@@ -93,6 +100,8 @@ def finemap(
         raise ConfigError(
             "a number for `background` scales the prior's variances: --uniform has none. Give learn or none."
         )
+    if find_float64_device(device).type == "cpu":
+        device = "cpu"
     loci = _loci(study, bed, config)
     data = study.trait.data
     task = LocusTask(
@@ -108,14 +117,26 @@ def finemap(
         exact_ld=simulated_on(study.sumstats, study.panel),
         quality=config.quality,
     )
-    job = Job(function=_numbered_fit, start=_Numbered, arguments=(task, loci), what="loci", folder=folder, threads=None)
+    pieces = [[number] for number in range(len(loci))]
+    if device != "cpu":
+        pieces = batches(locus_sizes(task, loci), bytes_per_batch=DEVICE_BYTES // max(1, where.workers or 1))
+    job = Job(
+        function=_numbered_fits,
+        start=_Numbered,
+        arguments=(task, loci, device),
+        what="loci" if device == "cpu" else "batches of loci",
+        folder=folder,
+        threads=None,
+    )
     found: list[tuple[int, LocusFit]] = []
-    empty = []
-    for done, (number, fit) in enumerate(map_pieces(job, list(range(len(loci))), where), start=1):
-        if fit is None:
-            empty.append(loci[number])
-        else:
-            found.append((number, fit))
+    empty, done = [], 0
+    for fitted in map_pieces(job, pieces, where):
+        for number, fit in fitted:
+            if fit is None:
+                empty.append(loci[number])
+            else:
+                found.append((number, fit))
+        done += len(fitted)
         progress(done, len(loci), "loci")
     if not found:
         raise DataError(
@@ -138,10 +159,29 @@ class _Numbered:
 
     task: LocusTask
     loci: list[Locus]
+    device: str
 
 
-def _numbered_fit(state: _Numbered, number: int) -> tuple[int, LocusFit | None]:
-    return number, fit_locus(state.task, state.loci[number])
+def _numbered_fits(state: _Numbered, numbers: list[int]) -> list[tuple[int, LocusFit | None]]:
+    fits = fit_loci(state.task, [state.loci[number] for number in numbers], state.device)
+    return list(zip(numbers, fits, strict=True))
+
+
+def batches(sizes: Int[ndarray, " locus"], *, bytes_per_batch: int) -> list[list[int]]:
+    """Numbers of the loci that are fitted in step: of similar size, and their padded matrices in memory together, two per locus.
+
+    Args:
+        sizes: number of variants of each locus.
+        bytes_per_batch: memory of a batch's matrices.
+    """
+    parts: list[list[int]] = []
+    for number in np.argsort(-sizes, kind="stable").tolist():
+        largest = int(sizes[parts[-1][0]]) if parts else 0
+        full = not parts or len(parts[-1]) == MOST_IN_STEP or 16 * largest**2 * (len(parts[-1]) + 1) > bytes_per_batch
+        if full or 2 * int(sizes[number]) < largest:
+            parts.append([])
+        parts[-1].append(number)
+    return parts
 
 
 def _loci(study: Study, bed: PathLike | None, config: FinemapConfig) -> list[Locus]:
