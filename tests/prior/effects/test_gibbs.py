@@ -223,7 +223,7 @@ def test_means_given_sparse_effects_are_exact_whatever_the_condition(scale: floa
     np.testing.assert_allclose(background.A, whitened, atol=1e-3 * np.abs(whitened).max())
 
 
-def test_one_effect_per_window_is_the_sum_over_its_places() -> None:
+def test_one_effect_per_stretch_is_the_sum_over_its_places() -> None:
     rng = np.random.default_rng(12)
     signal, w, F = small(rng)
     w, F = 2 * w, 0.2 * F

@@ -15,6 +15,7 @@ from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel
 from varfx.prior.effects import compare, learn
 from varfx.prior.effects.choose import DECISIVE, trait_effects
+from varfx.prior.effects.compare import HINT
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.effects.learn import EXPONENTS, Expectation, maximise
 from varfx.prior.effects.posterior import effects_posterior
@@ -135,8 +136,8 @@ def test_auto_keeps_the_normal_posterior_of_an_infinitesimal_trait_and_samples_n
     monkeypatch.setattr(compare, "learn_shape", fail)
     found = trait_effects(Cores(panel, trait(z)), f, 1.0, EffectsConfig(), where=ONE)
     assert found.record["effects"] == "normal"
-    assert found.record["one_effect_gain"] < 2
-    assert found.record["reason"].endswith("in 4 of 4 windows, below 2: no sign of larger effects")
+    assert found.record["one_effect_gain"] < HINT
+    assert found.record["reason"].endswith("in 4 of 4 windows, below 1: no sign of larger effects")
     assert found.pip is None
     np.testing.assert_array_equal(found.mean, posterior_means(panel, trait(z), f, 1.0))
 

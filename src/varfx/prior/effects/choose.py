@@ -105,7 +105,7 @@ def _choice(found: Comparison) -> tuple[Effects, str]:
     of = f"in {found.windows} of {found.observed} windows"
     if "mixture" not in found.evidence:
         return "normal", (
-            f"one larger effect per window gains {found.one_effect:.1f} nats over none {of}, below {HINT:g}: no sign of larger "
+            f"one larger effect per stretch gains {found.one_effect:.1f} nats over none {of}, below {HINT:g}: no sign of larger "
             "effects"
         )
     gain, error = found.evidence["mixture"] - found.evidence["normal"], found.error["mixture"]

@@ -17,7 +17,7 @@ from varfx.prior.effects.shape import MIXTURE_SIZES, SPIKE_SLAB_SIZE, EffectShap
 from varfx.progress import Progress, silent
 
 SIZES: dict[Effects, tuple[float, ...]] = {"spike-slab": SPIKE_SLAB_SIZE, "mixture": MIXTURE_SIZES}
-HINT = 2.0  # nats; a smaller gain by one larger effect per window is no sign of such effects
+HINT = 1.0  # nats; a smaller gain by one larger effect per stretch is no sign of such effects
 
 
 @dataclass(kw_only=True, eq=False)
@@ -27,7 +27,7 @@ class Comparison:
     Attributes:
         windows: number of windows compared, evenly spaced.
         observed: number of all windows with associations.
-        one_effect: gain in log evidence by one larger effect per window at most, over the normal prior; in closed form.
+        one_effect: gain by one larger effect per stretch of variants at most, over the normal prior; in closed form.
         evidence: log evidence per distribution, the normal one first.
         error: sampling error of the evidence of distributions with slabs.
         shapes: learned hyperparameters of these.
@@ -55,7 +55,7 @@ def compare(
     Args:
         learning: the windows.
         asked: distributions with slabs.
-        only_if_hinted: leaves them out where not even one larger effect per window is likelier than none.
+        only_if_hinted: leaves them out where not even one larger effect per stretch is likelier than none.
         where: a scheduler does the work on one of its workers; else this process does it.
         folder: see `map_pieces`.
         progress: told about each step, unless a scheduler does the work.

@@ -23,7 +23,7 @@ from numpy import ndarray
 from scipy.special import logsumexp
 
 from varfx.prior.effects.background import RotatedWindow, log_density
-from varfx.prior.effects.gibbs import Averages, SparseRegression, sample
+from varfx.prior.effects.gibbs import BLOCK, Averages, SparseRegression, sample
 from varfx.prior.effects.shape import MIXTURE_SIZES, EffectShape
 
 LEAST_CHANCE = 0.01  # variants below this posterior probability have q = 0
@@ -33,7 +33,7 @@ PATH = tuple(float(step) for step in np.geomspace(1e-3, 1.0, 7))  # chances rela
 CHAINS = 2  # in each of two runs, whose difference tells the sampling error
 SWEEPS = 6  # per step of the path,
 BURN_IN = 4  # after some that are not counted
-ONE_EFFECT_CHANCES = np.geomspace(1e-3, 1.0, 13)  # prior chance that a window has a larger effect
+ONE_EFFECT_CHANCES = np.geomspace(1e-3, 1.0, 13)  # prior chance that a stretch has a larger effect
 
 
 def scaled(shape: EffectShape, step: float) -> EffectShape:
@@ -88,13 +88,15 @@ def _along_path(
 
 
 def one_effect_gain(windows: Sequence[RotatedWindow], sigma2: float, mean_F: float) -> float:
-    """Log evidence, over that of the normal prior, of a larger effect at one variant at most of each window, in closed form.
+    """Log evidence, over that of the normal prior, of a larger effect at one variant at most of each stretch, in closed form.
 
-    The larger of any size of the mixture and any chance that a window has such an effect. With C that of the normal prior, the
-    Bayes factor of an effect N(0, v) at variant m is `(t / v)^1/2 exp(t g^2 / 2)`, averaged over m in proportion to rel_m^1/2.
+    A stretch is `BLOCK` variants of a core, and counted as if the others had no larger effect; two stretches in LD so count one
+    effect twice, which makes this a hint and no evidence. The largest value of any size of the mixture and any chance that a
+    stretch has such an effect. With C that of the normal prior, the Bayes factor of an effect N(0, v) at variant m is
+    `(t / v)^1/2 exp(t g^2 / 2)`, averaged over m in proportion to rel_m^1/2.
     """
     best = 0.0
-    factors = np.array([_one_effect(window, sigma2, mean_F) for window in windows])
+    factors = np.concatenate([_one_effect(window, sigma2, mean_F) for window in windows])
     for chance in ONE_EFFECT_CHANCES:
         with np.errstate(divide="ignore"):
             gains = np.logaddexp(np.log1p(-chance), np.log(chance) + factors).sum(0)
@@ -102,17 +104,19 @@ def one_effect_gain(windows: Sequence[RotatedWindow], sigma2: float, mean_F: flo
     return best
 
 
-def _one_effect(window: RotatedWindow, sigma2: float, mean_F: float) -> Float[ndarray, " slab"]:
-    """Log Bayes factors of one effect in the window, per size."""
+def _one_effect(window: RotatedWindow, sigma2: float, mean_F: float) -> Float[ndarray, "stretch slab"]:
+    """Log Bayes factors of one effect in each stretch, per size."""
     sizes = np.array(MIXTURE_SIZES)
     shape = EffectShape(background=1.0, sizes=sizes, weights=np.ones(1), exponent=0.5, mean_F=mean_F)
     scale = window.scale(sigma2, 1.0)
-    A = window.signal * (1 / scale).astype(np.float32)
+    A = window.signal[window.core] * (1 / scale).astype(np.float32)
     g, d = A @ (window.w / scale).astype(np.float32), np.square(A).sum(1)
-    rel = shape.relative(window.F) ** shape.exponent
+    rel = shape.relative(window.F[window.core]) ** shape.exponent
     variances = sizes[:, None] * mean_F * rel
     t = 1 / (d + 1 / variances)
-    return np.asarray(logsumexp(0.5 * np.log(t / variances) + 0.5 * t * g**2, b=rel / rel.sum(), axis=1))
+    factors = 0.5 * np.log(t / variances) + 0.5 * t * g**2
+    stretches = [slice(start, start + BLOCK) for start in range(0, rel.size, BLOCK)]
+    return np.array([logsumexp(factors[:, each], b=rel[each] / rel[each].sum(), axis=1) for each in stretches])
 
 
 def lower_bound(
