@@ -90,3 +90,36 @@ def test_info_on_files_without_checksums(capsys: Capsys, tmp_path: Path) -> None
         assert result.code == 0
         assert all(word in result.out for word in (*words, "this kind carries no checksums"))
     assert "was not written by varfx" in varfx(capsys, "info", tmp_path / "foreign.tsv").error
+
+
+def test_no_output_replaces_an_input(capsys: Capsys, simulated: Simulated, tmp_path: Path) -> None:
+    """Neither a file that the command reads, nor a table of another kind."""
+    height = tmp_path / "height.sumstats.parquet"
+    height.write_bytes(simulated.height.read_bytes())
+    held = height.read_bytes()
+    fit = ("prior", "fit", "--panel", simulated.panel, "--sumstats", height, "--max-steps", 3, "--model", "constant")
+    assert varfx(capsys, *fit, "--holdout-chrom", 3, "--out", tmp_path / "RUN").code == 0
+    result = varfx(capsys, "prior", "predict", tmp_path / "RUN", "--out", height)
+    assert (result.code, "holds sumstats, which would be lost. Give another name" in result.error) == (2, True)
+    assert varfx(capsys, "prior", "weights", tmp_path / "RUN", "--effects", "normal", "--out", height).code == 2
+    assert height.read_bytes() == held
+    gwas = tmp_path / "g.fastGWA"
+    gwas.write_text("CHR SNP POS A1 A2 N AF1 BETA SE P\n22 rs1 100 A G 1000 0.25 -0.02 0.01 0.0455\n")
+    for words in (
+        ("sumstats", "clean", gwas, "--out", tmp_path / "." / "g.fastGWA"),
+        ("sumstats", "clean", f"--file={gwas}", "-o", gwas),
+    ):
+        result = varfx(capsys, *words)
+        assert (result.code, "is the input FILE too, which would be replaced. Give another name" in result.error) == (
+            2,
+            True,
+        )
+    config = tmp_path / "c.yaml"
+    config.write_text(f"out: {gwas}\n")
+    assert varfx(capsys, "sumstats", "clean", gwas, "--config", config).code == 2
+    assert gwas.read_text().startswith("CHR SNP")
+    f = tmp_path / "f.tsv"
+    assert varfx(capsys, "prior", "predict", tmp_path / "RUN", "--out", f).code == 0
+    evaluate = ("prior", "evaluate", "--snpvar", f, "--like", tmp_path / "RUN", "--json", f)
+    assert "is the input SNPVAR too" in varfx(capsys, *evaluate).error
+    assert varfx(capsys, "prior", "predict", tmp_path / "RUN", "--out", f).code == 0  # its own kind is made anew

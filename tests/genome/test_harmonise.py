@@ -367,10 +367,20 @@ def test_minor_allele_frequencies_are_seen_in_a_panel_that_counts_the_minor_alle
     used, notes = used_palindromes(minor(reference), reference)
     assert used == 57  # those 3 above 0.5 in the panel are not confirmed
     assert (
-        "3 of 460 variants are palindromic (A/T or C/G) and left out, because its frequencies on one side of 0.5"
+        "3 of 460 variants are palindromic (A/T or C/G) and left out, because other variants do not confirm its"
         in notes[0]
     )
     assert used_palindromes(reference, reference) == (60, ())
+
+
+def test_palindromes_near_one_half_are_no_fault_of_the_frequencies() -> None:
+    """A panel that counts minor alleles has no variant above 0.5 that could confirm frequencies there, and needs none."""
+    reference = pl.concat([minor(grid(400)), minor(palindromes(60))])
+    near = frame([("3", 1000 * k + 1, f"rsn{k}", "A", "T", 0.45) for k in range(20)])
+    both = pl.concat([reference, near])
+    result = harmonise(both, both, source="gwas", reference_name="panel")
+    assert result.ledger.counts["palindromic, dropped"] == 20
+    assert result.ledger.notes == ()
 
 
 def test_few_comparable_frequencies_resolve_no_palindrome() -> None:

@@ -207,7 +207,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
             clean(path, out=out)
         assert "\n" not in str(caught.value)
         assert not out.exists()
-    with pytest.raises(FormatError, match=r"is a directory"):
+    with pytest.raises(FormatError, match=r"is a folder \(it seems to be a folder of another program\)"):
         clean(tmp_path)
     with pytest.raises(FormatError, match=r"absent` cannot be read: No such file"):
         clean(tmp_path / "absent")

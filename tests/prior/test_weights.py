@@ -212,7 +212,7 @@ def test_wrong_number_of_traits(linear_run: Path, simulated: Simulated) -> None:
 
 
 def test_a_missing_run(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"does not exist or is no folder. Give a run made by `varfx prior fit`"):
+    with pytest.raises(StoreError, match=r"does not exist\. Give a run made by `varfx prior fit`"):
         weights(tmp_path / "RUN")
 
 

@@ -16,7 +16,7 @@ import cyclopts
 from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
 from varfx.cli.console import PlainConsole, console
 from varfx.cli.next_step import next_step
-from varfx.cli.record import Warnings, leave_record, with_positionals
+from varfx.cli.record import Warnings, leave_record, refuse_output_over_input, with_positionals
 from varfx.cli.tree import build_app
 from varfx.errors import VarfxError
 from varfx.io.sealed import reason
@@ -43,6 +43,7 @@ def run(argv: Sequence[str]) -> int:
         if line.config is not None:
             words, options = with_positionals(app, words, read_config(line.config))
             app.config = _as_defaults(app, words, options, str(line.config))
+        refuse_output_over_input(app, words, options)
         warnings = Warnings()
         logging.getLogger("varfx").addHandler(warnings)
         app(words, exit_on_error=False, print_error=False, result_action="return_value")

@@ -17,10 +17,12 @@ import cyclopts
 
 from varfx._version import __version__
 from varfx.cli.options import is_list
+from varfx.errors import ConfigError
 from varfx.io import sealed
 from varfx.io.visible import one_line
 
 OPTIONS, LOG = "options.yaml", "log.txt"
+WRITTEN = ("out", "json", "plot")  # options that name a file to write
 OF_THIS_CALL = ("out", "resume", "overwrite")  # no options of the work
 NAMING = ("expr", "demo")  # commands whose warnings may name individuals
 LIBRARIES = ("numpy", "polars", "torch", "lightning", "zarr", "scipy")
@@ -78,6 +80,39 @@ def with_positionals(
             if key not in typed:
                 values += map(str, value) if isinstance(value, list) else [str(value)]
     return [*words[: len(commands)], *values, *words[len(commands) :]], left
+
+
+def refuse_output_over_input(app: cyclopts.App, words: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Checks that no file which a command is to write is one that it reads.
+
+    Args:
+        app: the tree of commands.
+        words: the command line.
+        options: those of its `--config` file.
+
+    Raises:
+        ConfigError: an input and an output are one file.
+    """
+    _, apps, _ = app.parse_commands(list(words))
+    if apps[-1].default_command is None:
+        return
+    chosen = {**options, **typed_options(app, words)}
+    for output in WRITTEN:
+        target = Path(str(chosen.get(output) or ""))
+        if not target.is_file():
+            continue
+        for name, value in chosen.items():
+            given = value if isinstance(value, list) else [value]
+            if name != output and any(_is_same(Path(str(each)), target) for each in given):
+                other = f"--{name}" if name in WRITTEN else f"the input {name.upper()}"
+                raise ConfigError(f"`--{output} {target}` is {other} too, which would be replaced. Give another name.")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # a value that is no path
+        return False
 
 
 def leave_record(app: cyclopts.App, words: Sequence[str], options: Mapping[str, Any], warnings: Warnings) -> None:

@@ -18,7 +18,7 @@ from numpy import ndarray
 from varfx.errors import DataError, HarmonisationError
 from varfx.genome import overlap
 from varfx.genome.matching import Matching
-from varfx.genome.palindromes import FrequencyCheck, check_frequencies, signs_by_frequency
+from varfx.genome.palindromes import FrequencyCheck, check_frequencies, clear, signs_by_frequency
 from varfx.genome.variant_codes import FLIPPED, SWAPPED, CodedVariants, encode, find, in_several_rows
 from varfx.io.ledger import Ledger
 from varfx.short_repr import short_repr
@@ -194,6 +194,9 @@ class _Judged:
     too_different: Bool[ndarray, " row"]  # frequencies differ by more than is allowed
     check: FrequencyCheck | None  # None where palindromes are not resolved by frequencies
     lacking: tuple[bool, bool]  # the table, or the reference, has no frequencies
+    unconfirmed: int = (
+        0  # palindromes with clear frequencies on a side of 0.5 where other variants do not confirm these
+    )
 
     def notes(self, dropped: int, found: int, *, names: tuple[str, str]) -> list[str]:
         """Notes for the user on frequencies and palindromes.
@@ -220,7 +223,8 @@ class _Judged:
             remedy = f"Give frequencies of the effect allele, or {remedy}"
         elif not (check.trust_low and check.trust_high):
             side = "either side" if not (check.trust_low or check.trust_high) else "one side"
-            why = f"its frequencies on {side} of 0.5 contradict other variants, as those of minor alleles do"
+            why = f"other variants do not confirm its frequencies on {side} of 0.5, as of minor alleles"
+            dropped = self.unconfirmed
         else:
             return []
         if not dropped and not check.doubtful:
@@ -260,9 +264,11 @@ def _judge(
             "Check which column is the effect allele; minor-allele frequencies are named so by `varfx sumstats clean --columns "
             "maf=NAME`."
         )
+    unconfirmed = 0
     if matching.palindromes == "infer":
         by_frequency, known = signs_by_frequency(check, frequency, target_frequency)
         sign, keep = np.where(palindrome, by_frequency, by_letters), found & (~palindrome | known)
+        unconfirmed = int((found & palindrome & ~known & clear(frequency) & clear(target_frequency)).sum())
     else:
         sign, keep = by_letters, found & (~palindrome | (matching.palindromes == "keep"))
     too_different = np.zeros_like(keep)
@@ -270,7 +276,7 @@ def _judge(
         oriented = np.where(sign == 1, frequency, 1 - frequency)
         too_different = keep & (np.abs(oriented - target_frequency) > matching.max_frequency_difference)
     lacking = not np.isfinite(frequency).any(), not np.isfinite(target_frequency).any()
-    return _Judged(sign, keep, too_different, check if matching.palindromes == "infer" else None, lacking)
+    return _Judged(sign, keep, too_different, check if matching.palindromes == "infer" else None, lacking, unconfirmed)
 
 
 def _little_overlap(

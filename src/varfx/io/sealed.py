@@ -35,25 +35,29 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, kind: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path` to write a file or a directory to, renamed to `path` when the block ends well.
 
     When the block fails nothing is left behind, and an existing `path` stays as it was.
 
+    Args:
+        path: the file or directory.
+        kind: of the varfx table to write; None for anything else.
+
     Raises:
-        StoreError: the folder does not exist, `path` is a folder with files that varfx did not write, the disk is full,
-            or writing is not allowed.
+        StoreError: the folder does not exist, `path` is a folder with files that varfx did not write or a varfx table of another
+            kind, the disk is full, or writing is not allowed.
     """
     target = Path(path)
     if not target.parent.is_dir():
         raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
-    check_replaceable(target)
+    check_replaceable(target, kind=kind)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield partial
         if partial.is_file():
             give_usual_mode(partial)
-        replace(partial, target)
+        replace(partial, target, kind=kind)
     except OSError as error:
         if isinstance(error, VarfxError):
             raise
@@ -101,13 +105,13 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> N
         )
 
 
-def replace(partial: Path, target: Path) -> None:
+def replace(partial: Path, target: Path, *, kind: str | None = None) -> None:
     """Moves `partial` to `target`; both may be files or directories.
 
     Raises:
-        StoreError: `target` is a directory with content that varfx did not write.
+        StoreError: `target` is a directory with content that varfx did not write, or a varfx table of another kind.
     """
-    check_replaceable(target)
+    check_replaceable(target, kind=kind)
     if partial.is_dir() and target.is_dir():
         stale = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.stale")
         target.rename(stale)
@@ -117,16 +121,31 @@ def replace(partial: Path, target: Path) -> None:
         partial.replace(target)
 
 
-def check_replaceable(target: Path) -> None:
-    """Checks that a directory of this name, if there is one, is empty or ours, so that writing may replace it.
+def check_replaceable(target: Path, *, kind: str | None = None) -> None:
+    """Checks that a directory of this name, if there is one, is empty or ours, and a table of ours of the kind to write.
+
+    Args:
+        target: the directory or file.
+        kind: of the varfx table to write; None for anything else.
 
     Raises:
-        StoreError: it holds other files.
+        StoreError: it holds other files, or is a table of another kind.
     """
+    if target.is_file() and (held := _kind_held(target)) not in (None, kind):
+        raise StoreError(f"`{target}` holds {held}, which would be lost. Give another name, or remove it.")
     if target.is_dir() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise StoreError(
             f"`{target}` is a folder with files that varfx did not write, and is left alone. Give another name."
         )
+
+
+def _kind_held(path: Path) -> str | None:
+    """Kind of a varfx table; other files are seen by their first bytes, without pyarrow."""
+    try:
+        with path.open("rb") as file:
+            return table_kind(path) if file.read(4) == b"PAR1" else None
+    except OSError:
+        return None
 
 
 def remove(path: Path) -> None:
@@ -212,7 +231,7 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str], *, kind: str,
         "varfx.metadata": json.dumps(dict(metadata), allow_nan=False),
         "varfx.seal": (_DIGEST_LABEL + _EMPTY_DIGEST).decode(),
     }
-    with atomic_path(path) as partial:
+    with atomic_path(path, kind=kind) as partial:
         # By way of memory: polars reports a full disk as an error of the format, Python as what it is.
         buffer = io.BytesIO()
         frame.write_parquet(buffer, metadata=header, compression="zstd", compression_level=3, statistics=True)
@@ -260,7 +279,12 @@ def read_table(
         raise StoreError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
         again = "Make it anew" + ("" if made_by is None else f" with `{made_by}`")
-        raise StoreError(f"`{path}` is not a whole Parquet file (it is truncated, or of another format). {again}.")
+        from varfx.io.recognise import seems
+
+        found = "" if content[:4] == b"PAR1" else f": it seems to be {seems(path)}"
+        raise StoreError(
+            f"`{path}` is not a whole Parquet file (it is truncated, or of another format{found}). {again}."
+        )
     offset = _seal_offset(content, path) + len(_DIGEST_LABEL)
     digest = bytes(content[offset : offset + 64])
     content[offset : offset + 64] = _EMPTY_DIGEST

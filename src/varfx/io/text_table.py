@@ -20,6 +20,7 @@ import pyarrow.csv
 
 from varfx.errors import FormatError
 from varfx.io import parquet
+from varfx.io.recognise import seems
 from varfx.io.stream import stream_bytes
 from varfx.io.text_layout import TextLayout, find_layout
 from varfx.io.text_lines import BLANKS, count_fields, line_blocks
@@ -191,7 +192,7 @@ def open_table(
     """
     path = Path(path)
     if path.is_dir():
-        raise FormatError(f"`{path}` is a directory. Give a file.")
+        raise FormatError(f"`{path}` is a folder (it seems to be {seems(path)}). Give a file.")
     first = next(stream_bytes(path), b"")[:4]
     if first == parquet.MAGIC:
         return Table(path, parquet.column_names(path), None)

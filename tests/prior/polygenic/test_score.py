@@ -348,8 +348,8 @@ def test_phenotypes_are_read_by_individual(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([1, 2, -9], "of which -9 or 0 may mean missing. Write NA"),
-        ([0, 1, 2], "of which -9 or 0 may mean missing"),
+        ([1, 2, -9], "is -9 in . of .* rows, which PLINK takes for missing. Write NA"),
+        ([0, 1, 2], "of which 0 may mean missing"),
         ([1, 1, 1], "has 1 different values"),
         ([1, "high", 2], "is no number in 1 of 3 rows, first row 2"),
     ],
@@ -370,5 +370,64 @@ def test_columns_of_others_are_refused(tmp_path: Path) -> None:
         read_columns(phenotype(tmp_path, [1, 2]), people, "z")
     with pytest.raises(DataError, match="at least 10 are needed"):
         worth("s", np.arange(5.0), "y", np.arange(5.0) ** 2)
-    with pytest.raises(DataError, match="does not vary between the individuals"):
+    with pytest.raises(DataError, match=r"score `s` does not vary between the 50 individuals\. Check"):
         worth("s", np.ones(50), "y", np.arange(50.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ([-9, 0.3, 1.2, -9, 0.4], True),  # twice the same number of a quantitative phenotype
+        ([-9, 0.3, 1.2, 0.1, 0.4], True),  # below all others
+        ([-9, -12.5, 1.2, 0.1, 0.4], False),  # within the range of the others
+    ],
+)
+def test_minus_nine_among_numbers_is_asked_about(tmp_path: Path, values: list[float], refused: bool) -> None:
+    """PLINK takes it for missing, in phenotypes and covariates."""
+    people = pl.DataFrame({"fid": ["f"] * 5, "iid": [f"i{i}" for i in range(5)]})
+    path = phenotype(tmp_path, list(values))
+    if refused:
+        for read in (read_phenotype, read_columns):
+            with pytest.raises(DataError, match=r"`y` is -9 in . of 5 rows, which PLINK takes for missing. Write NA"):
+                read(path, people)
+    else:
+        assert read_phenotype(path, people)[1].tolist() == values
+
+
+def test_a_covariate_that_is_the_phenotype_is_named() -> None:
+    y = np.random.default_rng(1).standard_normal(50)
+    with pytest.raises(DataError, match="phenotype `y` does not vary between the 50 individuals beside the covariates"):
+        worth("s", np.arange(50.0), "y", y, y[:, None])
+
+
+def test_individuals_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = bed(tmp_path / "x", counts_of())
+    fam = path.with_suffix(".fam")
+    lines = fam.read_text().splitlines()
+    fam.write_text("\n".join([lines[1], *lines[1:]]) + "\n")
+    weights = write(weights_table(), tmp_path / "w.tsv")
+    with pytest.raises(DataError, match=rf"1 of {PEOPLE} individuals have the name \(FID and IID\) of another one"):
+        score(weights, path)
+    fam.write_text("\n".join([lines[1].replace("f1", "other"), *lines[1:]]) + "\n")
+    people = score(weights, path).people
+    with pytest.raises(DataError, match="1 individuals with genotypes have the IID of another one"):
+        read_columns(phenotype(tmp_path, list(range(PEOPLE))), people)
+
+
+def test_weights_of_another_build_are_refused_though_some_positions_match(tmp_path: Path) -> None:
+    """The overlap is judged by all sites of the genotypes, not only by those at places of the weights."""
+    path = bed(tmp_path / "x", counts_of())
+    moved = weights_table().with_columns(
+        POS=pl.when(pl.int_range(pl.len()) % 10 == 0).then("POS").otherwise(pl.col("POS") + 7),
+        ID=pl.lit("x") + pl.col("ID"),
+    )
+    with pytest.raises(
+        HarmonisationError, match=r"only \d+ of the .* variants .* at least 20% is needed, --min-overlap"
+    ):
+        score(write(moved, tmp_path / "w.tsv"), path)
+
+
+def test_a_score_of_few_of_its_weights_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = bed(tmp_path / "x", counts_of(), slice(0, 12))
+    score(write(weights_table(), tmp_path / "w.tsv"), path)
+    assert "the score lacks the others" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ import polars as pl
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from varfx.errors import DataError
+from varfx.errors import DataError, HarmonisationError
 from varfx.genome import variants
 from varfx.genome.harmonise import harmonise
+from varfx.genome.overlap import share_found
 from varfx.genotypes.panel import GenotypeFile, count_moments, places_of_individuals
 from varfx.io import sealed
 from varfx.io.ledger import Ledger
@@ -23,6 +25,7 @@ from varfx.prior.polygenic.dosages import open_dosages
 from varfx.prior.polygenic.weights_file import SINGLE, read_weights
 from varfx.progress import Progress, silent
 
+logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 _DEFAULT = ScoreConfig()
 CHUNK_GENOTYPES = 1 << 22  # genotypes held at once while scoring
@@ -123,9 +126,11 @@ def score(
     paths = [genotypes] if isinstance(genotypes, str | os.PathLike) else list(genotypes)
     files = open_dosages(paths, table)
     people = files[0].people
+    _require_different(people, _name(files))
     places = [places_of_individuals(file, files[0], np.arange(people.height)) for file in files]
     sites, ledger = _sites(files, places, table)
     match = harmonise(table, sites, source=str(weights), reference_name=_name(files), matching=config.matching)
+    _check_overlap(table, files, sites[match.reference_row], config, names=(str(weights), _name(files)))
     ledger.include(match.ledger)
     plan, chroms = _plan(table, names, sites, match.table_row, match.reference_row, match.sign, config, str(weights))
     sums = np.zeros((len(names), len(chroms), people.height))
@@ -146,11 +151,51 @@ def score(
     return Scores(people, tuple(_labels(names)), chroms, sums, called, alleles, plan.row.size, ledger)
 
 
+def _check_overlap(
+    table: pl.DataFrame,
+    files: Sequence[GenotypeFile],
+    matched: pl.DataFrame,
+    config: ScoreConfig,
+    *,
+    names: tuple[str, str],
+) -> None:
+    """Compares the number of matched variants with all sites of the genotypes, not only those at places of the weights.
+
+    Raises:
+        HarmonisationError: few weights have a site where both have variants, as in another genome build.
+    """
+    sites = pl.concat([file.sites.select("chrom", "position") for file in files]).with_row_index("row")
+    found = sites.join(matched.select("chrom", "position").unique(), on=["chrom", "position"], how="semi")
+    found = found.unique(["chrom", "position"], maintain_order=True)["row"].to_numpy().astype(np.int64)
+    share = share_found(table, sites, found)
+    count = f"{matched.height:,} of the {table.height:,} variants of `{names[0]}` are"
+    if share < config.min_overlap:
+        raise HarmonisationError(
+            f"only {count} among the {sites.height:,} of `{names[1]}` (overlap {share:.1%} where both have variants, at least "
+            f"{config.min_overlap:.0%} is needed, --min-overlap). The likely cause is another genome build, or other variants."
+        )
+    if matched.height < table.height / 2:
+        logger.warning("only %s in `%s`: the score lacks the others", count, names[1])
+
+
 def write_scores(scores: Scores, out: PathLike) -> None:
     """Writes the table of `Scores`, tab-separated; .gz compresses."""
     text = scores.table().write_csv(separator="\t").encode()
     with sealed.atomic_path(out) as partial:
         partial.write_bytes(gzip.compress(text, mtime=0) if str(out).endswith(".gz") else text)
+
+
+def _require_different(people: pl.DataFrame, source: str) -> None:
+    """Refuses genotypes of several individuals of one name.
+
+    Raises:
+        DataError: with how many.
+    """
+    twice = people.height - people.select("fid", "iid").n_unique()
+    if twice:
+        raise DataError(
+            f"`{source}`: {twice} of {people.height} individuals have the name (FID and IID) of another one. Rename them."
+        )
 
 
 def _labels(names: Sequence[str]) -> list[str]:

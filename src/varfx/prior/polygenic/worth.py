@@ -97,15 +97,37 @@ def read_columns(
                 f"`{path}`: `{table.names[number]}` is no number in {bad.sum()} of {bad.len()} rows, first row {int(bad.arg_max() or 0) + 1}. "
                 "Write NA for missing values, and numbers for groups."
             )
+        _refuse_minus_nine(values[column].to_numpy(), table.names[number], path)
     place = {key: row for row, key in enumerate(iid.to_list())}
     if len(place) < iid.len():
         raise DataError(f"`{path}`: {iid.len() - len(place)} individuals are listed twice. Keep one row of each.")
-    rows = np.array([place.get(key, -1) for key in people["iid"].to_list()])
+    names = people["iid"].to_list()
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"`{path}`: {len(names) - len(set(names))} individuals with genotypes have the IID of another one, so that a row may belong to "
+            "either. Give each its own IID."
+        )
+    rows = np.array([place.get(key, -1) for key in names])
     if not (rows >= 0).any():
         raise DataError(f"`{path}`: none of its {iid.len()} individuals has genotypes. Check the column IID.")
     found = values.to_numpy()[rows]
     found[rows < 0] = np.nan
     return [table.names[number] for number in wanted], found
+
+
+def _refuse_minus_nine(values: Float[ndarray, " row"], name: str, path: PathLike) -> None:
+    """Refuses -9 that may be PLINK's word for missing: in several rows, or beyond all other values.
+
+    Raises:
+        DataError: with how many rows.
+    """
+    known = values[np.isfinite(values)]
+    others, count = known[known != -9], int((known == -9).sum())
+    if count and (count > 1 or not others.size or not others.min() < -9):
+        raise DataError(
+            f"`{path}`: `{name}` is -9 in {count} of {values.size} rows, which PLINK takes for missing. Write NA for missing values, or "
+            "add a constant if -9 is a value."
+        )
 
 
 def read_phenotype(
@@ -123,13 +145,16 @@ def read_phenotype(
         )
     y = values[:, 0]
     found = set(np.unique(y[np.isfinite(y)]).tolist())
-    if (-9 in found and found - {-9.0} <= {0.0, 1.0, 2.0}) or found == {0.0, 1.0, 2.0}:
+    if found == {0.0, 1.0, 2.0}:
         raise DataError(
-            f"`{path}`: `{names[0]}` has the values {', '.join(f'{value:g}' for value in sorted(found))}, of which -9 or 0 may mean "
+            f"`{path}`: `{names[0]}` has the values {', '.join(f'{value:g}' for value in sorted(found))}, of which 0 may mean "
             "missing. Write NA for missing values, and two values for controls and cases."
         )
     if len(found) < 2:
-        raise DataError(f"`{path}`: `{names[0]}` has {len(found)} different values among the individuals scored.")
+        raise DataError(
+            f"`{path}`: `{names[0]}` has {len(found)} different values among the individuals scored: it must vary. Check "
+            "the column, and whose phenotypes these are."
+        )
     return names[0], np.where(np.isfinite(y), y == max(found), np.nan) if len(found) == 2 else y
 
 
@@ -156,7 +181,9 @@ def worth(
     residuals = [each - Z @ np.linalg.lstsq(Z, each, rcond=None)[0] for each in (score, y)]
     spread = [float(each @ each) for each in residuals]
     if spread[0] <= 1e-12 * float(score @ score) or spread[1] <= 1e-12 * float(y @ y):
-        raise DataError(f"the score `{name}` or the phenotype `{phenotype}` does not vary between the individuals.")
+        which = f"score `{name}`" if spread[0] <= 1e-12 * float(score @ score) else f"phenotype `{phenotype}`"
+        beside = " beside the covariates, which explain all of it" if given.shape[1] else ""
+        raise DataError(f"the {which} does not vary between the {y.size} individuals{beside}. Check the columns.")
     r = float(residuals[0] @ residuals[1]) / np.sqrt(spread[0] * spread[1])
     left = spread[1] / float(((y - y.mean()) ** 2).sum())
     binary = set(np.unique(y).tolist()) == {0.0, 1.0}
