@@ -166,8 +166,8 @@ def _check_overlap(
     """
     sites = pl.concat([file.sites.select("chrom", "position") for file in files]).with_row_index("row")
     found = sites.join(matched.select("chrom", "position").unique(), on=["chrom", "position"], how="semi")
-    found = found.unique(["chrom", "position"], maintain_order=True)["row"].to_numpy().astype(np.int64)
-    share = share_found(table, sites, found)
+    rows = found.unique(["chrom", "position"], maintain_order=True)["row"].to_numpy().astype(np.int64)
+    share = share_found(table, sites, rows)
     count = f"{matched.height:,} of the {table.height:,} variants of `{names[0]}` are"
     if share < config.min_overlap:
         raise HarmonisationError(
