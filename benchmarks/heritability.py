@@ -12,7 +12,7 @@
     python benchmarks/heritability.py --data ../shared/data --part rg
     python benchmarks/heritability.py --demo varfx-demo --part height
 
-LD is that of `polypred` (489 Europeans, 1 Mb of each autosome): 60 variants of minor-allele frequency above 5 % per 250 kb. Traits are
+LD is that of `polypred` (489 Europeans, 1 Mb of each autosome): --per-window variants of minor-allele frequency above 5 % per 250 kb. Traits are
 drawn from the genotypes themselves, window by window with mean N f near 0.1; in `strong-` parts chromosome by chromosome with mean N f of 0.38,
 so that neighbouring windows share effects and noise as they do in a GWAS, in windows with flanks of 1 Mb. Per replicate:
 
@@ -55,7 +55,7 @@ from varfx.prior.ldsc import regress_chi2
 from varfx.prior.ldsc_config import LDSCConfig
 from varfx.training import TraitData, WindowData
 
-N, CORE, PER_WINDOW = 100_000.0, 250_000, 60
+N, CORE = 100_000.0, 250_000
 COVERAGE = ("constant", "linear", "network")
 STRONG, STRONG_LEVEL, STRONG_FLANK = "strong-", 0.38, 1_000_000
 LEVELS = (0.017, 0.05, 0.2)  # mean N f
@@ -78,9 +78,9 @@ class Study:
     x: ndarray
 
 
-def study(data: Path, scratch: Path, flank: int = 0) -> Study:
+def study(data: Path, scratch: Path, flank: int = 0, per_window: int = 60) -> Study:
     """Thinned genotypes of all autosomes and their panel, kept in `scratch`; without flanks windows are independent."""
-    folder = scratch / f"flank{flank}"
+    folder = scratch / f"flank{flank}-{per_window}"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     kept, ids = [], {"chromosome": [], "sid": [], "bp_position": [], "allele_1": [], "allele_2": []}  # type: ignore[var-annotated]
@@ -93,7 +93,7 @@ def study(data: Path, scratch: Path, flank: int = 0) -> Study:
         cell = bed.bp_position[common] // CORE
         chosen = np.sort(
             np.concatenate([
-                rng.choice(common[cell == c], min(PER_WINDOW, int((cell == c).sum())), replace=False)
+                rng.choice(common[cell == c], min(per_window, int((cell == c).sum())), replace=False)
                 for c in np.unique(cell) if (cell == c).sum() >= 50
             ])
         )  # fmt: skip
@@ -436,6 +436,7 @@ def main() -> None:
     parser.add_argument("--part", choices=parts, required=True)
     parser.add_argument("--replicates", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=1e9, help="processor time after which to stop; rows are kept")
+    parser.add_argument("--per-window", type=int, default=60, help="variants per 250 kb")
     parser.add_argument("--scratch", type=Path, default=Path("build/heritability"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/heritability.json"))
     options = parser.parse_args()
@@ -443,8 +444,9 @@ def main() -> None:
     if options.part == "height":
         found: Any = height(options.demo)
     else:
-        of = study(options.data, options.scratch, flank=STRONG_FLANK if options.part.startswith(STRONG) else 0)
-        kept = options.scratch / f"{options.part}.json"
+        flank = STRONG_FLANK if options.part.startswith(STRONG) else 0
+        of = study(options.data, options.scratch, flank, options.per_window)
+        kept = options.scratch / f"{options.part}-{options.per_window}.json"
         rows = json.loads(kept.read_text()) if kept.is_file() else []
         while len(rows) < options.replicates and time.process_time() < options.seconds:
             rows.append(replicate(of, options.part, len(rows)))

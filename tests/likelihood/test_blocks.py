@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy import ndarray
 
-from varfx.likelihood.blocks import MIN_BLOCKS, Blocks, autocovariance, choose_blocks, effective_degrees
+from varfx.likelihood.blocks import FEW_BLOCKS, MIN_BLOCKS, Blocks, autocovariance, choose_blocks, effective_degrees
 from varfx.likelihood.maximise import in_blocks
 
 
@@ -22,7 +22,7 @@ def moving_average(rng: np.random.Generator, stretches: ndarray, weights: ndarra
 
 
 def test_independent_pieces_are_blocks_of_their_own(rng: np.random.Generator) -> None:
-    found = choose_blocks(rng.standard_normal((4000, 3)), np.array([0, 2000, 4000]), max_lag=1, most=5000)
+    found = choose_blocks(rng.standard_normal((4000, 3)), np.array([0, 2000, 4000]), reach=1, max_lag=1, most=5000)
     assert found.length == 1
     assert found.count == 4000
     assert found.inflation == pytest.approx(1, abs=0.03)
@@ -32,7 +32,7 @@ def test_stretches_of_four_stay_whole(rng: np.random.Generator) -> None:
     """Windows that all see the same effects: their chromosome is the block."""
     shared = np.repeat(rng.standard_normal((22, 2)), 4, axis=0) + 0.5 * rng.standard_normal((88, 2))
     edges = np.arange(0, 89, 4)
-    found = choose_blocks(shared, edges, max_lag=8, most=100)
+    found = choose_blocks(shared, edges, reach=1, max_lag=8, most=100)
     np.testing.assert_array_equal(found.bounds, edges)
     assert found.missing == 0
 
@@ -46,7 +46,7 @@ def test_variance_of_the_sum_is_found(rng: np.random.Generator) -> None:
     ratios, alone, lengths = [], [], []
     for _ in range(300):
         score = moving_average(rng, stretches, weights)
-        found = choose_blocks(score, stretches, max_lag=4, most=400)
+        found = choose_blocks(score, stretches, reach=1, max_lag=4, most=400)
         lengths.append(found.length)
         ratios.append(found.inflation**2 * (in_blocks(score, found.bounds)[:, 0] ** 2).sum() / (4 * truth))
         alone.append((score[:, 0] ** 2).sum() / (4 * truth))
@@ -63,14 +63,21 @@ def test_autocovariance_of_a_moving_average(rng: np.random.Generator) -> None:
 
 def test_blocks_do_not_become_too_few(rng: np.random.Generator) -> None:
     score = moving_average(rng, np.array([0, 36]), np.ones(12))
-    found = choose_blocks(score, np.array([0, 36]), max_lag=12, most=100)
+    found = choose_blocks(score, np.array([0, 36]), reach=1, max_lag=12, most=100)
     assert found.count >= MIN_BLOCKS
     assert found.missing > 0.1
     assert 1 < found.inflation < 1.5
 
 
+def test_blocks_reach_as_far_as_a_flank_if_enough_are_left(rng: np.random.Generator) -> None:
+    score, edges = rng.standard_normal((88, 2)), np.arange(0, 89, 4)
+    assert choose_blocks(score, edges, reach=5, max_lag=8, most=100).count == 22
+    assert choose_blocks(score, np.array([0, 88]), reach=4, max_lag=1, most=100).count == 22
+    assert choose_blocks(score[:36], np.array([0, 36]), reach=4, max_lag=1, most=100).count >= FEW_BLOCKS
+
+
 def test_most_blocks(rng: np.random.Generator) -> None:
-    found = choose_blocks(rng.standard_normal((500, 2)), np.arange(0, 501, 5), max_lag=3, most=30)
+    found = choose_blocks(rng.standard_normal((500, 2)), np.arange(0, 501, 5), reach=1, max_lag=3, most=30)
     assert found.count == 30
     assert found.bounds[0] == 0
     assert found.bounds[-1] == 500
@@ -80,13 +87,14 @@ def test_most_blocks(rng: np.random.Generator) -> None:
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=2, max_size=12),
     seed=st.integers(0, 2**32 - 1),
+    reach=st.integers(1, 4),
     max_lag=st.integers(1, 6),
     most=st.integers(2, 40),
 )
-def test_blocks_hold_each_piece_once(sizes: list[int], seed: int, max_lag: int, most: int) -> None:
+def test_blocks_hold_each_piece_once(sizes: list[int], seed: int, reach: int, max_lag: int, most: int) -> None:
     edges = np.cumsum([0, *sizes])
     score = np.cumsum(np.random.default_rng(seed).standard_normal((edges[-1], 2)), axis=0)
-    found = choose_blocks(score, edges, max_lag=max_lag, most=most)
+    found = choose_blocks(score, edges, reach=reach, max_lag=max_lag, most=most)
     assert found.bounds[0] == 0
     assert found.bounds[-1] == edges[-1]
     assert (np.diff(found.bounds) > 0).all()

@@ -6,7 +6,8 @@ averaged over parameters, P_k pairs of pieces at lag k, and W_k of them within a
 
     2 sum_k (P_k - W_k) gamma_k / (n gamma_0 + 2 sum_k P_k gamma_k)
 
-L is the smallest length whose share is at most a tenth; what is left is corrected by a factor. Künsch 1989, Annals of Statistics 17:1217 (blocks, and
+L is the smallest length whose share is at most a tenth, and that reaches as far as a flank if enough blocks are left: gamma is itself an estimate.
+What is left is corrected by a factor. Künsch 1989, Annals of Statistics 17:1217 (blocks, and
 their bias of 1/L). A variance from B blocks of unequal parts v_b has `(sum v_b)^2 / sum v_b^2 - 1` degrees of freedom (Satterthwaite 1946,
 Biometrics Bulletin 2:110).
 """
@@ -24,6 +25,7 @@ from varfx.likelihood.ldsr_closed import block_bounds
 
 MAX_MISSING = 0.1  # share of the variance between blocks at which blocks are long enough
 MIN_BLOCKS = 10  # blocks are not lengthened further if fewer would be left
+FEW_BLOCKS = 20  # fewer are not trusted; blocks are lengthened to the reach of dependence if as many are left
 MAX_CORRECTED = 0.5  # largest missing share that the correction believes
 NOTHING = 1e-12  # eigenvalues of the scores' covariance below this share of the largest are left out
 
@@ -54,13 +56,14 @@ class Blocks:
 
 
 def choose_blocks(
-    score: Float[ndarray, "piece parameter"], stretches: Int[ndarray, " bound"], *, max_lag: int, most: int
+    score: Float[ndarray, "piece parameter"], stretches: Int[ndarray, " bound"], *, reach: int, max_lag: int, most: int
 ) -> Blocks:
     """The shortest blocks of pieces that are nearly independent of each other, by the autocovariance of the scores.
 
     Args:
         score: d log p / d theta of each piece, at the maximum.
         stretches: bounds of runs of pieces that depend on each other; different runs are independent.
+        reach: length that blocks have if enough of them are left.
         max_lag: largest distance of dependent pieces, in pieces.
         most: largest number of blocks.
     """
@@ -68,10 +71,11 @@ def choose_blocks(
     longest = int(np.diff(stretches).max())
     chosen = _cut(gamma, stretches, 1)
     for length in range(2, longest + 1):
-        if chosen.missing <= MAX_MISSING:
+        enough = chosen.missing <= MAX_MISSING
+        if enough and length > reach:
             break
         further = _cut(gamma, stretches, length)
-        if further.count < MIN_BLOCKS:
+        if further.count < (FEW_BLOCKS if enough else MIN_BLOCKS):
             break
         chosen = further
     if chosen.count <= most:

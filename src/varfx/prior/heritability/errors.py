@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from varfx.ld import LDPanel
 from varfx.ld.windows import Core
-from varfx.likelihood.blocks import Blocks, choose_blocks, effective_degrees
+from varfx.likelihood.blocks import FEW_BLOCKS, Blocks, choose_blocks, effective_degrees
 from varfx.likelihood.maximise import (
     Pieces,
     deleted_steps,
@@ -27,7 +27,6 @@ from varfx.prior.heritability.source import FEW_WINDOWS
 
 LD_REACH = 1_000_000  # bases; distance to which windows may depend on each other without flanks
 LEAST_DEGREES = 1.0  # of freedom; no standard error with fewer: nearly all information lies in one block
-FEW_BLOCKS = 20  # below which the output warns
 
 
 class ErrorConfig(Protocol):
@@ -100,8 +99,9 @@ def window_blocks(
     """
     cores = [panel.cores[index] for index in windows]
     size = float(np.median([core.end - core.start for core in cores]))
+    reach = int(np.ceil(panel.flank / size)) + 1 if panel.flank else 1
     max_lag = int(np.ceil(max(2 * panel.flank, LD_REACH) / size))
-    return choose_blocks(score, stretches(cores, panel.flank), max_lag=max_lag, most=most)
+    return choose_blocks(score, stretches(cores, panel.flank), reach=reach, max_lag=max_lag, most=most)
 
 
 def error_steps(

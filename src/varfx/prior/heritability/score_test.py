@@ -22,12 +22,12 @@ from numpy import ndarray
 
 from varfx.annotations import Annotations
 from varfx.errors import DataError
-from varfx.likelihood.blocks import Blocks, effective_degrees
+from varfx.likelihood.blocks import FEW_BLOCKS, Blocks, effective_degrees
 from varfx.likelihood.maximise import Pieces, in_blocks, scaled_inverse
 from varfx.prior.heritability.calibrate import calibrate, pieces_at
 from varfx.prior.heritability.columns import annotation_columns, independent
 from varfx.prior.heritability.config import HeritabilityConfig
-from varfx.prior.heritability.errors import FEW_BLOCKS, LEAST_DEGREES, window_blocks
+from varfx.prior.heritability.errors import LEAST_DEGREES, window_blocks
 from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource
 from varfx.progress import Progress, silent
 
