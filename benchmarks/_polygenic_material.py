@@ -25,11 +25,13 @@ STRETCHES = tuple(range(18, 49, 3))  # Mb of chr22 where a stretch of 1 Mb begin
 
 @dataclass(frozen=True)
 class Material:
-    """Panel, standardised genotypes, and the rows of each stretch of LD."""
+    """Panel, rows of each stretch of LD, standardised genotypes, and copies of the panel's effect alleles."""
 
+    name: str
     panel: LDPanel
     blocks: list[ndarray]
     X: ndarray
+    counts: ndarray
 
 
 def material(name: str, data: Path, scratch: Path) -> Material:
@@ -49,7 +51,15 @@ def material(name: str, data: Path, scratch: Path) -> Material:
     stretch = panel.variants.select(pl.col("chrom") + ":" + (pl.col("position") // 1_000_000).cast(str))["chrom"]
     where = stretch.to_numpy()
     X = thinned.standardised(np.arange(kept.size)).astype(np.float64)
-    return Material(panel, [np.flatnonzero(where == each) for each in np.unique(where)], X)
+    counts = X * np.array([_step(column) for column in X.T])
+    counts = np.rint(counts + 2 * panel.variants["eaf"].to_numpy())
+    return Material(name, panel, [np.flatnonzero(where == each) for each in np.unique(where)], X, counts)
+
+
+def _step(column: ndarray) -> float:
+    """Standard deviation of the counts behind a standardised column: the smallest distance of two genotypes is one copy."""
+    values = np.unique(np.round(column[column != 0], 4))
+    return float(1 / np.diff(values).min())
 
 
 def _chr22(data: Path, scratch: Path) -> Path:

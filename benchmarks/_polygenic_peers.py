@@ -1,11 +1,17 @@
-"""Transcriptions of two published formulas of polygenic scores, beside which varfx is measured.
+"""Peers of polygenic scores, beside which varfx is measured.
 
-PRS-CS (Ge et al. 2019; Gibbs sampling, phi learned), and coordinate ascent with one slab (the model of VIPRS, Zabad et al. 2023).
+Transcriptions of PRS-CS (Ge et al. 2019; Gibbs sampling, phi learned) and of coordinate ascent with one slab (the model of VIPRS,
+Zabad et al. 2023), and the authors' VIPRS itself.
 """
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
+import polars as pl
+from bed_reader import to_bed
 from numpy import ndarray
 
 from _polygenic_material import Material
@@ -64,3 +70,37 @@ def coordinate_ascent(m: Material, z: ndarray, rounds: int = 60) -> ndarray:
         chance = float(np.clip(gamma.mean(), 1e-5, 0.5))
         size = max(float(square.sum() / gamma.sum()), 0.1)
     return mean
+
+
+def viprs(m: Material, z: ndarray, N: float, python: Path, scratch: Path) -> ndarray:
+    """The authors' VIPRS, by the Python of its own environment; effects in units of 1 / sqrt(N)."""
+    folder = scratch / f"viprs.{m.name}"
+    folder.mkdir(exist_ok=True)
+    for number, rows in enumerate(m.blocks, start=1):
+        if not (folder / f"{number}.bed").exists():
+            chosen = m.panel.variants[rows]
+            properties = {
+                "chromosome": [str(number)] * rows.size,
+                "bp_position": chosen["position"].to_list(),
+                "sid": [f"v{row}" for row in rows],
+                "pheno": ["-9"] * len(m.counts),
+                "allele_1": chosen["effect_allele"].to_list(),
+                "allele_2": chosen["other_allele"].to_list(),
+            }
+            to_bed(folder / f"{number}.bed", m.counts[:, rows], properties=properties)
+    chromosome = np.concatenate([np.full(rows.size, number) for number, rows in enumerate(m.blocks, start=1)])
+    order = np.concatenate(m.blocks)
+    chosen = m.panel.variants[order]
+    table = pl.DataFrame({"CHR": chromosome, "SNP": [f"v{row}" for row in order], "POS": chosen["position"]})
+    table = table.with_columns(
+        A1=chosen["effect_allele"], A2=chosen["other_allele"], N=pl.lit(int(N)), Z=pl.Series(z[order])
+    )
+    table.write_csv(folder / "sumstats.tsv", separator="\t")
+    script = Path(__file__).with_name("_polygenic_viprs.py")
+    subprocess.run([python, script, folder], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found = pl.read_csv(folder / "effects.tsv", separator="\t")
+    rows = found["SNP"].str.strip_prefix("v").cast(int).to_numpy()
+    same = found["A1"].to_numpy() == m.panel.variants["effect_allele"].to_numpy()[rows]
+    effects = np.zeros(z.size)
+    effects[rows] = np.where(same, 1, -1) * found["BETA"].to_numpy() * np.sqrt(N)
+    return effects

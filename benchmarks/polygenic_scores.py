@@ -22,7 +22,7 @@ import numpy as np
 from numpy import ndarray
 
 from _polygenic_material import Material, accuracy, gaussian_fit, material, simulated
-from _polygenic_peers import coordinate_ascent, prs_cs
+from _polygenic_peers import coordinate_ascent, prs_cs, viprs
 from _polygenic_window import compile_sampler, window
 from varfx.io.workers import Workers
 from varfx.prior.effects.choose import DECISIVE, trait_effects
@@ -34,11 +34,11 @@ from varfx.training import TraitData
 
 KINDS = ("sparse", "tenth", "mixed", "infinitesimal")
 CELLS = tuple(":".join(words) for words in product(KINDS, ("50000", "400000"), ("annotated", "plain")))
-METHODS = ("normal", "mixture", "auto", "coordinate_ascent", "prs_cs")
+METHODS = ("normal", "mixture", "auto", "coordinate_ascent", "viprs", "prs_cs")
 ONE = Workers(workers=1)
 
 
-def cell(m: Material, words: str, seed: int) -> dict[str, object]:
+def cell(m: Material, words: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
     """Accuracy of every method, and processor seconds."""
     kind, N, more = words.split(":")
     size = float(N)
@@ -68,6 +68,8 @@ def cell(m: Material, words: str, seed: int) -> dict[str, object]:
     timed("prs_cs", prs_cs(m, z, size, seed), began)
     began = time.process_time()
     timed("coordinate_ascent", coordinate_ascent(m, z), began)
+    if options.viprs:
+        timed("viprs", viprs(m, z, size, options.viprs, options.scratch), time.process_time())
     return result
 
 
@@ -78,12 +80,14 @@ def table(cells: list[dict[str, object]]) -> str:
         rows = [each for each in cells if (each["ld"], each["cell"]) == (ld, words)]
         if not rows:
             continue
-        values = {name: np.array([each[name]["accuracy"] for each in rows]) for name in METHODS}  # type: ignore[index]
+        base = np.array([each["mixture"]["accuracy"] for each in rows])  # type: ignore[index]
         shown = []
         for name in METHODS:
-            apart = values[name] - values["mixture"]
-            error = "" if len(rows) < 2 or name == "mixture" else f" ({apart.std(ddof=1) / np.sqrt(len(rows)):.3f})"
-            shown.append(f"{values[name].mean():.3f}{error}")
+            own = [number for number, each in enumerate(rows) if name in each]
+            values = np.array([rows[number][name]["accuracy"] for number in own])  # type: ignore[index]
+            apart = values - base[own]
+            error = "" if len(own) < 2 or name == "mixture" else f" ({apart.std(ddof=1) / np.sqrt(len(own)):.3f})"
+            shown.append(f"{values.mean():.3f}{error}" if own else "")
         chosen = sum(each["auto"]["chosen"] == "mixture" for each in rows)  # type: ignore[index]
         lines.append(f"| {ld} {words} | {len(rows)} | {' | '.join(shown)} | {chosen} |")
     return "\n".join(lines)
@@ -99,6 +103,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--minutes", type=float, default=8.0, help="no cell begins later")
     parser.add_argument("--window", help="rank:variants, e.g. 2000:13000")
+    parser.add_argument("--viprs", type=Path, help="Python of an environment with PyPI's viprs")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -114,8 +119,10 @@ def main() -> None:
         for seed, words in product(map(int, options.seeds.split(",")), options.cells.split(",")):
             if (options.ld, words, seed) in done or time.monotonic() - began > 60 * options.minutes:
                 continue
-            kept["cells"].append({"ld": options.ld, **cell(m, words, seed)})
-            shown = {name: round(kept["cells"][-1][name]["accuracy"], 3) for name in METHODS}
+            kept["cells"].append({"ld": options.ld, **cell(m, words, seed, options)})
+            shown = {
+                name: round(kept["cells"][-1][name]["accuracy"], 3) for name in METHODS if name in kept["cells"][-1]
+            }
             print(words, seed, shown, flush=True)
             options.out.write_text(json.dumps(kept, indent=1) + "\n")
     options.out.write_text(json.dumps(kept, indent=1) + "\n")
