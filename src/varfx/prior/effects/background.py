@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.linalg import blas, cholesky, solve_triangular
@@ -49,7 +50,7 @@ class FactoredBackground:
         shape: EffectShape,
     ) -> FactoredBackground:
         """Factorises C, in float32 where its condition allows, and whitens by it."""
-        A = np.ascontiguousarray(signal.T, dtype=np.float32)
+        A = torch.from_numpy(signal).to(torch.float32).T.contiguous().numpy()  # several times faster than by NumPy
         size = np.sqrt(shape.background * F)
         scaled = A * size[:, None].astype(np.float32)
         C = scaled.T @ scaled
@@ -58,7 +59,9 @@ class FactoredBackground:
             C = wide @ wide.T
         C[np.diag_indices_from(C)] += sigma2
         factor = cholesky(C, lower=True, overwrite_a=True)
-        inverse = solve_triangular(factor, np.eye(len(w), dtype=factor.dtype), lower=True).astype(np.float32)
+        inverse = solve_triangular(factor, np.eye(len(w), dtype=factor.dtype), lower=True).astype(
+            np.float32, copy=False
+        )
         A = blas.strmm(1.0, inverse, A.T, lower=1, overwrite_b=1).T
         return cls(signal, w, F, sigma2, shape, A, inverse)
 
@@ -72,7 +75,7 @@ class FactoredBackground:
         """Posterior means of background and sparse effects together, given the means `s` of the latter."""
         left = self.w if not s.any() else self.w - self.signal @ s
         solved = self._solve(left)
-        return np.asarray(s[inside] + self.shape.background * self.F[inside] * (self.signal[:, inside].T @ solved))
+        return np.asarray((s + self.shape.background * self.F * (self.signal.T @ solved))[inside])
 
     def _solve(self, left: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
         """`C^-1 left` in float64: conjugate gradients, with the factor as preconditioner, so that few steps suffice."""

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.prior.effects.visit import compiled, move, scan
+from varfx.prior.effects.visit import compiled, move, scan, subtract
 
 BLOCK = 128  # variants
 PASSES = 2  # through a block per sweep
@@ -135,15 +135,12 @@ def sample(
         draws = list(zip(uniform, normal, strict=True))
         for number, gram in enumerate(regression.grams):
             columns = slice(number * BLOCK, number * BLOCK + len(gram))
-            A, before = regression.A[columns], s[:, columns].copy()
-            g = residual @ A.T
+            before = s[:, columns].copy()
+            g = residual @ regression.A[columns].T
             compiled(move)(columns.start, gram, prior, s, g, draws[0])
             for each in draws[1:]:
                 compiled(scan)(columns.start, gram, prior, s, g, each, sums)
-            change = s[:, columns] - before
-            touched = np.flatnonzero(change.any(0))
-            if touched.size:
-                residual -= change[:, touched] @ A[touched]
+            compiled(subtract)(columns.start, regression.A, s, before, residual)
         squares = residual.astype(np.float64) ** 2
         kept.visits += PASSES * len(s)
         kept.residual_square += PASSES * squares.sum(0)

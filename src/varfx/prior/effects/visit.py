@@ -95,18 +95,20 @@ def scan(first: int, gram: Any, prior: Any, s: Any, g: Any, draws: Any, sums: An
             for k in range(slabs):
                 chance[k] = constant[k, column] + 0.5 * t[k, column] * own * own
                 top = max(top, chance[k])
-            null = np.exp(-top)
+            null = np.exp(-top) if top > 0 else 1.0
             total = null
             for k in range(slabs):
                 chance[k] = np.exp(chance[k] - top)
                 total += chance[k]
+            share = 1 / total
             mean, square = 0.0, 0.0
             for k in range(slabs):
-                p, centre = chance[k] / total, t[k, column] * own
+                p, centre = chance[k] * share, t[k, column] * own
+                own_square = p * (centre * centre + t[k, column])
                 chance_sum[k, column] += p
-                square_sum[k, column] += p * (centre * centre + t[k, column])
+                square_sum[k, column] += own_square
                 mean += p * centre
-                square += p * (centre * centre + t[k, column])
+                square += own_square
             F = background_F[column]
             kept = 1 - F * d[column]  # share of an effect here that the background's mean here does not take over
             mean_sum[column] += mean
@@ -125,3 +127,15 @@ def scan(first: int, gram: Any, prior: Any, s: Any, g: Any, draws: Any, sums: An
                 s[chain, column] = new
                 for j in range(size):
                     g[chain, j] -= gram[m, j] * (new - old)
+
+
+def subtract(first: int, A: Any, s: Any, before: Any, residual: Any) -> None:
+    """Brings the chains' residuals up to date after changes of a block's effects from `before`."""
+    chains, size = before.shape
+    rank = A.shape[1]
+    for m in range(size):
+        for chain in range(chains):
+            change = s[chain, first + m] - before[chain, m]
+            if change != 0:
+                for i in range(rank):
+                    residual[chain, i] -= change * A[first + m, i]
