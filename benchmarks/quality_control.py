@@ -5,7 +5,8 @@
 On windows of at most 150 common variants of 489 European 1000 Genomes individuals (`gwas/polypred`). Each window's associations are drawn
 from a sparse and a polygenic signal; then either they or the LD are disturbed. Reports the area under the ROC curve of each statistic
 against matched windows, and the marks of `varfx.qc.judge`. `strong` has matched windows alone, with one to four effects of 15 to 60
-standard errors, at three rank rules: none may fail.
+standard errors, at three rank rules: none may fail. No two of the effects are in LD of |r| above 0.8, but for `hidden`: two effects
+anywhere, of which some hide each other.
 """
 
 from __future__ import annotations
@@ -95,9 +96,9 @@ def area(matched: np.ndarray, disturbed: np.ndarray) -> float:
 
 
 def strong(data: Path, seed: int, chroms: range) -> list[dict[str, object]]:
-    """Marks of matched windows with strong effects, per rank rule and size."""
+    """Marks of matched windows with strong effects, per rank rule, size, and whether they may hide each other."""
     rng = np.random.default_rng(seed)
-    found: dict[tuple[float, int], list[tuple[str, str, float]]] = {}
+    found: dict[tuple[bool, float, int], list[tuple[str, str, float, float]]] = {}
     for chrom in chroms:
         X, position = genotypes(data, chrom)
         for number, start in enumerate(STARTS):
@@ -111,26 +112,38 @@ def strong(data: Path, seed: int, chroms: range) -> list[dict[str, object]]:
                 factors = factors_from_correlation(R, R, rank_variance=rule)
                 given = directions_of(factors.lam, factors.V, np.arange(len(R)), factors.square_norm)
                 for size in (15, 30, 45, 60):
-                    for count in (1, 2, 4):
+                    for count, hidden in ((1, False), (2, False), (4, False), (2, True)):
                         b = 0.1 * rng.standard_normal(len(R))
-                        chosen = rng.choice(len(R), count, replace=False)
-                        b[chosen] += size * rng.choice([-1, 1], count) * rng.uniform(0.8, 1.0, count)
-                        check = check_window(R @ b + root @ rng.standard_normal(len(R)), given)
+                        chosen = _places(R, count, rng, apart=not hidden)
+                        b[chosen] += size * rng.choice([-1, 1], chosen.size) * rng.uniform(0.8, 1.0, chosen.size)
+                        z = R @ b + root @ rng.standard_normal(len(R))
+                        check = check_window(z, given)
                         verdict = judge(check)
-                        found.setdefault((rule, size), []).append(
-                            (verdict.mark, ",".join(verdict.evidence), check.energy_p)
+                        found.setdefault((hidden, rule, size), []).append(
+                            (verdict.mark, ",".join(verdict.evidence), check.energy_p, float(np.abs(z).max()))
                         )
     return [
         {
+            "hidden": hidden,
             "rank_variance": rule,
             "effect": size,
             "windows": len(rows),
+            "largest_z_median": float(np.median([row[3] for row in rows])),
             "marks": {mark: sum(row[0] == mark for row in rows) for mark in ("pass", "warn", "fail")},
             "evidence": sorted({row[1] for row in rows} - {""}),
             "energy_p_below_1e-3": float(np.mean([row[2] < 1e-3 for row in rows])),
         }
-        for (rule, size), rows in sorted(found.items())
+        for (hidden, rule, size), rows in sorted(found.items())
     ]
+
+
+def _places(R: np.ndarray, count: int, rng: np.random.Generator, *, apart: bool) -> np.ndarray:
+    """Variants of the effects, where asked for without two in LD of |r| above 0.8; fewer where a window has no more."""
+    chosen: list[int] = []
+    for row in rng.permutation(len(R)).tolist():
+        if len(chosen) < count and not (apart and chosen and np.abs(R[row, chosen]).max() > 0.8):
+            chosen.append(row)
+    return np.array(chosen)
 
 
 def measure(data: Path, repeats: int, seed: int, rank_variance: float, chroms: range) -> dict[str, object]:

@@ -44,7 +44,7 @@ def finemap(
     allow_missing: Annotated[bool, Switch] = False,
     config: Config = FinemapConfig(),
     format: Names = (),
-    device: str = "auto",
+    device: str = "cpu",
     where: Where = Workers(workers=1),
 ) -> None:
     """Find the likely causal variants of each locus: inclusion probabilities and credible sets.
@@ -66,8 +66,8 @@ def finemap(
         trait: The trait, where the run has several.
         allow_missing: Go on where --snpvar lacks variants; these can hardly be found causal.
         format: Further files: finngen, finemap, susieinf, opentargets. PolyFun's columns are always written.
-        device: Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. A GPU fits loci of similar size in step,
-            with the same numbers.
+        device: Where to compute: cpu, auto (a GPU if there is one), cuda or cuda:N. A GPU fits loci of similar size in step, with the same
+            numbers; it was no faster than one processor per locus (docs/finemapping.md).
     """
     from varfx.finemap import finemap as finemap_study
     from varfx.finemap import write_files

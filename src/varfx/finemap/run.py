@@ -76,7 +76,7 @@ def finemap(
     config: FinemapConfig = FinemapConfig(),
     where: Workers = IN_THIS_PROCESS,
     folder: Path | None = None,
-    device: str = "auto",
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> FineMapping:
     """Credible sets and inclusion probabilities of every locus of a study.
@@ -87,7 +87,7 @@ def finemap(
         config: how.
         where: processes, each with the memory of one locus, or a scheduler.
         folder: existing folder that all workers of a scheduler see; by default the current one.
-        device: auto (a GPU if there is one, else the CPU), cpu, cuda or cuda:N. A GPU fits loci of similar size in step.
+        device: cpu, auto (a GPU if there is one), cuda or cuda:N. A GPU fits loci of similar size in step, with the same numbers.
         progress: told about each locus.
 
     Raises:

@@ -19,12 +19,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 MOST = 10  # effects
+REACH = 1.8  # times the mean over variants
 ENTRY = 25.0  # squared association given the others, from which on an effect is strong
 FREE = 0.2  # smallest variance given the others of a variant that enters
 NEAR = 0.3  # r2 given the others, from which on variants must show a candidate's effect
 SHOWN = 0.35  # share of it
 MOST_HIDDEN = 1.8  # times its association, that an effect may be where no variant is near
-ALIKE = 10.0  # squared associations that differ by less do not say which of two variants has the effect
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +34,16 @@ class StrongEffects:
     Attributes:
         rows: variants that entered, in order.
         b: their effects together, in units of z.
-        lacking: variance outside of each effect's variant: the largest among variants that fit about as well.
+        lacking: variance outside of each effect's variant: the mean over variants, by how well each would explain the effect.
     """
 
     rows: Int[ndarray, " effect"]
     b: Float[ndarray, " effect"]
     lacking: Float[ndarray, " effect"]
 
-    def outside(self, top: float) -> float:
-        """Largest energy that they leave outside, for rest eigenvalues of at most `top`."""
-        return float(top * (self.b * self.b * self.lacking).sum())
+    def outside(self, reach: float) -> float:
+        """Energy that they may leave outside, where an effect of 1 leaves at most `reach` times the variance that its variant lacks."""
+        return float(reach * (self.b * self.b * self.lacking).sum())
 
 
 def strong_effects(
@@ -77,7 +77,8 @@ def strong_effects(
             refused[row] = True
             continue
         rows.append(row)
-        doubt.append(float(lacking[score > score[row] - ALIKE].max()))
+        likely = np.exp(0.5 * (score - score[row]))
+        doubt.append(float(likely @ lacking / likely.sum()))
         across = np.column_stack([across, column])
         weights = np.linalg.solve(across[rows], across.T)  # (effect, variant)
         given = z - weights.T @ z[rows]

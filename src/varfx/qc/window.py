@@ -7,7 +7,7 @@ With the kept eigenpairs `V, lam` of R, q = V' z, and the rest of R (trace `mu`,
     variance_lr    2 log ratio of N(z; 0, F R^2 + sigma2 R) at the best sigma2 and at 1
 
 Signal leaves the kept directions too. Many effects of variance F make the rest of z's covariance `R_o + F R_o^2`; strong effects add
-`g = top sum b^2 d` (`varfx.qc.strong_effects`; top bounds the rest's eigenvalues):
+`g = reach sum b^2 d` (`varfx.qc.strong_effects`; top bounds the rest's eigenvalues):
 
     mean of E   mu + F nu + g          variance of E   2 nu (1 + F top)^2 + 4 top g
 
@@ -24,7 +24,7 @@ from numpy import ndarray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2, norm
 
-from varfx.qc.strong_effects import largest_outside, strong_effects
+from varfx.qc.strong_effects import REACH, largest_outside, strong_effects
 
 ROUNDING_S = 1e-3  # of s, which says nothing about the LD
 MIN_REST = 1e-6  # share of the trace outside the kept directions below which there is nothing to test
@@ -129,8 +129,10 @@ def check_window(z: Float[ndarray, " observed"], directions: Directions) -> Wind
     F, sigma2, ratio = _variance(lam, left * left)
     if strong.rows.size:
         sigma2, ratio = min((sigma2, ratio), _variance(lam, q * q)[1:], key=lambda found: found[1])
-    energy_ratio, deviate, p = _energy(outside, directions, F, top, strong.outside(top))
-    expected = directions.rest + strong.outside(top)
+    mean_reach = (directions.rest_square or np.inf) / max(directions.rest, MIN_REST)
+    leaves = strong.outside(min(top, REACH * mean_reach))
+    energy_ratio, deviate, p = _energy(outside, directions, F, top, leaves)
+    expected = directions.rest + leaves
     own = outside * directions.rest / expected if expected > 0 else outside
     s = _inconsistency(lam, q * q, directions.rest, outside, beyond, 0.0)[0]
     s_lr = _inconsistency(lam, left * left, directions.rest, own, beyond, F)[1]
