@@ -189,7 +189,7 @@ def test_other_files_are_refused_and_nothing_is_written(
     out = tmp_path / "r.html"
     for options, message in (
         (["--finemap", tmp_path / "F"], "is not that of the run's summary statistics, first rs"),
-        (["--finemap", tmp_path / "none"], "none.pip.tsv.gz` cannot be read"),
+        (["--finemap", tmp_path / "none"], f"error: `{tmp_path}/none.pip.tsv.gz` cannot be read: No such file"),
         (["--h2", tmp_path / "H"], "`h2` is of 'weight', the report of 'height'"),
         (["--evaluation", tmp_path / "E.json"], "is no evaluation"),
         (["--trait", "x"], "`trait` 'x' is not one of the run's: height"),
@@ -217,3 +217,15 @@ def test_matching_is_what_the_ledger_says(reported: Reported, simulated: Simulat
     panel, stats = open_panel(simulated.panel), read_sumstats(simulated.height)
     ledger = harmonise(stats.table, panel.variants, source="a", reference_name="b").ledger.counts
     assert f"{ledger['matched']:,} in both" in reported.html.read_text()
+
+
+def test_only_html_is_written_and_genes_need_loci(reported: Reported, tmp_path: Path, capsys: Capsys) -> None:
+    result = varfx(capsys, "report", reported.run, "--out", tmp_path / "r.pdf")
+    assert (result.code, "r.pdf` is to be an HTML file: end its name in .html" in result.error) == (2, True)
+    gtf = tmp_path / "genes.gtf"
+    gtf.write_text('chr1\tx\tgene\t1\t9\t.\t+\t.\tgene_id "g"\n')
+    result = varfx(capsys, "report", reported.run, "--gtf", gtf, "--out", tmp_path / "r.html")
+    assert (
+        result.code,
+        "(--gtf) is not used: genes are drawn below the loci of --finemap" in " ".join(result.err.split()),
+    ) == (0, True)

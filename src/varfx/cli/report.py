@@ -10,6 +10,7 @@ from typing import Annotated
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Out, as_options
 from varfx.cli.prior_options import Inputs
+from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
 from varfx.pages.config import ReportConfig
 from varfx.prior.files import PriorInputs
@@ -42,6 +43,10 @@ def report(
     from varfx.io.run_folder import check_parent
     from varfx.pages.write import LARGEST, write_report
 
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(
+            f"`{out}` is to be an HTML file: end its name in .html. A browser prints it to other formats."
+        )
     check_parent(out)
     with progress_bar() as progress:
         size = write_report(

@@ -21,6 +21,7 @@ import polars as pl
 
 from varfx.errors import DataError, StoreError
 from varfx.io import sealed, sealed_folder
+from varfx.io.recognise import seems
 from varfx.io.run_folder import RunFolder, identity_of
 from varfx.short_repr import short_repr
 
@@ -187,7 +188,9 @@ def open_run(path: str | os.PathLike[str]) -> ExpressionRun:
     folder = run_folder(path)
     root = folder.out
     if PREDICTIONS not in folder.open():
-        raise StoreError(f"`{root}` is no run on a cohort: it has no {PREDICTIONS}. {_MADE_BY}")
+        raise StoreError(
+            f"`{root}` is no run on a cohort: it has no {PREDICTIONS}, and seems to be {seems(root)}. {_MADE_BY}"
+        )
     sealed_folder.check_directory(root)
     record = sealed.read_json(root / RECORD)
     if record.get("kind") not in (BASELINES, NETWORK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from varfx.prior.files import PriorInputs
 from varfx.progress import Progress, silent
 from varfx.report.html.blocks import Absent, Block, Cell, Column, Download, Downloads, Page, Prose, Section, Table
 
+logger = logging.getLogger(__name__)
 VARIANTS_DRAWN = 36_000  # of all loci together
 MOST_PER_LOCUS = 3_000
 LEAST_PIP = 0.01  # of the variants in the file
@@ -55,6 +57,8 @@ def prior_page(
     study = open_study(run, inputs, config.trait)
     found = read_heritability(config.file("h2", ".json"))
     loci = read_loci(study, config)
+    if config.gtf is not None and config.finemap is None:
+        logger.warning("`%s` (--gtf) is not used: genes are drawn below the loci of --finemap", config.gtf)
     genes = genes_of_loci(config.gtf, loci or [], study.sumstats.metadata.get("genome_build"))
     evaluation = evaluation_of(study, config, progress)
     quality = [config.file("qc", ending) for ending in (".json", ".windows.tsv", ".variants.tsv")]

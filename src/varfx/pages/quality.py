@@ -124,7 +124,7 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         table = open_table(path).read()
     except FormatError as error:
-        raise FormatError(f"`{path}` cannot be read: {error} Give the --out of `varfx qc`.") from error
+        raise FormatError(f"{error} Give the --out of `varfx qc`.") from error
     return pl.DataFrame([missing_as_null(table[name]) for name in table.columns])
 
 

@@ -37,7 +37,7 @@ def read_columns(
     try:
         raw = open_table(path).read()
     except FormatError as error:
-        raise FormatError(f"`{path}` cannot be read: {error} Give the --out of `{made_by}`.") from error
+        raise FormatError(f"{error} Give the --out of `{made_by}`.") from error
     wanted = [*text, *whole, *real]
     absent = [name for name in wanted if name not in raw.columns and name not in optional]
     if absent:

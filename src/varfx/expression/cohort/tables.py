@@ -85,14 +85,14 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
         FormatError: no such file, damaged, another format, genes or individuals twice, or cells that are no numbers.
     """
     path = Path(path)
-    table = _read_table(path, "genes")
-    names = table.columns
+    names = list(open_table(path).names)
     if len(names) < 5 or names[0].lower() not in ("chr", "chrom", "chromosome", "#chr") or names[1].lower() != "start":
         _refuse_row_names(path, len(names))
         raise FormatError(
             f"`{path}` is no expression BED: its header must begin with #chr, start, end and gene_id, split by tabs, but "
             f"begins with {', '.join(names[:4])[:80]}."
         )
+    table = _read_table(path, "genes")
     first = next((place for place in range(4, len(names)) if not _about_genes(table, names[place])), len(names))
     if first == len(names):
         _refuse_decimal_commas(path, table, names[4:])
