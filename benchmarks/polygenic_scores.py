@@ -25,7 +25,7 @@ from _polygenic_material import Material, accuracy, gaussian_fit, material, simu
 from _polygenic_peers import coordinate_ascent, prs_cs, viprs
 from _polygenic_window import compile_sampler, window
 from varfx.io.workers import Workers
-from varfx.prior.effects.choose import DECISIVE, trait_effects
+from varfx.prior.effects.choose import SURE, trait_effects
 from varfx.prior.effects.compare import HINT
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.pairs import Cores
@@ -60,8 +60,8 @@ def cell(m: Material, words: str, seed: int, options: argparse.Namespace) -> dic
     mixture = timed("mixture", found.mean, began)
     record = found.record
     gain = record["evidence"]["mixture"] - record["evidence"]["normal"]
-    decisive = gain - 2 * record["evidence_error"]["mixture"] > DECISIVE and record["one_effect_gain"] >= HINT
-    result["auto"] = {"accuracy": mixture if decisive else normal, "chosen": "mixture" if decisive else "normal"}
+    likelier = gain > SURE * record["evidence_error"]["mixture"] and record["one_effect_gain"] >= HINT
+    result["auto"] = {"accuracy": mixture if likelier else normal, "chosen": "mixture" if likelier else "normal"}
     result |= {key: record[key] for key in ("evidence_error", "one_effect_gain", "hyperparameters")}
     result |= {"gain": gain, "r_hat": max(each["r_hat"] for each in record["windows"])}
     began = time.process_time()

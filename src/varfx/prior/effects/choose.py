@@ -22,9 +22,7 @@ from varfx.prior.posterior import check_one_replicate, posterior_means
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
-DECISIVE = (
-    3.0  # nats, beyond twice the sampling error, by which a mixture must be likelier than the normal distribution
-)
+SURE = 2.0  # sampling errors by which a mixture must be likelier than the normal distribution
 DISAGREE = 0.1  # share of windows whose chains may disagree before a word is said
 
 
@@ -58,7 +56,7 @@ def trait_effects(
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> TraitEffects:
-    """Posterior effects of one trait under the distribution asked for; for auto the mixture where it is decisively likelier.
+    """Posterior effects of one trait under the distribution asked for; for auto the mixture where it is likelier than the normal distribution.
 
     Args:
         cores: the panel and the trait's associations.
@@ -109,10 +107,10 @@ def _choice(found: Comparison) -> tuple[Effects, str]:
             "effects"
         )
     gain, error = found.evidence["mixture"] - found.evidence["normal"], found.error["mixture"]
-    decisive = gain - 2 * error > DECISIVE
-    return "mixture" if decisive else "normal", (
-        f"the mixture's log evidence is {gain:+.1f} nats (sampling error {error:.1f}) over the normal distribution's {of}, "
-        + (f"above {DECISIVE:g}" if decisive else f"not above {DECISIVE:g} by two errors")
+    likelier = gain > SURE * error
+    return "mixture" if likelier else "normal", (
+        f"the mixture's log evidence is {gain:+.1f} nats (sampling error {error:.1f}) over the normal distribution's {of}"
+        + ("" if likelier else ": not likelier by two errors")
     )
 
 

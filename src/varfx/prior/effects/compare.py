@@ -17,7 +17,7 @@ from varfx.prior.effects.shape import MIXTURE_SIZES, SPIKE_SLAB_SIZE, EffectShap
 from varfx.progress import Progress, silent
 
 SIZES: dict[Effects, tuple[float, ...]] = {"spike-slab": SPIKE_SLAB_SIZE, "mixture": MIXTURE_SIZES}
-HINT = 1.0  # nats; a smaller gain by one larger effect per stretch is no sign of such effects
+HINT = 0.05  # nats; a smaller gain by one larger effect per stretch is no sign of such effects
 
 
 @dataclass(kw_only=True, eq=False)

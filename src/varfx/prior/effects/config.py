@@ -16,8 +16,8 @@ class EffectsConfig:
 
     effects: Effects = "auto"
     """Distribution of effects, with the run's f as their variance: normal, spike-slab (a normal background and one class of
-    sparse larger effects), mixture (several classes), or auto (the mixture where the evidence for it is decisive, else normal,
-    per trait)."""
+    sparse larger effects), mixture (several classes), or auto (the mixture where the evidence for it is larger, else normal, per
+    trait)."""
     chains: int = 4
     """Independent Markov chains per window; without effect on normal."""
     sweeps: int = 50
