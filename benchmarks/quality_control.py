@@ -5,7 +5,7 @@
 On windows of at most 150 common variants of 489 European 1000 Genomes individuals (`gwas/polypred`). Each window's associations are drawn
 from a sparse and a polygenic signal; then either they or the LD are disturbed. Reports the area under the ROC curve of each statistic
 against matched windows, and the marks of `varfx.qc.judge`. `strong` has matched windows alone, with one to four effects of 15 to 60
-standard errors, at three rank rules: none may fail. No two of the effects are in LD of |r| above 0.8, but for `hidden`: two effects
+standard errors, at three rank rules: none may fail. No two of the effects are in LD of |r| above 0.5, but for `hidden`: two effects
 anywhere, of which some hide each other.
 """
 
@@ -138,10 +138,10 @@ def strong(data: Path, seed: int, chroms: range) -> list[dict[str, object]]:
 
 
 def _places(R: np.ndarray, count: int, rng: np.random.Generator, *, apart: bool) -> np.ndarray:
-    """Variants of the effects, where asked for without two in LD of |r| above 0.8; fewer where a window has no more."""
+    """Variants of the effects, where asked for without two in LD of |r| above 0.5; fewer where a window has no more."""
     chosen: list[int] = []
     for row in rng.permutation(len(R)).tolist():
-        if len(chosen) < count and not (apart and chosen and np.abs(R[row, chosen]).max() > 0.8):
+        if len(chosen) < count and not (apart and chosen and np.abs(R[row, chosen]).max() > 0.5):
             chosen.append(row)
     return np.array(chosen)
 

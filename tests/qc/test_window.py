@@ -219,6 +219,11 @@ def test_a_window_is_judged_beside_the_others() -> None:
     assert Baseline.of([GOOD] * 10).doubtful == ()  # type: ignore[union-attr]
 
 
+def test_s_alone_does_not_fail_a_window_whose_energy_is_near_its_expectation() -> None:
+    assert judge(replace(BAD, energy_ratio=3.5)).mark == "warn"
+    assert judge(replace(BAD, energy_ratio=4.5)).evidence == ("s",)
+
+
 def test_marks_of_few_variants_and_of_panels_without_a_p_value() -> None:
     assert judge(replace(BAD, variants=19)).mark == "pass"
     assert judge(replace(BAD, energy_p=np.nan)).mark == "fail"
