@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ PICTURES = ("models.png", "genes.png", "network.png", "variants.png")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small demo, away from the user's environment and the network."""
-    tiny = {"window": WINDOW, "network_window": 256, "network_genes": 2, "width": 12, "epochs": 1, "batch": 16}
-    monkeypatch.setattr(demo_module, "DemoConfig", functools.partial(DemoConfig, **tiny))
+    network = replace(demo_module.NETWORK, window=256, width=12)
+    training = replace(demo_module.TRAINING, epochs=1, batch=16, micro_batch=16)
+    tiny = functools.partial(DemoConfig, window=WINDOW, network_genes=2, network=network, training=training)
+    monkeypatch.setattr(demo_module, "DemoConfig", tiny)
     monkeypatch.setattr(demo_study, "KINDS", KINDS)
     monkeypatch.setattr(demo_study, "simulate_study", functools.partial(demo_study.simulate_study, num_genes=6))
     monkeypatch.setattr("varfx.demos.download._pip", lambda: None)

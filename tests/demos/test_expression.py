@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from bed_reader import open_bed
 from cases.cohort import causal_variant, small_cohort
 from cases.demo import KINDS, WINDOW, data_folder, dense_panel
 from varfx.demos import study as demo_study
-from varfx.demos.expression import DemoConfig, ExpressionDemo, genes_for_networks, run_demo
+from varfx.demos.expression import NETWORK, TRAINING, DemoConfig, ExpressionDemo, genes_for_networks, run_demo
 from varfx.demos.study import DemoStudy, find_study, holds_study, simulate_study
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.prepare import PrepareConfig, prepare
@@ -22,7 +23,12 @@ from varfx.expression.cohort.store import open_cohort
 from varfx.io.ledger import counts_of
 from varfx.io.sealed import read_table
 
-TINY = DemoConfig(window=WINDOW, network_window=256, network_genes=2, width=12, epochs=1, batch=16)
+TINY = DemoConfig(
+    window=WINDOW,
+    network_genes=2,
+    network=replace(NETWORK, window=256, width=12),
+    training=replace(TRAINING, epochs=1, batch=16, micro_batch=16),
+)
 
 
 @pytest.fixture(autouse=True)

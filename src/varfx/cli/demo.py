@@ -91,8 +91,7 @@ def _draw(demo: Demo) -> None:
             xlabel="nats (95 % interval over windows)",
         ),
     )
-    for name, figure in zip(PICTURES, figures, strict=True):
-        report.save(figure, demo.folder / name)
+    report.save_all(dict(zip(PICTURES, figures, strict=True)), demo.folder)
 
 
 def _show(demo: Demo) -> None:

@@ -111,8 +111,7 @@ def _draw(demo: ExpressionDemo) -> None:
         ),
         effects_along_window(table.filter(table["gene_id"] == best), title=f"Effects of variants on {names[best]}"),
     )
-    for name, figure in zip(PICTURES, figures, strict=True):
-        report.save(figure, demo.folder / name)
+    report.save_all(dict(zip(PICTURES, figures, strict=True)), demo.folder)
 
 
 def _show(demo: ExpressionDemo) -> None:
@@ -216,7 +215,7 @@ def _verdict(demo: ExpressionDemo, records: list[dict[str, Any]]) -> str:
         f"The networks are {word} elastic-net: mean R2 {network['r2']:.3f} against {linear['r2']:.3f}, a difference of "
         f"{-gap:+.3f}{_interval(bounds, ' (95 % interval over genes ', ')')}, above it in {better} of "
         f"{len(common)} genes; best linear model: {best['model']}, {best['r2']:.3f}. They start from random weights, read "
-        f"{demo.config.network_window:,} bases and have seen {demo.cohort.fold(0).train.size} individuals; the linear models see "
+        f"{demo.config.network.window:,} bases and have seen {demo.cohort.fold(0).train.size} individuals; the linear models see "
         f"{demo.cohort.window:,} bases. Published results start from Enformer's weights (`varfx expr fit --checkpoint`)."
     )
 

@@ -116,8 +116,7 @@ def _draw(found: VariantScores, folder: Path, rule: str) -> int:
     beside = found.table["elastic_net"].drop_nulls()
     if found.model != "elastic-net" and (beside != 0).any():
         drawn["against-elastic-net.png"] = effects_against_elastic_net(found.table)
-    for name, figure in drawn.items():
-        report.save(figure, folder / name)
+    report.save_all(drawn, folder)
     return len(drawn)
 
 

@@ -101,8 +101,7 @@ def _draw(found: Explanation, folder: Path) -> list[str]:
     if found.importance:
         figures["importance.png"] = importance_bars(found.importance, trait=found.trait)
     figures["variants.png"] = variant_view(tables.variants, tables.bases, count=max(1, found.config["detail"]))
-    for name, figure in figures.items():
-        report.save(figure, folder / name)
+    report.save_all(figures, folder)
     return list(figures)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ from varfx.training.people.config import ExpressionTrainConfig
 
 FOLD = 0  # of the networks
 RULE: Rule = "variformer"
+NETWORK = ExpressionNetworkConfig(
+    window=6_144, width=24, depth=1, dropout=0.0, attention_dropout=0.0, position_dropout=0.0, norm="running"
+)
+TRAINING = ExpressionTrainConfig(epochs=12, learning_rate=4e-4, batch=32, micro_batch=32, keep_graphs=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +51,12 @@ class DemoConfig:
 
     window: int = 49_152
     """Bases around each TSS, for the linear models."""
-    network_window: int = 6_144
-    """The part of them that networks read."""
     network_genes: int = 3
     """Number of genes with a network."""
-    width: int = 24
-    """Channels of the networks' transformer."""
-    depth: int = 1
-    """Its layers."""
-    epochs: int = 12
-    """Passes over the training individuals."""
-    learning_rate: float = 4e-4
-    """Of the networks; their weights start at random."""
-    batch: int = 32
-    """Individuals a step."""
+    network: ExpressionNetworkConfig = NETWORK
+    """Networks, which read a part of the window; their weights start at random."""
+    training: ExpressionTrainConfig = TRAINING
+    """Of the networks."""
     seed: int = 0
     """Of the folds, the genes held out, first weights and intervals."""
 
@@ -197,7 +193,7 @@ def _run(study: DemoStudy, folder: Path, config: DemoConfig, workers: int | None
             progress=progress,
         )
     with timed(seconds, "expr fit"):
-        chosen = genes_for_networks(cohort, config.network_window, config.network_genes)
+        chosen = genes_for_networks(cohort, config.network.window, config.network_genes)
         network = fit_network(
             cohort.path, folder / "network", _network(config, chosen), overwrite=True, progress=progress
         )
@@ -262,10 +258,8 @@ def results(demo: ExpressionDemo) -> dict[str, object]:
         "linear_models": demo.linear_means(),
         "heritability": heritability(demo.evaluation),
         "network": {
-            "window": demo.config.network_window,
-            "width": demo.config.width,
-            "depth": demo.config.depth,
-            "epochs": demo.config.epochs,
+            **{name: getattr(demo.config.network, name) for name in ("window", "width", "depth")},
+            "epochs": demo.config.training.epochs,
             "genes": [
                 {"gene": gene, "name": cohort.gene(gene).name, "h2": h2.get(gene)}
                 for gene in demo.network.record["genes"]
@@ -291,23 +285,8 @@ def _network(config: DemoConfig, genes: Sequence[str]) -> FitConfig:
         folds=(FOLD,),
         genes=tuple(genes),
         single_gene=True,
-        network=ExpressionNetworkConfig(
-            window=config.network_window,
-            width=config.width,
-            depth=config.depth,
-            dropout=0.0,
-            attention_dropout=0.0,
-            position_dropout=0.0,
-            norm="running",
-        ),
-        training=ExpressionTrainConfig(
-            epochs=config.epochs,
-            learning_rate=config.learning_rate,
-            batch=config.batch,
-            micro_batch=config.batch,
-            keep_graphs=True,
-            seed=config.seed,
-        ),
+        network=config.network,
+        training=replace(config.training, seed=config.seed),
     )
 
 

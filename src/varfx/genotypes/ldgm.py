@@ -27,15 +27,8 @@ from scipy.sparse.linalg import splu
 
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
-from varfx.genotypes.ld_source import (
-    MissingRegion,
-    PositionIndex,
-    add_up,
-    check_maf,
-    drop_rare,
-    genome_ordered,
-    without_duplicates,
-)
+from varfx.genotypes import ld_source
+from varfx.genotypes.ld_source import MissingRegion, PositionIndex
 from varfx.io.ledger import LedgerRow, Sieve
 from varfx.io.stream import is_file
 from varfx.io.text_numbers import decimals, whole_numbers
@@ -102,7 +95,7 @@ class Ldgm:
             FormatError: a file is missing columns, holds text where numbers belong, or no block can be read.
             DataError: no variant passes the filters.
         """
-        check_maf(maf)
+        ld_source.check_maf(maf)
         path = Path(path)
         path = path / METADATA if path.is_dir() else path
         self.name = str(path)
@@ -115,11 +108,11 @@ class Ldgm:
         tables, sieves = zip(
             *[self._read_block(number, maf, one_per_index) for number in range(len(self._blocks))], strict=True
         )
-        sites, copies = without_duplicates(pl.concat(tables))
-        self.ledger = add_up(sieves, copies)
+        sites, copies = ld_source.without_duplicates(pl.concat(tables))
+        self.ledger = ld_source.add_up(sieves, copies)
         if not sites.height:
             raise DataError(f"`{path}`: no variant of {self.population} passes the filters. Lower --maf.")
-        self.variants, where = genome_ordered(sites)
+        self.variants, where = ld_source.genome_ordered(sites)
         self._block, self._node = where["block"].to_numpy(), where["node"].to_numpy()
         self._positions = PositionIndex(self.variants)
         self._loaded: OrderedDict[int, ndarray] = OrderedDict()
@@ -179,7 +172,7 @@ class Ldgm:
         sieve.drop(pl.Series(present[node] != sites["index"].to_numpy()), "index absent in the population")
         sieve.drop(variants.bad_alleles(sieve.frame), "alleles outside ACGT")
         sieve.drop((sieve.frame["eaf"] <= 0) | (sieve.frame["eaf"] >= 1), "no variance")
-        drop_rare(sieve, maf)
+        ld_source.drop_rare(sieve, maf)
         sieve.drop(~sieve.frame["node"].is_first_distinct() & one_per_index, "shares its index with an earlier variant")
         return sieve.frame.drop("index"), sieve
 

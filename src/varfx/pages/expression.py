@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from varfx.expression.run import ExpressionRun, open_run
 from varfx.expression.variants.table import LONG_KIND, LONG_SCHEMA
 from varfx.io import sealed
 from varfx.pages.config import ReportConfig
+from varfx.pages.request import ReportRequest
 from varfx.pages.words import fixed, interval, number, rounded, shortened, without_folders
 from varfx.progress import Progress, silent
 from varfx.report.html.blocks import (
@@ -49,33 +49,25 @@ MOST_GENES = 2_000  # rows of their table
 ONLY_PRIORS = ("finemap", "h2", "qc", "gtf", "trait", "channels")
 
 
-def expression_page(
-    run: str | os.PathLike[str],
-    config: ReportConfig = ReportConfig(),
-    *,
-    command: str = "varfx report",
-    progress: Progress = silent,
-) -> Page:
+def expression_page(request: ReportRequest, progress: Progress = silent) -> Page:
     """The report of a run of `varfx expr fit` or `varfx expr baseline`.
 
     Args:
-        run: its folder.
-        config: further files, and what is shown.
-        command: the line that made it.
+        request: the run, and what is shown.
         progress: told about genes.
 
     Raises:
         ConfigError: an option that belongs to priors.
         VarfxError: a file that cannot be read, or is of another run.
     """
-    opened = open_run(run)
+    config, opened = request.config, open_run(request.run)
     given = [name for name in ONLY_PRIORS if getattr(config, name)]
     if given:
         raise ConfigError(f"`{given[0]}` belongs to reports of priors, but `{opened.path}` is a run on expression.")
     scores = _scores(opened, config, progress)
     table = _variants(opened, config.variants)
     sections = (
-        _study(opened, scores, command),
+        _study(opened, scores, request.command),
         _models(scores),
         _genes(scores),
         _effects(opened, scores, table, config.loci),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from varfx.pages.loci import Locus, read_loci
 from varfx.pages.locus import Channels, drawn_channels, locus_part, top_channel
 from varfx.pages.methods import methods_section
 from varfx.pages.quality import ledger_section, quality_section
+from varfx.pages.request import ReportRequest
 from varfx.pages.study import Study, open_study, study_section
 from varfx.pages.words import MISSING, fixed, p_value
-from varfx.prior.files import PriorInputs
 from varfx.progress import Progress, silent
 from varfx.report.html.blocks import Absent, Block, Cell, Column, Download, Downloads, Page, Prose, Section, Table
 
@@ -34,27 +33,18 @@ MOST_PER_LOCUS = 3_000
 LEAST_PIP = 0.01  # of the variants in the file
 
 
-def prior_page(
-    run: str | os.PathLike[str],
-    config: ReportConfig = ReportConfig(),
-    *,
-    inputs: PriorInputs = PriorInputs(),
-    command: str = "varfx report",
-    progress: Progress = silent,
-) -> Page:
-    """The report of a run.
+def prior_page(request: ReportRequest, progress: Progress = silent) -> Page:
+    """The report of a run of `varfx prior fit`.
 
     Args:
-        run: of `varfx prior fit`.
-        config: further files, and what is shown.
-        inputs: files in place of the run's own.
-        command: the line that made it.
+        request: the run, and what is shown.
         progress: told about windows and loci.
 
     Raises:
         VarfxError: a file that cannot be read, or is of another study.
     """
-    study = open_study(run, inputs, config.trait)
+    config = request.config
+    study = open_study(request.run, request.inputs, config.trait)
     found = read_heritability(config.file("h2", ".json"))
     loci = read_loci(study, config)
     if config.gtf is not None and config.finemap is None:
@@ -70,7 +60,7 @@ def prior_page(
     channels = drawn_channels(study, config.channels)
     name = str(study.trait["name"])
     sections = [
-        study_section(study, command, _others(config)),
+        study_section(study, request.command, _others(config)),
         ledger_section(study),
         quality_section(quality[0], quality[1], quality[2], study),
         associations_section(study, peaks),

@@ -8,6 +8,7 @@ from pathlib import Path
 from varfx.errors import StoreError
 from varfx.io import sealed
 from varfx.pages.config import ReportConfig
+from varfx.pages.request import ReportRequest
 from varfx.prior.files import PriorInputs
 from varfx.progress import Progress, silent
 from varfx.report.html.blocks import Page
@@ -38,29 +39,27 @@ def write_report(
     Raises:
         VarfxError: a file that cannot be read, or is of another study.
     """
-    page = page_of(run, config, inputs=inputs, command=command, progress=progress)
+    page = page_of(ReportRequest(run=run, config=config, inputs=inputs, command=command), progress)
     text = document(page, static=config.static)
     sealed.write_text(out, text)
     return len(text.encode())
 
 
-def page_of(
-    run: str | os.PathLike[str], config: ReportConfig, *, inputs: PriorInputs, command: str, progress: Progress
-) -> Page:
+def page_of(request: ReportRequest, progress: Progress) -> Page:
     """The page of a run of either kind.
 
     Raises:
         StoreError: the folder holds no run.
     """
-    record = Path(run) / "run.json"
+    record = Path(request.run) / "run.json"
     if not record.is_file():
         raise StoreError(
-            f"`{run}` is no finished run. Give the --out of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`."
+            f"`{request.run}` is no finished run. Give the --out of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`."
         )
     if str(sealed.read_json(record).get("kind", "")).startswith("expression"):
         from varfx.pages.expression import expression_page
 
-        return expression_page(run, config, command=command, progress=progress)
+        return expression_page(request, progress)
     from varfx.pages.prior import prior_page
 
-    return prior_page(run, config, inputs=inputs, command=command, progress=progress)
+    return prior_page(request, progress)

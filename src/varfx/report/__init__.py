@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from varfx.report.expression import draw_evaluation, model_means, model_scatter
     from varfx.report.gain import gain_by_window, gain_table
     from varfx.report.manhattan import manhattan
-    from varfx.report.style import save
+    from varfx.report.style import save, save_all
     from varfx.report.training import training_curve
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "model_means",
     "model_scatter",
     "save",
+    "save_all",
     "training_curve",
 ]
 
@@ -32,7 +33,7 @@ export(
         "expression": "draw_evaluation model_means model_scatter",
         "gain": "gain_by_window gain_table",
         "manhattan": "manhattan",
-        "style": "save",
+        "style": "save save_all",
         "training": "training_curve",
     },
 )

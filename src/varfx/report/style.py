@@ -6,7 +6,8 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from varfx.io import sealed
@@ -88,6 +89,16 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     with sealed.atomic_path(path) as partial:
         partial.write_bytes(png(figure))
+
+
+def save_all(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Writes figures by their files' names, each complete or not at all.
+
+    Raises:
+        StoreError: one cannot be written.
+    """
+    for name, figure in figures.items():
+        save(figure, folder / name)
 
 
 def png(figure: Figure, *, dpi: int = DPI) -> bytes:
