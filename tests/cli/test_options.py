@@ -38,6 +38,8 @@ COMMANDS = (
     "prior ldsc",
     "prior h2",
     "prior rg",
+    "demo prior",
+    "demo expression",
     "prior score-test",
     "ld build",
     "tracks build",

