@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,22 @@ def started(data: WindowData) -> VariancePrior:
     return model
 
 
-def gradient(data: WindowData, config: TrainConfig, step: int = 0) -> tuple[float, torch.Tensor]:
-    """Loss and the gradient of all parameters, of a step on four windows."""
+def gradient(data: WindowData, config: TrainConfig) -> tuple[float, torch.Tensor]:
+    """Loss and the gradient of all parameters, of a first step on four windows."""
+    return next(gradients(data, config, 1))
+
+
+def gradients(data: WindowData, config: TrainConfig, steps: int) -> Iterator[tuple[float, torch.Tensor]]:
+    """The same of several steps, none of which is taken."""
     model = started(data)
     module = PriorModule(model, data, TRAIN, VALIDATION, config)
     module.on_fit_start()
+    for step in range(steps):
+        model.zero_grad()
+        yield _gradient(model, module, data, step)
+
+
+def _gradient(model: VariancePrior, module: PriorModule, data: WindowData, step: int) -> tuple[float, torch.Tensor]:
     losses = [module.training_step(data[window], 4 * step + i) / 4 for i, window in enumerate(TRAIN[:4])]
     loss = torch.stack(losses).sum()
     loss.backward()
@@ -60,7 +72,7 @@ def test_a_step_differs_by_the_error_of_its_engine_only(simulated: Simulated, pr
     torch.testing.assert_close(same, exactly, rtol=1e-3, atol=1e-5)
     assert other == pytest.approx(loss, rel=1e-5)
     config = TrainConfig(engine="stochastic", gradient_error=0.05, precision=precision)  # type: ignore[arg-type]
-    steps = [gradient(data, config, step) for step in range(12)]
+    steps = list(gradients(data, config, 12))
     errors = [float((each - exactly).norm() / exactly.norm()) for _, each in steps]
     assert min(errors) > 0
     assert np.median(errors) < 0.25

@@ -22,6 +22,7 @@ from cases.simulated_panel import Simulated, window_data
 from varfx.errors import ConfigError, DataError
 from varfx.io import sealed_folder
 from varfx.models import ModelConfig, VariancePrior
+from varfx.prior import SplitConfig, fit
 from varfx.training import TrainConfig, WindowData, start_at_constant, total_log_p, train
 from varfx.training.checkpoint import read_checkpoint
 from varfx.training.gwas.module import PriorModule
@@ -325,9 +326,23 @@ def run_fit(simulated: Simulated, out: Path, how: str, step: int, resume: bool) 
     return done.returncode
 
 
+def fit_here(simulated: Simulated, out: Path, *, resume: bool = False) -> None:
+    """The same in this process, to the end."""
+    fit(
+        simulated.panel,
+        [simulated.weight],
+        out,
+        annotations=simulated.annot,
+        model=ModelConfig(kind="mlp", hidden=(6,)),
+        training=TrainConfig(max_steps=60, check_every=10, windows_per_step=2),
+        split=SplitConfig(holdout_chrom=("3",)),
+        resume=resume,
+    )
+
+
 def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: Path) -> None:
     """Killed after a checkpoint, then Ctrl-C, then SIGTERM, then finished: the same bytes as without an interruption."""
-    assert run_fit(simulated, tmp_path / "whole", "SIGKILL", -1, False) == 0
+    fit_here(simulated, tmp_path / "whole")
     assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", 27, False) == -signal.SIGKILL
     last = tmp_path / "stopped.building" / "checkpoints" / "last"
     sealed_folder.check_directory(last)
@@ -336,7 +351,7 @@ def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: P
     assert not (tmp_path / "stopped" / "manifest.json").exists()
     assert run_fit(simulated, tmp_path / "stopped", "SIGTERM", 53, True) == 143
     assert read_checkpoint(last)["callbacks"]["watch"]["step"] == 54  # the step was finished, and nothing is lost
-    assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", -1, True) == 0
+    fit_here(simulated, tmp_path / "stopped", resume=True)
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
     names = [sorted(path.name for path in (tmp_path / run).iterdir()) for run in ("whole", "stopped")]
