@@ -86,7 +86,9 @@ def table(cells: list[dict[str, object]]) -> str:
             own = [number for number, each in enumerate(rows) if name in each]
             values = np.array([rows[number][name]["accuracy"] for number in own])  # type: ignore[index]
             apart = values - base[own]
-            error = "" if len(own) < 2 or name == "mixture" else f" ({apart.std(ddof=1) / np.sqrt(len(own)):.3f})"
+            error = (
+                "" if len(own) < 2 or name in ("mixture", "auto") else f" ({apart.std(ddof=1) / np.sqrt(len(own)):.3f})"
+            )
             shown.append(f"{values.mean():.3f}{error}" if own else "")
         chosen = sum(each["auto"]["chosen"] == "mixture" for each in rows)  # type: ignore[index]
         lines.append(f"| {ld} {words} | {len(rows)} | {' | '.join(shown)} | {chosen} |")
