@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.optimize
 import scipy.stats
 from numpy import ndarray
@@ -17,6 +18,7 @@ from varfx.annotations import Annotations
 from varfx.ld.windows import Core
 from varfx.prior.heritability import HeritabilityConfig, PriorSource, heritability
 from varfx.prior.heritability.errors import stretches
+from varfx.prior.heritability.quantities import Estimate, log10_p_value, t_interval, t_test
 
 
 class Transcription:
@@ -165,3 +167,23 @@ def test_errors_count_shared_noise_and_effects(wide: Simulated, expected: ndarra
     assert twice.h2.se is not None
     assert twice.record["block_length"] > once.record["block_length"]
     assert twice.h2.se > 0.85 * once.h2.se  # 0.7 of it if neighbours counted as independent
+
+
+@pytest.mark.parametrize(("t", "df"), [(2.1, 17.5), (-12.0, 60.0), (60.0, 5000.0), (80.0, 1e6)])
+def test_log10_p_by_students_t(t: float, df: float) -> None:
+    """Also where p is below the smallest float; p by quadrature of the density, in units of the density at t."""
+    top = scipy.stats.t.logpdf(t, df)
+    area, _ = scipy.integrate.quad(
+        lambda x: np.exp(scipy.stats.t.logpdf(x, df) - top), abs(t), abs(t) + 40 * abs(t) / df + 40
+    )
+    expected = (np.log(2 * area) + top) / np.log(10)
+    found = log10_p_value(Estimate(value=0.3 * t, se=0.3, ci95=(0.0, 1.0), df=df))
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_degrees_of_freedom_decide_the_interval() -> None:
+    low, high = t_interval(2.0, 0.5, 4.0)
+    assert high - 2.0 == pytest.approx(2.776445 * 0.5, rel=1e-6)  # the t table's 0.975 quantile of 4 degrees of freedom
+    assert low == pytest.approx(4.0 - high)
+    assert t_test(Estimate(value=2.776445, se=1.0, ci95=None, df=4.0)) == pytest.approx(0.05, rel=1e-5)
+    assert t_test(Estimate(value=1.0, se=None, ci95=None, df=0.3)) is None

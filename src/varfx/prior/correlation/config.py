@@ -14,9 +14,9 @@ class CorrelationConfig:
     windows: WindowChoice = "auto"
     """Windows whose associations are used: held-out (by both runs), all, or auto (see `varfx prior h2`)."""
     se: ErrorMethod = "jackknife"
-    """Standard errors by one-step block jackknife, or by the sandwich over windows."""
+    """Standard errors by one-step block jackknife, or by the sandwich over the same blocks."""
     blocks: int = 100
-    """Largest number of contiguous blocks of windows of the jackknife."""
+    """Largest number of blocks of neighbouring windows behind standard errors; dependent windows may need fewer."""
     channels: tuple[str, ...] = ()
     """Annotations of --annot whose correlation is asked, by name; by default all."""
     device: str = "auto"

@@ -33,9 +33,9 @@ class HeritabilityConfig:
     """Windows whose associations calibrate the prior: held-out (those that no fit has seen), all, or auto: all for constant and linear
     models, whose own coefficients are estimated along, and held-out for networks where there are at least 20."""
     se: ErrorMethod = "jackknife"
-    """Standard errors by one-step block jackknife, or by the sandwich over windows."""
+    """Standard errors by one-step block jackknife, or by the sandwich over the same blocks."""
     blocks: int = 100
-    """Largest number of contiguous blocks of windows of the jackknife."""
+    """Largest number of blocks of neighbouring windows behind standard errors; dependent windows may need fewer."""
     min_maf: float = 0.0
     """Smallest minor-allele frequency of the variants whose heritability is summed (0.05 as in S-LDSC's M_5_50); all are in the model."""
     channels: tuple[str, ...] = ()
