@@ -18,7 +18,7 @@ from varfx.annotations import Annotations
 from varfx.ld.windows import Core
 from varfx.prior.heritability import HeritabilityConfig, PriorSource, heritability
 from varfx.prior.heritability.errors import stretches
-from varfx.prior.heritability.quantities import Estimate, log10_p_value, t_interval, t_test
+from varfx.prior.heritability.quantities import Estimate, log10_p_value, positive_interval, t_interval, t_test
 
 
 class Transcription:
@@ -116,8 +116,10 @@ def test_estimates_and_errors_are_those_of_the_formulas(draw: Draw, active: Anno
     parts = np.array([[g @ inverse @ each @ inverse @ g for each in informations] for g in gradients])
     df = parts.sum(1) ** 2 / (parts**2).sum(1) - 1
     np.testing.assert_allclose([each.df for each in ours], df, rtol=1e-4)
-    reach = scipy.stats.t.ppf(0.975, df) * se
-    np.testing.assert_allclose([each.ci95[1] - each.value for each in ours if each.ci95], reach, rtol=1e-4)
+    reach, value = scipy.stats.t.ppf(0.975, df) * se, quantities(theta)
+    upper = np.where([True, True, False, False], value * np.exp(np.minimum(reach / value, 1)), value + reach)
+    lower = np.where([True, True, False, False], np.maximum(value - reach, 0), value - reach)
+    np.testing.assert_allclose([each.ci95 for each in ours], np.column_stack([lower, upper]), rtol=1e-4)
     p = 2 * scipy.stats.t.sf(abs(annotation.coefficient.value) / se[3], df[3])
     assert annotation.enrichment_p == pytest.approx(p, rel=1e-3)
     assert found.to_dict()["h2_df"] == found.h2.df
@@ -185,5 +187,9 @@ def test_degrees_of_freedom_decide_the_interval() -> None:
     low, high = t_interval(2.0, 0.5, 4.0)
     assert high - 2.0 == pytest.approx(2.776445 * 0.5, rel=1e-6)  # the t table's 0.975 quantile of 4 degrees of freedom
     assert low == pytest.approx(4.0 - high)
+    assert positive_interval(2.0, 0.5, 4.0) == pytest.approx((low, 2 * np.exp(2.776445 / 4)), rel=1e-6)
+    assert positive_interval(1.0, 0.4, 4.0) == pytest.approx((0, np.e))  # not beyond e times the value
+    assert positive_interval(1.0, 1.0, 4.0) == pytest.approx((0, 3.776445))  # unless the error is as large
+    assert positive_interval(0.0, 1.0, 4.0) == pytest.approx((0, 2.776445))
     assert t_test(Estimate(value=2.776445, se=1.0, ci95=None, df=4.0)) == pytest.approx(0.05, rel=1e-5)
     assert t_test(Estimate(value=1.0, se=None, ci95=None, df=0.3)) is None

@@ -115,7 +115,7 @@ class Sums:
     steps: Steps | None
 
     def estimate(self, function: Callable[[ndarray], ndarray], *, positive: bool = False) -> Estimate:
-        """A function of the sums, (..., column) to (...); intervals of positive quantities begin at 0 at the lowest."""
+        """A function of the sums, (..., column) to (...), with its `positive_interval` if it cannot be negative."""
         value = float(function(self.jackknife.estimate))
         if self.steps is None:
             return Estimate(value=value, se=None, ci95=None)
@@ -124,8 +124,8 @@ class Sums:
             return Estimate(value=value, se=None, ci95=None, df=df)
         moved = self.jackknife.transform(lambda sums: np.asarray(function(sums))[..., None])
         se = float(moved.standard_error[0])
-        low, high = t_interval(value, se, df)
-        return Estimate(value=value, se=se, ci95=(max(low, 0.0) if positive else low, high), df=df)
+        interval = positive_interval if positive else t_interval
+        return Estimate(value=value, se=se, ci95=interval(value, se, df), df=df)
 
     def _gradient(self, function: Callable[[ndarray], ndarray]) -> Float[ndarray, " column"]:
         """Derivative of a function by the sums, from central differences."""
@@ -251,6 +251,17 @@ def t_interval(value: float, se: float, df: float) -> tuple[float, float]:
     """The 95 % interval by Student's t."""
     reach = se * float(scipy.stats.t.isf(0.025, df))
     return value - reach, value + reach
+
+
+def positive_interval(value: float, se: float, df: float) -> tuple[float, float]:
+    """The 95 % interval of a quantity that is not negative, by Student's t.
+
+    The error of a variance or of a ratio of variances grows with its value, so that estimates that are too low come with errors that are too small:
+    the upper limit is that on the log scale, up to e times the value, or the usual one where this is larger. The lower limit is the usual one.
+    """
+    low, high = t_interval(value, se, df)
+    by_log = value * float(np.exp(min((high - value) / value, 1.0))) if value > 0 else 0.0
+    return max(low, 0.0), max(high, by_log)
 
 
 def t_test(estimate: Estimate) -> float | None:
