@@ -158,7 +158,7 @@ def test_faults_of_a_score_column(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"`.*absent.bed` cannot be read: No such file"):
         read_bed(tmp_path / "absent.bed")
-    with pytest.raises(FormatError, match="Is a directory"):
+    with pytest.raises(FormatError, match=r"is a folder \(it seems to be a folder of another program\)\. Give a file"):
         read_bed(tmp_path)
 
 

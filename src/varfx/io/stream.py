@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import zstandard
 
 from varfx.errors import FormatError
+from varfx.io.recognise import seems
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BOMB_BYTES, BOMB_RATIO = 16 << 20, 200  # text of so many bytes that is so many times as large as its file is none
@@ -45,6 +46,8 @@ def stream_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
         if isinstance(error, FormatError):
             raise
+        if isinstance(error, IsADirectoryError):
+            raise FormatError(f"`{path}` is a folder (it seems to be {seems(Path(path))}). Give a file.") from error
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise FormatError(f"`{path}` cannot be read: {reason}. Check the path.") from error
 

@@ -350,7 +350,7 @@ def test_gene_lists(tmp_path: Path) -> None:
     file.write_text("# none\n")
     with pytest.raises(DataError, match="is empty: it should list genes"):
         read_genes(file)
-    with pytest.raises(FormatError, match="cannot be read: Is a directory"):
+    with pytest.raises(FormatError, match=r"is a folder \(it seems to be a folder of another program\)"):
         read_genes(tmp_path)
 
 
