@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,11 @@ import torch
 if TYPE_CHECKING:
     from cases.simulated_panel import Simulated
 
+# Machines are shared: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its terminal's width to workers; ours prints as into a file
 SHARED_DATA = Path(os.environ.get("VARFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
