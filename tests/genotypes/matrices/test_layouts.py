@@ -234,3 +234,22 @@ def test_monomorphic_variants_of_plink_are_left_out_and_counted(reference: Refer
         i = np.delete(np.arange(R.shape[0]), 3)
         rows = np.arange(i.size)
         np.testing.assert_allclose(source.correlation(rows, rows)[0], R[np.ix_(i, i)], atol=1e-6)  # type: ignore[attr-defined]
+
+
+def test_rare_variants_are_left_out_where_frequencies_are_known(reference: Reference, tmp_path: Path) -> None:
+    """PRS-CS's table has them; a square's list, without them, keeps all and says so."""
+    least = float(np.quantile(np.minimum(reference.variants["eaf"], 1 - reference.variants["eaf"]), 0.3))
+    rare = int((np.minimum(reference.variants["eaf"], 1 - reference.variants["eaf"]) < least).sum())
+    known = open_source(
+        write.write_prscs(tmp_path / "ld", reference.R, reference.variants), num_people=PEOPLE, maf=least
+    )
+    assert known.variants.height == reference.variants.height - rare < reference.variants.height
+    assert {row["step"]: row["count"] for row in known.ledger}[f"minor-allele frequency below {least:g}"] == rare
+    variants = of_chromosome(reference, "1")
+    square = open_source(
+        write.write_square(tmp_path / "x.npy", reference.R["1"], variants), num_people=PEOPLE, maf=least
+    )
+    assert square.variants.height == variants.height
+    steps = {row["step"]: row["count"] for row in square.ledger}
+    assert steps["frequency not known: kept whatever --maf says"] == variants.height
+    assert not any("below" in step for step in steps)

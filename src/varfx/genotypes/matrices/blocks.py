@@ -106,8 +106,11 @@ class BlockSource(ABC):
         sieve = Sieve(table)
         sieve.drop(bad_alleles(sieve.frame), "alleles outside ACGT")
         frequency = pl.col("maf") if "maf" in table.columns else pl.col("eaf")
-        rare = sieve.frame.select(rare=pl.min_horizontal(frequency, 1 - frequency) < maf)["rare"].fill_null(False)
-        sieve.drop(rare, f"minor-allele frequency below {maf:g}")
+        rarer = sieve.frame.select(rarer=pl.min_horizontal(frequency, 1 - frequency))["rarer"]
+        if rarer.null_count() < rarer.len():
+            sieve.drop((rarer < maf).fill_null(False), f"minor-allele frequency below {maf:g}")
+        if rarer.null_count():
+            sieve.ledger.add("frequency not known: kept whatever --maf says", rarer.null_count())
         unique, copies = without_duplicates(sieve.frame)
         sieve.ledger.add("further copies of a variant", copies)
         if not unique.height:
