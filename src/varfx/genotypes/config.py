@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from varfx.errors import ConfigError
+from varfx.genome.chromosomes import chrom_list
 
 Mismatch = Literal["fail", "flip", "drop"]
 Filters = Literal["all", "pass"]
@@ -30,11 +31,14 @@ class ReferenceConfig:
     """List of variants of matrices without one beside them (.bim, .pvar, .z, or a table with a header)."""
     r_allele: RAllele | None = None
     """Alleles that r refers to in PLINK 2's matrices: listed (ref-based) or major."""
+    chrom: tuple[str, ...] = ()
+    """Chromosomes of a folder of UKBB_LD, for example 22 or 1-3; by default all."""
     filters: Filters = "all"
     """Variants that count by the FILTER of a .pvar: all, or those that are PASS (or not given)."""
 
     def __post_init__(self) -> None:
         check_filters(self.filters)
+        object.__setattr__(self, "chrom", chrom_list(self.chrom))
 
 
 def check_filters(filters: str) -> None:

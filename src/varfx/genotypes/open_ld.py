@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from varfx.errors import ConfigError
 from varfx.genotypes.config import Filters, RAllele, ReferenceConfig
 from varfx.genotypes.ld_source import LDSource
-from varfx.genotypes.matrices.open import is_matrix, open_matrices
+from varfx.genotypes.matrices.open import is_matrix, layout_of, open_matrices
 from varfx.genotypes.matrices.squares import is_square
 from varfx.genotypes.panel import GenotypeFile, GenotypePanel, People
 from varfx.genotypes.plink_sets import open_plink, plink_parts
+from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, UkbLD
+from varfx.io.remote import is_remote, require_folder
 
 ACCEPTED = (
     "PREFIX.bed, PREFIX.pgen, a bare PREFIX, square matrices (.ld, .ld.bin, .vcor1, .npy, .npz), a folder of UKBB_LD, SBayesRC, PRS-CS, "
@@ -30,12 +33,13 @@ def open_source(
     filters: Filters = "all",
     variants: Path | None = None,
     r_allele: RAllele | None = None,
+    chrom: Sequence[str] = (),
 ) -> LDSource:
     """The LD reference at a path, or several genotype files or square matrices (e.g. one per chromosome) as one.
 
     Args:
         paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same individuals), a bare PREFIX, square matrices (any number), or
-            one of: a folder of UKBB_LD, SBayesRC, PRS-CS, LDpred2 or magenpy files, or one of their files, LDGM's metadata.csv or its folder.
+            one of: a folder or an address (s3://, https://) of UKBB_LD, a folder of SBayesRC, PRS-CS, LDpred2 or magenpy files, or one of their files, LDGM's metadata.csv or its folder.
         maf: the least minor-allele frequency to keep; without effect on LD without frequencies (UKBB_LD).
         keep: individuals of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
         population: of LDGM or PRS-CSx; may be left out where the folder holds one.
@@ -43,6 +47,7 @@ def open_source(
         filters: variants of a .pgen that count: all, or those whose FILTER is PASS (or not given).
         variants: the list of variants of matrices without one beside them.
         r_allele: what r refers to in PLINK 2's matrices: "listed" (ref-based) or "major" alleles.
+        chrom: the chromosomes of UKBB_LD to read, by default all.
 
     Raises:
         ConfigError: no path or unknown kinds of path, kinds that cannot be combined, options of another kind.
@@ -53,10 +58,17 @@ def open_source(
         paths = [paths]
     if not paths:
         raise ConfigError(f"no LD reference is given. Give {ACCEPTED}.")
+    for path in paths:
+        require_folder(path)
+    remote = [os.fspath(path) for path in paths if is_remote(path)]
+    if remote:
+        return _open_remote(remote, len(paths), num_people, chrom, keep or population or variants or r_allele)
     seen = [os.path.abspath(path) for path in paths]
     twice = [path for number, path in enumerate(seen) if path in seen[:number]]
     if twice:
         raise ConfigError(f"`{twice[0]}` is given twice. Give each file once.")
+    if chrom and not (len(paths) == 1 and Path(paths[0]).is_dir() and layout_of(Path(paths[0])) == "UKBB_LD"):
+        raise ConfigError(f"`chrom` chooses regions of UKBB_LD, but `{paths[0]}` is none. Leave it out.")
     matrices = [path for path in map(Path, paths) if is_matrix(path)]
     if matrices:
         squares = all(is_square(path) and path.is_file() for path in map(Path, paths))
@@ -68,8 +80,15 @@ def open_source(
             raise ConfigError(f"`keep` chooses individuals, but `{matrices[0]}` holds correlations. Leave it out.")
         if filters != "all":
             raise ConfigError(f"`filter` is for genotypes, but `{matrices[0]}` holds correlations. Leave it out.")
-        options = {"population": population, "num_people": num_people, "variants": variants, "r_allele": r_allele}
-        return open_matrices(matrices, maf=maf, **options)  # type: ignore[arg-type]
+        options: dict[str, Any] = {
+            "population": population,
+            "num_people": num_people,
+            "variants": variants,
+            "r_allele": r_allele,
+        }
+        if chrom:
+            options["chrom"] = tuple(chrom)
+        return open_matrices(matrices, maf=maf, **options)
     only_matrices = {"population": population, "num_people": num_people, "variants": variants, "r_allele": r_allele}
     given = [name for name, value in only_matrices.items() if value is not None]
     if given:
@@ -83,11 +102,26 @@ def input_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """The files that an LD reference at these paths is read from, for checksums; a folder stands for itself."""
     found: list[Path] = []
     for path in [os.fspath(path) for path in paths]:
+        if is_remote(path):  # nothing of it is kept to be compared
+            continue
         if is_matrix(Path(path)):
             found.append(Path(path))
             continue
         found += plink_parts(path).values()
     return found
+
+
+def _open_remote(
+    addresses: Sequence[str], given: int, num_people: int | None, chrom: Sequence[str], others: object
+) -> LDSource:
+    if given > 1 or others:
+        what = (
+            f"cannot be combined with {given - 1} other references"
+            if given > 1
+            else "takes --num-people and --chrom only"
+        )
+        raise ConfigError(f"`{addresses[0]}` {what}. It is read as UKBB_LD; fetch other kinds first.")
+    return UkbLD(addresses[0], num_people=UKB_NUM_PEOPLE if num_people is None else num_people, chroms=chrom)
 
 
 def _open_genotypes(path: str) -> GenotypeFile:

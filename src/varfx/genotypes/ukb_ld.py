@@ -12,6 +12,7 @@ import logging
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from varfx.genotypes.ld_source import MissingRegion, genome_ordered, without_dup
 from varfx.genotypes.ukb_npz import read_npz, write_npz
 from varfx.io import sealed
 from varfx.io.ledger import Ledger, LedgerRow
+from varfx.io.remote import Folder
 from varfx.io.text_numbers import whole_numbers
 from varfx.io.text_table import read_with_header
 
@@ -91,24 +93,28 @@ class UkbLD:
     missing: tuple[MissingRegion, ...]
     ledger: tuple[LedgerRow, ...]
 
-    def __init__(self, folder: str | os.PathLike[str], *, num_people: int = UKB_NUM_PEOPLE) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], *, num_people: int = UKB_NUM_PEOPLE, chroms: Sequence[str] = ()
+    ) -> None:
         """Reads the tables of all regions, and no matrix.
 
         Args:
-            folder: where the files are.
+            folder: where the files are; an address (`s3://...`, `https://...`) is read region by region, and nothing of it is kept.
             num_people: the sample size behind the correlations.
+            chroms: the chromosomes to read; all by default.
 
         Raises:
             ConfigError: `num_people` is not above 2.
             FormatError: no regions in the folder, or a damaged table.
             DataError: no variant passes the filters.
+            DownloadError: a remote folder that cannot be read.
         """
         if num_people <= 2:
             raise ConfigError(f"`num_people` must be above 2, got {num_people}. UK Biobank's is {UKB_NUM_PEOPLE}.")
-        self._folder = Path(folder)
+        self._folder = Folder(folder)
         self.name, self.num_people = str(folder), num_people
         self.build = "hg19" if num_people == UKB_NUM_PEOPLE else None
-        readable, unreadable = _regions(self._folder)
+        readable, unreadable = _regions(self._folder, frozenset(chroms))
         self.missing = tuple(
             _missing(stretch, reason, [*readable, *unreadable]) for stretch, reason in unreadable.items()
         )
@@ -179,8 +185,8 @@ class UkbLD:
         region = self._region_of(np.union1d(core, panel))
         if self._loaded is None or self._loaded[0] != region.stem:
             self._loaded = None  # frees the old matrix before the next is read
-            path = self._folder / region.stem
-            self._loaded = region.stem, read_npz(Path(f"{path}.npz"), region.size, Path(f"{path}.gz"))
+            with self._folder.files(f"{region.stem}.npz") as (path,):
+                self._loaded = region.stem, read_npz(path, region.size, path.with_suffix(".gz"))
         R = self._loaded[1]
         at_core, at_panel = (np.searchsorted(region.index, index) for index in (core, panel))
         cross = R[np.ix_(region.row[at_core], region.row[at_panel])]
@@ -208,7 +214,8 @@ class UkbLD:
         tables, sizes, copies = [], [], 0
         bad_variants = []
         for number, stretch in enumerate(stretches):
-            table = _read_table(self._folder / f"{stems[stretch]}.gz", stretch.chrom)
+            with self._folder.files(f"{stems[stretch]}.gz") as (path,):
+                table = _read_table(path, stretch.chrom)
             sizes.append(table.height)
             bad = variants.bad_alleles(table)
             bad_variants.append(table.filter(bad).select(variants.KEY))
@@ -262,15 +269,23 @@ def write_ukb_ld(
     write_npz(Path(folder) / f"{name}.npz", R)
 
 
-def _regions(folder: Path) -> tuple[dict[_Stretch, str], dict[_Stretch, str]]:
-    """The stems of the readable regions, and why the others are not."""
+def _regions(folder: Folder, chroms: frozenset[str]) -> tuple[dict[_Stretch, str], dict[_Stretch, str]]:
+    """The stems of the readable regions of the chromosomes (none: all), and why the others are not."""
     found: dict[_Stretch, dict[str, str]] = defaultdict(dict)
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        match = _NAME.fullmatch(path.name)
+    present: set[str] = set()
+    for name in folder.names():
+        match = _NAME.fullmatch(name)
         if match:
             chrom, start, end, ending = match.groups()
             chrom = spelled(chrom)
-            found[_Stretch(chrom, int(start) - 1, int(end) - 1)][ending] = path.name.removesuffix(f".{ending}")
+            present.add(chrom)
+            if not chroms or chrom in chroms:
+                found[_Stretch(chrom, int(start) - 1, int(end) - 1)][ending] = name.removesuffix(f".{ending}")
+    absent = sorted(chroms - present)
+    if present and absent:
+        raise ConfigError(
+            f"`{folder}` has no region on chromosome {', '.join(absent)}; `--chrom` names it. Leave it out."
+        )
     if not found:
         raise FormatError(f"`{folder}` holds no UKBB_LD files (chr22_20000001_23000001.npz and .gz). Check the path.")
     readable, unreadable = {}, {}

@@ -61,6 +61,7 @@ def open_matrices(
     num_people: int | None = None,
     variants: Path | None = None,
     r_allele: RAllele | None = None,
+    chrom: Sequence[str] = (),
 ) -> LDSource:
     """The source of published correlations; see `varfx.genotypes.open_ld.open_source`.
 
@@ -79,7 +80,7 @@ def open_matrices(
     if layout == "LDGM":
         return Ldgm(path, population=population, maf=maf, num_people=num_people)
     if layout == "UKBB_LD":
-        return UkbLD(path, num_people=UKB_NUM_PEOPLE if num_people is None else num_people)
+        return UkbLD(path, num_people=UKB_NUM_PEOPLE if num_people is None else num_people, chroms=chrom)
     if layout == "SBayesRC":
         sbayesrc.refuse_incomplete(path)
         return SBayesRCFolder(path, num_people=num_people, maf=maf)

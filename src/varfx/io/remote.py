@@ -1,0 +1,144 @@
+"""A folder here, or in an object store or on a web server: the same names and files, of which remote ones are fetched and not kept.
+
+Remote folders (`s3://bucket/path`, `https://...`) are read through fsspec, anonymously. A file is fetched into a temporary folder,
+its length compared with the store's, and removed when it has been used. Failed attempts are repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from varfx.errors import ConfigError, DownloadError, FormatError
+
+logger = logging.getLogger(__name__)
+ATTEMPTS = 3
+PAUSE_SECONDS = 2.0  # before the second attempt; twice as long before the third
+_REMOTE = re.compile(r"(s3|https?)://[^/]+", re.IGNORECASE)
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """True for an address of a web server or an object store."""
+    return _REMOTE.match(os.fspath(path)) is not None
+
+
+class Folder:
+    """A folder of files; here or remote. It can be pickled: connections are made when they are needed, in whichever process."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Remembers a path or an address; nothing is read."""
+        self.path = os.fspath(path).rstrip("/") or "/"
+        self._remote = is_remote(self.path)
+        self._sizes: dict[str, int] | None = None
+
+    def __str__(self) -> str:
+        return self.path
+
+    def names(self) -> list[str]:
+        """Names of the files in the folder, sorted; none where there is no such folder on this machine.
+
+        Raises:
+            ConfigError: the packages that reach the store are not installed.
+            DownloadError: the store cannot be reached, or has no such folder.
+        """
+        if not self._remote:
+            here = Path(self.path)
+            return sorted(each.name for each in here.iterdir()) if here.is_dir() else []
+        return sorted(self._listed())
+
+    @contextlib.contextmanager
+    def files(self, *names: str) -> Iterator[list[Path]]:
+        """Paths of files of the folder, while the block lasts; remote ones are fetched, and removed at its end.
+
+        Raises:
+            DownloadError: a file cannot be fetched whole, in three attempts.
+        """
+        if not self._remote:
+            yield [Path(self.path) / name for name in names]
+            return
+        with tempfile.TemporaryDirectory(prefix="varfx-remote-") as scratch:
+            for name in names:
+                self._fetch(name, Path(scratch) / name)
+            yield [Path(scratch) / name for name in names]
+
+    def _listed(self) -> dict[str, int]:
+        """Sizes of the files by name."""
+        if self._sizes is None:
+            entries = _attempted(lambda: self._store().ls(self.path, detail=True), f"`{self.path}` cannot be listed")
+            files = (entry for entry in entries if entry.get("type") == "file")
+            self._sizes = {entry["name"].rsplit("/", 1)[-1]: int(entry.get("size") or -1) for entry in files}
+        return self._sizes
+
+    def _fetch(self, name: str, to: Path) -> None:
+        address = f"{self.path}/{name}"
+
+        def fetch() -> None:
+            store = self._store()
+            store.get_file(address, str(to))
+            expected = self._listed().get(name, -1)
+            if expected < 0:
+                expected = int(store.size(address) or -1)
+            found = to.stat().st_size
+            if expected >= 0 and found != expected:
+                raise OSError(f"{found:,} of {expected:,} bytes arrived")
+
+        _attempted(fetch, f"`{address}` cannot be fetched")
+
+    def _store(self) -> Any:
+        try:
+            import fsspec
+
+            protocol = self.path.split("://", 1)[0].lower()
+            options = {"anon": True} if protocol == "s3" else {}
+            return fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **options)
+        except ImportError as error:
+            raise ConfigError(f"`{self.path}` is read over the network: pip install 'varfx[cloud]'.") from error
+
+
+def _attempted(call: Any, what: str) -> Any:
+    """The result of a call over the network, which may fail and be repeated.
+
+    Raises:
+        DownloadError: after the last attempt, with its reason.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return call()
+        except FileNotFoundError as error:
+            raise DownloadError(f"{what}: there is no such file or folder. Check the address.") from error
+        except (OSError, ValueError, TimeoutError, RuntimeError, _client_error()) as error:
+            reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+            if attempt == ATTEMPTS:
+                raise DownloadError(
+                    f"{what} ({reason}), in {ATTEMPTS} attempts. Check the address and the network; finished work is kept."
+                ) from error
+            logger.warning("%s (%s); attempt %d of %d follows", what, reason, attempt + 1, ATTEMPTS)
+            time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError
+
+
+def _client_error() -> type[Exception]:
+    """The errors of aiohttp, where it is installed."""
+    try:
+        from aiohttp import ClientError
+    except ImportError:
+        return OSError
+    found: type[Exception] = ClientError
+    return found
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Checks an address that a path type may have changed.
+
+    Raises:
+        FormatError: `s3:/x`, as `Path("s3://x")` has it.
+    """
+    if re.match(r"(s3|https?):/[^/]", os.fspath(path), re.IGNORECASE):
+        raise FormatError(f"`{path}` lacks a slash. Give addresses as text, not as `Path`.")
