@@ -93,8 +93,8 @@ def refuse_output_over_input(app: cyclopts.App, words: Sequence[str], options: M
     Raises:
         ConfigError: an input and an output are one file.
     """
-    _, apps, _ = app.parse_commands(list(words))
-    if apps[-1].default_command is None:
+    commands, apps, _ = app.parse_commands(list(words))
+    if apps[-1].default_command is None or (commands and commands[-1].startswith("-")):  # --version is a command too
         return
     chosen = {**options, **typed_options(app, words)}
     for output in WRITTEN:

@@ -50,6 +50,11 @@ class LowRankPreconditioner(Preconditioner):
         left, singular, _ = torch.linalg.svd(R)
         return LowRankPreconditioner(values=values, V=Q @ left, gain=singular.square())
 
+    @property
+    @override
+    def like(self) -> Tensor:
+        return self.values
+
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         root = self.values.sqrt()[:, None]
@@ -97,6 +102,11 @@ class CholeskyPreconditioner(Preconditioner):
         if self.L.ndim != 2 or self.L.shape[0] != self.L.shape[1]:
             raise DataError(f"`L` must be square, got shape {tuple(self.L.shape)}.")
         require_positive("L's diagonal", self.L.diagonal())
+
+    @property
+    @override
+    def like(self) -> Tensor:
+        return self.L
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

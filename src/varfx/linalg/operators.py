@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from varfx.errors import DataError
 from varfx.linalg.square import SquareMatrix
 
 
-class LinearOperator(SquareMatrix, ABC):
+class LinearOperator(SquareMatrix):
     """A symmetric n x n matrix that need not exist in memory.
 
     Products with a block whose columns are contiguous (a transposed row-major block) are the fastest.

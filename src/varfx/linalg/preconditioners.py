@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -17,7 +17,7 @@ from varfx.linalg.square import SquareMatrix
 from varfx.short_repr import short_repr
 
 
-class Preconditioner(SquareMatrix, ABC):
+class Preconditioner(SquareMatrix):
     """A symmetric positive definite n x n matrix P.
 
     `logdet` and `solve` make it the deterministic part of an estimate (a control variate); `sample` the probes of the rest.
@@ -105,6 +105,11 @@ class DiagonalPreconditioner(Preconditioner):
             raise DataError(f"`values` must have one axis, got shape {tuple(self.values.shape)}.")
         require_positive("values", self.values)
 
+    @property
+    @override
+    def like(self) -> Tensor:
+        return self.values
+
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         return X / self.values[:, None]
@@ -149,6 +154,11 @@ class EigenPreconditioner(Preconditioner):
         require_positive("values", self.values)
         if not 0 < self.rest < torch.inf:
             raise DataError(f"`rest` must be positive and finite, got {self.rest}.")
+
+    @property
+    @override
+    def like(self) -> Tensor:
+        return self.V
 
     @override
     def solve(self, X: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

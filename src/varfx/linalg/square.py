@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
 
-class SquareMatrix:
+class SquareMatrix(ABC):
     """An n x n matrix whose size, dtype and device are those of one tensor."""
 
     @property
+    @abstractmethod
     def like(self) -> Tensor:
-        """A tensor of n rows, in the precision and on the device of the products: the first field, unless a class differs."""
-        first: Tensor = next(iter(vars(self).values()))
-        return first
+        """A tensor of n rows, in the precision and on the device of the products."""
 
     @property
     def size(self) -> int:

@@ -57,7 +57,7 @@ def test_windows_from_numbers() -> None:
         {50},
     )
     assert set(job.sizes.bases) == {300_000}
-    assert set(uniform_job(1000, 10, rank=7, model=ModelConfig(), num_features=0).rank) == {7}
+    assert set(uniform_job(1000, 10, rank=7, model=ModelConfig(), num_features=0).sizes.rank) == {7}
 
 
 def test_times_add_up() -> None:
