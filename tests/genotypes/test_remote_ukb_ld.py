@@ -131,6 +131,8 @@ def test_wrong_addresses(web: str, store: str, folder: Path) -> None:
         open_source("http://127.0.0.1:9/x")
     with pytest.raises(ConfigError, match=r"takes --num-people and --chrom only"):
         open_source(web, population="EUR")
+    with pytest.raises(ConfigError, match=r"takes --num-people and --chrom only"):
+        open_source(web, filters="pass")
     with pytest.raises(ConfigError, match=r"cannot be combined with 1 other references"):
         open_source([web, folder])
     with pytest.raises(FormatError, match=r"s3:/bucket/x` lacks a slash"):

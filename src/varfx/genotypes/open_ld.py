@@ -58,11 +58,19 @@ def open_source(
         paths = [paths]
     if not paths:
         raise ConfigError(f"no LD reference is given. Give {ACCEPTED}.")
+    only_matrices: dict[str, Any] = {
+        "population": population,
+        "num_people": num_people,
+        "variants": variants,
+        "r_allele": r_allele,
+    }
     for path in paths:
         require_folder(path)
     remote = [os.fspath(path) for path in paths if is_remote(path)]
     if remote:
-        return _open_remote(remote, len(paths), num_people, chrom, keep or population or variants or r_allele)
+        return _open_remote(
+            remote, len(paths), num_people, chrom, keep or population or variants or r_allele or filters != "all"
+        )
     seen = [os.path.abspath(path) for path in paths]
     twice = [path for number, path in enumerate(seen) if path in seen[:number]]
     if twice:
@@ -80,16 +88,7 @@ def open_source(
             raise ConfigError(f"`keep` chooses individuals, but `{matrices[0]}` holds correlations. Leave it out.")
         if filters != "all":
             raise ConfigError(f"`filter` is for genotypes, but `{matrices[0]}` holds correlations. Leave it out.")
-        options: dict[str, Any] = {
-            "population": population,
-            "num_people": num_people,
-            "variants": variants,
-            "r_allele": r_allele,
-        }
-        if chrom:
-            options["chrom"] = tuple(chrom)
-        return open_matrices(matrices, maf=maf, **options)
-    only_matrices = {"population": population, "num_people": num_people, "variants": variants, "r_allele": r_allele}
+        return open_matrices(matrices, maf=maf, chrom=chrom, **only_matrices)
     given = [name for name, value in only_matrices.items() if value is not None]
     if given:
         raise ConfigError(

@@ -26,11 +26,9 @@ from varfx.genotypes.ld_source import (
     genome_ordered,
     without_duplicates,
 )
+from varfx.genotypes.ukb_npz import DIAGONAL_ATOL, MAX_ABS_R, SYMMETRY_ATOL
 from varfx.io.ledger import LedgerRow, Sieve
 
-MAX_ABS_R = 1.001
-DIAGONAL_ATOL = 1e-3
-SYMMETRY_ATOL = 1e-4
 SURELY_R2 = 100  # variants from which a square without any negative value cannot be one of r
 
 

@@ -19,8 +19,8 @@ from scipy import sparse
 
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.chromosomes import spelled
-from varfx.genotypes.matrices.blocks import DIAGONAL_ATOL, MAX_ABS_R, BlockSource, Correlations
-from varfx.genotypes.ukb_npz import NPZ_DAMAGE
+from varfx.genotypes.matrices.blocks import BlockSource, Correlations
+from varfx.genotypes.ukb_npz import DIAGONAL_ATOL, MAX_ABS_R, NPZ_DAMAGE
 from varfx.io.stream import read_bytes
 
 _NAME = re.compile(r".*chr([0-9A-Za-z]+)\.rds")

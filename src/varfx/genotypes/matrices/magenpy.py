@@ -19,8 +19,8 @@ from numpy import ndarray
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.builds import known_build
 from varfx.genome.chromosomes import spelled
-from varfx.genotypes.matrices.blocks import MAX_ABS_R, BlockSource, Correlations
-from varfx.genotypes.ukb_npz import NPZ_DAMAGE
+from varfx.genotypes.matrices.blocks import BlockSource, Correlations
+from varfx.genotypes.ukb_npz import MAX_ABS_R, NPZ_DAMAGE
 
 _DAMAGE = (*NPZ_DAMAGE, SystemError, AssertionError, IndexError)
 
