@@ -61,6 +61,14 @@ def print_notes(notes: Iterable[str]) -> None:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
 
 
+def print_ledger(rows: Iterable[Mapping[str, Any]], before: str = "") -> None:
+    """Prints what became of the rows of a table, a line per step that concerned any; `before` stands before each line."""
+    for row in rows:
+        if row["count"]:
+            note = f" ({row['note']})" if row["note"] else ""
+            console.print(f"{before}ledger: {row['step']}: {row['count']:,}{note}", soft_wrap=True)
+
+
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Report]:
     """A bar with the time left on a terminal; elsewhere a plain line now and then. On stderr."""

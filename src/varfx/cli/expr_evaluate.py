@@ -8,13 +8,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, print_notes, progress_bar
+from varfx.cli.console import console, print_ledger, print_notes, progress_bar
 from varfx.cli.options import Paths, Where, as_options
 from varfx.errors import ConfigError
 from varfx.expression.evaluation_config import EvaluationConfig
+from varfx.expression.transfer.config import TransferConfig
 from varfx.io.workers import Workers
 
 Options = Annotated[EvaluationConfig, as_options(EvaluationConfig, num_samples=Parameter(alias="--samples"))]
+Transfer = Annotated[TransferConfig, as_options(TransferConfig, group="Another cohort")]
 
 
 def evaluate(
@@ -26,16 +28,19 @@ def evaluate(
     figures: Path | None = None,
     against: str | None = None,
     cohort: Path | None = None,
+    home: Path | None = None,
     config: Options = EvaluationConfig(),
+    transfer: Transfer = TransferConfig(),
     where: Where = Workers(),
 ) -> None:
-    """Score all models of some runs on one cohort's test individuals.
+    """Score all models of some runs on one cohort's test individuals, or on another cohort.
 
     Correlation and R2 over individuals, per gene and fold, and their means: on training genes and held-out individuals (hop),
     and on genes that a network never saw (hogp). Intervals come from resampling individuals for a gene, and genes for a mean.
 
         varfx expr evaluate RUN --json scores.json
         varfx expr evaluate BASELINES NETWORK --tsv scores.tsv --figures figures
+        varfx expr evaluate RUN --cohort OTHER --json elsewhere.json
 
     Args:
         runs: Runs of `varfx expr baseline` and `varfx expr fit`, all on the same cohort.
@@ -43,13 +48,16 @@ def evaluate(
         tsv: Write a row per gene, model and fold to this file.
         figures: Write pictures into this folder: models against each other, and their means.
         against: The model that the others are compared with on the screen; by default elastic-net, or the first.
-        cohort: Where the runs' cohort lies, if it moved.
+        cohort: Where the runs' cohort lies, if it moved; or another cohort to judge them in, without the individuals of their own.
+        home: Where the runs' own cohort lies, if it moved and --cohort is another.
     """
     from varfx.expression.evaluate import evaluate as evaluate_runs
     from varfx.io import sealed
 
     with progress_bar() as progress:
-        result = evaluate_runs(runs, config, cohort=cohort, **vars(where), progress=progress)
+        result = evaluate_runs(
+            runs, config, cohort=cohort, home=home, transfer=transfer, **vars(where), progress=progress
+        )
     names = list(dict.fromkeys(entry["model"] for entry in result.models))
     against = against or ("elastic-net" if "elastic-net" in names else names[0])
     if against not in names:
@@ -67,6 +75,8 @@ def evaluate(
         )
     console.print(_means_table(result.models, result.differences, against))
     _print_heritability(result.heritability)
+    for run, ledger in zip(result.runs, result.matching, strict=False):
+        print_ledger(ledger, f"{run}: ")
     print_notes(result.notes)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from varfx.cli.console import console, print_notes, progress_bar
+from varfx.cli.console import console, print_ledger, print_notes, progress_bar
 from varfx.cli.options import Out, Paths, as_options
 from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
@@ -91,10 +91,7 @@ def _interval(bounds: tuple[float, float]) -> str:
 
 
 def _print(scores: Scores, out: Path) -> None:
-    for step in scores.ledger.rows():
-        if step["count"]:
-            note = f" ({step['note']})" if step["note"] else ""
-            console.print(f"ledger: {step['step']}: {step['count']:,}{note}", soft_wrap=True)
+    print_ledger(scores.ledger.rows())
     print_notes(scores.ledger.notes)
     console.print(
         f"{out}: scores of {scores.people.height:,} individuals by {scores.num_variants:,} variants on {len(scores.chroms)} chromosomes",

@@ -58,6 +58,7 @@ GROUPS = {
             "baseline": "expr_baseline:baseline",
             "fit": "expr_fit:fit",
             "evaluate": "expr_evaluate:evaluate",
+            "predict": "expr_predict:predict",
             "variants": "expr_variants:variants",
         },
     ),

@@ -1,7 +1,7 @@
 """Expression from personal genomes: cohorts, sequence models, and the linear models they are judged by.
 
-`cohort` holds individuals, `linear` and `network` predict, `variants` scores; `evaluate` compares runs on held-out individuals and
-genes. Start with `cohort`, then `evaluate`. Imports every room above; names load when first used.
+`cohort` holds individuals, `linear` and `network` predict, `variants` scores, `transfer` goes to another cohort; `evaluate` compares
+runs on held-out individuals and genes. Start with `cohort`, then `evaluate`. Imports every room above; names load when first used.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from varfx.expression.network.config import FitConfig
     from varfx.expression.network.fit import fit_network
     from varfx.expression.run import ExpressionRun, open_run
+    from varfx.expression.transfer.config import TransferConfig
+    from varfx.expression.transfer.predict import predict_elsewhere
     from varfx.expression.variants.config import VariantConfig
     from varfx.expression.variants.score import score_variants
 
@@ -27,12 +29,14 @@ __all__ = [
     "ExpressionEvaluation",
     "ExpressionRun",
     "FitConfig",
+    "TransferConfig",
     "VariantConfig",
     "evaluate",
     "fit_baselines",
     "fit_network",
     "open_cohort",
     "open_run",
+    "predict_elsewhere",
     "score_variants",
 ]
 
@@ -47,6 +51,8 @@ export(
         "network.config": "FitConfig",
         "network.fit": "fit_network",
         "run": "ExpressionRun open_run",
+        "transfer.config": "TransferConfig",
+        "transfer.predict": "predict_elsewhere",
         "variants.config": "VariantConfig",
         "variants.score": "score_variants",
     },

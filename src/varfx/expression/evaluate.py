@@ -16,12 +16,16 @@ from varfx.bootstrap import counts_of_individuals, mean_interval, percentiles
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.adjust import fit_adjustment
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
-from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.cohort.store import Cohort, Fold, open_cohort
 from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
 from varfx.expression.metrics import LEAST_PEOPLE, Scores, score
 from varfx.expression.run import ExpressionRun, open_run
+from varfx.expression.transfer.config import TransferConfig
+from varfx.expression.transfer.judged import judged_elsewhere
+from varfx.expression.transfer.predict import home_cohort
+from varfx.io.ledger import LedgerRow
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
 from varfx.short_repr import short_repr
@@ -30,6 +34,7 @@ METRICS = ("pcc", "r2")
 GENES_PER_WORKER = 100  # whose heritability is worth the start of a process
 GENE_SETS = ("training", "held-out")
 _DEFAULT = EvaluationConfig()
+_TRANSFER = TransferConfig()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +51,8 @@ class ExpressionEvaluation:
         differences: a record per set of genes and pair of models: the mean difference of the genes that both predict.
         heritability: a record per gene, by REML in all individuals; empty if not asked for.
         notes: what the user should know.
+        home: the cohort that the runs were made on, where `cohort` is another.
+        matching: of each run on another cohort, what became of the variants in the genes' windows.
     """
 
     __repr__ = short_repr
@@ -58,6 +65,8 @@ class ExpressionEvaluation:
     differences: list[dict[str, Any]]
     heritability: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    home: str | None = None
+    matching: list[list[LedgerRow]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
@@ -86,16 +95,21 @@ def evaluate(
     config: EvaluationConfig = _DEFAULT,
     *,
     cohort: str | os.PathLike[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
+    transfer: TransferConfig = _TRANSFER,
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Progress = silent,
 ) -> ExpressionEvaluation:
-    """Scores all models of some runs on one cohort's test individuals.
+    """Scores all models of some runs on one cohort's test individuals, or on another cohort.
 
     Args:
         runs: of `varfx expr baseline` and `varfx expr fit`.
         config: heritability, and the bootstrap.
-        cohort: where the runs' cohort lies, if it moved.
+        cohort: where the runs' cohort lies, if it moved; or another cohort, whose individuals are then all test individuals but
+            those who stand in the runs' own too.
+        home: where the runs' own cohort lies, if it moved and `cohort` is another.
+        transfer: rules for the variants of another cohort.
         workers: processes for heritability; by default one per core.
         scheduler: address of a running dask.distributed scheduler, in place of `workers`.
         progress: told about each gene.
@@ -108,10 +122,12 @@ def evaluate(
     opened = [open_run(path) for path in runs]
     if not opened:
         raise ConfigError("no run is given. Name at least one made by `varfx expr baseline` or `varfx expr fit`.")
-    people = cohort_of(opened, cohort)
-    predictions, notes = _predictions(opened)
-    scored = _score_all(people, predictions, config.num_samples, config.seed, progress)
-    heldout = set(people.genes_heldout)
+    judged = (
+        _at_home(opened, cohort) if _is_home(opened, cohort) else _elsewhere(opened, cohort, home, transfer, progress)
+    )
+    people, notes = judged.cohort, judged.notes
+    scored = _score_all(judged, config.num_samples, config.seed, progress)
+    heldout = set((judged.home or people).genes_heldout)
     entries = [
         {
             "gene": gene,
@@ -127,7 +143,7 @@ def evaluate(
         }
         for (gene, model, split, fold), scores in scored.items()
     ]
-    small = [fold for fold in sorted({key[3] for key in scored}) if people.fold(fold).test.size < LEAST_PEOPLE]
+    small = [fold for fold in sorted({key[3] for key in scored}) if judged.folds[fold].test.size < LEAST_PEOPLE]
     if small:
         notes.append(
             f"folds {', '.join(map(str, small))} have test sets of fewer than {LEAST_PEOPLE} individuals: they have no score. Prepare "
@@ -144,6 +160,65 @@ def evaluate(
         differences=_differences(entries, config.seed),
         heritability=_heritability(people, genes, where, progress) if config.heritability else [],
         notes=notes,
+        home=None if judged.home is None else str(judged.home.path),
+        matching=judged.matching,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Judged:
+    """Predictions, and on whom they are judged.
+
+    Attributes:
+        cohort: of these individuals.
+        predictions: columns of `varfx.expression.run.PREDICTION_SCHEMA`, of test individuals.
+        folds: by number; whose expression is adjusted by that of the training part.
+        notes: what the user should know.
+        home: see `ExpressionEvaluation`.
+        matching: see `ExpressionEvaluation`.
+    """
+
+    cohort: Cohort
+    predictions: pl.DataFrame
+    folds: dict[int, Fold]
+    notes: list[str]
+    home: Cohort | None = None
+    matching: list[list[LedgerRow]] = field(default_factory=list)
+
+
+def _is_home(runs: Sequence[ExpressionRun], cohort: str | os.PathLike[str] | None) -> bool:
+    """Whether the models are judged on their own cohort; runs of several cohorts are refused there."""
+    seals = {run.record["cohort_seal"] for run in runs}
+    return cohort is None or len(seals) > 1 or open_cohort(cohort).seal in seals
+
+
+def _at_home(runs: Sequence[ExpressionRun], cohort: str | os.PathLike[str] | None) -> _Judged:
+    people = cohort_of(runs, cohort)
+    tables = [run.predictions.filter(pl.col("part") == "test") for run in runs]
+    predictions, notes = _predictions(runs, tables)
+    folds = {number: people.fold(number) for number in predictions["fold"].unique().sort().to_list()}
+    return _Judged(cohort=people, predictions=predictions, folds=folds, notes=notes)
+
+
+def _elsewhere(
+    runs: Sequence[ExpressionRun],
+    cohort: str | os.PathLike[str] | None,
+    home: str | os.PathLike[str] | None,
+    transfer: TransferConfig,
+    progress: Progress,
+) -> _Judged:
+    assert cohort is not None
+    own, other = home_cohort(runs[0], home), open_cohort(cohort)
+    found = judged_elsewhere(runs, own, other, transfer, progress)
+    predictions, notes = _predictions(runs, found.tables)
+    folds = dict.fromkeys(predictions["fold"].unique().sort().to_list(), found.fold)
+    return _Judged(
+        cohort=other,
+        predictions=predictions,
+        folds=folds,
+        notes=[*found.notes, *notes],
+        home=own,
+        matching=found.ledgers,
     )
 
 
@@ -168,15 +243,17 @@ def cohort_of(runs: Sequence[ExpressionRun], moved: str | os.PathLike[str] | Non
     return cohort
 
 
-def _predictions(runs: Sequence[ExpressionRun]) -> tuple[pl.DataFrame, list[str]]:
-    """Predictions for test individuals, each model's name followed by the run's where several runs have it; and notes."""
+def _predictions(runs: Sequence[ExpressionRun], predicted: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, list[str]]:
+    """Predictions of each run for test individuals, joined; a model's name is followed by the run's where several runs have it.
+
+    Notes for the user are beside.
+    """
     owners: dict[str, set[Path]] = {}
     for run in runs:
         for model in run.record["models"]:
             owners.setdefault(model, set()).add(run.path.resolve())
     tables, notes = [], []
-    for run in runs:
-        table = run.predictions.filter(pl.col("part") == "test")
+    for run, table in zip(runs, predicted, strict=True):
         shared = [model for model in run.record["models"] if len(owners[model]) > 1]
         names = {model: f"{model}:{run.path.name}" for model in shared}
         tables.append(table.with_columns(pl.col("model").replace(names)))
@@ -203,11 +280,9 @@ def _predictions(runs: Sequence[ExpressionRun]) -> tuple[pl.DataFrame, list[str]
 Key = tuple[str, str, str, int]  # gene, model, split, fold
 
 
-def _score_all(
-    cohort: Cohort, predictions: pl.DataFrame, num_samples: int, seed: int, progress: Progress
-) -> dict[Key, Scores]:
+def _score_all(judged: _Judged, num_samples: int, seed: int, progress: Progress) -> dict[Key, Scores]:
     """Scores in the order of the cohort's genes, then models as they come, then folds."""
-    folds = {number: cohort.fold(number) for number in predictions["fold"].unique().sort().to_list()}
+    cohort, predictions, folds = judged.cohort, judged.predictions, judged.folds
     row_of = {name: row for row, name in enumerate(cohort.people)}
     models = list(dict.fromkeys(predictions["model"]))
     parts = predictions.partition_by("gene_id", "fold", as_dict=True, maintain_order=True)

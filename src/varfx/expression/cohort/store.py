@@ -166,6 +166,23 @@ class Cohort:
         first, count = self.genes.select("first_variant", "num_variants").row(self.gene_row(gene_id))
         return self.variants.slice(first, count), slice(first, first + count)
 
+    def region_variants(self, chrom: str, start: int, end: int) -> tuple[pl.DataFrame, slice]:
+        """The rows of `variants` in [start, end), 0-based, of a chromosome, and which they are; empty where there are none."""
+        offset, positions = self._positions.get(chrom, (0, np.empty(0, dtype=np.int64)))
+        low, high = (offset + int(place) for place in np.searchsorted(positions, [start + 1, end + 1]))
+        return self.variants.slice(low, high - low), slice(low, high)
+
+    def genotypes(
+        self, rows: slice
+    ) -> tuple[Int8[ndarray, "variant individual"], Int8[ndarray, "variant individual 2"] | None]:
+        """Dosages and, of a phased cohort, haplotypes of some rows of `variants`, as `dosages` and `haplotypes` give them.
+
+        Raises:
+            StoreError: a chunk is missing or damaged.
+        """
+        haplotypes = self._read("genotypes.zarr/haplotypes", rows) if self.phased else None
+        return self._read("genotypes.zarr/dosages", rows), haplotypes
+
     def dosages(self, gene_id: str) -> Int8[ndarray, "variant individual"]:
         """Counts of ALT (0, 1, 2) in a gene's window; -1 is missing.
 
@@ -221,6 +238,12 @@ class Cohort:
     @cached_property
     def _gene_rows(self) -> dict[str, int]:
         return {gene: row for row, gene in enumerate(self.genes["gene_id"].to_list())}
+
+    @cached_property
+    def _positions(self) -> dict[str, tuple[int, Int64[ndarray, " variant"]]]:
+        """First row and positions of the variants of each chromosome."""
+        parts = self.variants.with_row_index("row").group_by("chrom", maintain_order=True)
+        return {str(chrom): (int(part["row"][0]), part["position"].to_numpy()) for (chrom,), part in parts}
 
     @cached_property
     def _manifest(self) -> dict[str, tuple[int, str]]:

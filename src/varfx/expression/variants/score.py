@@ -32,6 +32,7 @@ from varfx.expression.variants.drivers import driver_score, find_drivers, high_s
 from varfx.expression.variants.gradients import people_attribution, reference_attribution
 from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
+from varfx.expression.weights import aligned_weights
 from varfx.io.workers import Job, SingleWorker, map_pieces
 from varfx.models.expression import ExpressionNetwork
 from varfx.progress import Progress, silent
@@ -246,7 +247,7 @@ def _linear_effects(job: _Job, gene_id: str, variants: pl.DataFrame) -> _Effects
     assert intercepts is not None
     mine = (pl.col("gene_id") == gene_id) & (pl.col("model") == job.model) & (pl.col("fold") == job.config.fold)
     intercept = intercepts.filter(mine)["intercept"]
-    weight = _joined(variants, weights.filter(mine))
+    weight = aligned_weights(variants, weights.filter(mine))
     nothing = np.full(variants.height, np.nan)
     if not len(intercept):  # left out of the fit, e.g. as constant
         return _Effects(float("nan"), nothing, nothing, nothing, nothing)
@@ -257,13 +258,7 @@ def _elastic_net(job: _Job, gene_id: str, variants: pl.DataFrame) -> Float64[nda
     """Weights of the elastic net per copy of ALT, 0 for those it left out."""
     if job.elastic_net is None:
         return None
-    return _joined(variants, job.elastic_net.filter(pl.col("gene_id") == gene_id))
-
-
-def _joined(variants: pl.DataFrame, weights: pl.DataFrame) -> Float64[ndarray, " variant"]:
-    key = ["chrom", "position", "effect_allele", "other_allele"]
-    joined = variants.select(key).join(weights.select(*key, "weight"), on=key, how="left", maintain_order="left")
-    return joined["weight"].fill_null(0.0).to_numpy()
+    return aligned_weights(variants, job.elastic_net.filter(pl.col("gene_id") == gene_id))
 
 
 def _drivers(
