@@ -24,7 +24,7 @@ from varfx.expression.variants.score import score_variants
 from varfx.genotypes.open_ld import open_source
 from varfx.io.workers import Workers
 from varfx.ld import PanelConfig, build_panel
-from varfx.models.config import ExpressionNetworkConfig
+from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.prior import posterior
 from varfx.prior.experiment import read_experiment, run_experiment
 from varfx.training import TraitData

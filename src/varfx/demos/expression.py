@@ -33,7 +33,7 @@ from varfx.expression.variants.score import VariantScores, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.io import sealed
 from varfx.io.working_folder import make_folder
-from varfx.models.config import ExpressionNetworkConfig
+from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
 from varfx.training.people.config import ExpressionTrainConfig
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
-    from varfx.models.config import EnformerConfig, ExpressionNetworkConfig, ModelConfig, TrackEnformerConfig
+    from varfx.models.borzoi import Borzoi
+    from varfx.models.borzoi_config import BorzoiConfig
+    from varfx.models.config import EnformerConfig, ModelConfig, TrackEnformerConfig
     from varfx.models.constant import Constant
+    from varfx.models.expression_config import ExpressionNetworkConfig
     from varfx.models.linear import Linear
     from varfx.models.mlp import MLP
     from varfx.models.prior import VariancePrior
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MLP",
+    "Borzoi",
+    "BorzoiConfig",
     "Constant",
     "EnformerConfig",
     "ExpressionNetworkConfig",
@@ -32,8 +37,11 @@ __all__ = [
 export(
     __name__,
     {
-        "config": "EnformerConfig ExpressionNetworkConfig ModelConfig TrackEnformerConfig",
+        "borzoi": "Borzoi",
+        "borzoi_config": "BorzoiConfig",
+        "config": "EnformerConfig ModelConfig TrackEnformerConfig",
         "constant": "Constant",
+        "expression_config": "ExpressionNetworkConfig",
         "linear": "Linear",
         "mlp": "MLP",
         "prior": "VariancePrior",

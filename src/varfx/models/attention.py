@@ -26,9 +26,19 @@ class RelativeAttention(nn.Module):
         key_width: channels of each head's queries and keys.
         dropout: of the attention weights.
         position_dropout: of the basis.
+        functions: of the basis, where they are of another number.
     """
 
-    def __init__(self, width: int, *, heads: int, key_width: int, dropout: float, position_dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        heads: int,
+        key_width: int,
+        dropout: float,
+        position_dropout: float,
+        functions: int | None = None,
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.scale = key_width**-0.5
@@ -36,7 +46,7 @@ class RelativeAttention(nn.Module):
         self.to_k = nn.Linear(width, heads * key_width, bias=False)
         self.to_v = nn.Linear(width, width, bias=False)
         self.to_out = nn.Linear(width, width)
-        self.to_rel_k = nn.Linear(width // heads, heads * key_width, bias=False)
+        self.to_rel_k = nn.Linear(functions or width // heads, heads * key_width, bias=False)
         self.rel_content_bias = nn.Parameter(torch.zeros(1, heads, 1, key_width))
         self.rel_pos_bias = nn.Parameter(torch.zeros(1, heads, 1, key_width))
         self.pos_dropout = nn.Dropout(position_dropout)
@@ -52,7 +62,7 @@ class RelativeAttention(nn.Module):
 
         Args:
             x: the sequence.
-            basis: `position_basis(positions, width / heads)`.
+            basis: functions of the distances, (2 positions - 1, function), e.g. `position_basis(positions, width / heads)`.
             rows: the positions whose output is wanted, as a slice with start, stop and step 1.
         """
         length = x.shape[1]

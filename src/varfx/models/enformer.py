@@ -9,29 +9,28 @@ those of enformer-pytorch, so that its checkpoints load (`models/enformer_weight
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable
-from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from varfx.errors import DataError
 from varfx.models.attention import RelativeAttention, position_basis
-from varfx.models.channel_norm import ChannelNorm, observed, unobserved
+from varfx.models.channel_norm import ChannelNorm
 from varfx.models.config import STEM_KERNEL, TOWER_KERNEL, EnformerConfig
+from varfx.models.transformer import Residual, TransformerLayer
+from varfx.models.trunk import Trunk, initialise
 
 
-class Enformer(nn.Module):
+class Enformer(Trunk):
     """The network. Outputs are per bin, in the order of the input positions.
 
     Args:
         config: its sizes.
         generator: where the first weights come from; seed 0 if not given.
     """
+
+    config: EnformerConfig
 
     def __init__(self, config: EnformerConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -53,7 +52,7 @@ class Enformer(nn.Module):
                     for narrow, wide in itertools.pairwise(widths)
                 )
             )
-            self.transformer = nn.Sequential(*(TransformerLayer(config) for _ in range(config.depth)))
+            self.transformer = nn.Sequential(*(transformer_layer(config) for _ in range(config.depth)))
             # Place 0 of this and of the heads' names is as in enformer-pytorch, where layers without weights stand between.
             self.final_pointwise = nn.Sequential(
                 nn.Identity(),
@@ -69,6 +68,9 @@ class Enformer(nn.Module):
                 }
             )
         self.to_empty(device="cpu")
+        for module in self.modules():
+            if isinstance(module, AttentionPool):
+                module.reset()
         initialise(self, torch.Generator().manual_seed(0) if generator is None else generator)
 
     def forward(
@@ -93,10 +95,7 @@ class Enformer(nn.Module):
         self, x: Float[Tensor, "batch position channel"], readout: int | slice | None = None
     ) -> Float[Tensor, "batch *bin channel"]:
         """Embedding read by the heads, (batch, bin, 2 width), in float32; arguments and errors as in `forward`."""
-        if x.ndim != 3 or x.shape[2] != self.config.channels or not x.shape[1]:
-            raise DataError(
-                f"`x` must be (batch, position, channel) with {self.config.channels} channels, got shape {tuple(x.shape)}."
-            )
+        self._check_input(x)
         bins = self.config.num_bins(x.shape[1])
         rows = self.output_rows(bins, readout)
         # Statistics of the pass are those of all output bins, whatever is read.
@@ -104,26 +103,6 @@ class Enformer(nn.Module):
         embedding = self.pointwise(self.attend(self.convolve(x.mT), computed))
         embedding = embedding[:, rows.start - computed.start : rows.stop - computed.start]
         return embedding[:, 0] if isinstance(readout, int) else embedding
-
-    def output_rows(self, num_bins: int, readout: int | slice | None = None) -> slice:
-        """The bins of the transformer that a crop and a readout ask for, as a slice with start, stop and step 1.
-
-        Raises:
-            DataError: there are too few bins.
-        """
-        target = num_bins if self.config.target_length is None else self.config.target_length
-        if target > num_bins:
-            raise DataError(
-                f"the window has {num_bins} bins of {self.config.bin_size}, fewer than `target_length` = {target}. "
-                "Give longer windows, or leave `target_length` unset."
-            )
-        first = (num_bins - target + 1) // 2
-        if readout is None:
-            return slice(first, first + target, 1)
-        chosen = range(target)[slice(readout, readout + 1 or None) if isinstance(readout, int) else readout]
-        if not len(chosen) or chosen.step != 1:
-            raise DataError(f"`readout` = {readout} is not a run of some of the {target} output bins.")
-        return slice(first + chosen.start, first + chosen.stop, 1)
 
     def convolve(self, x: Float[Tensor, "batch channel position"]) -> Float[Tensor, "batch bin channel"]:
         """Stem and tower. A bin depends on few positions beside its own, so a change of the input may be followed locally."""
@@ -153,52 +132,17 @@ class Enformer(nn.Module):
             x = self._stage(self.final_pointwise, x.mT).mT
         return x if x.dtype == torch.float64 else x.float()
 
-    def _autocast(self, x: Tensor) -> torch.autocast:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
-    def _stage(self, stage: nn.Module, x: Tensor, *arguments: object) -> Tensor:
-        if self.config.checkpointing and torch.is_grad_enabled():
-            return checkpointed(stage, self, x, *arguments)
-        return cast(Tensor, stage(x, *arguments))
-
-
-class TransformerLayer(nn.Sequential):
-    """Attention, then a perceptron per position, each added to its input. Only its places have names, as published."""
-
-    def __init__(self, config: EnformerConfig) -> None:
-        width = config.width
-        attention = RelativeAttention(
-            width,
-            heads=config.heads,
-            key_width=config.key_width,
-            dropout=config.attention_dropout,
-            position_dropout=config.position_dropout,
-        )
-        perceptron = [nn.Linear(width, 2 * width), nn.Dropout(config.dropout), nn.ReLU(), nn.Linear(2 * width, width)]
-        super().__init__(
-            Residual(nn.Sequential(nn.LayerNorm(width), attention, nn.Dropout(config.dropout))),
-            Residual(nn.Sequential(nn.LayerNorm(width), *perceptron, nn.Dropout(config.dropout))),
-        )
-
-    def forward(  # type: ignore[override]
-        self, x: Float[Tensor, "batch bin channel"], basis: Float[Tensor, "distance function"], rows: slice
-    ) -> Float[Tensor, "batch row channel"]:
-        """The layer's output at the bins `rows`, which see all bins."""
-        norm, attention, dropout = cast(Residual, self[0]).fn
-        x = x[:, rows] + dropout(attention(norm(x), basis, rows))
-        return cast(Tensor, self[1](x))
-
-
-class Residual(nn.Module):
-    """x + fn(x)."""
-
-    def __init__(self, fn: nn.Sequential) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The sum."""
-        return cast(Tensor, x + self.fn(x))
+def transformer_layer(config: EnformerConfig) -> TransformerLayer:
+    """One layer with Enformer's attention."""
+    attention = RelativeAttention(
+        config.width,
+        heads=config.heads,
+        key_width=config.key_width,
+        dropout=config.attention_dropout,
+        position_dropout=config.position_dropout,
+    )
+    return TransformerLayer(attention, config.width, config.dropout)
 
 
 class SigmoidGELU(nn.Module):
@@ -221,6 +165,11 @@ class AttentionPool(nn.Module):
             channels, channels, 1, bias=False
         )  # the published shape, (channel, channel, 1, 1)
 
+    @torch.no_grad()
+    def reset(self) -> None:
+        """W = 2 I."""
+        nn.init.dirac_(self.to_attn_logits.weight).mul_(2)
+
     def forward(self, x: Float[Tensor, "batch channel position"]) -> Float[Tensor, "batch channel half"]:
         """The weighted averages."""
         pairs = x.shape[2] // 2
@@ -240,38 +189,3 @@ def convolution_block(narrow: int, wide: int, kernel: int, config: EnformerConfi
         SigmoidGELU(),
         nn.Conv1d(narrow, wide, kernel, padding=kernel // 2),
     )
-
-
-def checkpointed(stage: Callable[..., Tensor], network: nn.Module, x: Tensor, *arguments: object) -> Tensor:
-    """`stage(x, *arguments)`, computed again in the backward pass; all gradients, inputs' and weights', are kept.
-
-    The repeat leaves no trace in the statistics of `network`, and sees the same dropout.
-    """
-
-    def contexts() -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
-        return observed(network), unobserved(network)
-
-    return cast(Tensor, checkpoint(stage, x, *arguments, use_reentrant=False, context_fn=contexts))
-
-
-@torch.no_grad()
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Sets every weight and statistic: uniform in +-1/sqrt(fan in), attention's output at 0, pooling at 2 I."""
-    for module in network.modules():
-        if isinstance(module, ChannelNorm):
-            module.reset()
-        elif isinstance(module, nn.LayerNorm):
-            module.reset_parameters()
-        elif isinstance(module, AttentionPool):
-            nn.init.dirac_(module.to_attn_logits.weight).mul_(2)
-        elif isinstance(module, nn.Linear | nn.Conv1d):
-            bound = module.weight[0].numel() ** -0.5
-            module.weight.uniform_(-bound, bound, generator=generator)
-            if module.bias is not None:
-                module.bias.uniform_(-bound, bound, generator=generator)
-    for module in network.modules():
-        if isinstance(module, RelativeAttention):  # after its own linear layers
-            module.to_out.weight.zero_()
-            module.to_out.bias.zero_()
-            module.rel_content_bias.normal_(generator=generator)
-            module.rel_pos_bias.normal_(generator=generator)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.models.channel_norm import ChannelNorm, calibration
-from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.enformer import Enformer
 from varfx.models.enformer_weights import load_enformer
+from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.models.low_rank import adapt_attention
 
 WHERE_TO_GET_IT = (

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from varfx.errors import DataError
-from varfx.models.enformer import Enformer
+from varfx.models.trunk import Trunk
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def full_precision(network: nn.Module) -> Iterator[None]:
             f"{len(short)} of the network's weights are stored in less than float32, first `{short[0]}`. Load it in float32."
         )
     modes = [(module, module.training) for module in network.modules()]
-    trunks = [(module, module.config) for module in network.modules() if isinstance(module, Enformer)]
+    trunks = [(module, module.config) for module in network.modules() if isinstance(module, Trunk)]
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     network.eval()

@@ -22,8 +22,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from varfx.models.attention import RelativeAttention, by_position, position_basis
-from varfx.models.enformer import Enformer, Residual, TransformerLayer
+from varfx.models.enformer import Enformer
 from varfx.models.local_tower import ChangedBins
+from varfx.models.transformer import Residual, TransformerLayer
 
 MIN_SHARE = 1e-8  # of a bin's attention that stays: with less, the difference would lose float32's digits
 

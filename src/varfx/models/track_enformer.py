@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from varfx.errors import ConfigError, DataError
 from varfx.models.channel_norm import calibration
 from varfx.models.config import TrackEnformerConfig
-from varfx.models.enformer import Enformer, checkpointed
+from varfx.models.enformer import Enformer
+from varfx.models.trunk import checkpointed
 
 
 class TrackFeatures(Protocol):

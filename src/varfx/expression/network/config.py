@@ -8,7 +8,8 @@ from pathlib import Path
 
 from varfx.device import check_device
 from varfx.errors import ConfigError
-from varfx.models.config import EnformerConfig, ExpressionNetworkConfig, NormPolicy, Precision
+from varfx.models.config import EnformerConfig, NormPolicy, Precision
+from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.training.people.config import ExpressionTrainConfig
 
 HEAD = "human"

@@ -31,8 +31,8 @@ from varfx.expression.run import (
 from varfx.io import sealed
 from varfx.io.run_folder import RESULT, RunFolder, identity_of
 from varfx.io.workers import Job, SingleWorker, Workers, map_pieces
-from varfx.models.config import ExpressionNetworkConfig
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork
+from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
 from varfx.training import processes
 

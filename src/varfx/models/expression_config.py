@@ -1,0 +1,88 @@
+"""Configuration of a network that predicts expression; importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from varfx.errors import ConfigError
+from varfx.models.config import BASIS_FAMILIES, EnformerConfig, GammaScale, NormPolicy, Precision, trunk_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionNetworkConfig:
+    """The network's sizes (the defaults are the published Enformer's), and which part of it learns."""
+
+    window: int = 49_152
+    """Bases of the window; the TSS stands at base window // 2 of the strand-oriented sequence."""
+    channels: int = 4
+    """A, C, G, T."""
+    width: int = 1536
+    """Channels of the transformer."""
+    depth: int = 11
+    """Transformer layers."""
+    heads: int | None = None
+    """Attention heads; by default the most, up to the published 8, for which `width / heads` is a multiple of 6."""
+    key_width: int | None = None
+    """Channels of the queries and keys of each head; by default width / 24 (the published 64), and at least 16."""
+    num_downsamples: int = 7
+    """Halvings of the length; 7 give bins of 128 bases."""
+    dropout: float = 0.4
+    """In the transformer's residual branches, as published; an eighth of it before the head."""
+    attention_dropout: float = 0.05
+    """Of attention weights."""
+    position_dropout: float = 0.01
+    """Of the position functions."""
+    gamma_scale: GammaScale = "function"
+    """Scale of the gamma position functions: function (as the published weights were trained) or distance (as
+    enformer-pytorch, and so Variformer, computes them at other lengths than 196,608 bp)."""
+    norm: NormPolicy = "frozen"
+    """Batch norms: frozen (statistics, scales and shifts stay; as the paper for the published weights); running
+    (statistics constant within a step and moved after it: for random weights); batch (of the micro-batch); layer."""
+    norm_momentum: float = 0.1
+    """Weight of the newest statistics in the running averages."""
+    freeze_trunk: bool = False
+    """Train the head only; the trunk then computes as in evaluation, without dropout."""
+    lora_rank: int = 0
+    """Train low-rank adapters of this rank on the attention's q, k, v and out, and the head; 0 trains all weights."""
+    precision: Precision = "float32"
+    """Of the trunk's convolutions and matrix products; head and predictions are float32 with bfloat16 too."""
+    checkpointing: bool = False
+    """Keep only each stage's input for the backward pass and compute the stage again."""
+
+    def __post_init__(self) -> None:
+        if self.width < 12 or self.width % 12:
+            raise ConfigError(
+                f"`width` must be a multiple of 12, got {self.width}. Take {max(12, self.width // 12 * 12)}."
+            )
+        for name in ("window", "channels", "num_downsamples"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {getattr(self, name)}.")
+        if self.window < 2**self.num_downsamples:
+            raise ConfigError(
+                f"`window` must be at least one bin of {2**self.num_downsamples} bases, got {self.window}."
+            )
+        if self.lora_rank < 0:
+            raise ConfigError(f"`lora-rank` must not be negative, got {self.lora_rank}.")
+        if self.lora_rank and self.freeze_trunk:
+            raise ConfigError("`freeze-trunk` and `lora-rank` exclude each other. Take one of them.")
+        if self.lora_rank and not self.depth:
+            raise ConfigError("`lora-rank` adapts attention, and `depth` = 0 has none. Take a depth of at least 1.")
+        self.trunk()  # checks the rest
+
+    @property
+    def readout(self) -> int:
+        """The bin that holds base window // 2."""
+        return int((self.window // 2) // 2**self.num_downsamples)
+
+    def trunk(self) -> EnformerConfig:
+        """The Enformer without heads, of all bins."""
+        heads = self.heads
+        if heads is None:
+            heads = max(count for count in range(1, 9) if self.width % (BASIS_FAMILIES * count) == 0)
+        key_width = self.key_width if self.key_width is not None else max(16, self.width // 24)
+        return trunk_of(self, heads=heads, key_width=key_width)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields by name; `ExpressionNetworkConfig(**it)` is this configuration."""
+        return asdict(self)
