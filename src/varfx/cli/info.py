@@ -125,6 +125,11 @@ def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         )
         for trait in run.record["traits"]
     ]
+    traits += [
+        (f"sparse effects of {trait['name']}", f"{1 - trait['mixture']['background']:.0%} of the variance")
+        for trait in run.record["traits"]
+        if "mixture" in trait
+    ]
     return rows + traits, run.record
 
 

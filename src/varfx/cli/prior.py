@@ -40,6 +40,7 @@ def fit(
 
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --holdout-chrom 20,21,22 --out RUN
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --tracks T.tracks.zarr --model enformer --width 384 --out RUN
+        varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --effects mixture --out RUN
 
     Args:
         out: The run's folder.
@@ -74,6 +75,14 @@ def fit(
         f"{len(parts['holdout'])} held out, {len(parts['gap'])} in gaps",
         soft_wrap=True,
     )
+    for trait in run.record["traits"]:
+        if "mixture" in trait:
+            console.print(
+                f"{trait['name']}: sparse effects have {1 - trait['mixture']['background']:.0%} of the variance, the polygenic background "
+                f"the rest; second head best at step {run.record['mixture']['best_step']}",
+                soft_wrap=True,
+                markup=False,
+            )
 
 
 @one_writer

@@ -32,6 +32,7 @@ class LocusTask:
         z: associations, NaN for none.
         n: sample sizes.
         f: prior variances; None for a uniform prior.
+        inclusion: prior probabilities of a sparse effect, the weights of variants in place of f; None where the prior has none.
         sigma2: residual variance that goes with f.
         L: largest number of effects.
         susie: credible sets and convergence.
@@ -52,6 +53,7 @@ class LocusTask:
     exact_ld: bool
     baseline: Baseline | None
     quality: bool = True
+    inclusion: Float[ndarray, " variant"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +107,7 @@ class _Prepared:
         """The fit with the study's prior and, if that is not uniform itself, the one with equal weights and no background."""
         fits = [_fit(task, self.ld, self.rows, self.n, without_ld=self.without_ld)]
         if task.f is not None and not self.without_ld:
-            plain = replace(task, f=None, noise=replace(task.noise, background="none"))
+            plain = replace(task, f=None, inclusion=None, noise=replace(task.noise, background="none"))
             fits.append(_fit(plain, self.ld, self.rows, self.n, without_ld=False))
         return fits
 
@@ -223,5 +225,6 @@ def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld:
         reference_size=None if without_ld else size,
         mismatch=size is not None and not without_ld,
     )
-    weights = None if task.f is None or without_ld else task.f[rows]
+    prior = task.f if task.inclusion is None else task.inclusion
+    weights = None if prior is None or without_ld else prior[rows]
     return susie_steps(task.z[rows], ld, n, 1 if without_ld else task.L, weights, noise=noise, config=task.susie)

@@ -109,6 +109,7 @@ def finemap(
         z=data.z,
         n=data.n,
         f=study.f,
+        inclusion=study.inclusion,
         sigma2=study.sigma2,
         L=config.L,
         susie=config.susie,

@@ -19,7 +19,7 @@ from varfx.ld import LDPanel
 from varfx.prior.files import PriorInputs, inputs_of_run
 from varfx.prior.held_out import learned_variants
 from varfx.prior.inputs import AlignedTrait, align_trait, panel_variants
-from varfx.prior.predict import variances
+from varfx.prior.predict import inclusion, variances
 from varfx.prior.run import Run, open_run
 from varfx.short_repr import short_repr
 
@@ -37,6 +37,8 @@ class Study:
         trait: the associations on the panel's rows.
         kind: where f comes from.
         f: variance of each effect on standardised genotypes, NaN where unknown; None for a uniform prior.
+        inclusion: prior probability of a sparse effect, by which a run fitted with it weights the variants; else None, and they are
+            weighted by f.
         sigma2: residual variance that goes with f.
         learned: variants whose own associations taught f; None where that is not known.
         notes: remarks for the reader.
@@ -50,6 +52,7 @@ class Study:
     trait: AlignedTrait
     kind: Kind
     f: Float[ndarray, " variant"] | None
+    inclusion: Float[ndarray, " variant"] | None = None
     sigma2: float
     learned: Bool[ndarray, " variant"] | None
     notes: list[str]
@@ -76,7 +79,8 @@ def study_of_run(run: PathLike | Run, given: PriorInputs, trait: str | None = No
     _check_single(every[number])
     aligned = [align_trait(each, panel, files.matching) for each in every]
     variants = panel_variants(panel, aligned)
-    f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted))[:, number]
+    features = files.read_annotations(), given.tracks_of_run(fitted)
+    f, chances = variances(fitted, variants, *features)[:, number], inclusion(fitted, variants, *features)
     own = given.panel is None and not given.sumstats
     return Study(
         panel=panel,
@@ -84,9 +88,12 @@ def study_of_run(run: PathLike | Run, given: PriorInputs, trait: str | None = No
         trait=aligned[number],
         kind="run",
         f=f,
+        inclusion=None if chances is None else chances[:, number],
         sigma2=float(fitted.model.sigma2_values()[number]),
         learned=learned_variants(fitted, variants) if own or not notes else None,
-        notes=notes,
+        notes=notes
+        if chances is None
+        else [*notes, "variants are weighted by the run's probabilities of a sparse effect"],
         files={"run": str(fitted.path), "panel": str(files.panel), "sumstats": str(files.sumstats[number])},
     )
 

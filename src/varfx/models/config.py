@@ -18,6 +18,7 @@ TOWER_KERNEL = 5
 BASIS_FAMILIES = 6  # exponential, central mask and gamma; each symmetric and with the sign of the distance
 Kind = Literal["constant", "linear", "mlp", "enformer"]
 Link = Literal["softplus", "exp"]
+FittedEffects = Literal["normal", "mixture"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +197,9 @@ class ModelConfig:
     """Link from score to variance factor: softplus (grows linearly; robust) or exp (log-linear)."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the perceptron's hidden layers."""
+    effects: FittedEffects = "normal"
+    """Distribution of effects in the fit: normal, or mixture: after the normal fit a second head of the network learns each variant's
+    log-odds of a sparse larger effect, by an evidence lower bound."""
     enformer: TrackEnformerConfig = field(default_factory=TrackEnformerConfig)
     """The network over tracks; its `window` is also the stretch that linear and mlp see averages of."""
 
@@ -204,6 +208,8 @@ class ModelConfig:
             raise ConfigError(f"`model` must be constant, linear, mlp or enformer, got {self.kind!r}.")
         if self.link not in ("softplus", "exp"):
             raise ConfigError(f"`link` must be softplus or exp, got {self.link!r}.")
+        if self.effects not in get_args(FittedEffects):
+            raise ConfigError(f"`effects` of a fit must be normal or mixture, got {str(self.effects)[:40]!r}.")
         if self.kind == "mlp" and not (self.hidden and all(size > 0 for size in self.hidden)):
             raise ConfigError(f"`hidden` must be one or more positive widths, got {self.hidden}.")
 

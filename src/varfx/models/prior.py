@@ -20,6 +20,7 @@ from varfx.models.config import Link, ModelConfig
 from varfx.models.constant import Constant
 from varfx.models.full_precision import full_precision
 from varfx.models.linear import Linear
+from varfx.models.mixture_head import MixtureHead
 from varfx.models.mlp import MLP
 from varfx.models.track_enformer import TrackEnformer, TrackFeatures
 
@@ -29,6 +30,9 @@ MAX_LOG_VARIANCE = 60.0  # of log F: far above any effect, and B F B' still fits
 
 class VariancePrior(nn.Module):
     """The variance of each variant's effect on each trait, and each trait's residual variance.
+
+    With `config.effects = "mixture"` also the log-odds of a sparse effect (`both_heads`): the network then has two outputs per
+    trait, those of the variance first.
 
     Args:
         config: which network.
@@ -45,7 +49,9 @@ class VariancePrior(nn.Module):
         self.config = config
         self.num_features = num_features
         self.num_tracks = num_tracks
-        self.network = _network(config, num_features, num_traits, num_tracks, torch.Generator().manual_seed(seed))
+        self.mixture = MixtureHead(num_traits) if config.effects == "mixture" else None
+        outputs = num_traits if self.mixture is None else 2 * num_traits
+        self.network = _network(config, num_features, outputs, num_tracks, torch.Generator().manual_seed(seed))
         self.scale = nn.Parameter(torch.zeros(num_traits))
         self.alpha = nn.Parameter(torch.zeros(num_traits))
         self.log_sigma2 = nn.Parameter(torch.zeros(num_traits))
@@ -70,11 +76,30 @@ class VariancePrior(nn.Module):
 
         In evaluation mode a network over tracks computes in float32 (`full_precision`), whatever it was trained in.
         """
+        return self._variance(self._score(features), heterozygosity)
+
+    def both_heads(
+        self, features: Float[Tensor, "variant feature"] | TrackFeatures, heterozygosity: Float[Tensor, " variant"]
+    ) -> tuple[Float[Tensor, "variant trait"], Float[Tensor, "variant trait"]]:
+        """F, and the log-odds of a sparse effect, of each variant and trait.
+
+        Raises:
+            ConfigError: the prior has no such head.
+        """
+        if self.mixture is None:
+            raise ConfigError("the prior has normal effects: it knows no log-odds of a sparse effect.")
+        score = self._score(features)
+        log_odds = self.mixture(score[:, len(self.scale) :], log_heterozygosity(heterozygosity))
+        return self._variance(score, heterozygosity), log_odds
+
+    def _score(self, features: Float[Tensor, "variant feature"] | TrackFeatures) -> Float[Tensor, "variant output"]:
         evaluates = not self.training and self.config.kind == "enformer"
         with full_precision(self.network) if evaluates else contextlib.nullcontext():
             score = self.network(features)
-        score = score.to(torch.promote_types(score.dtype, self.scale.dtype))
-        log_F = self.log_base(heterozygosity) + log_link(score, self.config.link)
+        return score.to(torch.promote_types(score.dtype, self.scale.dtype))  # type: ignore[no-any-return]
+
+    def _variance(self, score: Tensor, heterozygosity: Tensor) -> Float[Tensor, "variant trait"]:
+        log_F = self.log_base(heterozygosity) + log_link(score[:, : len(self.scale)], self.config.link)
         return log_F.clamp_max(MAX_LOG_VARIANCE).exp()
 
     def in_double(self) -> VariancePrior:
@@ -83,12 +108,18 @@ class VariancePrior(nn.Module):
             return self.double()
         for parameter in (self.scale, self.alpha, self.log_sigma2):
             parameter.data = parameter.data.double()
+        if self.mixture is not None:
+            self.mixture.double()
         return self
 
     def log_base(self, heterozygosity: Float[Tensor, " variant"]) -> Float[Tensor, "variant trait"]:
         """Log of the part of F that needs no network: scale and frequency."""
-        log_heterozygosity = (4 * heterozygosity.clamp_min(MIN_HETEROZYGOSITY)).log()
-        return self.scale + self.alpha * log_heterozygosity[:, None]
+        return self.scale + self.alpha * log_heterozygosity(heterozygosity)[:, None]
+
+
+def log_heterozygosity(heterozygosity: Float[Tensor, " variant"]) -> Float[Tensor, " variant"]:
+    """log 4 p (1 - p), finite also where the frequency is 0."""
+    return (4 * heterozygosity.clamp_min(MIN_HETEROZYGOSITY)).log()
 
 
 def log_link(score: Tensor, link: Link) -> Tensor:
@@ -98,6 +129,11 @@ def log_link(score: Tensor, link: Link) -> Tensor:
     shifted = score + math.log(math.e - 1)
     # log softplus(x) tends to x for very negative x, where softplus itself would round to 0.
     return torch.where(shifted < -15, shifted, nn.functional.softplus(shifted.clamp_min(-15)).log())
+
+
+def score_slope(link: Link) -> float:
+    """d log_link / d score at score 0."""
+    return 1.0 if link == "exp" else 1 - math.exp(-1)
 
 
 def _network(

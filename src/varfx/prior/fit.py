@@ -31,10 +31,11 @@ from varfx.prior.config import SplitConfig
 from varfx.prior.constant import constant_to_record
 from varfx.prior.files import FitPaths, Paths, PriorInputs
 from varfx.prior.inputs import assemble, simulated_on
+from varfx.prior.mixture_fit import MIXTURE, check_mixture, check_single, fit_mixture, mixture_to_record
 from varfx.prior.option_file import OPTIONS, option_file
 from varfx.prior.plausibility import sigma2_warning
 from varfx.prior.quality import quality_warnings
-from varfx.prior.run import CHECKPOINTS, HISTORY, Run, open_run, run_folder, write_run
+from varfx.prior.run import CHECKPOINTS, HISTORY, MIXTURE_HISTORY, Run, open_run, run_folder, write_run
 from varfx.prior.score import null_sigma2
 from varfx.prior.signs import check_signs
 from varfx.prior.split import Split, split_windows
@@ -99,6 +100,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         check_compile(self.model, self.training)
+        check_mixture(self.model, self.training)
         if self.split.seed is None:
             object.__setattr__(self, "split", replace(self.split, seed=self.training.seed))
 
@@ -135,6 +137,9 @@ def fit_inputs(
         checkpoints = folder.below(CHECKPOINTS)
         prior, outcome, guesses = _train(job, options, checkpoints, resume=resume, progress=progress)
         record = {**_record(inputs, job, guesses), "config": config, "provenance": provenance}
+        if prior.mixture is not None:
+            second = fit_mixture(prior, job.data, job.split, training, checkpoints, resume=resume, progress=progress)
+            record["mixture"] = _outcome(second)
         run = processes.first_does(lambda: _finish(folder, job, prior, outcome, record))
         return run or open_run(folder.out)
 
@@ -182,6 +187,7 @@ def _assemble(sources: _Sources, options: FitOptions, *, scratch: Path) -> _Job:
         processes=options.training.devices,
         matching=sources.matching,
     )
+    check_single(options.model, data)
     parts = split_windows(panel.windows, options.split, flank=panel.flank, has_data=_has_data(panel, data))
     if data.tracks is not None:
         used = sorted(parts.train + parts.validation + parts.holdout)
@@ -267,11 +273,19 @@ def _finish(folder: RunFolder, job: _Job, prior: VariancePrior, outcome: TrainOu
         **record,
         "warnings": warnings,
         "objective": record["config"]["training"]["objective"],
-        "outcome": {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step},
+        "outcome": _outcome(outcome),
     }
     shutil.copyfile(folder.building / CHECKPOINTS / HISTORY, folder.result / HISTORY)
+    if prior.mixture is not None:
+        shutil.copyfile(folder.building / CHECKPOINTS / MIXTURE / HISTORY, folder.result / MIXTURE_HISTORY)
+        for trait, shared in zip(record["traits"], mixture_to_record(prior), strict=True):
+            trait["mixture"] = shared
     sealed.write_text(folder.result / OPTIONS, option_file(record))
     return write_run(folder, prior, job.standardiser, record)
+
+
+def _outcome(outcome: TrainOutcome) -> dict[str, Any]:
+    return {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step}
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,7 @@ from varfx.genome.builds import require_same_build
 from varfx.genome.variants import identifier
 from varfx.io import sealed
 from varfx.models import VariancePrior
+from varfx.models.track_enformer import TrackFeatures
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import learned_note
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features, require_track_build
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 CPU = torch.device("cpu")
 CHUNK = 2**16  # variants per pass of the network
+Output = Callable[[VariancePrior, Any, Tensor], Tensor]  # (model, features, heterozygosity) -> (variant, trait)
 
 
 def predict(
@@ -60,7 +63,8 @@ def predict(
 
     Returns:
         `chrom, position, variant_id, effect_allele, other_allele, eaf, f, sigma2`; with several traits `f.NAME` and `sigma2.NAME` for
-        each. sigma2 is the residual variance that goes with f, the same for all variants.
+        each. sigma2 is the residual variance that goes with f, the same for all variants. A run fitted with `effects="mixture"` adds
+        `inclusion`, the prior probability of a sparse effect; f is the variance of background and sparse part together.
 
     Raises:
         ConfigError: `cap` is below 1, or there is no such device.
@@ -90,8 +94,9 @@ def predict(
     if tracks is not None:
         require_track_build(source, build, tracks)
     f = variances(fitted, variants, table, tracks, device=where)
+    chances = inclusion(fitted, variants, table, tracks, device=where)
     sigma2 = np.tile(fitted.model.sigma2_values(), (len(f), 1))
-    return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap)
+    return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap, inclusion=chances)
 
 
 def prediction_table(
@@ -101,6 +106,7 @@ def prediction_table(
     traits: Sequence[str],
     *,
     cap: float | None = None,
+    inclusion: Float[ndarray, "variant trait"] | None = None,
 ) -> pl.DataFrame:
     """The table that `predict` returns; ratios of f that are hard to believe are logged, or capped.
 
@@ -117,7 +123,10 @@ def prediction_table(
         if doubt is not None:
             logger.warning(doubt)
         table = table.with_columns(pl.Series(f"f{suffix}", column))
-    return table.with_columns(pl.Series(f"sigma2{suffix}", sigma2[:, i]) for i, suffix in enumerate(suffixes))
+    table = table.with_columns(pl.Series(f"sigma2{suffix}", sigma2[:, i]) for i, suffix in enumerate(suffixes))
+    if inclusion is None:
+        return table
+    return table.with_columns(pl.Series(f"inclusion{suffix}", inclusion[:, i]) for i, suffix in enumerate(suffixes))
 
 
 def used_by_predict(given: PriorInputs) -> tuple[str, ...]:
@@ -143,35 +152,64 @@ def variances(
         tracks: the run's tracks, if it has any.
         device: of the network; it must have float64.
     """
+    n_ref = np.array([trait["n_ref"] for trait in run.record["traits"]])
+    F = _outputs(run, variants, annotations, tracks, device, lambda model, x, p: model(x, p))
+    return np.asarray(F.numpy() / n_ref)
+
+
+@torch.no_grad()
+def inclusion(
+    run: Run,
+    variants: pl.DataFrame,
+    annotations: Annotations | None,
+    tracks: TrackInputs | None = None,
+    *,
+    device: torch.device = CPU,
+) -> Float[ndarray, "variant trait"] | None:
+    """Prior probability of a sparse effect of each variant and trait; None for a run with normal effects. Arguments as of `variances`."""
+    if run.model.mixture is None:
+        return None
+    log_odds = _outputs(run, variants, annotations, tracks, device, lambda model, x, p: model.both_heads(x, p)[1])
+    return np.asarray(log_odds.sigmoid().numpy())
+
+
+def _outputs(
+    run: Run,
+    variants: pl.DataFrame,
+    annotations: Annotations | None,
+    tracks: TrackInputs | None,
+    device: torch.device,
+    output: Output,
+) -> Float[Tensor, "variant trait"]:
+    """An output of the run's network for all variants, in float64."""
     features = np.zeros((variants.height, 0), dtype=np.float32)
     if run.standardiser is not None:
         features = run.standardiser.apply(*raw_features(variants, annotations, tracks))
     model = run.model.in_double().to(device)
     p = torch.from_numpy(heterozygosity(variants))
     if tracks is not None and tracks.read_as == "bases":
-        F = _along_tracks(model, torch.from_numpy(features), p, variants, tracks, device)
+        found = _along_tracks(partial(output, model), torch.from_numpy(features), p, variants, tracks, device)
     else:
         x = torch.from_numpy(features)
         chunks = [slice(i, i + CHUNK) for i in range(0, max(1, len(p)), CHUNK)]
-        F = torch.cat([model(x[rows].to(device).double(), p[rows].to(device)).cpu() for rows in chunks])
+        found = torch.cat([output(model, x[rows].to(device).double(), p[rows].to(device)).cpu() for rows in chunks])
     model.cpu()
-    n_ref = np.array([trait["n_ref"] for trait in run.record["traits"]])
-    return np.asarray(F.numpy() / n_ref)
+    return found
 
 
 def _along_tracks(
-    model: VariancePrior,
+    output: Callable[[TrackFeatures, Tensor], Tensor],
     features: Tensor,
     p: Tensor,
     variants: pl.DataFrame,
     tracks: TrackInputs,
     device: torch.device,
 ) -> Float[Tensor, "variant trait"]:
-    """F of variants from the signals around them, a stretch of the genome at a time; the model lies on the device."""
+    """An output for variants from the signals around them, a stretch of the genome at a time; the model lies on the device."""
     places = place(tracks.store, variants, tracks.chain)
     gather = TrackGather(tracks.store, width=tracks.window, device=device, mask_channels=True)
     nowhere = np.flatnonzero(~places.placed)
-    F = torch.empty(len(p), len(model.scale), dtype=torch.float64)
+    found: Tensor | None = None
     stretches = [*places.stretches(), *((None, nowhere[i : i + CHUNK]) for i in range(0, nowhere.size, CHUNK))]
     for chrom, rows in stretches:
         position, predictors = places.position[rows], features[rows]
@@ -180,8 +218,11 @@ def _along_tracks(
             if chrom is None
             else gather.load(chrom, position, predictors=predictors)
         )
-        F[rows] = model(window, p[rows].to(device)).double().cpu()
-    return F
+        values = output(window, p[rows].to(device)).double().cpu()
+        found = torch.empty(len(p), values.shape[1], dtype=torch.float64) if found is None else found
+        found[rows] = values
+    assert found is not None
+    return found
 
 
 def write_prediction(
@@ -231,5 +272,5 @@ def write_prediction(
         float_scientific=True if form == "snpvar" else None,
         float_precision=6 if form == "snpvar" else None,
     )
-    with sealed.atomic_path(out) as partial:
-        partial.write_bytes(gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode())
+    with sealed.atomic_path(out) as unfinished:
+        unfinished.write_bytes(gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode())

@@ -18,6 +18,7 @@ from varfx.models import ModelConfig, TrackEnformerConfig, VariancePrior
 RECORD = "run.json"
 WEIGHTS = "model.safetensors"
 HISTORY = "history.csv"
+MIXTURE_HISTORY = "mixture.csv"  # of the second half of a fit with sparse effects
 CHECKPOINTS = "checkpoints"  # of an unfinished run
 
 

@@ -23,7 +23,7 @@ from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.inputs import align_trait, panel_variants
 from varfx.prior.pairs import Cores
-from varfx.prior.predict import variances
+from varfx.prior.predict import inclusion, variances
 from varfx.prior.run import Run, folder_of, open_run
 from varfx.prior.run_options import WeightsFormat
 from varfx.progress import Progress, silent
@@ -107,7 +107,9 @@ def posterior_weights(
     reference = files.open_panel()
     traits = [align_trait(each, reference, files.matching) for each in files.read_sumstats()]
     variants = panel_variants(reference, traits)
-    f = variances(fitted, variants, files.read_annotations(), given.tracks_of_run(fitted), device=here)
+    features = files.read_annotations(), given.tracks_of_run(fitted)
+    f = variances(fitted, variants, *features, device=here)
+    chances = inclusion(fitted, variants, *features, device=here)
     eaf = variants["eaf"].cast(pl.Float64).to_numpy()
     spread = np.sqrt(2 * eaf * (1 - eaf))
     result = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
@@ -116,7 +118,16 @@ def posterior_weights(
         suffix = "" if len(traits) == 1 else f".{trait.data.name}"
         sigma2 = fitted.model.sigma2_values()[i]
         cores = Cores(reference, trait.data, device)
-        found = trait_effects(cores, f[:, i], sigma2, effects, where=where, folder=folder, progress=progress)
+        found = trait_effects(
+            cores,
+            f[:, i],
+            sigma2,
+            effects,
+            inclusion=None if chances is None else chances[:, i],
+            where=where,
+            folder=folder,
+            progress=progress,
+        )
         weight = np.divide(found.mean, spread, out=np.full_like(found.mean, np.nan), where=spread > 0)
         result = result.with_columns(
             pl.Series(f"weight{suffix}", weight).fill_nan(None), pl.Series(f"beta{suffix}", found.mean)

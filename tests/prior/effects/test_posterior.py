@@ -165,7 +165,7 @@ def test_the_maximising_step_is_the_closed_form() -> None:
     log_rel = np.log(rel)
     found = Expectation(
         counts=np.array([there.sum()], dtype=float),
-        log_rel=float(log_rel[there].sum()),
+        log_informed=float(log_rel[there].sum()),
         exposure=np.exp(EXPONENTS[:, None] * log_rel).sum(1),
         squares=np.array([[(s2 / rel ** (1 - a)).sum()] for a in EXPONENTS]),
         residual_square=0.6 * np.arange(1.0, 2000.0) + 1.5,

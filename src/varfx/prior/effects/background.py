@@ -30,6 +30,7 @@ class FactoredBackground:
         shape: the effect distribution.
         A: whitened by C too, one row per variant, float32: `(L^-1 B)'`.
         inverse: `L^-1` of the lower Cholesky factor of C, float32.
+        inclusion: see `EffectShape.slabs`.
     """
 
     signal: Float[ndarray, "rank variant"]
@@ -39,6 +40,7 @@ class FactoredBackground:
     shape: EffectShape
     A: Float[ndarray, "variant rank"]
     inverse: Float[ndarray, "rank rank"]
+    inclusion: Float[ndarray, " variant"] | None = None
 
     @classmethod
     def of(
@@ -48,6 +50,7 @@ class FactoredBackground:
         F: Float[ndarray, " variant"],
         sigma2: float,
         shape: EffectShape,
+        inclusion: Float[ndarray, " variant"] | None = None,
     ) -> FactoredBackground:
         """Factorises C, in float32 where its condition allows, and whitens by it."""
         A = torch.from_numpy(signal).to(torch.float32).T.contiguous().numpy()  # several times faster than by NumPy
@@ -63,11 +66,11 @@ class FactoredBackground:
             np.float32, copy=False
         )
         A = blas.strmm(1.0, inverse, A.T, lower=1, overwrite_b=1).T
-        return cls(signal, w, F, sigma2, shape, A, inverse)
+        return cls(signal, w, F, sigma2, shape, A, inverse, inclusion)
 
     def regression(self) -> SparseRegression:
         """The sparse effects' regression, whitened by C."""
-        chances, _, variances = self.shape.slabs(self.F)
+        chances, _, variances = self.shape.slabs(self.F, self.inclusion)
         w = self.inverse @ self.w.astype(np.float32)
         return SparseRegression.of(self.A, w, chances, variances, self.shape.background * self.F)
 
@@ -106,6 +109,7 @@ class RotatedWindow:
         eigenvalues: of `B F B'`.
         F: N f of its variants.
         core: mask of the core's variants, by which the hyperparameters are learned.
+        inclusion: see `EffectShape.slabs`.
     """
 
     signal: Float[ndarray, "variant rank"]
@@ -113,21 +117,28 @@ class RotatedWindow:
     eigenvalues: Float[ndarray, " rank"]
     F: Float[ndarray, " variant"]
     core: ndarray
+    inclusion: Float[ndarray, " variant"] | None = None
 
     @classmethod
-    def of(cls, signal: ndarray, w: ndarray, F: ndarray, core: ndarray) -> RotatedWindow:
+    def of(
+        cls, signal: ndarray, w: ndarray, F: ndarray, core: ndarray, inclusion: ndarray | None = None
+    ) -> RotatedWindow:
         """The rotated window of a whitened one."""
         wide = signal.astype(np.float64)
         values, Q = np.linalg.eigh((wide * F) @ wide.T)
         rotated = signal.T.astype(np.float32) @ Q.astype(np.float32)
-        return cls(rotated, Q.T @ w, np.maximum(values, 0.0), F, core)
+        return cls(rotated, Q.T @ w, np.maximum(values, 0.0), F, core, inclusion)
 
     def regression(self, sigma2: float, shape: EffectShape) -> SparseRegression:
         """The sparse effects' regression, whitened by C."""
         scale = self.scale(sigma2, shape.background)
         A = self.signal * (1 / scale).astype(np.float32)
-        chances, _, variances = shape.slabs(self.F)
+        chances, _, variances = self.slabs(shape)
         return SparseRegression.of(A, self.w / scale, chances, variances, shape.background * self.F)
+
+    def slabs(self, shape: EffectShape) -> tuple[ndarray, ndarray, ndarray]:
+        """`EffectShape.slabs` of its variants."""
+        return shape.slabs(self.F, self.inclusion)
 
     def scale(self, sigma2: float, background: float) -> Float[ndarray, " rank"]:
         """Standard deviations of background and noise in the eigenbasis."""

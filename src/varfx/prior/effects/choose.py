@@ -52,6 +52,7 @@ def trait_effects(
     sigma2: float,
     config: EffectsConfig,
     *,
+    inclusion: Float[ndarray, " variant"] | None = None,
     where: Workers,
     folder: Path | None = None,
     progress: Progress = silent,
@@ -63,6 +64,7 @@ def trait_effects(
         f: prior variances on the panel's rows.
         sigma2: residual variance of z.
         config: the distribution and the sampling.
+        inclusion: each variant's prior chance of a sparse effect, where the prior knows it; by default it follows f.
         where: processes of this machine, each with the memory of two windows, or a scheduler.
         folder: existing folder that all workers of a scheduler see; by default the current one.
         progress: told about each window.
@@ -75,10 +77,12 @@ def trait_effects(
     check_one_replicate(trait)
     chosen: Effects = config.effects
     record: dict[str, Any] = {"name": trait.name, "sigma2": sigma2, "n_ref": trait.n_ref}
+    relative = None if inclusion is None else inclusion / inclusion.mean()
+    record["inclusion"] = "variance" if inclusion is None else "the run's own head"
     found: Comparison | None = None
     if chosen != "normal":
         auto = chosen == "auto"
-        learning = Learning(cores, f, sigma2, config.seed)
+        learning = Learning(cores, f, sigma2, config.seed, relative)
         asked: tuple[Effects, ...] = ("mixture",) if auto else (chosen,)
         found = compare(learning, asked, only_if_hinted=auto, where=where, folder=folder, progress=progress)
         record |= {"evidence": found.evidence, "evidence_error": found.error, "one_effect_gain": found.one_effect}
@@ -92,7 +96,9 @@ def trait_effects(
         )
         return TraitEffects(trait.name, mean, None, None, record)
     shape = found.shapes[chosen]
-    posterior = effects_posterior(cores, f, sigma2, shape, config, where=where, folder=folder, progress=progress)
+    posterior = effects_posterior(
+        cores, f, sigma2, shape, config, inclusion=relative, where=where, folder=folder, progress=progress
+    )
     record |= {"hyperparameters": shape.to_dict(), "windows": posterior.windows}
     _note_convergence(trait.name, posterior.windows)
     return TraitEffects(trait.name, posterior.mean, posterior.sd, posterior.pip, record)

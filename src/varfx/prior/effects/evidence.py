@@ -43,7 +43,7 @@ def scaled(shape: EffectShape, step: float) -> EffectShape:
 
 def slope(window: RotatedWindow, shape: EffectShape, means: Averages) -> float:
     """d log evidence / d log pi of a window."""
-    null = shape.slabs(window.F)[1]
+    null = window.slabs(shape)[1]
     return float(((means.chance.sum(0) - (1 - null)) / null).sum())
 
 
@@ -76,7 +76,7 @@ def _along_path(
     slopes, bound = np.zeros(len(PATH)), 0.0
     for place, step in enumerate(PATH):
         there = scaled(shape, step)
-        chances, _, variances = there.slabs(window.F)
+        chances, _, variances = window.slabs(there)
         regression = regression.under(chances, variances)
         averages = Averages.zeros(regression)
         sample(regression, s, BURN_IN, generator)
@@ -133,7 +133,7 @@ def lower_bound(
         s: last states of the chains, (chain, variant).
     """
     base = log_density(window.w**2, window.eigenvalues, sigma2, shape.background)
-    chances, null, variances = shape.slabs(window.F)
+    chances, null, variances = window.slabs(shape)
     chosen = np.flatnonzero((means.chance.sum(0) > LEAST_CHANCE) | (s != 0).any(0))
     field = _Field.of(regression, chosen, chances, null, variances)
     starts = [means.mean[chosen], *(state[chosen] for state in s)]

@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.prior.effects.visit import compiled, move, scan, subtract
+from varfx.linalg.compiled import compiled
+from varfx.prior.effects.visit import move, scan, subtract
 
 BLOCK = 128  # variants
 PASSES = 2  # through a block per sweep

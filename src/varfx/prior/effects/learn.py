@@ -3,9 +3,11 @@
 Cores are taken one by one, as in the fit of the prior. Given samples of the sparse effects, the maximising steps are
 
     kappa    maximises the density of the residuals w - B s under `kappa B F B' + sigma2 I`, in the eigenbasis of `B F B'`
-    a, pi_k  maximise  sum gamma_mk (log pi_k + a log rel_m) - sum pi_k rel_m^a
-                       - 1/2 sum gamma_mk ((1 - a) log rel_m + E[s^2] / v_mk)        a on a grid, pi_k in closed form
-    c_k      of a single slab: sum gamma_mk E[s^2] / (mean F rel_m^(1 - a)) over sum gamma_mk
+    a, pi_k  maximise  sum gamma_mk (log pi_k + a log h_m) - sum pi_k h_m^a
+                       - 1/2 sum gamma_mk (log rel_m - a log h_m + E[s^2] / v_mk)    a on a grid, pi_k in closed form
+    c_k      of a single slab: sum gamma_mk E[s^2] / (mean F rel_m / h_m^a) over sum gamma_mk
+
+with h_m = rel_m, or the prior's own chances of a sparse effect over their mean.
 
 The first steps go further than these maxima (over-relaxation), as background and sparse effects change places slowly; the last
 ones are averaged. The residual variance stays that of the run.
@@ -47,15 +49,15 @@ class Expectation:
 
     Attributes:
         counts: expected number of effects of each slab in the core.
-        log_rel: expected sum of log rel over the core's effects.
-        exposure: sum of rel^a over the core, per exponent.
-        squares: expected sum of s^2 / rel^(1 - a) over the core's effects, (exponent, slab).
+        log_informed: expected sum of log h over the core's effects.
+        exposure: sum of h^a over the core, per exponent.
+        squares: expected sum of s^2 h^a / rel over the core's effects, (exponent, slab).
         residual_square: expected squared residuals in the eigenbasis.
         eigenvalues: of `B F B'`.
     """
 
     counts: ndarray
-    log_rel: float
+    log_informed: float
     exposure: ndarray
     squares: ndarray
     residual_square: ndarray
@@ -70,6 +72,7 @@ class Learning:
     f: ndarray
     sigma2: float
     seed: int
+    inclusion: ndarray | None = None  # see `EffectShape.slabs`
 
     @property
     def mean_F(self) -> float:
@@ -80,9 +83,9 @@ class Learning:
         """One core's window in the eigenbasis."""
         side = self.cores.side(index)
         core = np.isin(side.rows, self.cores.panel.rows(index)[0])
-        return RotatedWindow.of(
-            side.signal.cpu().numpy(), side.w.cpu().numpy(), self.cores.trait.n_ref * self.f[side.rows], core
-        )
+        inclusion = None if self.inclusion is None else self.inclusion[side.rows]
+        F = self.cores.trait.n_ref * self.f[side.rows]
+        return RotatedWindow.of(side.signal.cpu().numpy(), side.w.cpu().numpy(), F, core, inclusion)
 
     def observed(self) -> list[int]:
         """Numbers of the windows with associations."""
@@ -161,12 +164,13 @@ def _beyond(shape: EffectShape, best: EffectShape, step: float) -> EffectShape:
 def expectation(window: RotatedWindow, shape: EffectShape, means: Averages, scale: ndarray) -> Expectation:
     """The statistics of one window from the averages of its chains."""
     log_rel = np.log(shape.relative(window.F)[window.core])
+    log_informed = log_rel if window.inclusion is None else np.log(window.inclusion[window.core])
     chance, square = means.chance[:, window.core], means.square[:, window.core]
     return Expectation(
         counts=chance.sum(1),
-        log_rel=float(chance.sum(0) @ log_rel),
-        exposure=np.exp(EXPONENTS[:, None] * log_rel).sum(1),
-        squares=np.exp(-(1 - EXPONENTS)[:, None] * log_rel) @ square.T,
+        log_informed=float(chance.sum(0) @ log_informed),
+        exposure=np.exp(EXPONENTS[:, None] * log_informed).sum(1),
+        squares=np.exp(EXPONENTS[:, None] * log_informed - log_rel) @ square.T,
         residual_square=means.residual_square * scale**2,
         eigenvalues=window.eigenvalues,
     )
@@ -177,8 +181,8 @@ def maximise(shape: EffectShape, found: Sequence[Expectation], sigma2: float, *,
     counts, exposure, squares = (
         np.sum([getattr(each, name) for each in found], axis=0) for name in ("counts", "exposure", "squares")
     )
-    log_rel = sum(each.log_rel for each in found)
-    fit = counts.sum() * -np.log(exposure) + log_rel * (EXPONENTS - 0.5 * (1 - EXPONENTS))
+    log_informed = sum(each.log_informed for each in found)
+    fit = counts.sum() * -np.log(exposure) + log_informed * 1.5 * EXPONENTS
     fit -= 0.5 * (squares / (shape.sizes * shape.mean_F)).sum(1)
     best = int(fit.argmax())
     sizes = shape.sizes

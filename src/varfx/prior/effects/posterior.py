@@ -51,6 +51,7 @@ class _Sampling:
     sigma2: float
     shape: EffectShape
     config: EffectsConfig
+    inclusion: ndarray | None = None
 
 
 def effects_posterior(
@@ -60,6 +61,7 @@ def effects_posterior(
     shape: EffectShape,
     config: EffectsConfig,
     *,
+    inclusion: Float[ndarray, " variant"] | None = None,
     where: Workers = IN_THIS_PROCESS,
     folder: Path | None = None,
     progress: Progress = silent,
@@ -72,6 +74,7 @@ def effects_posterior(
         sigma2: residual variance of z.
         shape: the effect distribution.
         config: chains, sweeps, seed.
+        inclusion: see `EffectShape.slabs`.
         where: processes of this machine, each with the memory of two windows, or a scheduler.
         folder: see `map_pieces`.
         progress: told about each window.
@@ -84,7 +87,7 @@ def effects_posterior(
     job = Job(
         function=_stretch,
         start=_Sampling,
-        arguments=(cores, f, sigma2, shape, config),
+        arguments=(cores, f, sigma2, shape, config, inclusion),
         what="stretches of windows",
         folder=folder,
     )
@@ -118,7 +121,8 @@ def _of_system(sampling: _Sampling, system: System) -> tuple[Float[ndarray, "3 c
     n_ref, config, inside = sampling.cores.trait.n_ref, sampling.config, system.inside
     F = n_ref * sampling.f[system.rows]
     signal, w = system.signal.cpu().numpy(), system.w.cpu().numpy()
-    background = FactoredBackground.of(signal, w, F, sampling.sigma2, sampling.shape)
+    inclusion = None if sampling.inclusion is None else sampling.inclusion[system.rows]
+    background = FactoredBackground.of(signal, w, F, sampling.sigma2, sampling.shape, inclusion)
     generator = np.random.default_rng([config.seed, *system.number])
     means, r_hat, sweeps = run_chains(background.regression(), config, generator)
     mean = background.effects(means.mean, inside)

@@ -6,8 +6,9 @@ With F = N f, rel_m = F_m / mean F, an effect in units of 1 / sqrt(N) is b_m = u
     s_m ~ (1 - sum_k pi_mk) delta_0 + sum_k pi_mk N(0, v_mk)       the sparse part
     v_mk = c_k mean(F) rel_m^(1 - a),   pi_mk = pi_k rel_m^a       so that Var(b_m) = (kappa + sum_k pi_k c_k) F_m
 
-`a` in [0, 1] divides the informed variance between the size of effects (0) and the chance of having one (1). kappa = 1
-without slabs is the normal prior.
+`a` in [0, 1] divides the informed variance between the size of effects (0) and the chance of having one (1). Where the prior knows
+the chance of a sparse effect itself (`varfx prior fit --effects mixture`), its ratio to the mean chance takes the place of rel_m in
+pi_mk, and v_mk = c_k F_m / (that ratio)^a, which leaves Var(b_m) as it is. kappa = 1 without slabs is the normal prior.
 """
 
 from __future__ import annotations
@@ -52,13 +53,19 @@ class EffectShape:
         """rel_m."""
         return np.asarray(np.maximum(F / self.mean_F, LEAST_RELATIVE))
 
-    def slabs(self, F: Float[ndarray, " variant"]) -> tuple[ndarray, ndarray, ndarray]:
-        """`pi_mk` (slab, variant), `1 - sum_k pi_mk` (variant) and `v_mk` (slab, variant)."""
+    def slabs(
+        self, F: Float[ndarray, " variant"], inclusion: Float[ndarray, " variant"] | None = None
+    ) -> tuple[ndarray, ndarray, ndarray]:
+        """`pi_mk` (slab, variant), `1 - sum_k pi_mk` (variant) and `v_mk` (slab, variant).
+
+        `inclusion` is each variant's chance of a sparse effect over the mean chance, where the prior knows it; else rel_m.
+        """
         rel = self.relative(F)
-        chances = self.weights[:, None] * rel**self.exponent
+        informed = (rel if inclusion is None else inclusion) ** self.exponent
+        chances = self.weights[:, None] * informed
         total = chances.sum(0)
         chances = chances * np.minimum(1.0, MOST_LIKELY / np.maximum(total, MOST_LIKELY))
-        variances = self.sizes[:, None] * self.mean_F * rel ** (1 - self.exponent)
+        variances = self.sizes[:, None] * self.mean_F * (rel / informed)
         return chances, 1 - chances.sum(0), variances
 
     def to_dict(self) -> dict[str, Any]:

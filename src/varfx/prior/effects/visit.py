@@ -12,24 +12,11 @@ the window's size; the caller brings the window's residual up to date once per b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 LEAST_LOG = 25.0  # places less likely than the likeliest by this factor on the log scale are no targets of a move
-
-
-@cache
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """The function as machine code, kept on disk for later processes where a folder for it can be written."""
-    import numba  # loads slowly
-
-    try:
-        return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no such folder: once per process
-        return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
 
 
 def move(first: int, gram: Any, prior: Any, s: Any, g: Any, draws: Any) -> None:

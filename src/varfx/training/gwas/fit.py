@@ -47,6 +47,7 @@ def train(
     config: TrainConfig,
     folder: Path,
     *,
+    mixture: bool = False,
     resume: bool = False,
     progress: Progress = silent,
 ) -> TrainOutcome:
@@ -59,6 +60,7 @@ def train(
         validation_windows: numbers of the windows that decide when to stop and which weights to keep.
         config: steps, learning rates, patience, seed.
         folder: where checkpoints go (`last`), and `history.csv`.
+        mixture: train both heads by the evidence lower bound, from the weights of a normal fit.
         resume: go on from `folder`/last; bit-identical to never having stopped, on the CPU.
         progress: told about each step.
 
@@ -73,9 +75,9 @@ def train(
             )
     check_compile(model.config, config)
     join(config.devices, config.num_nodes, config.device)
-    if not (resume and (folder / LAST).is_dir()):
+    if not mixture and not (resume and (folder / LAST).is_dir()):
         _calibrate(model, data, train_windows)
-    module = PriorModule(model, data, train_windows, validation_windows, config)
+    module = PriorModule(model, data, train_windows, validation_windows, config, mixture=mixture)
     watch = Watch(folder, progress, module.total_steps, config.patience, resume)
     run(
         module,
@@ -87,7 +89,7 @@ def train(
         gradient_clip_val=config.max_gradient_norm,
     )
     model.cpu().load_state_dict(watch.best)
-    unit = UNITS[config.objective]
+    unit = "bound" if mixture else UNITS[config.objective]
     columns = ("step", f"train_{unit}_per_association", f"validation_{unit}_per_association")
     processes.first_does(lambda: write_history(folder / "history.csv", watch.history, columns))
     stopped = "early" if watch.early else "max_steps"

@@ -21,6 +21,7 @@ from varfx.models.config import Kind
 from varfx.training import processes
 from varfx.training.dropout import Dropout
 from varfx.training.gwas.config import TrainConfig
+from varfx.training.gwas.mixture import total_bound
 from varfx.training.gwas.order import Batches, probe_generator, window_order
 from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.score import DIVERGED, Likelihood, total_score
@@ -44,9 +45,12 @@ class PriorModule(FitModule):
         train: Sequence[int],
         validation: Sequence[int],
         config: TrainConfig,
+        *,
+        mixture: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
+        self.mixture = mixture  # the score is the bound of the mixture, not the objective
         self.config = config
         self.data = data
         self.train_windows = list(train)
@@ -68,14 +72,26 @@ class PriorModule(FitModule):
         dropout = Dropout(self.config.seed, self.device)
         try:
             with dropout.part(place) if self.model.config.enformer.dropout else contextlib.nullcontext():
-                score, count = total_score(self.model, batch, self.config.objective, likelihood)
+                score, count = self._score(batch, likelihood)
         except VarfxError as error:
             if processes.world() == 1:
                 raise
             self.error = error  # the others wait in the exchange of gradients: take part, and raise it after the step
             return torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum() * 0.0
         self.seen = (self.seen[0] + float(score.detach()), self.seen[1] + count)
-        return -score / self.mean_terms
+        return self._touched(-score / self.mean_terms)
+
+    def _score(self, window: PriorWindow, likelihood: Likelihood) -> tuple[Tensor, int]:
+        """Training score of a window, and its number of associations."""
+        if self.mixture:
+            return total_bound(self.model, window, self.config.dtype)
+        return total_score(self.model, window, self.config.objective, likelihood)
+
+    def _touched(self, loss: Tensor) -> Tensor:
+        """The loss as a function of all weights: several processes exchange the gradients of all."""
+        if self.model.mixture is None or processes.world() == 1:
+            return loss
+        return loss + 0.0 * torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum()
 
     def on_fit_start(self) -> None:
         """Learns how long the engines take here, if that matters and no checkpoint knows; all processes go by the first's."""
@@ -178,7 +194,7 @@ class PriorModule(FitModule):
         with processes.in_step():
             mine = self.validation_windows[processes.rank() :: processes.world()]
             for window in in_background(self.data, mine, place=self.place):
-                score, count = total_score(self.model, window, self.config.objective, self._likelihood("exact"))
+                score, count = self._score(window, self._likelihood("exact"))
                 total, counts = total + float(score), counts + count
         self.model.train()
         parts = processes.gathered([total, counts], self.device)
@@ -197,6 +213,8 @@ class PriorModule(FitModule):
                 "weight_decay": 0.0,
             },
         ]
+        if self.model.mixture is not None:
+            groups.append({"params": list(self.model.mixture.parameters()), "lr": scale_rate, "weight_decay": 0.0})
         weights = list(self.model.network.parameters())
         if weights:
             groups.append({"params": weights, "lr": rate, "weight_decay": self.config.weight_decay})

@@ -67,6 +67,15 @@ def total_score(
 
 def _variances(model: VariancePrior, window: PriorWindow) -> tuple[Tensor, Tensor]:
     F, sigma2 = model(window.features, window.heterozygosity), model.sigma2
-    if not bool(torch.isfinite(F).all() & torch.isfinite(sigma2).all()):
-        raise DataError(DIVERGED)
+    check_finite(F, sigma2)
     return F, sigma2
+
+
+def check_finite(*values: Tensor) -> None:
+    """Checks outputs of a model.
+
+    Raises:
+        DataError: some are not finite.
+    """
+    if not all(bool(torch.isfinite(each).all()) for each in values):
+        raise DataError(DIVERGED)
