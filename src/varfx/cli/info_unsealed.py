@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from varfx.errors import FormatError, StoreError
+from varfx.genome.builds import said
 from varfx.io import sealed
 
 Rows = list[tuple[str, str]]
 # Columns or keys that only one of our files has, the most telling first.
 _TABLES = (
+    ({"gene", "z", "n_snps_used"}, "associations of genes (varfx twas)"),
+    ({"WGT", "ID", "P0", "P1"}, "models of genes for FUSION (varfx expr export)"),
     ({"SNPVAR"}, "prior variances in PolyFun's layout (varfx prior predict)"),
     ({"ID", "A1", "WEIGHT"}, "weights for plink2 --score (varfx prior weights)"),
     ({"effect_allele", "effect_weight"}, "PGS Catalog scoring file (varfx prior weights)"),
@@ -21,6 +24,7 @@ _TABLES = (
     ({"effect_allele", "f"}, "prior variances (varfx prior predict)"),
 )
 _JSON = (
+    ({"trait", "untested"}, "counts of associations of genes (varfx twas)"),
     ({"traits", "windows", "notes"}, "evaluation of a prior (varfx prior evaluate)"),
     ({"models", "differences"}, "scores of expression models (varfx expr evaluate)"),
     ({"h2"}, "heritability (varfx prior ldsc)"),
@@ -42,8 +46,11 @@ def unsealed_file(path: Path) -> tuple[Rows, dict[str, Any]]:
         return [("kind", "options, for --config"), *_options(path)], {}
     if path.name == "log.txt":
         return [("kind", "log of a command"), *[(name, value) for name, value in _log(path)]], {}
+    from varfx.expression.twas.predictdb import is_predictdb
     from varfx.io.text_table import open_table
 
+    if is_predictdb(path):
+        return _predictdb(path), {}
     try:
         table = open_table(path)
         names = set(table.names) | {name.partition(".")[0] for name in table.names}
@@ -54,6 +61,15 @@ def unsealed_file(path: Path) -> tuple[Rows, dict[str, Any]]:
     if kind is None:
         raise StoreError(f"`{path}` was not written by varfx, or is damaged.")
     return [("kind", kind), ("rows", f"{height:,}"), ("columns", ", ".join(table.names))], {}
+
+
+def _predictdb(path: Path) -> Rows:
+    from varfx.expression.twas.predictdb import read_predictdb
+
+    models = read_predictdb(path)
+    rows = [("kind", "PredictDB (varfx expr export)"), ("genes", f"{models.genes.height:,}")]
+    rows += [("weights", f"{models.weights.height:,}"), ("genome build", said(models.build))]
+    return [*rows, ("model", ", ".join(models.genes["model"].unique().drop_nulls()))]
 
 
 def unsealed_folder(path: Path) -> tuple[Rows, dict[str, Any]] | None:

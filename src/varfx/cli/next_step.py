@@ -24,6 +24,7 @@ NEXT: dict[tuple[str, ...], str] = {
     ("expr", "prepare"): "varfx expr baseline {out} --out RUN",
     ("expr", "baseline"): "varfx expr evaluate {out}",
     ("expr", "fit"): "varfx expr evaluate {out}",
+    ("expr", "export"): "varfx twas --weights {out} --sumstats SUMSTATS --panel PANEL --out T.tsv",
     ("expr", "variants"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --out RUN",
 }
 
@@ -41,6 +42,8 @@ def next_step(commands: tuple[str, ...], words: Sequence[str], config: Mapping[s
     out, line = _given(("--out", "-o"), words, config), NEXT[commands]
     if not out:
         return None
+    if commands == ("expr", "export") and _given(("--format",), words, config) == "prs":
+        line = NEXT["prior", "weights"]
     panel = _given(("--panel",), words, config)
     if panel:
         line = line.replace("--panel PANEL", f"--panel {_literal(panel)}")

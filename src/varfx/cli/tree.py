@@ -60,6 +60,7 @@ GROUPS = {
             "evaluate": "expr_evaluate:evaluate",
             "predict": "expr_predict:predict",
             "variants": "expr_variants:variants",
+            "export": "expr_export:export",
         },
     ),
     "demo": (
@@ -71,6 +72,7 @@ GROUPS = {
 COMMANDS = {
     "finemap": "finemap:finemap",
     "score": "score:score",
+    "twas": "twas:twas",
     "qc": "qc:qc",
     "report": "report:report",
     "experiment": "experiment:experiment",

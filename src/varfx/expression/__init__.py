@@ -1,6 +1,6 @@
 """Expression from personal genomes: cohorts, sequence models, and the linear models they are judged by.
 
-`cohort` holds individuals, `linear` and `network` predict, `variants` scores, `transfer` goes to another cohort; `evaluate` compares
+`cohort` holds individuals, `linear` and `network` predict, `variants` scores, `transfer` goes to another cohort, `twas` to traits; `evaluate` compares
 runs on held-out individuals and genes. Start with `cohort`, then `evaluate`. Imports every room above; names load when first used.
 """
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from varfx.expression.run import ExpressionRun, open_run
     from varfx.expression.transfer.config import TransferConfig
     from varfx.expression.transfer.predict import predict_elsewhere
+    from varfx.expression.twas.export import export_weights
+    from varfx.expression.twas.twas import twas
     from varfx.expression.variants.config import VariantConfig
     from varfx.expression.variants.score import score_variants
 
@@ -32,12 +34,14 @@ __all__ = [
     "TransferConfig",
     "VariantConfig",
     "evaluate",
+    "export_weights",
     "fit_baselines",
     "fit_network",
     "open_cohort",
     "open_run",
     "predict_elsewhere",
     "score_variants",
+    "twas",
 ]
 
 export(
@@ -53,6 +57,8 @@ export(
         "run": "ExpressionRun open_run",
         "transfer.config": "TransferConfig",
         "transfer.predict": "predict_elsewhere",
+        "twas.export": "export_weights",
+        "twas.twas": "twas",
         "variants.config": "VariantConfig",
         "variants.score": "score_variants",
     },

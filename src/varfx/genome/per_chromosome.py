@@ -16,7 +16,7 @@ _OTHER_NAMES = {"X": ("23", "chrX", "chr23"), "Y": ("24", "chrY", "chr24"), "MT"
 
 def is_split(path: Path) -> bool:
     """Whether a path stands for a file per chromosome."""
-    return "@" in path.name and not path.is_file()
+    return "@" in path.name and not path.exists()
 
 
 def files_of(pattern: Path, chroms: Sequence[str] = CHROMOSOMES[:22], others: Sequence[str] = ()) -> dict[str, Path]:
@@ -35,7 +35,7 @@ def files_of(pattern: Path, chroms: Sequence[str] = CHROMOSOMES[:22], others: Se
         padded = (f"0{chrom}", f"chr0{chrom}") if len(chrom) == 1 and chrom.isdigit() else ()
         names = (chrom, f"chr{chrom}", *padded, *_OTHER_NAMES.get(chrom, ()))
         paths = [pattern.with_name(pattern.name.replace("@", as_file_name(name))) for name in names]
-        present = [path for path in paths if path.is_file()]
+        present = [path for path in paths if path.exists()]  # a panel is a folder
         if present:
             found[chrom] = present[0]
     if not found:

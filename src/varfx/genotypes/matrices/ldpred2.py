@@ -6,7 +6,6 @@ The map has chr, pos (GRCh37), a0, a1, rsid and af_UKBB; r refers to a1. Read wi
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from scipy import sparse
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.chromosomes import spelled
 from varfx.genotypes.matrices.blocks import BlockSource, Correlations
-from varfx.genotypes.ukb_npz import DIAGONAL_ATOL, MAX_ABS_R, NPZ_DAMAGE
-from varfx.io.stream import read_bytes
+from varfx.genotypes.ukb_npz import DIAGONAL_ATOL, MAX_ABS_R
+from varfx.io.r_file import read_r
 
 _NAME = re.compile(r".*chr([0-9A-Za-z]+)\.rds")
 
@@ -93,7 +92,7 @@ def _map_beside(path: Path) -> Path:
 
 
 def _read_map(path: Path) -> pl.DataFrame:
-    frame = _parsed(path)
+    frame = read_r(path)
     columns = getattr(frame, "columns", ())
     absent = [name for name in ("chr", "pos", "a0", "a1", "rsid") if name not in columns]
     if absent:
@@ -113,7 +112,7 @@ def _read_map(path: Path) -> pl.DataFrame:
 
 
 def _read_matrix(path: Path, size: int) -> Any:
-    matrix = _parsed(path)
+    matrix = read_r(path)
     slots = getattr(matrix, "__dict__", {})
     if not {"i", "p", "x", "Dim"} <= slots.keys():
         raise FormatError(
@@ -141,20 +140,3 @@ def _read_matrix(path: Path, size: int) -> Any:
     symmetric = "uplo" in slots
     whole = half + half.T - sparse.diags_array(diagonal) if symmetric else half
     return sparse.csr_array(whole)
-
-
-def _parsed(path: Path) -> Any:
-    """The R object of a file."""
-    try:
-        import rdata
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"`{path}` is a file of R, which needs rdata: pip install 'varfx[rds]'.") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of classes without a constructor, whose slots are all that is needed
-            return rdata.conversion.convert(rdata.parser.parse_data(read_bytes(path)))
-    except FormatError:
-        raise
-    except (*NPZ_DAMAGE, SystemError, AssertionError, IndexError, AttributeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")[:120]
-        raise FormatError(f"`{path}` is not a whole .rds file ({reason}). Fetch it again.") from error
