@@ -429,3 +429,41 @@ def test_real_people(shared_data: Path, tmp_path: Path) -> None:
     assert counts_of(cohort.metadata["ledger"]["genotypes"])["mismatches"] == 0
     fold = cohort.fold(0)
     assert (fold.train.size, fold.tune.size, fold.test.size) == (264, 33, 33)
+
+
+def test_published_folds_and_regions_divide_individuals_and_genes(study: Study, cohort: Cohort, tmp_path: Path) -> None:
+    fold = cohort.fold(1)
+    rows = [
+        f"{cohort.people[row]},0,{part}"
+        for part in ("train", "tune", "test")
+        for row in getattr(fold, part)
+        if (part, row) != ("train", fold.train[0])
+    ]
+    (tmp_path / "folds.csv").write_text("\n".join(["id,fold,part", *rows]) + "\n")
+    regions = [("4000", "9500", "train"), ("14000", "16000", "valid"), ("29000", "31000", "test")]
+    (tmp_path / "regions.bed").write_text("".join(f"chr22\t{start}\t{end}\t{part}\n" for start, end, part in regions))
+    made = run(
+        study,
+        tmp_path / "made",
+        split=SplitConfig(folds=str(tmp_path / "folds.csv")),
+        regions=tmp_path / "regions.bed",
+        region_size=100,
+    )
+    assert made.num_folds == 1
+    np.testing.assert_array_equal(made.fold(0).test, fold.test)
+    np.testing.assert_array_equal(made.fold(0).train, fold.train[1:])
+    assert made.genes_train == tuple(gene_id(name) for name in ("PLUS", "MINUS", "SHARED"))
+    assert made.genes_tune == (gene_id("NEAR"),)
+    assert made.genes_heldout == (gene_id("NEAR"), gene_id("LAST"))
+    notes = " ".join(row["note"] for row in made.metadata["ledger"]["people"])
+    assert "are in no part of fold 0: not used there" in notes
+    assert set(made.metadata["provenance"]["inputs"]) >= {"folds", "regions"}
+
+
+def test_regions_of_another_genome_say_so(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "r.bed").write_text("chr21\t1\t900\ttrain\nchr22\t4000\t9500\ttest\n")
+    with pytest.raises(DataError, match="no gene lies in a region for training"):
+        run(study, tmp_path / "made", regions=tmp_path / "r.bed", region_size=100)
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(ConfigError, match="both say which genes are held out"):
+        run(study, tmp_path / "made", regions=tmp_path / "r.bed", heldout_genes=tmp_path / "r.bed")

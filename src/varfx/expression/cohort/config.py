@@ -44,10 +44,15 @@ class PrepareFiles:
     """Individual and population per line: each part of a fold gets about the same mixture."""
     heldout_genes: Path | None = None
     """Ensembl ids of the genes to hold out, one per line, in place of --heldout-fraction."""
+    regions: Path | None = None
+    """BED of regions with train, valid or test, such as Basenji2's sequences, in place of --heldout-fraction: genes of valid and
+    test regions are held out, those in none or across parts left out."""
 
     def __post_init__(self) -> None:
         if not self.genotypes:
             raise ConfigError("`genotypes` are needed: X.vcf.gz, X.bcf, X.bed or X.pgen.")
+        if self.regions is not None and self.heldout_genes is not None:
+            raise ConfigError("`regions` and `heldout_genes` both say which genes are held out. Give one.")
         given = (self.expression is not None, self.counts is not None, self.tpm is not None)
         if given not in ((True, False, False), (False, True, True)):
             raise ConfigError("Give expression either as --expression BED, or as both --counts GCT and --tpm GCT.")
@@ -68,8 +73,9 @@ class PrepareFiles:
 class SplitConfig:
     """Configuration of the split of individuals and genes."""
 
-    folds: int = 3
-    """Ways to divide individuals into training, tuning and test sets; test sets are disjoint."""
+    folds: int | str = 3
+    """Ways to divide individuals into training, tuning and test sets, with disjoint test sets; or published folds: a table of
+    individual, fold and part, or a folder with a list per part and fold."""
     tune: float = 0.1
     """Share of individuals to tune on: when to stop, and how strongly to penalise."""
     test: float = 0.1
@@ -82,8 +88,10 @@ class SplitConfig:
     """Of the folds and the genes held out."""
 
     def __post_init__(self) -> None:
-        if self.folds < 1:
+        if isinstance(self.folds, int) and self.folds < 1:
             raise ConfigError(f"`folds` must be at least 1, got {self.folds}.")
+        if isinstance(self.folds, str) and self.heldout_populations:
+            raise ConfigError("`heldout_populations` and lists of `folds` both say who is tested on. Give one.")
         for name in ("tune", "test"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"`{name}` must lie between 0 and 1, got {getattr(self, name)}.")
@@ -107,6 +115,8 @@ class PrepareConfig:
     """Genes with another gene's TSS within so many bases are left out; -1 keeps them."""
     max_n: int = 0
     """Unknown bases (N) that a window may have; an ambiguity code of IUPAC is none."""
+    region_size: int = 196_608
+    """Bases to which --regions are lengthened: what the pretrained network reads."""
     normalise: Normalisation = "inverse-normal"
     """Of expression, learned from training individuals in each fold; before covariates are regressed out."""
     phased: Phasing = "auto"
@@ -126,6 +136,8 @@ class PrepareConfig:
             raise ConfigError(f"`window` must be at least 2 bases, got {self.window}.")
         if not 0 <= self.max_n < self.window:
             raise ConfigError(f"`max_n` must be from 0 to {self.window - 1}, got {self.max_n}.")
+        if self.region_size < 1:
+            raise ConfigError(f"`region_size` must be at least 1, got {self.region_size}.")
         for name, choices in (
             ("normalise", Normalisation),
             ("phased", Phasing),

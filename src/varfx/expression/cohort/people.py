@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
+from varfx.expression.cohort.fold_lists import read_folds, related_across
 from varfx.expression.cohort.splits import PeopleSplit, split_people, unrelated
 from varfx.genotypes.name_lists import Pairs, alike, read_individuals, read_mapping, read_pairs
 from varfx.io.ledger import Ledger, Sieve
@@ -91,7 +92,10 @@ def choose_people(
     elif config.split.heldout_populations:
         raise ConfigError("`heldout_populations` needs --populations FILE, with an individual and a population a line.")
     relatives = () if apart else pairs.pairs
-    folds = split_people(names, config.split, populations=populations, relatives=relatives)
+    if isinstance(config.split.folds, str):
+        folds = _listed_folds(config.split.folds, names, known, pairs.pairs, sieve.ledger)
+    else:
+        folds = split_people(names, config.split, populations=populations, relatives=relatives)
     fewest = min(len(fold.test) for fold in folds)
     if fewest <= FEW_TESTED:
         says = "little" if fewest == FEW_TESTED else "nothing"
@@ -100,6 +104,25 @@ def choose_people(
             "--test-fraction."
         )
     return ChosenPeople(names=names, ledger=sieve.ledger, folds=folds)
+
+
+def _listed_folds(
+    path: str,
+    names: tuple[str, ...],
+    known: Iterable[str],
+    relatives: Sequence[tuple[str, str]],
+    ledger: Ledger,
+) -> tuple[PeopleSplit, ...]:
+    """The folds of published lists; what was not used is noted."""
+    listed = read_folds(path, names, list(known))
+    across = related_across(listed.folds, relatives)
+    for text in listed.notes:
+        ledger.note(text)
+    if across:
+        ledger.note(
+            f"--folds: {across} pairs of --relatives stand in different parts: test individuals have relatives in training."
+        )
+    return listed.folds
 
 
 def join_people(

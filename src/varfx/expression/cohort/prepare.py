@@ -16,9 +16,11 @@ from varfx.errors import DataError
 from varfx.expression.cohort import tables
 from varfx.expression.cohort.adjust import fit_adjustment, is_constant
 from varfx.expression.cohort.config import Normalisation, PrepareConfig, PrepareFiles, SplitConfig
+from varfx.expression.cohort.fold_lists import list_files
 from varfx.expression.cohort.genes import join_gtf, place_windows
 from varfx.expression.cohort.normalise import counts_per_million, expressed, tmm_factors
 from varfx.expression.cohort.people import ChosenPeople, choose_people
+from varfx.expression.cohort.regions import PART, keep_in_regions
 from varfx.expression.cohort.splits import overlapping, split_genes
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.cohort.variants import add_variants, known_reference, starts_phased
@@ -78,6 +80,8 @@ def prepare(
     with open_fasta(inputs.reference) as reference:
         sieve, values = _candidates(inputs, config, (expression, tpm), people)
         place_windows(sieve, reference, donors.chroms, config.window, config.max_n, contigs=donors.contigs)
+        if inputs.regions is not None:
+            keep_in_regions(sieve, inputs.regions, config.region_size)
         _require_genes(sieve)
         _check_covariates(values[sieve.frame["row"].to_numpy()[0]], C, people, config.normalise)
         phased = starts_phased(donors, sieve, config)
@@ -85,7 +89,7 @@ def prepare(
             read = add_variants(writer, donors, sieve, reference, config, progress)
             _drop_without_variants(sieve, writer.variants, read.varies, read.ledger)
             _require_genes(sieve)
-            train, heldout = _divide_genes(sieve, config.split, inputs.heldout_genes)
+            train, tune, heldout = _divide_genes(sieve, config.split, inputs.heldout_genes)
             made = CohortTables(
                 genes=sieve.frame.drop("row"),
                 expression=values[sieve.frame["row"].to_numpy()].astype(np.float32),
@@ -95,6 +99,7 @@ def prepare(
                 folds=people.folds,
                 genes_train=train,
                 genes_heldout=heldout,
+                genes_tune=tune,
             )
             writer.finish(
                 made,
@@ -106,7 +111,7 @@ def prepare(
                     "genes": sieve.ledger.rows(),
                     "genotypes": read.ledger.rows(),
                 },
-                provenance=sealed.provenance(asdict(config), inputs.named()),
+                provenance=sealed.provenance(asdict(config), inputs.named() | _named_lists(config.split)),
             )
     for note in (*people.ledger.notes, *sieve.ledger.notes):
         logger.warning("%s", note)
@@ -130,6 +135,15 @@ def _candidates(
         values = counts_per_million(values, tmm_factors(values))
     _drop_unusable(sieve, values, people)
     return sieve, values
+
+
+def _named_lists(split: SplitConfig) -> dict[str, Path]:
+    """Files of published folds, for the provenance."""
+    if isinstance(split.folds, int):
+        return {}
+    if not Path(split.folds).is_dir():
+        return {"folds": Path(split.folds)}
+    return {f"folds.{part}.{number}": path for (number, part), path in list_files(split.folds).items()}
 
 
 def _read_expression(inputs: PrepareFiles) -> tuple[tables.Expression, tables.Expression | None]:
@@ -225,10 +239,14 @@ def _drop_without_variants(
 
 def _divide_genes(
     sieve: Sieve, config: SplitConfig, heldout_file: Path | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Genes for training, genes held out on which a network may be tuned (by regions only), and all genes held out."""
+    if PART in sieve.frame.columns:
+        return _by_regions(sieve.frame)
     windows = list(sieve.frame.select("gene_id", "chrom", "start", "end").iter_rows())
     if heldout_file is None:
-        return split_genes(windows, config)
+        train, heldout = split_genes(windows, config)
+        return train, (), heldout
     listed = {bare_gene_id(name) for name in tables.read_gene_ids(heldout_file)}
     ids = [window[0] for window in windows]
     heldout = tuple(gene for gene in ids if gene in listed)
@@ -245,4 +263,15 @@ def _divide_genes(
     shared = [cluster for cluster in overlapping(windows) if 0 < len(listed & set(cluster)) < len(cluster)]
     if shared:
         sieve.ledger.note(f"{len(shared)} groups of overlapping windows have genes both held out and for training.")
-    return tuple(gene for gene in ids if gene not in listed), heldout
+    return tuple(gene for gene in ids if gene not in listed), (), heldout
+
+
+def _by_regions(genes: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    parts = {part: tuple(genes.filter(pl.col(PART) == part)["gene_id"]) for part in ("train", "tune", "test")}
+    if not parts["train"]:
+        raise DataError(
+            f"no gene lies in a region for training: {genes.height} are in regions to tune or test on. Check that --regions are of "
+            "the genome build of the reference."
+        )
+    heldout = tuple(genes.filter(pl.col(PART) != "train")["gene_id"])
+    return parts["train"], parts["tune"], heldout

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varfx.errors import DataError
+from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.config import SplitConfig
 
 LEAST_PEOPLE = 10
@@ -43,6 +43,7 @@ def split_people(
         relatives: pairs who never stand in different parts; individuals outside the cohort are passed over.
 
     Raises:
+        ConfigError: `folds` is no number.
         DataError: too few individuals for the folds, an individual without population, a population of a single individual, or
             families too large for the parts.
     """
@@ -67,6 +68,8 @@ def split_people(
         )
     units = [unit for unit in units if unit[0] not in aside]
     order = _ordered(units, population, np.random.default_rng(config.seed))
+    if isinstance(config.folds, str):
+        raise ConfigError("`folds` must be a number here; lists are read by `fold_lists.read_folds`.")
     total = sum(len(unit) for unit in order)
     sizes = {
         "tune": max(LEAST_TUNE, round(config.tune * total)),

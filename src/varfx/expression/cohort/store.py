@@ -2,7 +2,7 @@
 
     cohort.json    genes.parquet    variants.parquet    expression.parquet    [covariates.parquet]    manifest.json
     genotypes.zarr/{dosages, [haplotypes]}    reference.zarr/codes
-    splits/people-{train,tune,test}-fold{k}.txt    splits/genes-{train,heldout}.txt
+    splits/people-{train,tune,test}-fold{k}.txt    splits/genes-{train,heldout,[tune]}.txt
 
 It holds individuals' names, dosages and expression, and the windows of the *reference* genome; nobody's sequence is ever
 written. Arrays are checksummed chunk by chunk (crc32c), tables and lists by the manifest.
@@ -30,6 +30,7 @@ from varfx.io.recognise import seems
 from varfx.short_repr import short_repr
 
 KIND = "expression cohort"
+TUNED = "genes-tune"  # list below splits, if there is one
 TABLE_KINDS = {name: f"expression-{name}" for name in ("genes", "variants", "expression", "covariates")}
 Part = Literal["train", "tune", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -114,6 +115,7 @@ class Cohort:
         covariate_names: in the order of `covariates`.
         genes_train: ids of the genes that models are trained on.
         genes_heldout: ids of the genes that no model is trained on.
+        genes_tune: those of them on which a network may be tuned; empty unless regions say so.
         metadata: `options`, `ledger` and `provenance` of `cohort.json`.
     """
 
@@ -131,6 +133,7 @@ class Cohort:
     covariate_names: tuple[str, ...]
     genes_train: tuple[str, ...]
     genes_heldout: tuple[str, ...]
+    genes_tune: tuple[str, ...]
     metadata: dict[str, Any]
 
     @property
@@ -315,6 +318,7 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
         covariate_names=names,
         genes_train=tuple(_read_list(root, manifest, "genes-train")),
         genes_heldout=tuple(_read_list(root, manifest, "genes-heldout")),
+        genes_tune=tuple(_read_list(root, manifest, TUNED)) if f"splits/{TUNED}.txt" in manifest else (),
         metadata={name: record[name] for name in ("options", "ledger", "provenance")},
     )
 

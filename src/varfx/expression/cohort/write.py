@@ -19,7 +19,15 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from varfx.errors import DataError
 from varfx.expression.cohort.config import Normalisation
 from varfx.expression.cohort.splits import PeopleSplit
-from varfx.expression.cohort.store import GENES_SCHEMA, KIND, PARTS, TABLE_KINDS, VARIANTS_SCHEMA, label_column
+from varfx.expression.cohort.store import (
+    GENES_SCHEMA,
+    KIND,
+    PARTS,
+    TABLE_KINDS,
+    TUNED,
+    VARIANTS_SCHEMA,
+    label_column,
+)
 from varfx.genome.variants import chrom_rank
 from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
@@ -66,6 +74,7 @@ class CohortTables:
         folds: of the individuals.
         genes_train: ids.
         genes_heldout: ids.
+        genes_tune: ids of held-out genes on which a network may be tuned.
     """
 
     genes: pl.DataFrame
@@ -76,6 +85,7 @@ class CohortTables:
     folds: tuple[PeopleSplit, ...]
     genes_train: tuple[str, ...]
     genes_heldout: tuple[str, ...]
+    genes_tune: tuple[str, ...] = ()
 
 
 class CohortWriter:
@@ -257,6 +267,8 @@ def _write_reference(
 def _write_splits(folder: Path, tables: CohortTables) -> None:
     folder.mkdir()
     lists: dict[str, Sequence[str]] = {"genes-train": tables.genes_train, "genes-heldout": tables.genes_heldout}
+    if tables.genes_tune:
+        lists[TUNED] = tables.genes_tune
     for number, fold in enumerate(tables.folds):
         lists |= {f"people-{part}-fold{number}": getattr(fold, part) for part in PARTS}
     for name, names in lists.items():
