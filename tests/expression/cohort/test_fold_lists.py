@@ -105,7 +105,7 @@ def test_other_tables_are_refused(tmp_path: Path, content: str, message: str) ->
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="does not exist. Give a number"):
+    with pytest.raises(FormatError, match="does not exist"):
         read_folds(tmp_path / "absent", PEOPLE, PEOPLE)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FormatError, match="holds no lists of folds"):

@@ -33,14 +33,23 @@ class GeneData:
     variants: pl.DataFrame
 
 
-def gene_data(cohort: Cohort, gene_id: str, fold_number: int) -> GeneData:
+def gene_data(
+    cohort: Cohort, gene_id: str, fold_number: int, *, train_size: int | None = None, seed: int = 0
+) -> GeneData:
     """A gene of a cohort in one fold; genes held out get the same treatment as those for training.
 
+    Args:
+        cohort: with the gene.
+        gene_id: Ensembl id.
+        fold_number: counted from 0.
+        train_size: number of training individuals; all by default. The others are in no part, and nothing is learned from them.
+        seed: of the order in which training individuals are left out.
+
     Raises:
-        DataError: the cohort does not have the gene, or its expression cannot be adjusted.
+        DataError: the cohort does not have the gene, it has fewer training individuals, or its expression cannot be adjusted.
         StoreError: the cohort is damaged.
     """
-    fold = cohort.fold(fold_number)
+    fold = cohort.fold(fold_number).thinned(train_size, seed)
     variants, _ = cohort.window_variants(gene_id)
     return GeneData(
         gene_id=cohort.gene(gene_id).gene_id,

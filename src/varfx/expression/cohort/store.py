@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -86,6 +86,21 @@ class Fold:
     train: Int64[ndarray, " train"]
     tune: Int64[ndarray, " tune"]
     test: Int64[ndarray, " test"]
+
+    def thinned(self, size: int | None, seed: int) -> Fold:
+        """The fold with `size` training individuals, the first of an order drawn by `seed`: smaller sets lie within larger ones.
+
+        Raises:
+            DataError: fewer training individuals than `size`.
+        """
+        if size is None:
+            return self
+        if size > self.train.size:
+            raise DataError(
+                f"`train_size` {size} is above the {self.train.size} training individuals of the fold. Lower it."
+            )
+        order = np.random.default_rng([seed, self.train.size]).permutation(self.train.size)
+        return replace(self, train=np.sort(self.train[order[:size]]))
 
 
 def window_start(tss: int, strand: str, window: int) -> int:

@@ -11,6 +11,18 @@ from varfx.expression.network.config import ZeroShotConfig
 INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
 LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
 MODELS = (*LINEAR, ZERO_SHOT)
+LEAST_TRAIN = 5  # individuals that a linear model can be fitted on
+
+
+def sized_name(model: str, size: int | None) -> str:
+    """Name of a model that was fitted on `size` training individuals; its own for all of them (None)."""
+    return model if size is None else f"{model}@{size}"
+
+
+def size_of(name: str) -> tuple[str, int | None]:
+    """The model and its number of training individuals, from `sized_name`; None for all of them."""
+    model, sign, size = name.partition("@")
+    return (model, int(size)) if sign and size.isdecimal() else (name, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +68,22 @@ class BaselineConfig:
     """Ensembl ids, or files with one per line; all genes of the cohort, held-out ones too, if empty, or for `all`."""
     fit_on: Literal["train", "train+tune"] = "train"
     """Individuals that models are fitted on. Expression is adjusted by what the training individuals show in both cases."""
+    train_size: tuple[int, ...] = ()
+    """Numbers of training individuals of a learning curve: each model is fitted on so many too, nested, and is called MODEL@N."""
     keep_weights: bool = True
     """Write the weights of the variants."""
     seed: int = 0
-    """Of all that is random: the genes that teach the shared prior where there are too many."""
+    """Of all that is random: genes that teach the shared prior where there are too many, and training individuals left out."""
     informed: InformedConfig = field(default_factory=InformedConfig)
     """Configuration of the shared prior."""
     zero_shot: ZeroShotConfig | None = None
     """Checkpoint of the pretrained network, for zero-shot only."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all fitted models: each by itself, and at each size of the learning curve; zero-shot learns from nobody."""
+        sized = [sized_name(model, size) for model in self.models if model != ZERO_SHOT for size in self.train_size]
+        return (*self.models, *sized)
 
     def __post_init__(self) -> None:
         other = [name for name in self.models if name not in MODELS]
@@ -71,6 +91,10 @@ class BaselineConfig:
             raise ConfigError(f"`models` must be some of {', '.join(MODELS)}, got {other[0] if other else 'none'!r}.")
         if len(set(self.models)) < len(self.models):
             raise ConfigError(f"`models` names a model more than once: {', '.join(self.models)}.")
+        if self.train_size and (min(self.train_size) < LEAST_TRAIN or len(set(self.train_size)) < len(self.train_size)):
+            raise ConfigError(
+                f"`train_size` must be different numbers of at least {LEAST_TRAIN}, got {', '.join(map(str, self.train_size))}."
+            )
         if self.fit_on not in ("train", "train+tune"):
             raise ConfigError(f"`fit_on` must be train or train+tune, got {self.fit_on!r}.")
         if ZERO_SHOT in self.models and self.zero_shot is None:

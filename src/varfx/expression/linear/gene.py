@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from varfx.errors import DataError
 from varfx.expression.cohort.gene_data import GeneData, gene_data
 from varfx.expression.cohort.store import Cohort, Fold, open_cohort
 from varfx.expression.linear.blup import fit_blup, fit_top1, likelihood_gain, prior_root
+from varfx.expression.linear.config import sized_name
 from varfx.expression.linear.features import window_features
 from varfx.expression.linear.fit import LinearFit, standardise
 from varfx.expression.linear.penalised import PENALISED, fit_penalised
@@ -28,6 +30,7 @@ from varfx.io.file_names import as_file_name
 if TYPE_CHECKING:
     from varfx.expression.linear.informed import LearnedPrior  # torch is slow to load, and most workers need none
 
+Part = tuple[int, int | None]  # fold, and number of its training individuals (None: all)
 TABLES = {"predictions": PREDICTION_SCHEMA, "weights": WEIGHT_SCHEMA, "intercepts": INTERCEPT_SCHEMA}
 NOTES = {"gene_id": pl.String(), "model": pl.String(), "fold": pl.Int64(), "note": pl.String(), "value": pl.Float64()}
 
@@ -57,9 +60,10 @@ def fit_gene(
     models: Sequence[str],
     folds: Sequence[int],
     *,
+    sizes: Sequence[int | None] = (None,),
     with_tune: bool = False,
     seed: int = 0,
-    priors: Mapping[int, LearnedPrior] | None = None,
+    priors: Mapping[Part, LearnedPrior] | None = None,
     annotations: Sequence[Annotations] = (),
 ) -> GeneFits:
     """Fits a gene's models on its training individuals and predicts tuning and test individuals.
@@ -71,27 +75,32 @@ def fit_gene(
         gene_id: which.
         models: their names.
         folds: their numbers.
+        sizes: numbers of training individuals; None for all.
         with_tune: fit on training and tuning individuals together; predictions of the tuning individuals are then fitted values.
-        seed: of models that need one.
-        priors: of each fold, for `informed-blup`.
+        seed: of models that need one, and of the training individuals left out.
+        priors: of each fold and size, for `informed-blup`.
         annotations: that the priors were learned with.
+
+    Raises:
+        DataError: a size above the number of training individuals.
     """
     rows: dict[str, list[pl.DataFrame]] = {name: [] for name in (*TABLES, "notes")}
     skipped = []
-    for number in folds:
+    for number, size in itertools.product(folds, sizes):
         try:
-            gene = gene_data(cohort, gene_id, number)
+            gene = gene_data(cohort, gene_id, number, train_size=size, seed=seed)
         except DataError as error:
-            skipped.append({"gene": gene_id, "fold": number, "reason": str(error)})
+            which = {} if size is None else {"train_size": size}
+            skipped.append({"gene": gene_id, "fold": number, **which, "reason": str(error)})
             continue
         train = np.concatenate([gene.fold.train, gene.fold.tune]) if with_tune else gene.fold.train
         variances, gain = None, None
         if "informed-blup" in models:
             assert priors is not None
-            variances, gain = _prior_variances(cohort, gene, priors[number], train, annotations)
+            variances, gain = _prior_variances(cohort, gene, priors[number, size], train, annotations)
         for model in models:
             fit = fit_model(model, gene.X[train], gene.y[train], seed=seed, variances=variances)
-            key = {"gene_id": gene_id, "model": model, "fold": number}
+            key = {"gene_id": gene_id, "model": sized_name(model, size), "fold": number}
             rows["predictions"].append(prediction_rows(cohort.people, gene.fold, fit.predict(gene.X), key, "hop"))
             rows["weights"].append(_weight_rows(gene, fit, key))
             assumed = {name: float(fit.notes.get(name, np.nan)) for name in ("h2", "alpha")}
@@ -201,10 +210,11 @@ class FitJob:
         stage: the part of their names after the gene's.
         models: fitted in this stage.
         folds: their numbers.
+        sizes: numbers of training individuals; None for all.
         with_tune: fit on tuning individuals too.
         keep_weights: write the weights of variants.
         seed: of models that need one.
-        priors: of each fold, for informed-blup.
+        priors: of each fold and size, for informed-blup.
         annotations: that the priors were learned with.
     """
 
@@ -213,10 +223,11 @@ class FitJob:
     stage: str
     models: tuple[str, ...]
     folds: tuple[int, ...]
+    sizes: tuple[int | None, ...]
     with_tune: bool
     keep_weights: bool
     seed: int
-    priors: Mapping[int, LearnedPrior] | None = None
+    priors: Mapping[Part, LearnedPrior] | None = None
     annotations: Sequence[Annotations] = ()
 
     def folder(self, gene_id: str) -> Path:
@@ -244,6 +255,7 @@ def fit_and_write(state: tuple[FitJob, Cohort], gene_id: str) -> str:
         gene_id,
         job.models,
         job.folds,
+        sizes=job.sizes,
         with_tune=job.with_tune,
         seed=job.seed,
         priors=job.priors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,12 @@ from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
-from varfx.expression.linear.config import INFORMED, LINEAR, ZERO_SHOT, BaselineConfig
+from varfx.expression.linear.config import INFORMED, LINEAR, ZERO_SHOT, BaselineConfig, sized_name
 from varfx.expression.linear.features import read_window_annotations, window_features
 from varfx.expression.linear.gene import (
     FitJob,
     GeneFits,
+    Part,
     fit_and_write,
     join_fits,
     part_folder,
@@ -83,6 +85,8 @@ def fit_baselines(
     config, where = _completed(config or BaselineConfig()), Workers(workers=workers, scheduler=scheduler)
     opened = open_cohort(cohort)
     genes, folds = chosen_genes(opened, config.genes), chosen_folds(opened, config.folds)
+    for number, size in itertools.product(folds, config.train_size):
+        opened.fold(number).thinned(size, config.seed)  # refused before anything is fitted
     annotations = read_window_annotations(opened.variants, annot, beds) if INFORMED in config.models else []
     network = load_zero_shot(config.zero_shot) if ZERO_SHOT in config.models and config.zero_shot else None
     provenance = sealed.provenance(_jsonable(config), _named_inputs(opened, config, annot, beds))
@@ -93,7 +97,7 @@ def fit_baselines(
     record = {
         "kind": BASELINES,
         **cohort_identity(opened.path),
-        "models": list(config.models),
+        "models": list(config.names),
         "folds": list(folds),
         "genes": list(genes),
         "config": _jsonable(config),
@@ -102,7 +106,10 @@ def fit_baselines(
         "provenance": provenance,
     }
     if priors:
-        record["informed"] = {str(k): {**prior.to_dict(), **_gains(opened, fits, k)} for k, prior in priors.items()}
+        record["informed"] = {
+            sized_name(str(fold), size): {**prior.to_dict(), **_gains(opened, fits, fold, size)}
+            for (fold, size), prior in priors.items()
+        }
     linear = bool(set(config.models) & set(LINEAR))
     return write_run(
         out,
@@ -146,6 +153,11 @@ class _Job:
     where: Workers
     progress: Progress
 
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """Numbers of training individuals; None is all of them."""
+        return (None, *self.config.train_size)
+
 
 def chosen_genes(cohort: Cohort, wanted: Sequence[str]) -> tuple[str, ...]:
     """The cohort's ids of these genes, in the cohort's order; all if none is named.
@@ -172,15 +184,15 @@ def chosen_folds(cohort: Cohort, wanted: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(set(wanted))) if wanted else tuple(range(cohort.num_folds))
 
 
-def _fit_stages(job: _Job, network: Any | None) -> tuple[GeneFits, dict[int, LearnedPrior]]:
-    """The fits of all genes: linear models, those with a shared prior, and the network's; and the prior of each fold."""
+def _fit_stages(job: _Job, network: Any | None) -> tuple[GeneFits, dict[Part, LearnedPrior]]:
+    """The fits of all genes: linear models, those with a shared prior, and the network's; and the prior of each fold and size."""
     models = job.config.models
     plain = [name for name in models if name in LINEAR and name != INFORMED]
     if plain:
         _fit_all(job, plain, "linear", None)
-    priors: dict[int, LearnedPrior] = {}
+    priors: dict[Part, LearnedPrior] = {}
     if INFORMED in models:
-        priors = {number: _learn(job, number) for number in job.folds}
+        priors = {part: _learn(job, *part) for part in itertools.product(job.folds, job.sizes)}
         _fit_all(job, [INFORMED], INFORMED, priors)
     if network is not None:
         _zero_shot(job, network)
@@ -189,7 +201,7 @@ def _fit_stages(job: _Job, network: Any | None) -> tuple[GeneFits, dict[int, Lea
     return join_fits(parts), priors
 
 
-def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, LearnedPrior] | None) -> None:
+def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[Part, LearnedPrior] | None) -> None:
     """Fits these models of all genes that are not finished yet."""
     config = job.config
     fitting = FitJob(
@@ -198,6 +210,7 @@ def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, 
         stage=stage,
         models=tuple(models),
         folds=job.folds,
+        sizes=job.sizes,
         with_tune=config.fit_on == "train+tune",
         keep_weights=config.keep_weights,
         seed=config.seed,
@@ -225,8 +238,8 @@ def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[int, 
         job.progress(done := done + 1, len(job.genes), what)
 
 
-def _learn(job: _Job, number: int) -> LearnedPrior:
-    """The shared prior of one fold, from training individuals of training genes."""
+def _learn(job: _Job, number: int, size: int | None) -> LearnedPrior:
+    """The shared prior of one fold, from (so many) training individuals of training genes."""
     config = job.config.informed
     training = set(job.cohort.genes_train)
     genes = [gene for gene in job.genes if gene in training]
@@ -238,7 +251,7 @@ def _learn(job: _Job, number: int) -> LearnedPrior:
     data = []
     for gene_id in genes:
         try:
-            gene = gene_data(job.cohort, gene_id, number)
+            gene = gene_data(job.cohort, gene_id, number, train_size=size, seed=job.config.seed)
         except DataError as error:
             logger.warning("fold %d: a gene teaches nothing: %s", number, error)
             continue
@@ -280,9 +293,10 @@ def _unconverged(fits: GeneFits) -> dict[str, int]:
     return {str(name): int(count) for name, count in counts.iter_rows()}
 
 
-def _gains(cohort: Cohort, fits: GeneFits, fold: int) -> dict[str, Any]:
+def _gains(cohort: Cohort, fits: GeneFits, fold: int, size: int | None) -> dict[str, Any]:
     """Nats that the shared prior adds to the log-likelihood of genes' training individuals over equal variances."""
-    rows = fits.notes.filter((pl.col("note") == "gain") & (pl.col("fold") == fold))
+    of_size = pl.col("model") == sized_name(INFORMED, size)
+    rows = fits.notes.filter((pl.col("note") == "gain") & (pl.col("fold") == fold) & of_size)
     gains = {}
     for name, genes in (("gain_training_genes", cohort.genes_train), ("gain_heldout_genes", cohort.genes_heldout)):
         values = rows.filter(pl.col("gene_id").is_in(list(genes)))["value"].to_numpy()
