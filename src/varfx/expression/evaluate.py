@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from varfx.bootstrap import counts_of_individuals, mean_interval, percentiles
+from varfx.bootstrap import counts_of_individuals, percentiles
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.adjust import fit_adjustment
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
@@ -20,6 +19,17 @@ from varfx.expression.cohort.store import Cohort, Fold, open_cohort
 from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.linear.fit import standardise
 from varfx.expression.linear.heritability import reml
+from varfx.expression.means import (
+    GENE_SETS,
+    METRICS,
+    Key,
+    across_genes,
+    by_heritability,
+    differences,
+    gene_means,
+    learning_curves,
+    model_means,
+)
 from varfx.expression.metrics import LEAST_PEOPLE, Scores, score
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.expression.transfer.config import TransferConfig
@@ -30,9 +40,7 @@ from varfx.io.workers import Job, Workers, map_pieces
 from varfx.progress import Progress, silent
 from varfx.short_repr import short_repr
 
-METRICS = ("pcc", "r2")
 GENES_PER_WORKER = 100  # whose heritability is worth the start of a process
-GENE_SETS = ("training", "held-out")
 _DEFAULT = EvaluationConfig()
 _TRANSFER = TransferConfig()
 
@@ -50,6 +58,10 @@ class ExpressionEvaluation:
         models: a record per set of genes, split and model: means over genes with intervals over genes.
         differences: a record per set of genes and pair of models: the mean difference of the genes that both predict.
         heritability: a record per gene, by REML in all individuals; empty if not asked for.
+        heritability_classes: means of each model over the genes of a class of heritability.
+        learning_curves: means of models by number of training individuals, where a run has several.
+        across_genes: of each model, how mean predictions of genes agree with their mean expression; of cohorts that are not
+            normalised per gene.
         notes: what the user should know.
         home: the cohort that the runs were made on, where `cohort` is another.
         matching: of each run on another cohort, what became of the variants in the genes' windows.
@@ -64,6 +76,9 @@ class ExpressionEvaluation:
     models: list[dict[str, Any]]
     differences: list[dict[str, Any]]
     heritability: list[dict[str, Any]]
+    heritability_classes: list[dict[str, Any]]
+    learning_curves: list[dict[str, Any]]
+    across_genes: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     home: str | None = None
     matching: list[list[LedgerRow]] = field(default_factory=list)
@@ -149,16 +164,22 @@ def evaluate(
             f"folds {', '.join(map(str, small))} have test sets of fewer than {LEAST_PEOPLE} individuals: they have no score. Prepare "
             "the cohort with a larger --test-fraction."
         )
-    means = _gene_means(scored, heldout)
+    means = gene_means(scored, heldout)
+    models = model_means(means, config.seed)
     genes = list(dict.fromkeys(gene for gene, *_ in scored))
+    heritability = _heritability(people, genes, where, progress) if config.heritability else []
+    sizes = {number: fold.train.size for number, fold in judged.folds.items()}
     return ExpressionEvaluation(
         cohort=str(people.path),
         runs=[str(run.path) for run in opened],
         genes=entries,
         gene_means=means,
-        models=_model_means(means, config.seed),
-        differences=_differences(entries, config.seed),
-        heritability=_heritability(people, genes, where, progress) if config.heritability else [],
+        models=models,
+        differences=differences(entries, config.seed),
+        heritability=heritability,
+        heritability_classes=by_heritability(means, heritability, config.seed),
+        learning_curves=[] if judged.home else learning_curves(models, sizes),
+        across_genes=across_genes(scored, heldout) if people.normalise == "none" else [],
         notes=notes,
         home=None if judged.home is None else str(judged.home.path),
         matching=judged.matching,
@@ -277,9 +298,6 @@ def _predictions(runs: Sequence[ExpressionRun], predicted: Sequence[pl.DataFrame
     return joined, notes
 
 
-Key = tuple[str, str, str, int]  # gene, model, split, fold
-
-
 def _score_all(judged: _Judged, num_samples: int, seed: int, progress: Progress) -> dict[Key, Scores]:
     """Scores in the order of the cohort's genes, then models as they come, then folds."""
     cohort, predictions, folds = judged.cohort, judged.predictions, judged.folds
@@ -308,73 +326,6 @@ def _score_all(judged: _Judged, num_samples: int, seed: int, progress: Progress)
         progress(done, len(parts), "genes and folds scored")
     order = sorted(scored, key=lambda key: (by_gene[key[0]], models.index(key[1]), key[2], key[3]))
     return {key: scored[key] for key in order}
-
-
-def _gene_means(scored: dict[Key, Scores], heldout: set[str]) -> list[dict[str, Any]]:
-    """Averages over folds. A constant prediction counts as correlation 0; one that is missing does not count."""
-    groups: dict[tuple[str, str, str], list[tuple[int, Scores]]] = {}
-    for (gene, model, split, fold), scores in scored.items():
-        groups.setdefault((gene, model, split), []).append((fold, scores))
-    records = []
-    for (gene, model, split), folds in groups.items():
-        known = [each for _, each in folds if each.r2 is not None]
-        record: dict[str, Any] = {"gene": gene, "model": model, "split": split, "gene_set": GENE_SETS[gene in heldout]}
-        record |= {"folds": [fold for fold, _ in folds], "missing": len(folds) - len(known)}
-        record["constant"] = sum(each.pcc is None for each in known)
-        for metric in METRICS:
-            values = [0.0 if (value := getattr(each, metric)) is None else value for each in known]
-            samples = [s for each in known if (s := getattr(each, f"{metric}_samples")).size]
-            defined = bool(known) and not (metric == "pcc" and record["constant"] == len(known))
-            record[metric] = float(np.mean(values)) if defined else None
-            record[f"{metric}_ci95"] = percentiles(np.sum(samples, axis=0) / len(known)) if defined else None
-        records.append(record)
-    return records
-
-
-def _model_means(means: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """Means over genes, with intervals by resampling genes."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for entry in means:
-        groups.setdefault((entry["gene_set"], entry["split"], entry["model"]), []).append(entry)
-    order = sorted(groups, key=lambda key: (GENE_SETS.index(key[0]), key[1]))
-    records = []
-    for gene_set, split, model in order:
-        entries = groups[gene_set, split, model]
-        present = [entry for entry in entries if entry["r2"] is not None]
-        record: dict[str, Any] = {"gene_set": gene_set, "split": split, "model": model, "genes": len(present)}
-        record["constant"] = sum(entry["pcc"] is None for entry in present)
-        record["missing"] = len(entries) - len(present)
-        for metric in METRICS:
-            values = np.array([entry[metric] or 0.0 for entry in present])
-            record[f"mean_{metric}"], record[f"mean_{metric}_ci95"] = mean_interval(values, seed)
-        records.append(record)
-    return records
-
-
-def _differences(entries: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """The first model minus the second, over the genes and folds that both predict: means over folds, then genes."""
-    values: dict[str, dict[tuple[str, str], dict[tuple[str, int], dict[str, Any]]]] = {name: {} for name in GENE_SETS}
-    for entry in entries:
-        if entry["r2"] is not None:
-            table = values[entry["gene_set"]].setdefault((entry["model"], entry["split"]), {})
-            table[entry["gene"], entry["fold"]] = entry
-    records = []
-    for gene_set, tables in values.items():
-        for (first, a), (second, b) in itertools.combinations(tables.items(), 2):
-            common = [key for key in a if key in b]
-            if not common:
-                continue
-            names = dict(zip(("first", "first_split", "second", "second_split"), (*first, *second), strict=True))
-            genes = {gene: [key for key in common if key[0] == gene] for gene, _ in common}
-            record: dict[str, Any] = {"gene_set": gene_set, **names, "genes": len(genes)}
-            for metric in METRICS:
-                gaps = [
-                    float(np.mean([(a[key][metric] or 0.0) - (b[key][metric] or 0.0) for key in keys]))
-                    for keys in genes.values()
-                ]
-                record[metric], record[f"{metric}_ci95"] = mean_interval(np.array(gaps), seed)
-            records.append(record)
-    return records
 
 
 def _heritability(cohort: Cohort, genes: Sequence[str], where: Workers, progress: Progress) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ class Scores:
         pcc_samples: of each bootstrap sample, NaN where undefined; empty where `pcc` is None.
         r2_samples: likewise.
         num_people: with a prediction.
+        mean_observed: over all individuals.
+        mean_predicted: NaN where a prediction is missing.
     """
 
     pcc: float | None
@@ -31,6 +33,8 @@ class Scores:
     pcc_samples: Float64[ndarray, " sample"]
     r2_samples: Float64[ndarray, " sample"]
     num_people: int
+    mean_observed: float
+    mean_predicted: float
 
 
 def score(
@@ -56,8 +60,9 @@ def score(
         raise DataError(f"`observed` must be finite: {np.count_nonzero(~np.isfinite(observed))} values are not.")
     none = np.empty(0)
     known = np.isfinite(predicted)
+    means = {"mean_observed": float(np.mean(observed)), "mean_predicted": float(np.mean(predicted))}
     if not known.all() or observed.size < LEAST_PEOPLE or not np.ptp(observed) > 0:
-        return Scores(pcc=None, r2=None, pcc_samples=none, r2_samples=none, num_people=int(known.sum()))
+        return Scores(pcc=None, r2=None, pcc_samples=none, r2_samples=none, num_people=int(known.sum()), **means)
     y = observed - observed.mean()
     error = observed - predicted
     r2 = 1 - float(error @ error) / float(y @ y)
@@ -68,12 +73,12 @@ def score(
         r2_samples = 1 - weights @ error**2 / spread
         p = predicted - predicted.mean()
         if float(np.abs(p).max()) <= CONSTANT * max(float(np.abs(predicted).max()), 1e-30):
-            return Scores(pcc=None, r2=r2, pcc_samples=none, r2_samples=r2_samples, num_people=y.size)
+            return Scores(pcc=None, r2=r2, pcc_samples=none, r2_samples=r2_samples, num_people=y.size, **means)
         pcc = float(p @ y) / float(np.sqrt((p @ p) * (y @ y)))
         p_first, p_second = weights @ p, weights @ p**2
         p_spread = p_second - p_first**2 / total
         p_spread[p_spread <= 1e-12 * p_second] = np.nan
         pcc_samples = (weights @ (p * y) - first * p_first / total) / np.sqrt(spread * p_spread)
     return Scores(
-        pcc=min(1.0, max(-1.0, pcc)), r2=r2, pcc_samples=pcc_samples, r2_samples=r2_samples, num_people=y.size
+        pcc=min(1.0, max(-1.0, pcc)), r2=r2, pcc_samples=pcc_samples, r2_samples=r2_samples, num_people=y.size, **means
     )

@@ -151,6 +151,45 @@ def _interval(axes: Any, row: int, value: float, bounds: Sequence[float] | None,
     axes.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
 
 
+def learning_curve(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figure:
+    """A figure with a panel per set of genes: the mean score of each model over its number of training individuals.
+
+    Args:
+        evaluation: `ExpressionEvaluation.to_dict()`, or the JSON of `varfx expr evaluate`.
+        metric: r2 or pcc.
+
+    Raises:
+        DataError: no model was fitted on several numbers of individuals.
+    """
+    entries = [entry for entry in evaluation["learning_curves"] if entry[f"mean_{metric}"] is not None]
+    if not entries:
+        raise DataError("`evaluation` holds no learning curve: fit models with --train-size.")
+    groups = list(dict.fromkeys((entry["gene_set"], entry["split"]) for entry in entries))
+    models = list(dict.fromkeys(entry["model"] for entry in entries))
+    with styled():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(4.4 * len(groups) + 0.6, 3.4), layout="constrained")
+        for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
+            for number, model in enumerate(models):
+                points = [e for e in entries if (e["gene_set"], e["split"], e["model"]) == (*group, model)]
+                if not points:
+                    continue
+                colour = COLOURS[number % len(COLOURS)]
+                x, y = ([point[name] for point in points] for name in ("train_size", f"mean_{metric}"))
+                axes.plot(x, y, "o-", color=colour, markersize=4, label=model)
+                bounds = [(at, point[f"mean_{metric}_ci95"]) for at, point in zip(x, points, strict=True)]
+                for at, interval in bounds:
+                    if interval is not None:
+                        axes.plot([at, at], interval, color=colour, linewidth=1)
+            axes.set(
+                xlabel="training individuals", ylabel=f"mean {LABELS[metric]} over genes", title=f"{group[0]} genes"
+            )
+            axes.axhline(0, color=GREY, linewidth=0.5)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 def draw_evaluation(
     evaluation: Mapping[str, Any], folder: str | os.PathLike[str], *, against: str | None = None
 ) -> list[str]:
@@ -173,6 +212,10 @@ def draw_evaluation(
     for metric in LABELS:
         names.append(f"mean_{metric}.png")
         save(model_means(evaluation, metric=metric), root / names[-1])
+    if evaluation["learning_curves"]:
+        for metric in LABELS:
+            names.append(f"learning_curve_{metric}.png")
+            save(learning_curve(evaluation, metric=metric), root / names[-1])
     for gene_set in dict.fromkeys(entry["gene_set"] for entry in evaluation["models"]):
         models = list(dict.fromkeys(entry["model"] for entry in evaluation["models"] if entry["gene_set"] == gene_set))
         base = against if against is not None and against in models else str(models[0])

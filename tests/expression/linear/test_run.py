@@ -318,3 +318,40 @@ def test_zero_shot_without_its_file(cohort: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "RUN").exists()
     with pytest.raises(ConfigError, match="`track` must be from 0 to 5312"):
         ZeroShotConfig(checkpoint=tmp_path, track=5313)
+
+
+def test_a_learning_curve_is_of_nested_sets_and_nobody_else(cohort: Path, finished: Path, tmp_path: Path) -> None:
+    opened = open_cohort(cohort)
+    config = replace(QUICK, train_size=(20, 40), folds=(1,), genes=tuple(opened.genes["gene_id"][:3]))
+    run = fit_baselines(cohort, tmp_path / "RUN", config, workers=1)
+    assert run.record["models"] == [*QUICK.models, *(f"{name}@{size}" for name in QUICK.models for size in (20, 40))]
+    assert set(run.predictions["model"]) == set(run.record["models"])
+    assert set(run.record["informed"]) == {"1", "1@20", "1@40"}
+
+    gene_id = opened.genes["gene_id"][2]
+    full, small, larger = (gene_data(opened, gene_id, 1, train_size=size).fold for size in (None, 20, 40))
+    assert set(small.train) < set(larger.train) < set(full.train)
+    assert (small.train.size, larger.train.size) == (20, 40)
+    for part in ("tune", "test"):
+        np.testing.assert_array_equal(getattr(small, part), getattr(full, part))
+    data = gene_data(opened, gene_id, 1, train_size=20)
+    fit = fit_blup(data.X[data.fold.train], data.y[data.fold.train])
+    here = (pl.col("gene_id") == gene_id) & (pl.col("part") == "test") & (pl.col("fold") == 1)
+    mine = run.predictions.filter(here & (pl.col("model") == "blup@20"))["prediction"].to_numpy()
+    np.testing.assert_allclose(mine, fit.predict(data.X[data.fold.test]), rtol=1e-5, atol=1e-6)
+    theirs, whole = (each.predictions.filter(here & (pl.col("model") == "blup")) for each in (open_run(finished), run))
+    assert whole.equals(theirs)  # of all individuals: as without a curve
+
+    scores = evaluate([run.path], EvaluationConfig(num_samples=20, heritability=False))
+    curves = [entry for entry in scores.learning_curves if entry["model"] == "blup" and entry["gene_set"] == "training"]
+    assert [entry["train_size"] for entry in curves] == [20, 40, full.train.size]
+    means = {entry["model"]: entry["mean_r2"] for entry in scores.models if entry["gene_set"] == "training"}
+    assert [entry["mean_r2"] for entry in curves] == [means["blup@20"], means["blup@40"], means["blup"]]
+
+
+def test_sizes_that_cannot_be_are_refused_before_anything_is_fitted(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`train_size` 70 is above the 64 training individuals"):
+        fit_baselines(cohort, tmp_path / "RUN", replace(QUICK, train_size=(20, 70)), workers=1)
+    assert not (tmp_path / "RUN").exists()
+    with pytest.raises(ConfigError, match="`train_size` must be different numbers of at least 5, got 4"):
+        BaselineConfig(train_size=(4,))
