@@ -191,7 +191,9 @@ def test_options_fill_the_configurations() -> None:
         "--hidden 8,8 --network-precision bfloat16 --precision float64 --holdout-chrom 20-22 --seed 3 --checkpointing"
     )
     assert [str(path) for path in given["inputs"].sumstats] == ["A", "B"]
-    assert str(given["inputs"].annotations) == "N"
+    assert [str(path) for path in given["inputs"].annotations] == [
+        "N"
+    ]  # a list, since panels of ancestries have one each
     model = given["model"]
     assert (model.kind, model.hidden, model.enformer.width, model.enformer.num_downsamples) == (
         "enformer",

@@ -106,7 +106,10 @@ def _simulation(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
 
 def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     from varfx.prior import open_run
+    from varfx.prior.ancestries.run import has_ancestries
 
+    if has_ancestries(path):
+        return _ancestries(path)
     run = open_run(path)
     split = run.record["split"]
     rows = [
@@ -118,19 +121,34 @@ def _run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
         ("panel", run.record["panel"]),
         ("genome build", said(run.build)),
     ]
-    traits = [
-        (
-            f"trait {trait['name']}",
-            f"n {trait['n_ref']:,.0f}, sigma2 {trait['sigma2']:.4f}, alpha {trait['alpha']:.3f} ({trait['alpha'] - 1:.3f} per allele)",
-        )
-        for trait in run.record["traits"]
-    ]
-    traits += [
+    sparse = [
         (f"sparse effects of {trait['name']}", f"{1 - trait['mixture']['background']:.0%} of the variance")
         for trait in run.record["traits"]
         if "mixture" in trait
     ]
-    return rows + traits, run.record
+    return rows + _fitted(run.record, "trait") + sparse, run.record
+
+
+def _ancestries(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    from varfx.prior.ancestries.run import open_ancestries
+
+    joint = open_ancestries(path)
+    rows = [("kind", f"run of {len(joint.members)} ancestries: {', '.join(joint.members)}")]
+    for name, run in joint.members.items():
+        windows = ", ".join(f"{len(names)} {part}" for part, names in run.record["split"].items())
+        rows += [(f"panel of {name}", run.record["panel"]), (f"windows of {name}", windows)]
+    return rows + _fitted(joint.record, "ancestry"), joint.record
+
+
+def _fitted(record: dict[str, Any], what: str) -> list[tuple[str, str]]:
+    """The fitted numbers of each trait."""
+    return [
+        (
+            f"{what} {trait['name']}",
+            f"n {trait['n_ref']:,.0f}, sigma2 {trait['sigma2']:.4f}, alpha {trait['alpha']:.3f} ({trait['alpha'] - 1:.3f} per allele)",
+        )
+        for trait in record["traits"]
+    ]
 
 
 def _expression_run(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:

@@ -41,18 +41,24 @@ def fit(
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --holdout-chrom 20,21,22 --out RUN
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --tracks T.tracks.zarr --model enformer --width 384 --out RUN
         varfx prior fit --panel P.ld.zarr --sumstats S.parquet --annot A.annot.parquet --effects mixture --out RUN
+        varfx prior fit --panel EUR=P1 --sumstats EUR=S1 --annot EUR=A1 --panel EAS=P2 --sumstats EAS=S2 --annot EAS=A2 --out RUN
+
+    Panels and summary statistics with names are one trait in several ancestries: one network, and for each ancestry its own scale,
+    alpha and sigma2. RUN/EUR then is the run of that ancestry, for every other command.
 
     Args:
         out: The run's folder.
         resume: Continue an interrupted fit.
         overwrite: Replace a finished run.
     """
-    from varfx.prior.fit import FitOptions, fit_inputs
+    from varfx.prior.fit import FitOptions, fit_members
     from varfx.training import processes
+
+    files = inputs.files()
 
     with progress_bar() as progress:
         options = FitOptions(model=model, training=training, split=split)
-        run = fit_inputs(inputs, out, options, resume=resume, overwrite=overwrite, progress=progress)
+        run = fit_members(files, out, options, resume=resume, overwrite=overwrite, progress=progress)
     if processes.rank():
         return  # the first process prints
     table = Table("trait", "variants", "n", "sigma2", "sigma2 (null)", "alpha", "alpha per allele")
@@ -68,11 +74,16 @@ def fit(
         )
         table.add_row(trait["name"], *row)
     console.print(table)
-    outcome, parts = run.record["outcome"], run.record["split"]
+    outcome = run.record["outcome"]
+    done = f"{outcome['steps']} steps ({'stopped early' if outcome['stopped'] == 'early' else 'all done'})"
+    splits = {name: each["split"] for name, each in run.record.get("ancestries", {"": run.record}).items()}
+    shown = [
+        f"{f' of {name}' if name else ''}: {len(parts['train'])} training, {len(parts['validation'])} validation, "
+        f"{len(parts['holdout'])} held out, {len(parts['gap'])} in gaps"
+        for name, parts in splits.items()
+    ]
     console.print(
-        f"{out}: {model.kind}, {outcome['steps']} steps ({'stopped early' if outcome['stopped'] == 'early' else 'all done'}), best at "
-        f"step {outcome['best_step']}; windows: {len(parts['train'])} training, {len(parts['validation'])} validation, "
-        f"{len(parts['holdout'])} held out, {len(parts['gap'])} in gaps",
+        f"{out}: {model.kind}, {done}, best at step {outcome['best_step']}; windows{'; windows'.join(shown)}",
         soft_wrap=True,
     )
     for trait in run.record["traits"]:
@@ -222,4 +233,5 @@ def _note_other_files(run: Path, given: PriorInputs) -> None:
     from varfx.prior import open_run
     from varfx.prior.files import other_than_at_fit
 
-    print_notes(other_than_at_fit(open_run(run), given))
+    if given.named():
+        print_notes(other_than_at_fit(open_run(run), given))

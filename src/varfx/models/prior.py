@@ -37,20 +37,29 @@ class VariancePrior(nn.Module):
     Args:
         config: which network.
         num_features: per-variant features (an enformer's predictors).
-        num_traits: outputs.
+        num_traits: outputs of the network, and numbers of scales, alphas and sigma2.
         num_tracks: channels that are read base by base; enformer only.
+        shared: one output serves all traits, which are one trait in several ancestries.
         seed: of the first weights.
     """
 
     def __init__(
-        self, config: ModelConfig, num_features: int, num_traits: int, *, num_tracks: int = 0, seed: int = 0
+        self,
+        config: ModelConfig,
+        num_features: int,
+        num_traits: int,
+        *,
+        num_tracks: int = 0,
+        shared: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.config = config
         self.num_features = num_features
         self.num_tracks = num_tracks
         self.mixture = MixtureHead(num_traits) if config.effects == "mixture" else None
-        outputs = num_traits if self.mixture is None else 2 * num_traits
+        scores = 1 if shared else num_traits
+        outputs = scores if self.mixture is None else 2 * num_traits
         self.network = _network(config, num_features, outputs, num_tracks, torch.Generator().manual_seed(seed))
         self.scale = nn.Parameter(torch.zeros(num_traits))
         self.alpha = nn.Parameter(torch.zeros(num_traits))

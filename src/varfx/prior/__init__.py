@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
+    from varfx.prior.ancestries.fit import fit_ancestries
+    from varfx.prior.ancestries.run import AncestryRun, open_ancestries
     from varfx.prior.config import SplitConfig
     from varfx.prior.evaluate import Evaluation, evaluate
     from varfx.prior.fit import fit
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from varfx.prior.weights import weights, write_weights
 
 __all__ = [
+    "AncestryRun",
     "Evaluation",
     "Run",
     "SimulateConfig",
@@ -29,6 +32,8 @@ __all__ = [
     "evaluate",
     "evaluate_variances",
     "fit",
+    "fit_ancestries",
+    "open_ancestries",
     "open_run",
     "predict",
     "simulate",
@@ -40,6 +45,8 @@ __all__ = [
 export(
     __name__,
     {
+        "ancestries.fit": "fit_ancestries",
+        "ancestries.run": "AncestryRun open_ancestries",
         "config": "SplitConfig",
         "evaluate": "Evaluation evaluate",
         "fit": "fit",

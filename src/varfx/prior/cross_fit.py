@@ -54,12 +54,17 @@ def cross_fit(
         progress: told about each fit.
 
     Raises:
-        ConfigError: a number of folds that does not fit the chromosomes, or annotations of other variants.
+        ConfigError: a number of folds that does not fit the chromosomes, annotations of other variants, or a run of several ancestries.
         StoreError: the folder holds the fits of another run.
         VarfxError: inputs that cannot be read.
     """
     where = find_float64_device(device)
     fitted = open_run(run)
+    if fitted.record.get("joint"):
+        raise ConfigError(
+            f"`{fitted.path}` was fitted together with other ancestries, which cross-fits would leave out. Cross-fit the run of one "
+            "panel, or leave --cross-fit away."
+        )
     files, _ = inputs_of_run(fitted, inputs or PriorInputs())
     panel = files.open_panel()
     split = SplitConfig(**fitted.record["config"]["split"])

@@ -16,6 +16,7 @@ from varfx.device import find_float64_device
 from varfx.errors import ConfigError
 from varfx.genome.chromosomes import chrom_list
 from varfx.ld import LDPanel
+from varfx.prior.ancestries.run import AncestryRun, has_ancestries, open_ancestries, require_no_files
 from varfx.prior.constant import MAX_WINDOWS, ConstantPrior, beside_constant, constant_of_record, fit_constant
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import training_windows, windows_to_score
@@ -59,12 +60,12 @@ class Evaluation:
 
 
 def evaluate(
-    run: PathLike | Run,
+    run: PathLike | Run | AncestryRun,
     *,
     inputs: PriorInputs | None = None,
     chrom: Sequence[str] = (),
     exclude_chrom: Sequence[str] = (),
-    compare_with: PathLike | Run | None = None,
+    compare_with: PathLike | Run | AncestryRun | None = None,
     truth: PathLike | None = None,
     calibrate: bool = False,
     seed: int = 0,
@@ -75,7 +76,7 @@ def evaluate(
     """Scores a run on its held-out windows.
 
     Args:
-        run: the run, or its folder.
+        run: the run, or its folder; of a run of several ancestries each is scored, under its name.
         inputs: files in place of the run's own; another panel must hold the same windows, unless `chrom` is given.
         chrom: chromosomes to score instead of the held-out windows.
         exclude_chrom: chromosomes to leave out.
@@ -96,6 +97,19 @@ def evaluate(
     """
     where = find_float64_device(device)
     given = inputs or PriorInputs.of(**paths)
+    if has_ancestries(run):
+        return _of_ancestries(
+            run,
+            given,
+            chrom=chrom,
+            exclude_chrom=exclude_chrom,
+            compare_with=compare_with,
+            truth=truth,
+            calibrate=calibrate,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
     chrom, exclude_chrom = chrom_list(chrom), chrom_list(exclude_chrom, option="exclude-chrom")
     first = open_run(run)
     files, other_files = inputs_of_run(first, given)
@@ -130,6 +144,19 @@ def evaluate(
             entry["compared_with"] = str(second.path)
             entry |= {key: value for key, value in difference.items() if key != "name"}
     return Evaluation(traits, per_window(scores, data, nulls, constant_scores), notes)
+
+
+def _of_ancestries(run: PathLike | Run | AncestryRun, given: PriorInputs, **options: Any) -> Evaluation:
+    """The evaluation of each ancestry of a run of several, whose files cannot be given."""
+    from varfx.prior.ancestries.evaluate import evaluate_ancestries
+
+    joint = open_ancestries(run)
+    require_no_files(joint, given.named())
+    if options["truth"] is not None:
+        raise ConfigError(
+            f"`--truth` is of one panel. Give one ancestry's run: {joint.path / next(iter(joint.members))}."
+        )
+    return evaluate_ancestries(joint, **options)
 
 
 def _calibrations(panel: LDPanel, sigma2: Sequence[float]) -> list[TruthComparison]:

@@ -134,9 +134,7 @@ def _setting(
         )
     panel = files.open_panel()
     check_chroms(exclude, [core.chrom for core in panel.cores], option="exclude-chrom")
-    data, _, _ = assemble(
-        panel, files.read_sumstats(), None, kind="constant", dtype=torch.float64, matching=files.matching
-    )
+    data = assemble(panel, files.read_sumstats(), None, kind="constant", dtype=torch.float64, matching=files.matching)
     if run is None:
         windows = chosen_windows(panel, chrom, exclude)
     else:

@@ -13,7 +13,8 @@ from numpy import ndarray
 from varfx.errors import ConfigError, DataError
 from varfx.ld import LDPanel
 from varfx.ld.windows import core_of_name
-from varfx.prior.run import Run, open_run
+from varfx.prior.ancestries.run import AncestryRun, members_of
+from varfx.prior.run import Run
 from varfx.prior.split import check_chroms
 from varfx.training.gwas.windows import WindowData
 
@@ -85,9 +86,9 @@ def learned_variants(run: Run, variants: pl.DataFrame) -> Bool[ndarray, " varian
     return learned
 
 
-def learned_note(run: str | os.PathLike[str] | Run, variants: pl.DataFrame) -> str:
+def learned_note(run: str | os.PathLike[str] | Run | AncestryRun, variants: pl.DataFrame) -> str:
     """A sentence on how many of the variants lie in windows that the run was fitted on."""
-    learned = int(learned_variants(open_run(run), variants).sum())
+    learned = int(np.any([learned_variants(each, variants) for each in members_of(run)], axis=0).sum())
     if not learned:
         return "f comes from a network that has seen none of these variants' associations"
     return (

@@ -30,6 +30,7 @@ from varfx.tracks.panel import PanelTracks
 from varfx.training import TraitData, WindowData
 
 logger = logging.getLogger(__name__)
+Channels = tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]
 
 _DEFAULT = Matching()
 
@@ -149,7 +150,7 @@ def heterozygosity(variants: pl.DataFrame) -> Float[ndarray, " variant"]:
 
 def raw_features(
     variants: pl.DataFrame, annotations: Annotations | None, tracks: TrackInputs | None = None
-) -> tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
+) -> Channels:
     """Names, values and missingness of the channels on the variants' rows.
 
     Without annotations the channels are those of the panel itself: frequency, minor-allele frequency, LD score. Tracks
@@ -176,7 +177,7 @@ def raw_features(
 
 def symmetric_channels(
     names: tuple[str, ...], values: Float[ndarray, "variant channel"], missing: Bool[ndarray, "variant channel"]
-) -> tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
+) -> Channels:
     """The channels that a new fit may use: all but `eaf`.
 
     A variance has no sign, so f must not depend on which allele a panel happens to call A1. Alpha takes `eaf` as
@@ -184,6 +185,116 @@ def symmetric_channels(
     """
     kept = [column for column, name in enumerate(names) if name != EFFECT_FREQUENCY]
     return tuple(names[column] for column in kept), values[:, kept], missing[:, kept]
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What one panel's inputs hold, on its rows, before features are standardised.
+
+    Attributes:
+        panel: the LD panel.
+        aligned: the traits.
+        variants: the panel's, with frequencies where the panel or a GWAS knows them.
+        channels: names, values and missingness; None for a model without features.
+        tracks: read base by base, or averaged among the channels.
+        exact_ld: all traits were simulated on this panel.
+    """
+
+    panel: LDPanel
+    aligned: list[AlignedTrait]
+    variants: pl.DataFrame
+    channels: Channels | None
+    tracks: TrackInputs | None
+    exact_ld: bool
+
+    def data(
+        self,
+        standardiser: Standardiser | None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        scratch: Path | None = None,
+        shares: int = 1,
+    ) -> WindowData:
+        """The windows with traits and standardised features.
+
+        Args:
+            standardiser: of the channels, where there are any.
+            dtype: precision of the windows.
+            scratch: see `WindowData`.
+            shares: how many such objects, of all processes, share this machine's memory.
+        """
+        features: ndarray = np.zeros((self.variants.height, 0), dtype=np.float32)
+        if self.channels is not None:
+            assert standardiser is not None
+            features = standardiser.apply(*self.channels)
+        tracks, panel = self.tracks, self.panel
+        return WindowData(
+            panel,
+            [trait.data for trait in self.aligned],
+            features,
+            heterozygosity(self.variants),
+            dtype=dtype,
+            cache_bytes=psutil.virtual_memory().available // (3 * shares),
+            scratch=scratch,
+            exact_ld=self.exact_ld,
+            tracks=None
+            if tracks is None or tracks.read_as == "averages"
+            else PanelTracks(tracks.store, panel.variants, width=tracks.window, chain=tracks.chain),
+        )
+
+
+def gather(
+    panel: LDPanel,
+    associations: Sequence[SumStats],
+    annotations: Annotations | None,
+    *,
+    kind: str,
+    tracks: TrackInputs | None = None,
+    matching: Matching = _DEFAULT,
+) -> Gathered:
+    """Traits and channels on a panel's rows.
+
+    Args:
+        panel: the LD panel.
+        associations: the traits.
+        annotations: their channels; None for the panel's minor-allele frequency and LD score.
+        kind: of the model; "constant" has no features.
+        tracks: read base by base, or as averages that join the annotations.
+        matching: how the traits are matched to the panel.
+    """
+    require_builds(panel, annotations, tracks)
+    aligned = [align_trait(each, panel, matching) for each in associations]
+    variants = panel_variants(panel, aligned)
+    channels = None if kind == "constant" else raw_features(variants, annotations, tracks)
+    exact_ld = all(simulated_on(each, panel) for each in associations)
+    return Gathered(panel, aligned, variants, channels, tracks, exact_ld)
+
+
+def pooled_standardiser(gathered: Sequence[Gathered]) -> Standardiser | None:
+    """The standardiser of the variants of all panels, one that is in several counted in each; None without features.
+
+    Raises:
+        DataError: the panels' annotations have other channels.
+    """
+    parts = [symmetric_channels(*each.channels) for each in gathered if each.channels is not None]
+    if not parts:
+        return None
+    names, values, missing = parts[0]
+    if len(parts) == 1:
+        return Standardiser.fit(names, values, missing)
+    for each, (others, _, _) in zip(gathered[1:], parts[1:], strict=True):
+        apart = sorted({*names} ^ {*others})
+        if apart:
+            raise DataError(
+                f"the channels of `{each.panel.path}` are not those of `{gathered[0].panel.path}`: {len(apart)} are of one alone, first "
+                f"`{apart[0]}`. Build all annotations from the same files, with the same names."
+            )
+    order = [[others.index(name) for name in names] for others, _, _ in parts]
+    return Standardiser.fit(
+        names,
+        np.concatenate([part[1][:, columns] for part, columns in zip(parts, order, strict=True)]),
+        np.concatenate([part[2][:, columns] for part, columns in zip(parts, order, strict=True)]),
+    )
 
 
 def assemble(
@@ -194,44 +305,9 @@ def assemble(
     kind: str,
     standardiser: Standardiser | None = None,
     dtype: torch.dtype = torch.float32,
-    scratch: Path | None = None,
     tracks: TrackInputs | None = None,
-    processes: int = 1,
     matching: Matching = _DEFAULT,
-) -> tuple[WindowData, Standardiser | None, list[list[LedgerRow]]]:
-    """The windows with traits and features, the features' standardiser, and each trait's ledger.
-
-    Args:
-        panel: the LD panel.
-        associations: the traits.
-        annotations: their channels; None for the panel's minor-allele frequency and LD score.
-        kind: of the model; "constant" has no features.
-        standardiser: that of an earlier fit; by default fitted here, over the panel.
-        dtype: precision of the windows.
-        scratch: see `WindowData`.
-        tracks: read base by base, or as averages that join the annotations.
-        processes: how many share this machine's memory.
-        matching: how the traits are matched to the panel.
-    """
-    require_builds(panel, annotations, tracks)
-    aligned = [align_trait(each, panel, matching) for each in associations]
-    variants = panel_variants(panel, aligned)
-    features: ndarray = np.zeros((variants.height, 0), dtype=np.float32)
-    if kind != "constant":
-        names, values, missing = raw_features(variants, annotations, tracks)
-        standardiser = standardiser or Standardiser.fit(*symmetric_channels(names, values, missing))
-        features = standardiser.apply(names, values, missing)
-    data = WindowData(
-        panel,
-        [trait.data for trait in aligned],
-        features,
-        heterozygosity(variants),
-        dtype=dtype,
-        cache_bytes=psutil.virtual_memory().available // (3 * processes),
-        scratch=scratch,
-        exact_ld=all(simulated_on(each, panel) for each in associations),
-        tracks=None
-        if tracks is None or tracks.read_as == "averages"
-        else PanelTracks(tracks.store, panel.variants, width=tracks.window, chain=tracks.chain),
-    )
-    return data, standardiser, [trait.ledger for trait in aligned]
+) -> WindowData:
+    """The windows with traits and features, the latter standardised as in an earlier fit; arguments as those of `gather`."""
+    found = gather(panel, associations, annotations, kind=kind, tracks=tracks, matching=matching)
+    return found.data(standardiser, dtype=dtype)

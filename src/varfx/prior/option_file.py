@@ -21,7 +21,7 @@ def option_file(record: Mapping[str, Any]) -> str:
     Switches that are off are left out, since they have no word of their own.
     """
     tracks = record["tracks"] or {}
-    paths = {name: record[name] for name in ("panel", "sumstats", "annotations")}
+    paths = _paths(record)
     options = (
         paths | {"tracks": tracks.get("path"), "chain": tracks.get("chain")} | record["config"].get("matching", {})
     )
@@ -37,3 +37,17 @@ def option_file(record: Mapping[str, Any]) -> str:
                 options[WORDS.get((group, name), name)] = list(value) if isinstance(value, tuple) else value
     kept = {name: value for name, value in options.items() if value is not None and value is not False and value != []}
     return "# varfx prior fit --config options.yaml --out RUN\n" + yaml.safe_dump(kept, sort_keys=False)
+
+
+def _paths(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Panel, summary statistics and annotations as options, with the names of ancestries."""
+    members = record.get("ancestries")
+    if members is None:
+        return {name: record[name] for name in ("panel", "sumstats", "annotations")}
+    return {
+        "panel": [f"{name}={each['panel']}" for name, each in members.items()],
+        "sumstats": [f"{name}={path}" for name, each in members.items() for path in each["sumstats"]],
+        "annotations": [
+            f"{name}={each['annotations']}" for name, each in members.items() if each["annotations"] is not None
+        ],
+    }

@@ -26,6 +26,7 @@ from varfx.genome.variants import identifier
 from varfx.io import sealed
 from varfx.models import VariancePrior
 from varfx.models.track_enformer import TrackFeatures
+from varfx.prior.ancestries.run import AncestryRun, has_ancestries, members_of, open_ancestries, require_no_files
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import learned_note
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features, require_track_build
@@ -44,7 +45,7 @@ Output = Callable[[VariancePrior, Any, Tensor], Tensor]  # (model, features, het
 
 
 def predict(
-    run: PathLike | Run,
+    run: PathLike | Run | AncestryRun,
     *,
     cap: float | None = None,
     inputs: PriorInputs | None = None,
@@ -54,7 +55,8 @@ def predict(
     """f of each variant: the variance of its effect on standardised genotypes.
 
     Args:
-        run: the run, or its folder.
+        run: the run, or its folder; of a run of several ancestries the table holds all, see
+            `varfx.prior.ancestries.predict.predict_ancestries`.
         cap: largest ratio of f between two variants of a trait, see `varfx.prior.plausibility.capped`; by default none.
         inputs: files in place of the run's own. Annotations are variants and their channels; without, the variants are those
             of the run's panel. The chain file is from the variants' build to the tracks'.
@@ -73,7 +75,14 @@ def predict(
         VarfxError: inputs that cannot be read.
     """
     where = find_float64_device(device)
-    fitted, given = open_run(run), inputs or PriorInputs.of(**paths)
+    given = inputs or PriorInputs.of(**paths)
+    if has_ancestries(run):
+        from varfx.prior.ancestries.predict import predict_ancestries
+
+        joint = open_ancestries(run)
+        require_no_files(joint, given.named())
+        return predict_ancestries(joint, cap=cap, device=device)
+    fitted = open_run(run)
     files, _ = inputs_of_run(fitted, given, used=used_by_predict(given))
     table = files.read_annotations()
     if given.annotations is None:
@@ -229,7 +238,7 @@ def write_prediction(
     table: pl.DataFrame,
     out: PathLike,
     *,
-    run: PathLike | Run,
+    run: PathLike | Run | AncestryRun,
     form: PredictionFormat | None = None,
     learned: str | None = None,
 ) -> None:
@@ -251,7 +260,7 @@ def write_prediction(
         metadata = {
             "provenance": sealed.provenance({}, {"run": folder_of(run)}),
             "learned": learned or learned_note(run, table),
-            "build": open_run(run).build,
+            "build": members_of(run)[0].build,
         }
         sealed.write_table(table, out, kind=PREDICTION_KIND, metadata=metadata)
         return

@@ -6,11 +6,12 @@ import copy
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import safetensors.torch
 
 from varfx.annotations import Standardiser
+from varfx.errors import ConfigError
 from varfx.io import sealed, sealed_folder
 from varfx.io.run_folder import RunFolder
 from varfx.models import ModelConfig, TrackEnformerConfig, VariancePrior
@@ -19,6 +20,7 @@ RECORD = "run.json"
 WEIGHTS = "model.safetensors"
 HISTORY = "history.csv"
 MIXTURE_HISTORY = "mixture.csv"  # of the second half of a fit with sparse effects
+ANCESTRIES = "ancestries"  # in the record of a run of several: it holds a run for each, in folders of their names
 CHECKPOINTS = "checkpoints"  # of an unfinished run
 
 
@@ -63,7 +65,14 @@ def write_run(
     folder: RunFolder, model: VariancePrior, standardiser: Standardiser | None, record: dict[str, Any]
 ) -> Run:
     """The run of a fit begun in this folder, whose `result` it completes."""
-    sealed.write_tensors(folder.result / WEIGHTS, model.state_dict())
+    run = write_files(folder.result, model, standardiser, record)
+    folder.finish()
+    return replace(run, path=folder.out)
+
+
+def write_files(root: Path, model: VariancePrior, standardiser: Standardiser | None, record: dict[str, Any]) -> Run:
+    """Weights and record of a run in the folder `root`, which is not sealed yet."""
+    sealed.write_tensors(root / WEIGHTS, model.state_dict())
     record = {
         "format_version": sealed.FORMAT_VERSION,
         **record,
@@ -75,29 +84,44 @@ def write_run(
         },
         "features": None if standardiser is None else standardiser.to_dict(),
     }
-    sealed.write_json(folder.result / RECORD, record)
-    folder.finish()
-    return Run(path=folder.out, model=model, standardiser=standardiser, record=record)
+    sealed.write_json(root / RECORD, record)
+    return Run(path=root, model=model, standardiser=standardiser, record=record)
 
 
-def folder_of(run: str | os.PathLike[str] | Run) -> Path:
+class HasFolder(Protocol):
+    """A run, of one panel or of several."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+
+def folder_of(run: str | os.PathLike[str] | HasFolder) -> Path:
     """The folder of a run."""
-    return run.path if isinstance(run, Run) else Path(run)
+    return Path(run) if isinstance(run, str | os.PathLike) else run.path
 
 
-def open_run(run: str | os.PathLike[str] | Run) -> Run:
+def open_run(run: str | os.PathLike[str] | Run | HasFolder) -> Run:
     """Opens a run and checks every file of it; of an open one, as `fit` returns it, a copy is made.
 
     Raises:
         StoreError: no run, unfinished, damaged, or of a newer version.
+        ConfigError: a run of several ancestries, which holds one prior for each.
     """
     if isinstance(run, Run):
         return replace(run, model=copy.deepcopy(run.model))  # callers change its precision and device
-    folder = run_folder(run)
+    folder = run_folder(folder_of(run))
     folder.open()
     root = folder.out
     sealed_folder.check_directory(root)
     record = sealed.read_json(root / RECORD)
+    if ANCESTRIES in record:
+        names = list(record[ANCESTRIES])
+        raise ConfigError(
+            f"`{root}` holds the priors of {len(names)} ancestries, {', '.join(names)}, of which this needs one. Give `{root / names[0]}`"
+            f"{'' if len(names) == 1 else f' or `{root / names[-1]}`'}."
+        )
     settings = dict(record["model"])
     num_features, num_tracks = settings.pop("num_features"), settings.pop("num_tracks", 0)
     enformer = TrackEnformerConfig(**settings.pop("enformer", {}))  # older runs have none

@@ -25,7 +25,7 @@ def data_of_run(run: Run, files: PriorInputs, panel: LDPanel, *, tracks: PriorIn
     Raises:
         VarfxError: inputs that cannot be read or do not fit the run.
     """
-    data, _, _ = assemble(
+    return assemble(
         panel,
         files.read_sumstats(),
         files.read_annotations(),
@@ -35,7 +35,6 @@ def data_of_run(run: Run, files: PriorInputs, panel: LDPanel, *, tracks: PriorIn
         tracks=tracks.tracks_of_run(run),
         matching=files.matching,
     )
-    return data
 
 
 def sample_size_ratio(run: Run, data: WindowData) -> Float[Tensor, " trait"]:

@@ -128,8 +128,8 @@ def _near(part: Sequence[int], windows: pl.DataFrame, flank: int) -> Bool[ndarra
     return near
 
 
-def check_chroms(names: Sequence[str], have: Sequence[str], *, option: str) -> None:
-    """Checks that the panel has the chromosomes that an option names.
+def check_chroms(names: Sequence[str], have: Sequence[str], *, option: str, whose: str | None = None) -> None:
+    """Checks that the panel, of the ancestry `whose` where there are several, has the chromosomes that an option names.
 
     Raises:
         ConfigError: it lacks one.
@@ -137,7 +137,7 @@ def check_chroms(names: Sequence[str], have: Sequence[str], *, option: str) -> N
     unknown = sorted(set(names) - set(have))
     if unknown:
         raise ConfigError(
-            f"`{option}` names {len(unknown)} chromosomes that the panel does not have, first {unknown[0]}. "
+            f"`{option}` names {len(unknown)} chromosomes that the panel{'' if whose is None else f' of {whose}'} does not have, first {unknown[0]}. "
             f"It has {', '.join(dict.fromkeys(have))}."
             + (
                 " Hold out a stretch of its windows: --holdout-fraction 0.2."

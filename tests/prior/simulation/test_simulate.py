@@ -96,7 +96,7 @@ def test_the_simulated_panel_is_recognised_and_its_ld_taken_as_it_is(made: Path,
     stats = read_sumstats(made / "replicates.sumstats.parquet")
     squares = []
     for each in (stats, replace(stats, metadata={})):
-        data, _, _ = assemble(simulated.open(), [each], None, kind="constant")
+        data = assemble(simulated.open(), [each], None, kind="constant")
         data.carry_chi2([0.1])
         window = data[0].chi2[0]
         assert window is not None

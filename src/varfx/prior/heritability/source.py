@@ -266,7 +266,7 @@ def _panel_data(files: PriorInputs) -> tuple[LDPanel, WindowData, pl.DataFrame]:
         raise ConfigError(
             f"`{associations[0].trait}` holds replicates: heritability needs summary statistics with one."
         )
-    data, _, _ = assemble(panel, associations, None, kind="constant", dtype=torch.float64, matching=files.matching)
+    data = assemble(panel, associations, None, kind="constant", dtype=torch.float64, matching=files.matching)
     if panel.variants["eaf"].null_count():
         return panel, data, panel_variants(panel, [align_trait(associations[0], panel, files.matching)])
     return panel, data, panel.variants

@@ -15,7 +15,7 @@ from varfx.short_repr import short_repr
 from varfx.training import processes
 from varfx.training.gwas.config import UNITS, TrainConfig, check_compile
 from varfx.training.gwas.module import PriorModule
-from varfx.training.gwas.windows import WindowData
+from varfx.training.gwas.windows import Windows
 from varfx.training.history import LAST, History
 from varfx.training.launch import join
 from varfx.training.session import run
@@ -41,7 +41,7 @@ class TrainOutcome:
 
 def train(
     model: VariancePrior,
-    data: WindowData,
+    data: Windows,
     train_windows: Sequence[int],
     validation_windows: Sequence[int],
     config: TrainConfig,
@@ -96,7 +96,7 @@ def train(
     return TrainOutcome(history=watch.history, best_step=watch.best_number, stopped=stopped)
 
 
-def _calibrate(model: VariancePrior, data: WindowData, windows: Sequence[int]) -> None:
+def _calibrate(model: VariancePrior, data: Windows, windows: Sequence[int]) -> None:
     """Sets the statistics of an Enformer's normalisation layers from a training window; random weights have none."""
     if isinstance(model.network, TrackEnformer):
         features = data[windows[0]].features

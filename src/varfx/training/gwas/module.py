@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +24,7 @@ from varfx.training.gwas.mixture import total_bound
 from varfx.training.gwas.order import Batches, probe_generator, window_order
 from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.score import DIVERGED, Likelihood, total_score
-from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
+from varfx.training.gwas.windows import PriorWindow, Windows, in_background
 from varfx.training.loop import FitModule
 
 COSTS = "costs"  # the engines' predicted times, in a checkpoint: a resumed fit must choose as it did before
@@ -41,7 +40,7 @@ class PriorModule(FitModule):
     def __init__(
         self,
         model: VariancePrior,
-        data: WindowData,
+        data: Windows,
         train: Sequence[int],
         validation: Sequence[int],
         config: TrainConfig,
@@ -60,8 +59,8 @@ class PriorModule(FitModule):
         self.min_improvement = config.min_improvement
         self.costs: CostModel | None = None
         self._place: Placement | None = None
-        terms = data.panel.windows["rank" if config.objective == "likelihood" else "num_core"].to_numpy()
-        self.mean_terms = float(np.mean(terms[self.train_windows])) * sum(trait.replicates for trait in data.traits)
+        column = "rank" if config.objective == "likelihood" else "num_core"
+        self.mean_terms = data.mean_terms(self.train_windows, column)
         # Score and associations of the training windows since the last check, of this process.
         self.seen: tuple[float, int] = (0.0, 0)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from varfx.training.gwas.placement import Placement
-from varfx.training.gwas.windows import PriorWindow, WindowData, in_background
+from varfx.training.gwas.windows import PriorWindow, Windows, in_background
 
 
 def probe_generator(seed: int, place: int) -> torch.Generator:
@@ -40,7 +40,7 @@ def window_order(windows: Sequence[int], seed: int, first: int, count: int) -> l
 class Batches:
     """Windows in order, each read and moved to its device while the one before is computed."""
 
-    data: WindowData
+    data: Windows
     order: list[int]
     place: Placement | None = None
 

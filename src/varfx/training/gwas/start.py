@@ -38,6 +38,7 @@ def start_at_constant(
     windows: Sequence[int],
     *,
     mean_ld_score: float,
+    first: int = 0,
     objective: Objective = "likelihood",
     max_windows: int = 64,
     steps: int = 30,
@@ -50,6 +51,7 @@ def start_at_constant(
         data: windows and traits.
         windows: training windows.
         mean_ld_score: of the panel, for the first guess.
+        first: number of the data's first trait in the model.
         objective: whose optimum is sought; `prepare_objective` must have been called.
         max_windows: at most so many windows, evenly spaced, are used.
         steps: of L-BFGS-B.
@@ -78,7 +80,7 @@ def start_at_constant(
         )
         with torch.no_grad():
             for parameter, value in zip((model.scale, model.alpha, model.log_sigma2), fit.x, strict=True):
-                parameter[number] = float(value)
+                parameter[first + number] = float(value)
 
 
 def _objective(

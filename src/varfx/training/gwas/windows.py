@@ -171,6 +171,22 @@ class PriorWindow:
         return sum(trait.num_terms for trait in self.traits if trait is not None)
 
 
+class Windows(Protocol):
+    """Numbered windows of some traits, of one panel (`WindowData`) or of one per ancestry (`varfx.training.gwas.joint`)."""
+
+    traits: tuple[TraitData, ...]
+
+    def __getitem__(self, index: int) -> PriorWindow: ...
+
+    def plain(self, index: int) -> PriorWindow:
+        """The window without its tracks."""
+        ...
+
+    def mean_terms(self, windows: Sequence[int], column: str) -> float:
+        """Associations per window, over all traits and replicates; `column` of the panel's windows counts those of one trait."""
+        ...
+
+
 class WindowData:
     """Windows of a panel with the traits and features of one analysis; `data[i]` is the window number i of the panel."""
 
@@ -235,6 +251,11 @@ class WindowData:
         assert isinstance(plain.features, Tensor)
         rows = self.panel.rows(index)[1]
         return replace(plain, features=self.tracks.window(index, rows, plain.features, most_bases=self._most_bases))
+
+    def mean_terms(self, windows: Sequence[int], column: str) -> float:
+        """Associations per window, over all traits and replicates; `column` of the panel's windows counts those of one trait."""
+        terms = self.panel.windows[column].to_numpy()
+        return float(np.mean(terms[list(windows)])) * sum(trait.replicates for trait in self.traits)
 
     def plain(self, index: int) -> PriorWindow:
         """The window without its tracks, for who needs the associations alone."""
@@ -346,7 +367,7 @@ class WindowData:
 
 
 def in_background(
-    data: WindowData, order: Sequence[int], *, tracks: bool = True, place: Placed | None = None
+    data: Windows, order: Sequence[int], *, tracks: bool = True, place: Placed | None = None
 ) -> Iterator[PriorWindow]:
     """The windows in the given order; the next one is read, and moved to its device, while the caller works on this one.
 
