@@ -1,4 +1,25 @@
 """Priors of one trait in several ancestries: one network, and for each ancestry its own panel, scale, alpha and sigma2.
 
-Start with `inputs` (whose files are whose) and `run` (a folder with a run per ancestry); `split` holds out the same regions in all.
+Start with `inputs` (whose files are whose), `run` (a folder with a run per ancestry) and `fit`; `split` holds out the same regions in
+all, `union` brings tables of several panels together. Names load when first used.
 """
+
+from typing import TYPE_CHECKING
+
+from varfx._lazy import export
+
+if TYPE_CHECKING:
+    from varfx.prior.ancestries.fit import fit_ancestries
+    from varfx.prior.ancestries.inputs import AncestryInputs
+    from varfx.prior.ancestries.run import AncestryRun, has_ancestries, open_ancestries
+
+__all__ = ["AncestryInputs", "AncestryRun", "fit_ancestries", "has_ancestries", "open_ancestries"]
+
+export(
+    __name__,
+    {
+        "fit": "fit_ancestries",
+        "inputs": "AncestryInputs",
+        "run": "AncestryRun has_ancestries open_ancestries",
+    },
+)
