@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from varfx.device import for_float64
+from varfx.errors import ConfigError
 from varfx.io import sealed
 from varfx.io.ledger import LedgerRow
 from varfx.io.run_folder import RunFolder, identity_of

@@ -263,3 +263,13 @@ def test_names_that_do_not_go_together(simulated: Simulated, tmp_path: Path) -> 
     ):
         with pytest.raises(ConfigError, match=message):
             fit_ancestries(panels, sums, tmp_path / "RUN")
+
+
+def test_sparse_effects_are_of_one_panel(simulated: Simulated, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`--effects mixture` is for one panel"):
+        fit_ancestries(
+            {"EUR": simulated.panel},
+            {"EUR": simulated.height},
+            tmp_path / "RUN",
+            model=replace(LINEAR, effects="mixture"),
+        )
