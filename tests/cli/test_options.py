@@ -47,6 +47,7 @@ COMMANDS = (
     "expr variants",
     "expr baseline",
     "expr prepare",
+    "expr select",
     "expr evaluate",
     "plan",
     "expr fit",

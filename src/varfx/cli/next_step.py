@@ -23,6 +23,7 @@ NEXT: dict[tuple[str, ...], str] = {
     ("prior", "simulate"): "varfx prior fit --panel PANEL --sumstats {out}/replicates.sumstats.parquet --out RUN",
     ("expr", "prepare"): "varfx expr baseline {out} --out RUN",
     ("expr", "baseline"): "varfx expr evaluate {out}",
+    ("expr", "select"): "varfx expr fit COHORT --genes {out} --out RUN",
     ("expr", "fit"): "varfx expr evaluate {out}",
     ("expr", "export"): "varfx twas --weights {out} --sumstats SUMSTATS --panel PANEL --out T.tsv",
     ("expr", "variants"): "varfx prior fit --panel PANEL --sumstats SUMSTATS --annot {out} --out RUN",

@@ -56,6 +56,7 @@ GROUPS = {
         {
             "prepare": "expr_prepare:prepare",
             "baseline": "expr_baseline:baseline",
+            "select": "expr_select:select",
             "fit": "expr_fit:fit",
             "evaluate": "expr_evaluate:evaluate",
             "predict": "expr_predict:predict",

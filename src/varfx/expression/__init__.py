@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from varfx.expression.network.config import FitConfig
     from varfx.expression.network.fit import fit_network
     from varfx.expression.run import ExpressionRun, open_run
+    from varfx.expression.selection import SelectedGenes, select_genes
+    from varfx.expression.selection_config import SelectionConfig
     from varfx.expression.transfer.config import TransferConfig
     from varfx.expression.transfer.predict import predict_elsewhere
     from varfx.expression.twas.export import export_weights
@@ -31,6 +33,8 @@ __all__ = [
     "ExpressionEvaluation",
     "ExpressionRun",
     "FitConfig",
+    "SelectedGenes",
+    "SelectionConfig",
     "TransferConfig",
     "VariantConfig",
     "evaluate",
@@ -41,6 +45,7 @@ __all__ = [
     "open_run",
     "predict_elsewhere",
     "score_variants",
+    "select_genes",
     "twas",
 ]
 
@@ -55,6 +60,8 @@ export(
         "network.config": "FitConfig",
         "network.fit": "fit_network",
         "run": "ExpressionRun open_run",
+        "selection": "SelectedGenes select_genes",
+        "selection_config": "SelectionConfig",
         "transfer.config": "TransferConfig",
         "transfer.predict": "predict_elsewhere",
         "twas.export": "export_weights",
