@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+from bed_reader import open_bed
 from matplotlib.image import imread
 
 from varfx.cli.app import run
@@ -40,7 +42,7 @@ def quick(source: DemoData, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_demo_prior_fits_evaluates_draws_and_says_where_things_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, source: DemoData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     beds = tmp_path / "data" / "annotations"
     beds.mkdir(parents=True)
@@ -74,12 +76,25 @@ def test_demo_prior_fits_evaluates_draws_and_says_where_things_are(
     assert (prior["f"] > 0).all()
     assert open_run(out / "mlp").standardiser is not None
 
+    bed = open_bed(source.genotypes)
+    weights = pl.read_csv(out / "weights.tsv", separator="\t", schema_overrides={"CHROM": pl.String})
+    column = {name: number for number, name in enumerate(bed.sid)}
+    copies = bed.read(np.array([column[name] for name in weights["ID"]]))  # of A1, which the panel counts too
+    assert weights["A1"].to_list() == [bed.allele_1[column[name]] for name in weights["ID"]]
+    scores = pl.read_csv(out / "scores.tsv", separator="\t")
+    np.testing.assert_allclose(scores["SCORE_SUM"], copies @ weights["WEIGHT"].to_numpy(), rtol=1e-6, atol=1e-9)
+    assert scores["IID"].cast(str).to_list() == list(bed.iid)
+    answers = numbers["answers"]["scores"]
+    assert answers == {"n_individuals": scores.height, "n_variants": weights.height, "sd": pytest.approx(answers["sd"])}
+    assert answers["sd"] == pytest.approx(scores["SCORE_SUM"].std(ddof=0))
+
     shown = capsys.readouterr().out
     for name, model in numbers["models"].items():
         (row,) = [line for line in shown.splitlines() if line.startswith(f"│ {name} ")]
         assert f" {model['traits'][0]['gain']:.2f} " in row
     assert f"written to {out}:" in shown
     assert "gain_by_window.png" in shown
+    assert f"polygenic scores of {scores.height} individuals by {weights.height:,} variants" in shown
 
 
 @pytest.mark.usefixtures("quick")

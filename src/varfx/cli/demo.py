@@ -38,7 +38,7 @@ def prior(
 
     Fetches 378 European genomes of the 1000 Genomes Project and UK Biobank's associations with height (7 MB, once; kept in
     ~/.cache/varfx, or VARFX_CACHE), fits three priors, scores them on held-out windows, estimates heritability and enrichment, checks
-    the GWAS against the LD, finds credible sets and polygenic weights, and writes a report. About two minutes on two processors.
+    the GWAS against the LD, finds credible sets, scores the genomes, and writes a report. About two minutes on two processors.
 
         varfx demo prior
         varfx demo prior --out height --data annotations/
@@ -121,7 +121,8 @@ def _show(demo: Demo) -> None:
         "report.html": f"all of it, to be opened in a browser ({demo.answers.report_bytes / 1e6:.1f} MB)",
         "results.json": "all numbers",
         "prior.parquet": "f of every variant under mlp",
-        "H.* Q.* F.* weights.tsv": "heritability, quality control, credible sets, and polygenic weights, under mlp",
+        "H.* Q.* F.*": "heritability, quality control and credible sets, under mlp",
+        "weights.tsv scores.tsv": "polygenic weights under mlp, and the scores of the reference's individuals",
         **PICTURES,
         "constant/ linear/ mlp/": "the runs, for `varfx prior evaluate`, `predict` and `weights`",
     }
@@ -129,7 +130,7 @@ def _show(demo: Demo) -> None:
 
 
 def _show_answers(demo: Demo) -> None:
-    """Prints heritability, the largest enrichments, quality control and the credible sets."""
+    """Prints heritability, the largest enrichments, quality control, the scores and the credible sets."""
     found = demo.answers.heritability
     console.print(f"heritability of chromosome 22's variants: {_with_error(found.h2)}")
     rows = [
@@ -145,6 +146,11 @@ def _show_answers(demo: Demo) -> None:
         console.print(enriched)
     marks = ", ".join(f"{count} {mark}" for mark, count in demo.answers.quality.items())
     console.print(f"quality control against LD: {marks} of {len(demo.panel.cores)} windows")
+    scores = demo.answers.scores
+    console.print(
+        f"polygenic scores of {scores['n_individuals']:,} individuals by {scores['n_variants']:,} variants: standard deviation "
+        f"{scores['sd']:.2f} of the trait's"
+    )
     sets = demo.answers.sets
     if sets is None:
         console.print("no association is genome-wide significant: nothing was fine-mapped")

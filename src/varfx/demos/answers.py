@@ -1,4 +1,4 @@
-"""What the demo makes of a fitted prior: heritability, quality control, credible sets, polygenic weights, and a report of all of it."""
+"""What the demo makes of a fitted prior: heritability, quality control, credible sets, polygenic weights and scores, and a report of all of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from varfx.pages import ReportConfig, write_report
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
 from varfx.prior.heritability import Heritability, heritability, source_of_run, write_heritability
+from varfx.prior.polygenic.score import score, write_scores
 from varfx.prior.quality import quality_control, write_quality
 from varfx.prior.weights import weights, write_weights
 from varfx.progress import Progress, silent
@@ -37,12 +38,14 @@ class Answers:
         heritability: total and by annotation, with standard errors.
         quality: number of windows by mark.
         sets: credible sets, the columns of `F.cs.tsv`; None where no association is genome-wide significant.
+        scores: number of individuals and variants, and the scores' standard deviation in those of the trait.
         report_bytes: size of the report.
     """
 
     heritability: Heritability
     quality: Mapping[str, int]
     sets: pl.DataFrame | None
+    scores: Mapping[str, float]
     report_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,6 +54,7 @@ class Answers:
             "heritability": {key: value for key, value in self.heritability.to_dict().items() if key in HERITABILITY},
             "quality": dict(self.quality),
             "credible_sets": None if self.sets is None else self.sets.to_dicts(),
+            "scores": dict(self.scores),
             "report_bytes": self.report_bytes,
         }
 
@@ -59,6 +63,7 @@ def answers_of(
     run: Path,
     inputs: PriorInputs,
     annotations: Path,
+    genotypes: Path,
     *,
     gtf: Path | None,
     workers: int | None,
@@ -71,6 +76,7 @@ def answers_of(
         run: its folder.
         inputs: panel and summary statistics of the run.
         annotations: whose enrichment is estimated.
+        genotypes: of the individuals who are scored.
         gtf: genes to draw.
         workers: processes of quality control and fine-mapping.
         seconds: what each step took is added here.
@@ -89,12 +95,20 @@ def answers_of(
     with timed(seconds, "weights"):
         table = weights(run, effects=EffectsConfig(effects="normal"), progress=progress)
         write_weights(table, folder / "weights.tsv", run=run)
+    with timed(seconds, "score"):
+        scores = score(folder / "weights.tsv", genotypes, progress=progress)
+        write_scores(scores, folder / "scores.tsv")
     with timed(seconds, "report"):
         mapped = None if sets is None else folder / "F"
         config = ReportConfig(finemap=mapped, h2=folder / "H", qc=folder / "Q", gtf=gtf)
         size = write_report(run, folder / REPORT, config, command="varfx demo prior", progress=progress)
     marks = {str(mark): int(count) for mark, count in quality.windows["qc"].value_counts(sort=True).iter_rows()}
-    return Answers(heritability=found, quality=marks, sets=sets, report_bytes=size)
+    numbers = {
+        "n_individuals": scores.people.height,
+        "n_variants": scores.num_variants,
+        "sd": float(scores.total[0].std()),
+    }
+    return Answers(heritability=found, quality=marks, sets=sets, scores=numbers, report_bytes=size)
 
 
 def _credible_sets(run: Path, out: Path, where: Workers, progress: Progress) -> pl.DataFrame | None:

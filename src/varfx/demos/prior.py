@@ -131,6 +131,7 @@ def run_demo(
         folder / MODELS[-1],
         PriorInputs(panel=panel_path, sumstats=(sumstats,)),
         annotations,
+        source.genotypes,
         gtf=gtf,
         workers=workers,
         seconds=seconds,
