@@ -16,7 +16,9 @@ from varfx.errors import ConfigError, DataError, StoreError
 from varfx.io import sealed
 from varfx.prior import open_run, predict, write_prediction
 from varfx.prior.held_out import learned_note, learned_variants
-from varfx.prior.predict import prediction_table
+from varfx.prior.predict import check_prediction, prediction_table
+from varfx.prior.run_options import PredictConfig
+from varfx.prior.weights import check_form
 
 
 def test_the_run_s_own_variants(mlp_run: Path, simulated: Simulated) -> None:
@@ -154,3 +156,18 @@ def test_variants_that_taught_the_prior_are_counted(mlp_run: Path, tmp_path: Pat
     assert learned_note(mlp_run, held_out).startswith("f comes from a network that has seen none of these")
     write_prediction(table, tmp_path / "p.parquet", run=mlp_run)
     assert sealed.read_table(tmp_path / "p.parquet", kind="prior")[1]["learned"] == learned_note(mlp_run, table)
+
+
+def test_a_form_that_cannot_be_written_is_refused_before_the_work(linear_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="snpvar layout holds one trait"):
+        check_prediction(linear_run, tmp_path / "p.snpvar.gz", PredictConfig())
+    with pytest.raises(ConfigError, match="must be at least 1, got 0.5"):
+        check_prediction(linear_run, tmp_path / "p.tsv", PredictConfig(cap=0.5))
+    with pytest.raises(StoreError, match=r"the folder .* does not exist"):
+        check_prediction(linear_run, tmp_path / "no" / "p.tsv", PredictConfig())
+    check_prediction(linear_run, tmp_path / "p.parquet", PredictConfig())
+    with pytest.raises(ConfigError, match="would be text in columns, not Parquet: name it .tsv"):
+        check_form(linear_run, tmp_path / "w.parquet", "plink")
+    with pytest.raises(ConfigError, match="PGS-Catalog format holds one trait"):
+        check_form(linear_run, tmp_path / "w.tsv", "pgs-catalog")
+    check_form(linear_run, tmp_path / "w.tsv.gz", "plink")

@@ -122,7 +122,9 @@ def predict(
     from varfx.prior import predict as predict_prior
     from varfx.prior import write_prediction
     from varfx.prior.held_out import learned_note
+    from varfx.prior.predict import check_prediction
 
+    check_prediction(run, out, config)
     cap, folds, device = config.cap, config.cross_fit, computing.device
     if folds is None:
         table, note = predict_prior(run, cap=cap, inputs=inputs, device=device), None
@@ -167,12 +169,11 @@ def weights(
         run: A run of `varfx prior fit`.
         out: The file; .gz compresses.
     """
-    from varfx.io.run_folder import check_parent
     from varfx.prior import write_weights
     from varfx.prior.held_out import learned_note
-    from varfx.prior.weights import posterior_weights, write_record
+    from varfx.prior.weights import check_form, posterior_weights, write_record
 
-    check_parent(out)
+    check_form(run, out, config.format)
     with progress_bar() as progress:
         found = posterior_weights(
             run,

@@ -49,13 +49,14 @@ def rg(
     """
     from varfx.annotations import read_annotations
     from varfx.io import sealed
-    from varfx.io.run_folder import check_parent
+    from varfx.io.run_folder import check_parent, check_text
     from varfx.prior.correlation import correlation_table, genetic_correlation, paired
     from varfx.prior.heritability import source_of_run
 
-    for path in (json, out):
-        if path is not None:
-            check_parent(path)
+    if out is not None:
+        check_text(out)
+    if json is not None:
+        check_parent(json)
     if inputs.sumstats or inputs.annotations or inputs.tracks:
         raise ConfigError("`rg` takes each run's own --sumstats, --features and --tracks.")
     first, second = (

@@ -51,14 +51,14 @@ def score(
         json: Write the counts and the worth of the scores to this file.
     """
     from varfx.io import sealed
-    from varfx.io.run_folder import check_parent
+    from varfx.io.run_folder import check_parent, check_text
     from varfx.prior.polygenic.score import score as score_individuals
     from varfx.prior.polygenic.score import write_scores
     from varfx.prior.polygenic.worth import read_columns, read_phenotype, worth
 
     if phenotype is None and (covariates is not None or phenotype_name is not None):
         raise ConfigError("`--covariates` and `--phenotype-name` belong to --phenotype FILE.")
-    check_parent(out)
+    check_text(out)
     if json is not None:
         check_parent(json)
     with progress_bar() as progress:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from varfx.errors import StoreError
+from varfx.errors import ConfigError, StoreError
 from varfx.io import sealed, sealed_folder
 from varfx.io.recognise import seems
 
@@ -301,6 +301,18 @@ def check_parent(out: Path) -> None:
         raise StoreError(
             f"`{out}` cannot be written: the folder `{parent}` gives you no permission. Choose another --out."
         )
+
+
+def check_text(out: Path) -> None:
+    """Checks that a table of tab-separated text may be written as `out`.
+
+    Raises:
+        ConfigError: its name says Parquet.
+        StoreError: see `check_parent`.
+    """
+    if out.name.endswith((".parquet", ".parquet.gz")):
+        raise ConfigError(f"`{out}` would be text in columns, not Parquet: name it .tsv or .tsv.gz.")
+    check_parent(out)
 
 
 def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from varfx.errors import ConfigError
 from varfx.genome.builds import require_same_build
 from varfx.genome.variants import identifier
 from varfx.io import sealed
+from varfx.io.run_folder import check_parent
 from varfx.models import VariancePrior
 from varfx.models.track_enformer import TrackFeatures
 from varfx.prior.ancestries.run import AncestryRun, has_ancestries, members_of, open_ancestries, require_no_files
@@ -32,7 +33,7 @@ from varfx.prior.held_out import learned_note
 from varfx.prior.inputs import align_trait, heterozygosity, panel_variants, raw_features, require_track_build
 from varfx.prior.plausibility import capped, ratio_warning
 from varfx.prior.run import Run, folder_of, open_run
-from varfx.prior.run_options import PredictionFormat
+from varfx.prior.run_options import PredictConfig, PredictionFormat
 from varfx.tracks.gather import TrackGather
 from varfx.tracks.inputs import TrackInputs
 from varfx.tracks.places import place
@@ -40,6 +41,7 @@ from varfx.tracks.places import place
 logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 CPU = torch.device("cpu")
+SEVERAL_TRAITS = "the snpvar layout holds one trait. Write parquet or TSV for several."
 CHUNK = 2**16  # variants per pass of the network
 Output = Callable[[VariancePrior, Any, Tensor], Tensor]  # (model, features, heterozygosity) -> (variant, trait)
 
@@ -122,8 +124,7 @@ def prediction_table(
     Raises:
         ConfigError: `cap` is below 1.
     """
-    if cap is not None and not cap >= 1:
-        raise ConfigError(f"`cap` is a ratio of variances and must be at least 1, got {cap}.")
+    _check_cap(cap)
     table = variants.select("chrom", "position", "variant_id", "effect_allele", "other_allele", "eaf")
     suffixes = [""] if len(traits) == 1 else [f".{name}" for name in traits]
     for i, (name, suffix) in enumerate(zip(traits, suffixes, strict=True)):
@@ -136,6 +137,30 @@ def prediction_table(
     if inclusion is None:
         return table
     return table.with_columns(pl.Series(f"inclusion{suffix}", inclusion[:, i]) for i, suffix in enumerate(suffixes))
+
+
+def check_prediction(run: PathLike | Run, out: PathLike, config: PredictConfig) -> None:
+    """Checks before the work that a prediction of a run can be written so.
+
+    Raises:
+        ConfigError: `cap` is below 1, or the snpvar layout is asked for several traits.
+        StoreError: no such run, or a folder that cannot be written to.
+    """
+    check_parent(Path(out))
+    _check_cap(config.cap)
+    if _form(out, config.format) == "snpvar" and len(open_run(run).trait_names) > 1:
+        raise ConfigError(SEVERAL_TRAITS)
+
+
+def _check_cap(cap: float | None) -> None:
+    if cap is not None and not cap >= 1:
+        raise ConfigError(f"`cap` is a ratio of variances and must be at least 1, got {cap}.")
+
+
+def _form(out: PathLike, form: PredictionFormat | None) -> PredictionFormat:
+    """The format of a file: the one asked for, else by its ending."""
+    name = Path(out).name
+    return form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
 
 
 def used_by_predict(given: PriorInputs) -> tuple[str, ...]:
@@ -255,7 +280,7 @@ def write_prediction(
         ConfigError: snpvar is asked for several traits.
     """
     name = Path(out).name
-    form = form or ("parquet" if name.endswith(".parquet") else "snpvar" if ".snpvar" in name else "tsv")
+    form = _form(out, form)
     if form == "parquet":
         metadata = {
             "provenance": sealed.provenance({}, {"run": folder_of(run)}),
@@ -266,7 +291,7 @@ def write_prediction(
         return
     if form == "snpvar":
         if "f" not in table.columns:
-            raise ConfigError("the snpvar layout holds one trait. Write parquet or TSV for several.")
+            raise ConfigError(SEVERAL_TRAITS)
         table = table.select(
             CHR="chrom",
             SNP=identifier(),

@@ -17,6 +17,7 @@ from varfx.errors import ConfigError
 from varfx.genome.builds import GRC
 from varfx.genome.variants import identifier
 from varfx.io import sealed
+from varfx.io.run_folder import check_text
 from varfx.io.workers import SingleWorker, Workers
 from varfx.prior.effects.choose import trait_effects
 from varfx.prior.effects.config import EffectsConfig
@@ -30,6 +31,7 @@ from varfx.progress import Progress, silent
 
 PathLike = str | os.PathLike[str]
 _DEFAULT = EffectsConfig()
+ONE_TRAIT = "the PGS-Catalog format holds one trait. Use --format plink for several."
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +153,18 @@ def write_record(found: PosteriorWeights, out: PathLike, *, run: PathLike | Run,
     return path
 
 
+def check_form(run: PathLike | Run, out: PathLike, form: WeightsFormat) -> None:
+    """Checks before the work that the weights of a run can be written so.
+
+    Raises:
+        ConfigError: `out` is named as Parquet, or the PGS-Catalog format is asked for several traits.
+        StoreError: no such run, or a folder that cannot be written to.
+    """
+    check_text(Path(out))
+    if form == "pgs-catalog" and len(open_run(run).trait_names) > 1:
+        raise ConfigError(ONE_TRAIT)
+
+
 def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, form: WeightsFormat = "plink") -> None:
     """Writes weights as a PLINK `--score` file or a PGS-Catalog scoring file (format 2.0).
 
@@ -164,7 +178,7 @@ def write_weights(table: pl.DataFrame, out: PathLike, *, run: PathLike | Run, fo
     kept = table.filter(pl.any_horizontal(pl.col(names).is_not_null() & (pl.col(names) != 0)))
     if form == "pgs-catalog":
         if len(names) > 1:
-            raise ConfigError("the PGS-Catalog format holds one trait. Use --format plink for several.")
+            raise ConfigError(ONE_TRAIT)
         body = kept.select(
             rsID=identifier(),
             chr_name="chrom",
