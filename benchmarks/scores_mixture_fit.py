@@ -54,7 +54,9 @@ def both_heads(cores: Cores, group: ndarray, F: ndarray, sigma2: float) -> tuple
         model.scale.fill_(float(np.log(F[group == 0][0])))
         model.log_sigma2.fill_(float(np.log(sigma2)))
         next(model.network.parameters())[0, 0] = ratio
-    data = WindowData(panel, [cores.trait], group[:, None].astype(float), np.full(group.size, 0.25), dtype=torch.float64)
+    data = WindowData(
+        panel, [cores.trait], group[:, None].astype(float), np.full(group.size, 0.25), dtype=torch.float64
+    )
     windows = list(range(len(panel.cores)))
     start_mixture(model, data, windows)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
