@@ -161,12 +161,12 @@ def test_variants_that_taught_the_prior_are_counted(mlp_run: Path, tmp_path: Pat
 def test_a_form_that_cannot_be_written_is_refused_before_the_work(linear_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="snpvar layout holds one trait"):
         check_prediction(linear_run, tmp_path / "p.snpvar.gz", PredictConfig())
-    with pytest.raises(ConfigError, match="must be at least 1, got 0.5"):
+    with pytest.raises(ConfigError, match=r"must be at least 1, got 0\.5"):
         check_prediction(linear_run, tmp_path / "p.tsv", PredictConfig(cap=0.5))
     with pytest.raises(StoreError, match=r"the folder .* does not exist"):
         check_prediction(linear_run, tmp_path / "no" / "p.tsv", PredictConfig())
     check_prediction(linear_run, tmp_path / "p.parquet", PredictConfig())
-    with pytest.raises(ConfigError, match="would be text in columns, not Parquet: name it .tsv"):
+    with pytest.raises(ConfigError, match=r"would be text in columns, not Parquet: name it \.tsv"):
         check_form(linear_run, tmp_path / "w.parquet", "plink")
     with pytest.raises(ConfigError, match="PGS-Catalog format holds one trait"):
         check_form(linear_run, tmp_path / "w.tsv", "pgs-catalog")
