@@ -121,7 +121,7 @@ def expression_network(record: Record, setting: Setting) -> None:
                     values[f"{size} a pass"] = timed(
                         lambda size=size: mutagenesis(
                             network.trunk,
-                            lambda embedding: network.read(embedding[:, 0]),
+                            network.read,
                             x[0],
                             places,
                             torch.eye(4, device=device)[places % 4],

@@ -157,7 +157,7 @@ def local(
     row = network.config.readout
     return mutagenesis(
         network.trunk,
-        lambda embedding: network.read(embedding[:, 0]),
+        network.read,
         reference,
         places,
         values,

@@ -82,6 +82,22 @@ def test_a_head_alone_learns_faster(
         assert open_run(out).record["config"]["training"]["learning_rate"] == 1e-3
 
 
+def test_a_borzoi_as_typed(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--model", "borzoi", "--readout", "attention", "--readout-bins", 3, "--locon-rank", 2, "--loss", "mse")
+    result = varfx(capsys, "expr", "fit", cohort, *SMALL, *words, "--out", tmp_path / "RUN")
+    assert result.code == 0, result.err
+    record = open_run(tmp_path / "RUN").record
+    network = record["config"]["network"]
+    assert record["models"] == ["borzoi"]
+    assert (network["model"], network["pooling"], network["pooled_bins"], network["locon_rank"]) == (
+        "borzoi",
+        "attention",
+        3,
+        2,
+    )
+    assert record["config"]["training"]["loss"] == "mse"
+
+
 def test_published_sizes_are_the_default_of_a_checkpoint(
     cohort: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +120,11 @@ def test_published_sizes_are_the_default_of_a_checkpoint(
         (("--epochs", "0"), "`epochs` must be at least 1"),
         (("--phased",), "`phased` needs haplotypes"),
         (("--freeze-trunk", "--lora-rank", "2"), "exclude each other"),
+        (
+            ("--model", "borzoi", "--window", "200"),
+            "`window` must be a multiple of 128 bases for borzoi, got 200. Take 128",
+        ),
+        (("--model", "flashzoi", "--checkpoint", "none"), "`none` does not exist. Download `model.safetensors`"),
         (("--learning-rate", "1e30", "--max-gradient-norm", "1e30", "--epochs", "4"), "the fit diverged"),
     ],
 )

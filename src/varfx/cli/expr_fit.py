@@ -29,6 +29,7 @@ Fitting = Annotated[
     as_options(
         FitConfig,
         genes=genes_option(),
+        tune_genes=genes_option(),
         folds=Parameter(name=("--folds", "--fold"), converter=_folds),
         network=HIDDEN,
         training=HIDDEN,
@@ -53,7 +54,7 @@ def fit(
     resume: Annotated[bool, Switch] = False,
     overwrite: Annotated[bool, Switch] = False,
 ) -> None:
-    """Train Enformer on individuals' own sequences and expression.
+    """Train Enformer or Borzoi on individuals' own sequences and expression.
 
     Reads the window around each gene's TSS, as each individual has it, and predicts that individual's expression (Variformer). One
     network for all training genes, or one a gene. Tuning individuals decide when training stops; predictions of tuning and test
@@ -62,6 +63,7 @@ def fit(
         varfx expr fit COHORT --checkpoint pytorch_model.bin --out RUN
         varfx expr fit COHORT --genes genes.txt --single-gene --checkpoint pytorch_model.bin --fold all --out RUN
         varfx expr fit COHORT --genes all --width 96 --depth 2 --out RUN
+        varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --readout attention --out RUN
 
     Args:
         cohort: The cohort (`varfx expr prepare`).

@@ -90,24 +90,25 @@ class BorzoiConfig:
                 raise ConfigError(f"`output_heads` must map names to positive sizes, got {name!r}: {size}.")
 
     @classmethod
-    def of_width(cls, width: int, **others: Any) -> BorzoiConfig:
-        """The network of a width, other sizes in proportion.
+    def of_width(cls, width: int, *, blocks: int = 5, **others: Any) -> BorzoiConfig:
+        """The network of a width, with so many blocks of the tower, other sizes in proportion.
 
         Width 1536 is the published model. Below, stem and tower are those of calico's smaller models, of which 768 is
         `mini` and 320 `micro`: a geometric row from half the width, and a stem of five twelfths (mini) of it.
         """
-        if width == cls.width:
+        if blocks < 1:
+            raise ConfigError(f"Borzoi halves the length at least 3 times, got {blocks + 2}.")
+        if width == cls.width and blocks == len(cls.tower_widths):
             return cls(**others)
         multiple = max(1, math.gcd(width // 2, 16))
-        steps = len(cls.tower_widths)
-        row = (width / 2 * 2 ** (step / steps) for step in range(steps))
+        row = (width / 2 * 2 ** (step / blocks) for step in range(blocks))
         sizes: dict[str, Any] = {
             "width": width,
             "stem_width": max(1, round(width * 5 / 12 / multiple)) * multiple,
             "tower_widths": tuple(max(1, round(size / multiple)) * multiple for size in row),
             "final_width": width * 5 // 4,
             "heads": next(heads for heads in (4, 2, 1) if width % heads == 0),
-            "key_width": min(64, max(8, width // 10)),
+            "key_width": min(64, max(16, width // 10)),
         }
         return cls(**{**sizes, **others})
 

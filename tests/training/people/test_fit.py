@@ -178,7 +178,7 @@ def test_tuning_is_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ExpressionModule(network, Simulated(), ExpressionTrainConfig())
     network.train()
     module.gradients(module.order.epoch(0)[0])
-    module.tune_r2()
+    module.tune_score()
     assert set(seen) == {(True, torch.bfloat16, True), (False, torch.float32, False)}
     assert network.training
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from varfx.device import check_device
 from varfx.errors import ConfigError
 from varfx.models.config import EnformerConfig, NormPolicy, Precision
-from varfx.models.expression_config import ExpressionNetworkConfig
+from varfx.models.expression_config import Architecture, ExpressionNetworkConfig, Pooling
 from varfx.training.people.config import ExpressionTrainConfig
 
 HEAD = "human"
 TRACK = 4950  # 'CAGE:blood, adult, pool1'
+PUBLISHED_DEPTH = {"enformer": 11, "borzoi": 8, "flashzoi": 8}
+PUBLISHED_DROPOUT = {"enformer": 0.4, "borzoi": 0.2, "flashzoi": 0.2}
 
 
 def published() -> EnformerConfig:
@@ -50,14 +52,20 @@ class NetworkChoice:
     """Sizes of a network, and which part of it learns. What is left out follows the checkpoint: the published sizes with one,
     a small network without."""
 
+    model: Architecture = "enformer"
+    """enformer, borzoi, or flashzoi (Borzoi with a faster attention)."""
     window: int | None = None
     """Bases around the TSS; by default all of the cohort's."""
     width: int | None = None
     """Channels of the transformer; by default 1536 (published) with a checkpoint, 96 without."""
     depth: int | None = None
-    """Transformer layers; by default 11 (published) with a checkpoint, 2 without."""
+    """Transformer layers; by default those of the published model (Enformer 11, Borzoi 8) with a checkpoint, 2 without."""
+    readout: Pooling = "bin"
+    """The head reads the bin of the TSS, or the bins around it, weighted by attention that learns (Rastogi et al.)."""
+    readout_bins: int = 10
+    """Bins that attention weighs: of 128 bases (Enformer) or 32 (Borzoi)."""
     dropout: float | None = None
-    """Of the transformer; by default 0.4 (published) with a checkpoint, 0 without."""
+    """Of the transformer; by default that of the published model (Enformer 0.4, Borzoi 0.2) with a checkpoint, 0 without."""
     norm: NormPolicy | None = None
     """Batch norms: frozen (default with a checkpoint), running (default without), batch or layer."""
     precision: Precision | None = None
@@ -66,6 +74,8 @@ class NetworkChoice:
     """Train the head only."""
     lora_rank: int = 0
     """Train adapters of this rank on the attention, and the head; 0 trains all weights."""
+    locon_rank: int = 0
+    """Train adapters of this rank on the convolutions too (locon), and the head; 0 for none."""
     checkpointing: bool = False
     """Save memory: compute each stage again in the backward pass."""
 
@@ -77,18 +87,22 @@ class NetworkChoice:
             window: of the cohort.
             gpu: whether it is trained on a CUDA device.
         """
-        dropout = self.dropout if self.dropout is not None else 0.0 if random else 0.4
+        dropout = self.dropout if self.dropout is not None else 0.0 if random else PUBLISHED_DROPOUT[self.model]
         published = self.dropout is None and not random
         return ExpressionNetworkConfig(
+            model=self.model,
+            pooling=self.readout,
+            pooled_bins=self.readout_bins,
             window=window if self.window is None else self.window,
             width=self.width if self.width is not None else 96 if random else 1536,
-            depth=self.depth if self.depth is not None else 2 if random else 11,
+            depth=self.depth if self.depth is not None else 2 if random else PUBLISHED_DEPTH[self.model],
             dropout=dropout,
             attention_dropout=0.05 if published else dropout / 8,
             position_dropout=0.01 if published else dropout / 40,
             norm=self.norm or ("running" if random else "frozen"),
             freeze_trunk=self.freeze_trunk,
             lora_rank=self.lora_rank,
+            locon_rank=self.locon_rank,
             precision=self.precision or ("bfloat16" if gpu else "float32"),
             checkpointing=self.checkpointing,
         )
@@ -98,8 +112,8 @@ class NetworkChoice:
 class FitConfig:
     """Configuration of the trained networks: genes, folds, individuals."""
 
-    name: str = "enformer"
-    """The model's name in tables."""
+    name: str | None = None
+    """The model's name in tables; by default the network's (enformer, borzoi, flashzoi)."""
     folds: tuple[int, ...] = (0,)
     """Numbers of the folds; all if empty."""
     genes: tuple[str, ...] = ()
@@ -107,6 +121,10 @@ class FitConfig:
     among them) are predicted, not trained on."""
     single_gene: bool = False
     """A network for each gene, in place of one for all; any gene of `genes` is then trained on."""
+    tune_genes: tuple[str, ...] = ()
+    """Ensembl ids, or files with one per line: genes that are neither trained on nor predicted. Training stops by the mean correlation over their tuning individuals, in place of the training genes' R2."""
+    reference_only: bool = False
+    """Train on the reference alone, a sequence per gene, to predict its mean log2(TPM + 2): the control that has seen no individual's variants. Individuals are predicted all the same."""
     phased: bool = False
     """Predict from both haplotypes and average, in place of one averaged sequence."""
     checkpoint: Path | None = None
@@ -117,14 +135,24 @@ class FitConfig:
     """Configuration of the training."""
 
     def __post_init__(self) -> None:
-        if not self.name:
+        if self.name == "":
             raise ConfigError("`name` must not be empty.")
+        if self.single_gene and (self.reference_only or self.tune_genes):
+            option = "reference-only" if self.reference_only else "tune-genes"
+            raise ConfigError(f"`{option}` is for a network of many genes. Leave out `single-gene`.")
+        if self.reference_only and self.training.loss == "pairwise":
+            raise ConfigError("`reference-only` has no pairs of individuals: its loss is mse.")
 
     @property
     def sizes(self) -> ExpressionNetworkConfig:
         """The network, once it is settled."""
         assert isinstance(self.network, ExpressionNetworkConfig), "settle the configuration first"
         return self.network
+
+    @property
+    def label(self) -> str:
+        """The model's name in tables, once it is settled."""
+        return self.name or self.sizes.model
 
     def settled(self, *, window: int, gpu: bool) -> FitConfig:
         """This configuration with the network, the learning rate and the micro-batch chosen where they were left open.
@@ -137,10 +165,12 @@ class FitConfig:
         if isinstance(network, NetworkChoice):
             network = network.sizes(random=random, window=window, gpu=gpu)
         if training.learning_rate is None:
-            part = random or network.freeze_trunk or network.lora_rank > 0
+            part = random or network.freeze_trunk or network.adapted
             training = replace(training, learning_rate=1e-3 if part else 5e-6)
         if training.micro_batch is None:
             training = replace(training, micro_batch=32 if gpu else 4)
+        if self.reference_only:
+            training = replace(training, loss="mse")
         return replace(self, network=network, training=training)
 
 

@@ -101,7 +101,7 @@ def fit_network(
 
 def _settled(config: FitConfig, cohort: str | os.PathLike[str]) -> FitConfig:
     """The configuration with everything chosen that was left open."""
-    config = replace(config, genes=gene_ids(config.genes))
+    config = replace(config, genes=gene_ids(config.genes), tune_genes=gene_ids(config.tune_genes))
     gpu = find_device(config.training.device).type == "cuda"
     open_window = isinstance(config.network, NetworkChoice) and config.network.window is None
     return config.settled(window=open_cohort(cohort).window if open_window else 0, gpu=gpu)
@@ -220,10 +220,11 @@ def _finish(
     record = {
         "kind": NETWORK,
         **cohort_identity(cohort.path),
-        "models": [config.name],
+        "models": [config.label],
         "folds": sorted({task.fold for task in tasks}),
         "genes": list(dict.fromkeys(gene for task in tasks for gene in task.genes)),
         "heldout_genes": list(dict.fromkeys(gene for task in tasks for gene in task.heldout)),
+        "tune_genes": list(dict.fromkeys(gene for task in tasks for gene in task.tuned)),
         "checkpoint_sha256": checkpoint and checkpoint["sha256"],
         "outcomes": [{name: value for name, value in each.items() if name != "history"} for each in outcomes],
         "config": _jsonable(config),
@@ -241,5 +242,6 @@ def _history_rows(outcomes: Sequence[dict[str, Any]]) -> Iterator[list[Any]]:
 def _jsonable(config: FitConfig) -> dict[str, Any]:
     value = asdict(config)
     value["folds"], value["genes"] = list(config.folds), list(config.genes)
+    value["tune_genes"] = list(config.tune_genes)
     value["checkpoint"] = None if config.checkpoint is None else str(config.checkpoint)
     return value

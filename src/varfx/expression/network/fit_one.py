@@ -15,6 +15,7 @@ from torch import Tensor
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.network.batches import CohortBatches
 from varfx.expression.network.config import FitConfig
+from varfx.expression.network.reference_only import ReferenceGenes
 from varfx.expression.network.tasks import NetworkTask
 from varfx.expression.run import MODELS, PREDICTION_SCHEMA
 from varfx.io import sealed
@@ -22,7 +23,9 @@ from varfx.io.run_folder import RunFolder
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork, load_network
 from varfx.progress import Progress
 from varfx.training import processes
+from varfx.training.people.batches import GeneBatches
 from varfx.training.people.predict import calibrate, predict
+from varfx.training.people.threads import chosen_threads
 
 if TYPE_CHECKING:
     from varfx.training.people.fit import ExpressionOutcome
@@ -53,15 +56,39 @@ def fit_one(
     from varfx.training.people.fit import train_expression  # loads Lightning
 
     data = CohortBatches(cohort, task.genes, task.fold, window=config.sizes.window, phased=config.phased)
+    learned, tuning = training_data(cohort, task, config, data)
     checkpoints = folder.below(CHECKPOINTS, task.stem)
     resumed = processes.of_first((checkpoints / "last").is_dir())
     network.to(device)
     if config.checkpoint is None and not resumed and config.sizes.norm in ("running", "frozen"):
-        calibrate(network, data, seed=config.training.seed)
-    outcome = train_expression(network, data, config.training, checkpoints, resume=True, progress=progress)
+        calibrate(network, learned, seed=config.training.seed)
+    with chosen_threads(network, config.training.people_at_once, device):
+        outcome = train_expression(
+            network, learned, config.training, checkpoints, tuning=tuning, resume=True, progress=progress
+        )
     network.to(device)
     table = _predictions(cohort, task, config, network, data, device)
     processes.first_does(lambda: _write_one(task, folder, network, table, outcome))
+
+
+def training_data(
+    cohort: Cohort, task: NetworkTask, config: FitConfig, data: CohortBatches
+) -> tuple[GeneBatches, GeneBatches | None]:
+    """What the network learns from, and, where stopping has genes of its own, these.
+
+    Args:
+        cohort: the cohort.
+        task: the network.
+        config: whether the reference alone is learned from.
+        data: the training genes.
+    """
+    if config.reference_only:
+        return ReferenceGenes(
+            cohort, task.genes, task.tuned, task.fold, config.sizes.window, config.training.seed
+        ), None
+    if not task.tuned:
+        return data, None
+    return data, CohortBatches(cohort, task.tuned, task.fold, window=config.sizes.window, phased=config.phased)
 
 
 def _write_one(
@@ -100,7 +127,7 @@ def _predictions(
         )
         columns = {
             "gene_id": source.genes[number],
-            "model": config.name,
+            "model": config.label,
             "fold": task.fold,
             "split": split,
             "part": parts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from varfx.errors import ConfigError, DataError
@@ -19,6 +20,7 @@ class NetworkTask:
         fold: number of the fold.
         genes: trained on.
         heldout: only predicted.
+        tuned: neither trained on nor predicted: training stops by them.
         single: whether it is the network of one gene.
     """
 
@@ -26,6 +28,7 @@ class NetworkTask:
     genes: tuple[str, ...]
     heldout: tuple[str, ...]
     single: bool
+    tuned: tuple[str, ...] = ()
 
     @property
     def gene(self) -> str | None:
@@ -55,26 +58,36 @@ def network_tasks(cohort: Cohort, config: FitConfig) -> list[NetworkTask]:
                 f"fold {number} has {fold.train.size} training and {fold.tune.size} tuning individuals; at least 2 and 1 are needed. "
                 "Prepare the cohort with other shares."
             )
-    absent = [name for name in config.genes if not _has(cohort, name)]
-    if absent:
-        raise DataError(
-            f"{len(absent)} of {len(config.genes)} genes are not in `{cohort.path}`, first {absent[0]}. Give Ensembl ids of "
-            f"its {cohort.genes.height} genes (genes.parquet), one a line."
-        )
-    chosen = dict.fromkeys(cohort.gene(name).gene_id for name in config.genes)
+    chosen, tuned = _known(cohort, config.genes), tuple(_known(cohort, config.tune_genes))
     if config.single_gene:
         genes = tuple(chosen) or cohort.genes_train
         tasks = [NetworkTask(fold, (gene,), (), True) for fold in folds for gene in genes]
     else:
-        genes = tuple(gene for gene in cohort.genes_train if not chosen or gene in chosen)
+        genes = tuple(gene for gene in cohort.genes_train if (not chosen or gene in chosen) and gene not in tuned)
         heldout = tuple(gene for gene in cohort.genes_heldout if gene in chosen) or cohort.genes_heldout
-        tasks = [NetworkTask(fold, genes, heldout, False) for fold in folds]
+        heldout = tuple(gene for gene in heldout if gene not in tuned)
+        tasks = [NetworkTask(fold, genes, heldout, False, tuned) for fold in folds]
     if not genes:
         raise DataError(
             f"no gene to train on: all {len(chosen) or cohort.genes.height} are held out. Name others with --genes, or train each "
             "by itself with --single-gene."
         )
     return tasks
+
+
+def _known(cohort: Cohort, names: Sequence[str]) -> dict[str, None]:
+    """Ensembl ids of these genes, each once.
+
+    Raises:
+        DataError: the cohort does not have them.
+    """
+    absent = [name for name in names if not _has(cohort, name)]
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(names)} genes are not in `{cohort.path}`, first {absent[0]}. Give Ensembl ids of "
+            f"its {cohort.genes.height} genes (genes.parquet), one a line."
+        )
+    return dict.fromkeys(cohort.gene(name).gene_id for name in names)
 
 
 def _has(cohort: Cohort, gene_id: str) -> bool:

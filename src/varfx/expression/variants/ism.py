@@ -4,7 +4,7 @@
 
 This is the homozygous effect: an individual with d copies of ALT is shown d / 2 of it, and so has d / 2 ISM_v of a network that
 adds up. One pass over the window is kept; each variant then recomputes what its base can change (`varfx.models.local_tower`,
-`varfx.models.local_attention`). The result is the one of two whole passes, in float32 whatever the training precision was.
+`varfx.models.local_attention`); of Borzoi, and of adapted convolutions, a whole pass each. The result is the one of two whole passes, in float32 whatever the training precision was.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from varfx.models.local_tower import LocalTower
 if TYPE_CHECKING:
     from varfx.expression.network.sequences import WindowSequences
 
+WHOLE_AT_ONCE = 4  # windows that go through a network together, where each variant takes a whole pass
 Read = Callable[[Float[Tensor, "variant row channel"]], Float[Tensor, " variant"]]
 
 
@@ -57,17 +58,49 @@ def window_mutagenesis(
         variants_per_pass: bounds the memory.
     """
     base = torch.eye(4, dtype=network.head.weight.dtype, device=sequences.device)
-    readout = network.config.readout
+    reference, places, values = sequences.reference().to(base), sequences.offsets, base[sequences.alt_code]
     with full_precision(network):
+        if not isinstance(network.trunk, Enformer) or network.config.locon_rank:
+            return whole_passes(network, reference, places, values, variants_per_pass=variants_per_pass)
         return mutagenesis(
             network.trunk,
-            lambda embedding: network.read(embedding[:, 0]),
-            sequences.reference().to(base),
-            sequences.offsets,
-            base[sequences.alt_code],
-            rows=slice(readout, readout + 1),
+            network.read,
+            reference,
+            places,
+            values,
+            rows=network.config.rows,
             variants_per_pass=variants_per_pass,
         )
+
+
+@torch.no_grad()
+def whole_passes(
+    predict: Callable[[Float[Tensor, "variant base channel"]], Float[Tensor, " variant"]],
+    reference: Float[Tensor, "base channel"],
+    places: Int64[Tensor, " variant"],
+    values: Float[Tensor, "variant channel"],
+    *,
+    variants_per_pass: int = VARIANTS_PER_PASS,
+) -> Mutagenesis:
+    """The effects of changes of one base each by a pass over the whole window for each: of any network, at its full cost.
+
+    Args:
+        predict: the network, in evaluation mode and full precision.
+        reference: the sequence as the network sees it.
+        places: index into `reference` of each change.
+        values: what stands there after it.
+        variants_per_pass: bounds the memory; a whole pass takes more than a local one, so that at most four go together.
+    """
+    start = float(predict(reference[None])[0])
+    predicted = torch.empty(len(places), dtype=torch.float64, device=places.device)
+    size = min(variants_per_pass, WHOLE_AT_ONCE)
+    for first in range(0, len(places), size):
+        part = slice(first, first + size)
+        x = reference.repeat(len(places[part]), 1, 1)
+        x[torch.arange(len(x), device=x.device), places[part]] = values[part]
+        predicted[part] = predict(x).double()
+    same = (values == reference[places]).all(dim=1)
+    return Mutagenesis(start, torch.where(same, 0.0, predicted - start).cpu().numpy().astype(np.float64))
 
 
 @torch.no_grad()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from varfx.device import check_device
 from varfx.errors import ConfigError
+
+Loss = Literal["both", "mse", "pairwise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,9 @@ class ExpressionTrainConfig:
     """AdamW's: by default 5e-6 for the published weights, 1e-3 for random weights, a head alone or adapters."""
     weight_decay: float = 0.01
     """AdamW's decay of all weights."""
+    loss: Loss = "both"
+    """Half the mean squared error plus half the mean squared error of all pairs' differences (both), or one of them alone: with
+    pairwise nothing determines a gene's mean, so that tuning predictions are centred before R2 is taken."""
     batch: int = 128
     """Individuals of one gene whose loss makes a step; fewer where the cohort has fewer."""
     micro_batch: int | None = None
@@ -56,9 +62,16 @@ class ExpressionTrainConfig:
         for name in ("weight_decay", "max_shift", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"`{name.replace('_', '-')}` must not be negative, got {getattr(self, name)}.")
+        if self.loss not in get_args(Loss):
+            raise ConfigError(f"`loss` must be both, mse or pairwise, got {self.loss!r}.")
         check_device(self.device)
         if not 0 <= self.reverse_complement <= 1:
             raise ConfigError(f"`reverse-complement` must be from 0 to 1, got {self.reverse_complement}.")
+
+    @property
+    def loss_weights(self) -> tuple[float, float]:
+        """Weights of the individuals' and of the pairs' mean squared error."""
+        return {"both": (0.5, 0.5), "mse": (1.0, 0.0), "pairwise": (0.0, 1.0)}[self.loss]
 
     @property
     def rate(self) -> float:

@@ -46,6 +46,7 @@ def train_expression(
     config: ExpressionTrainConfig,
     folder: Path,
     *,
+    tuning: GeneBatches | None = None,
     resume: bool = False,
     progress: Progress = silent,
 ) -> ExpressionOutcome:
@@ -56,6 +57,8 @@ def train_expression(
         data: genes, individuals, sequences; for several processes on one machine it must be possible to pickle it.
         config: passes, learning rate, batches, patience, seed, devices.
         folder: where checkpoints go (`last`), and `history.csv`.
+        tuning: genes that are not trained on, whose tuning individuals decide by their mean correlation; by default those of
+            `data` decide by their mean R2.
         resume: go on from `folder`/last; bit-identical to never having stopped, on the CPU.
         progress: told about each step.
 
@@ -64,9 +67,11 @@ def train_expression(
         DataError: a gene has too few individuals, or training diverges.
     """
     _check_people(data)
+    if tuning is not None:
+        _check_people(tuning)
     network.cpu().train()  # loaded weights come in evaluation mode, and Lightning keeps a mode
     join(config.devices, config.num_nodes, config.device)
-    module = ExpressionModule(network, data, config)
+    module = ExpressionModule(network, data, config, tuning)
     watch = Watch(folder, progress, module.total_steps, config.patience, resume)
     run(module, watch, device=config.device, devices=config.devices, num_nodes=config.num_nodes)
     network.cpu().load_state_dict(watch.best, strict=False)

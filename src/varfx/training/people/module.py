@@ -47,6 +47,22 @@ def mean_r2(pairs: Sequence[tuple[Float[ndarray, " individual"], Float[ndarray, 
     return 1.0 - float(np.concatenate(errors).mean()) if sum(map(len, errors)) else 0.0
 
 
+def mean_correlation(pairs: Sequence[tuple[Float[ndarray, " individual"], Float[ndarray, " individual"]]]) -> float:
+    """Mean over genes of Pearson's correlation; 0 where a prediction is constant, and genes whose truth is are left out.
+
+    Args:
+        pairs: prediction and truth of each gene.
+    """
+    values = []
+    for prediction, truth in pairs:
+        p, y = prediction.astype(np.float64), truth.astype(np.float64)
+        p, y = p - p.mean(), y - y.mean()
+        spread = float(np.sqrt((p @ p) * (y @ y)))
+        if y.any():
+            values.append(float(p @ y) / spread if spread > 0 else 0.0)
+    return float(np.mean(values)) if values else 0.0
+
+
 @dataclass(frozen=True)
 class _Batches:
     """The steps that are left: what Lightning takes for one epoch."""
@@ -65,11 +81,18 @@ class _Batches:
 class ExpressionModule(FitModule):
     """The training loop's view of a network: the step, the optimiser, and the tuning individuals."""
 
-    def __init__(self, network: ExpressionNetwork, data: GeneBatches, config: ExpressionTrainConfig) -> None:
+    def __init__(
+        self,
+        network: ExpressionNetwork,
+        data: GeneBatches,
+        config: ExpressionTrainConfig,
+        tuning: GeneBatches | None = None,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step goes backward several times, and sums over processes by itself
         self.network = network
         self.data = data
+        self.tuning = tuning
         self.config = config
         self.order = BatchOrder(data, config.batch, config.seed, config.reverse_complement, config.max_shift)
         self.total_steps = config.epochs * self.order.steps_per_epoch
@@ -115,6 +138,7 @@ class ExpressionModule(FitModule):
             Dropout((self.config.seed * 1_000_003 + batch.step) * processes.world() + processes.rank(), self.device),
             all_reduce=self.all_reduce,
             keep_graphs=self.config.keep_graphs,
+            weights=self.config.loss_weights,
         )
         if not math.isfinite(sums.loss):
             raise DataError(DIVERGED)
@@ -122,28 +146,36 @@ class ExpressionModule(FitModule):
             sum_gradients(self.network, self.all_reduce)
         return sums.loss
 
-    @torch.no_grad()
-    def tune_r2(self) -> float:
-        """Mean R2 over genes in the tuning individuals, from predictions in float32; each process predicts its share of them.
+    def tune_score(self) -> float:
+        """Mean over genes in the tuning individuals: correlation for genes of their own, else R2.
 
         Raises:
             DataError: a prediction is not finite.
         """
+        pairs = self._tuning_pairs(self.data if self.tuning is None else self.tuning)
+        if any(not np.isfinite(prediction).all() for prediction, _ in pairs):
+            raise DataError(DIVERGED)
+        if self.tuning is not None:
+            return mean_correlation(pairs)
+        if self.config.loss == "pairwise":  # which leaves the mean open
+            pairs = [(prediction - prediction.mean() + truth.mean(), truth) for prediction, truth in pairs]
+        return mean_r2(pairs)
+
+    @torch.no_grad()
+    def _tuning_pairs(self, data: GeneBatches) -> list[tuple[ndarray, ndarray]]:
+        """Predictions in float32 and targets of each gene's tuning individuals; each process predicts its share of them."""
         pairs = []
         with full_precision(self.network):
-            for gene in range(self.data.num_genes):
-                rows = self.data.people(gene, "tune")
+            for gene in range(data.num_genes):
+                rows = data.people(gene, "tune")
                 predicted = torch.zeros(len(rows), device=self.device)
                 for first in range(processes.rank(), len(rows), processes.world() * self.config.people_at_once):
                     here = slice(first, first + processes.world() * self.config.people_at_once, processes.world())
-                    predicted[here] = self.network(self.data.encode(gene, rows[here], self.device)).to(predicted.dtype)
+                    predicted[here] = self.network(data.encode(gene, rows[here], self.device)).to(predicted.dtype)
                 if self.all_reduce is not None:
                     self.all_reduce(predicted)
-                pairs.append((predicted.cpu().numpy(), self.data.targets(gene, rows).numpy()))
-        value = mean_r2(pairs)
-        if not math.isfinite(value):
-            raise DataError(DIVERGED)
-        return value
+                pairs.append((predicted.cpu().numpy(), data.targets(gene, rows).numpy()))
+        return pairs
 
     def check_due(self, step: int, last: int) -> bool:
         """At the end of a pass."""
@@ -154,8 +186,8 @@ class ExpressionModule(FitModule):
         return seconds >= 60 * self.config.checkpoint_minutes
 
     def check(self, step: int) -> tuple[int, float, float, float]:
-        """Number of the pass, mean loss of its batches, and the tuning individuals' mean R2, which decides."""
-        value = self.tune_r2()
+        """Number of the pass, mean loss of its batches, and the tuning individuals' score, which decides."""
+        value = self.tune_score()
         loss = float(np.mean(self.losses))
         self.losses = []
         return step // self.order.steps_per_epoch, loss, value, value

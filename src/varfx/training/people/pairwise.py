@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from varfx.models.channel_norm import unobserved
 from varfx.training.dropout import Dropout
 
+HALVES = (0.5, 0.5)
 AllReduce = Callable[[Tensor], object]  # sums a tensor in place over processes, e.g. `torch.distributed.all_reduce`
 
 
@@ -39,36 +40,45 @@ class ResidualSums:
         n: individuals.
         first: sum of residuals.
         second: sum of squared residuals.
+        weights: of the mean over individuals and of the mean over pairs.
     """
 
     n: float
     first: float
     second: float
+    weights: tuple[float, float] = HALVES
 
     @classmethod
-    def of(cls, residuals: Float[Tensor, " individual"], all_reduce: AllReduce | None = None) -> ResidualSums:
+    def of(
+        cls,
+        residuals: Float[Tensor, " individual"],
+        all_reduce: AllReduce | None = None,
+        weights: tuple[float, float] = HALVES,
+    ) -> ResidualSums:
         """The sums, in float64, over all processes."""
         e = residuals.detach().double()
         sums = torch.stack([e.new_tensor(float(len(e))), e.sum(), e.square().sum()])
         if all_reduce is not None:
             all_reduce(sums)
-        return cls(*sums.tolist())
+        n, first, second = sums.tolist()
+        return cls(n, first, second, weights)
 
     @property
     def loss(self) -> float:
         """L of the whole batch. One individual has no pairs: 1/2 e^2. Nobody: 0."""
         if not self.n:
             return 0.0
+        alone, of_pairs = self.weights
         pairs = (self.second - self.first**2 / self.n) / (self.n - 1) if self.n > 1 else 0.0
-        return self.second / (2 * self.n) + max(pairs, 0.0)
+        return alone * (self.second / self.n) + 2 * of_pairs * max(pairs, 0.0)
 
     def gradient(self, residuals: Float[Tensor, " individual"]) -> Float[Tensor, " individual"]:
         """dL/de of some of the individuals."""
         if not self.n:
             return torch.zeros_like(residuals)
-        e = residuals.detach().double()
-        pairs = 2 * (e - self.first / self.n) / (self.n - 1) if self.n > 1 else 0.0
-        return (e / self.n + pairs).to(residuals.dtype)
+        e, (alone, of_pairs) = residuals.detach().double(), self.weights
+        pairs = 4 * of_pairs * (e - self.first / self.n) / (self.n - 1) if self.n > 1 else 0.0
+        return (2 * alone * e / self.n + pairs).to(residuals.dtype)
 
 
 def pairwise_loss(
@@ -89,6 +99,7 @@ def backward(
     *,
     all_reduce: AllReduce | None = None,
     keep_graphs: bool = False,
+    weights: tuple[float, float] = HALVES,
 ) -> ResidualSums:
     """Adds dL/dtheta of a whole batch to the parameters' `.grad`, and returns the sums that make its loss.
 
@@ -100,6 +111,7 @@ def backward(
         all_reduce: sums over processes; each process then has its own individuals' share of the gradient, and the caller adds the
             shares up (`sum_gradients`). A process may have no individuals.
         keep_graphs: keep the graphs of all micro-batches instead of computing them twice: faster, memory of the whole batch.
+        weights: of the loss's two parts.
 
     With `norm` = batch, statistics are those of a micro-batch, so that the result depends on the cut, as published.
     """
@@ -113,7 +125,7 @@ def backward(
         prediction.detach() - target.to(prediction) for prediction, target in zip(predictions, targets, strict=True)
     ]
     empty = next(network.parameters()).new_zeros(0)
-    sums = ResidualSums.of(torch.cat([empty, *residuals]), all_reduce)
+    sums = ResidualSums.of(torch.cat([empty, *residuals]), all_reduce, weights)
     for number, residual in enumerate(residuals):
         if keep:
             prediction = predictions[number]
