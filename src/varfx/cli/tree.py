@@ -61,6 +61,7 @@ GROUPS = {
             "evaluate": "expr_evaluate:evaluate",
             "predict": "expr_predict:predict",
             "variants": "expr_variants:variants",
+            "compare": "expr_compare:compare",
             "export": "expr_export:export",
         },
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from varfx._lazy import export
 
 if TYPE_CHECKING:
+    from varfx.expression.variants.compare import ScoreComparison, compare_scores
     from varfx.expression.variants.config import VariantConfig
     from varfx.expression.variants.drivers import Drivers, DriverScore, driver_score, find_drivers
     from varfx.expression.variants.gradients import people_attribution, reference_attribution
@@ -20,9 +21,11 @@ __all__ = [
     "DriverScore",
     "Drivers",
     "Mutagenesis",
+    "ScoreComparison",
     "VariantConfig",
     "VariantScores",
     "as_annotations",
+    "compare_scores",
     "driver_score",
     "find_drivers",
     "mutagenesis",
@@ -37,6 +40,7 @@ export(
         "drivers": "DriverScore Drivers driver_score find_drivers",
         "gradients": "people_attribution reference_attribution",
         "ism": "Mutagenesis mutagenesis",
+        "compare": "ScoreComparison compare_scores",
         "config": "VariantConfig",
         "score": "VariantScores score_variants",
         "table": "as_annotations",
