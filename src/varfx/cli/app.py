@@ -18,6 +18,7 @@ from varfx.cli.console import PlainConsole, console
 from varfx.cli.next_step import next_step
 from varfx.cli.record import Warnings, leave_record, refuse_output_over_input, with_positionals
 from varfx.cli.tree import build_app
+from varfx.cli.whole_numbers import refuse_fractions
 from varfx.errors import VarfxError
 from varfx.io.sealed import reason
 from varfx.io.visible import one_line
@@ -44,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
             words, options = with_positionals(app, words, read_config(line.config))
             app.config = _as_defaults(app, words, options, str(line.config))
         refuse_output_over_input(app, words, options)
+        refuse_fractions(app, words, options)
         warnings = Warnings()
         logging.getLogger("varfx").addHandler(warnings)
         app(words, exit_on_error=False, print_error=False, result_action="return_value")

@@ -11,6 +11,7 @@ from typing import Any
 import cyclopts
 
 from varfx.cli.options import is_list
+from varfx.cli.record import option_name, typed_options
 from varfx.errors import ConfigError
 
 
@@ -95,29 +96,14 @@ def missing_options(app: cyclopts.App, words: Sequence[str], config: Mapping[str
     for word in sorted(typed - known):
         if near := difflib.get_close_matches(word, known, n=1):
             return f"`varfx {' '.join(commands)}` has no option {word}. Did you mean {near[0]} instead of {word}?"
-    positional = [argument for argument in collection if argument.field_info.is_positional]
-    given = positional[: _free_words(list(words[len(commands) :]), collection)]
+    given = typed_options(app, words)
     lacking = [
         f"{argument.name}: {' '.join((argument.parameter.help or '').split())}"
         for argument in collection
-        if argument.required and not argument.children and not typed & set(argument.names) and argument not in given
+        if argument.required and not argument.children and not typed & set(argument.names) and option_name(argument) not in given
     ]
     needed = "; ".join(text.removesuffix(".") for text in lacking)
     return f"`varfx {' '.join(commands)}` needs {needed}." if lacking else None
-
-
-def _free_words(words: list[str], collection: cyclopts.ArgumentCollection) -> int:
-    """Number of values that stand without a flag; lists are spread (`spread_lists`)."""
-    by_name = {name: argument for argument in collection for name in argument.names}
-    free = 0
-    while words:
-        word = words.pop(0)
-        argument = by_name.get(word)
-        if not word.startswith("-"):
-            free += 1
-        elif argument is not None and argument.hint is not bool and words:
-            words.pop(0)
-    return free
 
 
 def read_config(path: Path) -> dict[str, Any]:

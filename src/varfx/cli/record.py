@@ -54,11 +54,11 @@ def typed_options(app: cyclopts.App, words: Sequence[str]) -> dict[str, Any]:
         flag, equals, value = word.partition("=")
         argument = by_name.get(flag) if word.startswith("-") else None
         if argument is None:
-            free = [each for each in positional if is_list(each) or _key(each) not in found]
+            free = [each for each in positional if is_list(each) or option_name(each) not in found]
             if word != "--" and free:
                 _put(found, free[0], _anywhere(word))
         elif argument.hint is bool or flag in argument.negatives:
-            found[_key(argument)] = flag not in argument.negatives
+            found[option_name(argument)] = flag not in argument.negatives
         elif equals or rest:
             _put(found, argument, _anywhere(value if equals else rest.pop(0)))
     return found
@@ -74,7 +74,7 @@ def with_positionals(
     collection = apps[-1].assemble_argument_collection()
     typed, left, values = typed_options(app, words), dict(options), list[str]()
     for argument in collection:
-        key = _key(argument)
+        key = option_name(argument)
         if argument.field_info.is_positional_only and key in left:
             value = left.pop(key)
             if key not in typed:
@@ -175,12 +175,12 @@ def _libraries() -> str:
 
 def _put(found: dict[str, Any], argument: cyclopts.Argument, value: str) -> None:
     if is_list(argument):
-        found.setdefault(_key(argument), []).append(value)
+        found.setdefault(option_name(argument), []).append(value)
     else:
-        found[_key(argument)] = value
+        found[option_name(argument)] = value
 
 
-def _key(argument: cyclopts.Argument) -> str:
+def option_name(argument: cyclopts.Argument) -> str:
     return argument.name.lstrip("-").lower()
 
 

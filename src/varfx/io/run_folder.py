@@ -303,16 +303,27 @@ def check_parent(out: Path) -> None:
         )
 
 
+def check_file(out: Path) -> None:
+    """Checks that a file may be written as `out`.
+
+    Raises:
+        StoreError: there is a folder of that name, or see `check_parent`.
+    """
+    if out.is_dir():
+        raise StoreError(f"`{out}` cannot be written: there is a folder of that name. Choose another --out.")
+    check_parent(out)
+
+
 def check_text(out: Path) -> None:
     """Checks that a table of tab-separated text may be written as `out`.
 
     Raises:
         ConfigError: its name says Parquet.
-        StoreError: see `check_parent`.
+        StoreError: see `check_file`.
     """
     if out.name.endswith((".parquet", ".parquet.gz")):
         raise ConfigError(f"`{out}` would be text in columns, not Parquet: name it .tsv or .tsv.gz.")
-    check_parent(out)
+    check_file(out)
 
 
 def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:

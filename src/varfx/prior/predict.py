@@ -24,7 +24,7 @@ from varfx.errors import ConfigError
 from varfx.genome.builds import require_same_build
 from varfx.genome.variants import identifier
 from varfx.io import sealed
-from varfx.io.run_folder import check_parent
+from varfx.io.run_folder import check_file
 from varfx.models import VariancePrior
 from varfx.models.track_enformer import TrackFeatures
 from varfx.prior.ancestries.run import AncestryRun, has_ancestries, members_of, open_ancestries, require_no_files
@@ -146,7 +146,7 @@ def check_prediction(run: PathLike | Run, out: PathLike, config: PredictConfig) 
         ConfigError: `cap` is below 1, or the snpvar layout is asked for several traits.
         StoreError: no such run, or a folder that cannot be written to.
     """
-    check_parent(Path(out))
+    check_file(Path(out))
     _check_cap(config.cap)
     if _form(out, config.format) == "snpvar" and len(open_run(run).trait_names) > 1:
         raise ConfigError(SEVERAL_TRAITS)
