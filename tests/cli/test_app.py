@@ -150,7 +150,10 @@ def test_without_a_command_the_help_is_shown(capsys: Capsys) -> None:
             "`varfx prior fit` needs --out: The run's folder; --panel: LD panel (`varfx ld build`)",
         ),
         (["prior", "fit", "--panel=P", "-o", "RUN"], "`varfx prior fit` needs --sumstats: Cleaned summary statistics"),
-        (["prior", "predict", "RUN", "--out", "P", "--cross-fit", "2.5"], "`--cross-fit` must be a whole number, got 2.5."),
+        (
+            ["prior", "predict", "RUN", "--out", "P", "--cross-fit", "2.5"],
+            "`--cross-fit` must be a whole number, got 2.5.",
+        ),
         (["prior", "weights", "RUN", "--out", "W", "--sweeps=50.7"], "`--sweeps` must be a whole number, got 50.7."),
         (["prior", "predict", "RUN", "--out", "/"], "`/` cannot be written: there is a folder of that name."),
         (["prior", "rg", "RUN"], "`varfx prior rg` needs RUN2: Another one, on the same panel."),

@@ -100,7 +100,10 @@ def missing_options(app: cyclopts.App, words: Sequence[str], config: Mapping[str
     lacking = [
         f"{argument.name}: {' '.join((argument.parameter.help or '').split())}"
         for argument in collection
-        if argument.required and not argument.children and not typed & set(argument.names) and option_name(argument) not in given
+        if argument.required
+        and not argument.children
+        and not typed & set(argument.names)
+        and option_name(argument) not in given
     ]
     needed = "; ".join(text.removesuffix(".") for text in lacking)
     return f"`varfx {' '.join(commands)}` needs {needed}." if lacking else None
