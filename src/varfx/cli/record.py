@@ -181,6 +181,7 @@ def _put(found: dict[str, Any], argument: cyclopts.Argument, value: str) -> None
 
 
 def option_name(argument: cyclopts.Argument) -> str:
+    """The name of an option in a `--config` file."""
     return argument.name.lstrip("-").lower()
 
 
