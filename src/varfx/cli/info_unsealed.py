@@ -14,6 +14,9 @@ from varfx.io import sealed
 Rows = list[tuple[str, str]]
 # Columns or keys that only one of our files has, the most telling first.
 _TABLES = (
+    ({"motif", "p_ref", "p_alt"}, "motifs of variants (varfx expr explain)"),
+    ({"state", "n_hsv", "log2_enrichment"}, "enrichment of variants in states (varfx expr explain)"),
+    ({"control_variant_id", "pip"}, "fine-mapped eQTLs and their controls (varfx expr explain)"),
     ({"gene", "z", "n_snps_used"}, "associations of genes (varfx twas)"),
     ({"WGT", "ID", "P0", "P1"}, "models of genes for FUSION (varfx expr export)"),
     ({"SNPVAR"}, "prior variances in PolyFun's layout (varfx prior predict)"),
@@ -24,6 +27,8 @@ _TABLES = (
     ({"effect_allele", "f"}, "prior variances (varfx prior predict)"),
 )
 _JSON = (
+    ({"pairwise_accuracy", "auroc"}, "scores judged by fine-mapped eQTLs (varfx expr explain)"),
+    ({"explained_genes"}, "explanation of variants (varfx expr explain)"),
     ({"trait", "untested"}, "counts of associations of genes (varfx twas)"),
     ({"traits", "windows", "notes"}, "evaluation of a prior (varfx prior evaluate)"),
     ({"models", "differences"}, "scores of expression models (varfx expr evaluate)"),

@@ -62,6 +62,7 @@ GROUPS = {
             "predict": "expr_predict:predict",
             "variants": "expr_variants:variants",
             "compare": "expr_compare:compare",
+            "explain": "expr_explain:explain",
             "export": "expr_export:export",
         },
     ),

@@ -1,6 +1,6 @@
 """Expression from personal genomes: cohorts, sequence models, and the linear models they are judged by.
 
-`cohort` holds individuals, `linear` and `network` predict, `variants` scores, `transfer` goes to another cohort, `twas` to traits; `evaluate` compares
+`cohort` holds individuals, `linear` and `network` predict, `variants` scores, `explain` says what variants do, `transfer` goes to another cohort, `twas` to traits; `evaluate` compares
 runs on held-out individuals and genes. Start with `cohort`, then `evaluate`. Imports every room above; names load when first used.
 """
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from varfx.expression.cohort.store import Cohort, open_cohort
     from varfx.expression.evaluate import ExpressionEvaluation, evaluate
     from varfx.expression.evaluation_config import EvaluationConfig
+    from varfx.expression.explain.config import ExplainConfig
+    from varfx.expression.explain.explain import explain_variants
     from varfx.expression.linear.config import BaselineConfig
     from varfx.expression.linear.run import fit_baselines
     from varfx.expression.network.config import FitConfig
@@ -30,6 +32,7 @@ __all__ = [
     "BaselineConfig",
     "Cohort",
     "EvaluationConfig",
+    "ExplainConfig",
     "ExpressionEvaluation",
     "ExpressionRun",
     "FitConfig",
@@ -38,6 +41,7 @@ __all__ = [
     "TransferConfig",
     "VariantConfig",
     "evaluate",
+    "explain_variants",
     "export_weights",
     "fit_baselines",
     "fit_network",
@@ -55,6 +59,8 @@ export(
         "cohort.store": "Cohort open_cohort",
         "evaluate": "ExpressionEvaluation evaluate",
         "evaluation_config": "EvaluationConfig",
+        "explain.config": "ExplainConfig",
+        "explain.explain": "explain_variants",
         "linear.config": "BaselineConfig",
         "linear.run": "fit_baselines",
         "network.config": "FitConfig",

@@ -1,0 +1,81 @@
+"""Intervals of chromatin states or peaks, and which scored variants lie in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+from numpy import ndarray
+
+from varfx.annotations import parse_named_path
+from varfx.errors import ConfigError
+from varfx.genome.intervals import Intervals, read_bed
+from varfx.genome.variants import chrom_expr
+from varfx.io.text_lines import as_text, numbered_lines
+
+MOST_NAMES = 200  # names of intervals that are states; more are names of single peaks
+
+
+def states_of(paths: Sequence[str], variants: pl.DataFrame) -> tuple[list[str], Bool[ndarray, "variant state"]]:
+    """Names of the states of BED files, and which variants lie in each.
+
+    A file whose fourth column has a few names (15_Quies, pELS, ...) is a state per name, called FILE:NAME if several
+    files are given; any other is one state, called by its file.
+
+    Args:
+        paths: `PATH` or `NAME=PATH`.
+        variants: `chrom, position`.
+
+    Raises:
+        FormatError: a file is missing or no BED.
+        ConfigError: two states have one name, or no variant lies on a chromosome of a file.
+    """
+    names, columns = [], []
+    for text in paths:
+        label, path = parse_named_path(text)
+        label = label or Path(path).name.partition(".")[0]
+        for state, intervals in _named(Path(path)).items():
+            names.append(label if state is None else state if len(paths) == 1 else f"{label}:{state}")
+            columns.append(_inside(intervals, variants))
+        known = {chrom for _, intervals in _named(Path(path)).items() for chrom in intervals}
+        if not known & set(variants["chrom"]):
+            raise ConfigError(
+                f"`{path}` has no interval on the variants' chromosomes ({', '.join(sorted(set(variants['chrom']))[:5])})."
+            )
+    repeated = [name for number, name in enumerate(names) if name in names[:number]]
+    if repeated:
+        raise ConfigError(f"two states are called `{repeated[0]}`. Name files as NAME=PATH.")
+    return names, np.column_stack(columns) if columns else np.zeros((variants.height, 0), dtype=bool)
+
+
+def _named(path: Path) -> dict[str | None, dict[str, Intervals]]:
+    """Intervals by state and chromosome; one state without a name if the names are those of single peaks."""
+    whole = read_bed(path)
+    rows = []
+    for _, line in numbered_lines(path):
+        words = as_text(line).split("\t") if b"\t" in line else as_text(line).split()
+        if len(words) >= 3 and words[1].isdecimal() and words[2].isdecimal():
+            rows.append((words[0], int(words[1]), int(words[2]), words[3] if len(words) > 3 else None))
+    table = pl.DataFrame(rows, schema=["chrom", "start", "end", "name"], orient="row").with_columns(chrom_expr("chrom"))
+    distinct = table["name"].n_unique()
+    if table["name"].null_count() or distinct > min(MOST_NAMES, max(1, table.height // 2)) or distinct == 1:
+        return {None: whole}
+    found: dict[str | None, dict[str, Intervals]] = {}
+    for (name, chrom), part in (
+        table.sort("start", "end").partition_by("name", "chrom", as_dict=True, maintain_order=True).items()
+    ):
+        found.setdefault(str(name), {})[str(chrom)] = Intervals(part["start"].to_numpy(), part["end"].to_numpy())
+    return dict(sorted(found.items(), key=lambda item: str(item[0])))
+
+
+def _inside(intervals: dict[str, Intervals], variants: pl.DataFrame) -> Bool[ndarray, " variant"]:
+    result = np.zeros(variants.height, dtype=bool)
+    chroms, position = variants["chrom"].to_numpy(), variants["position"].to_numpy()
+    for chrom, held in intervals.items():
+        mine = chroms == chrom
+        if mine.any():
+            result[mine] = held.cover(position[mine])
+    return result
