@@ -9,6 +9,7 @@ This is Eq. 2 of the DeepWAS paper times N, without the ridge of its appendix B.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import DataError
+from varfx.ld.gaps import LEAST_RANK, MOST_MISSING, StrongDirections, strong_directions, turned
 from varfx.short_repr import short_repr
 
 PEOPLE_PER_BLOCK = 2048  # whose genotypes are widened to float64 at a time
@@ -221,12 +223,39 @@ class Rewhitening:
     """Transform of a GWAS's associations at some of a core's variants into a `WhitenedWindow`.
 
     Attributes:
-        P: (rank, observed): `w = P z`.
-        T: (rank, stored) or None: the window's B is `T B`.
+        U: `V lam^1/2` of the observed variants.
+        inner: a function of X (stored, column) with `P = inner(U')`.
+        left: see `T`; None for the identity, or where `strong` has it.
+        strong: `T` as reflections, where a large core lacks few variants.
     """
 
-    P: Float[ndarray, "rank observed"]
-    T: Float[ndarray, "rank stored"] | None
+    U: Float[ndarray, "observed stored"]
+    inner: Callable[[Float[ndarray, "stored column"]], Float[ndarray, "rank column"]]
+    left: Float[ndarray, "rank stored"] | None = None
+    strong: StrongDirections | None = None
+
+    @cached_property
+    def T(self) -> Float[ndarray, "rank stored"] | None:
+        """(rank, stored) or None: the window's B is `T B`."""
+        return self.left if self.strong is None else self.strong.rows()
+
+    @cached_property
+    def P(self) -> Float[ndarray, "rank observed"]:
+        """The whitening: `w = P z`."""
+        return self.inner(self.U.T)
+
+    def associations(self, z: Float[ndarray, "observed ..."]) -> Float[ndarray, "rank ..."]:
+        """`P z`, without P where there is none yet."""
+        if "P" in self.__dict__ or self.strong is None:
+            return np.asarray(self.P @ z)
+        return self.inner((self.U.T @ z).reshape(self.U.shape[1], -1)).reshape(-1, *z.shape[1:])
+
+    def signal(self, B: Float[Tensor, "stored variant"]) -> Float[Tensor, "rank variant"]:
+        """`T B` in the precision of B; B itself where T is the identity."""
+        if self.strong is not None:
+            Y, W = (torch.from_numpy(each).to(B.device, B.dtype) for each in self.strong.mirrors)
+            return turned(Y, W, B)
+        return B if self.T is None else torch.from_numpy(self.T).to(B.device, B.dtype) @ B
 
 
 def rewhiten(
@@ -242,7 +271,8 @@ def rewhiten(
     eigenpairs of the small `U'U` give the whitening of S, and `R[S,+] = U B`.
 
     What a rank rule below 1 has cut off the window is still in the z of S, up to the variance of the smallest eigenvalue
-    kept. Directions of S with less than half of that would be noise divided by next to nothing, and are dropped.
+    kept. Directions of S with less than half of that would be noise divided by next to nothing, and are dropped. A large core that
+    lacks few variants is whitened by `varfx.ld.gaps`: the same up to a rotation, at a tenth of the cost.
 
     Args:
         factors: the stored window, of correlations with a diagonal of 1.
@@ -255,20 +285,28 @@ def rewhiten(
     """
     if observed.size == 0:
         raise DataError("a window without an observed association cannot be whitened; leave it out.")
-    if observed.size == factors.V.shape[0] and scale is None:
-        return Rewhitening(P=factors.V.T / np.sqrt(factors.lam)[:, None], T=None)
+    core, stored = factors.V.shape
     U: Any = factors.V[observed].astype(np.float64) * np.sqrt(factors.lam)
-    U = U if device is None or device.type == "cpu" else torch.from_numpy(U).to(device)
-    on_device, Q = eigenpairs(U.T @ U)
-    squares = _on_host(on_device)
-    cut_off = max(0.0, factors.V.shape[0] - float(factors.lam.sum()))  # variance of the core that the panel lacks
+    if observed.size == core and scale is None:
+        return Rewhitening(U=U, inner=lambda X: X / factors.lam[:, None])
+    cut_off = max(0.0, core - float(factors.lam.sum()))  # variance of the core that the panel lacks
     floor = min(float(factors.lam[-1]) / 2, cut_off)
+    on_cpu, missing = device is None or device.type == "cpu", core - observed.size
+    if on_cpu and scale is None and stored >= LEAST_RANK and missing <= MOST_MISSING * stored:
+        strong = strong_directions(U, floor, RELATIVE_FLOOR, missing)
+        return Rewhitening(U=U, inner=strong.solve, strong=strong)
+    there = U if on_cpu else torch.from_numpy(U).to(device)
+    on_device, Q = eigenpairs(there.T @ there)
+    squares = _on_host(on_device)
     rank = max(1, min(kept_rank(squares, 1.0), int(np.count_nonzero(squares > floor))))
-    P = (Q[:, :rank] / on_device[:rank]).T @ U.T
+    inverse = (Q[:, :rank] / on_device[:rank]).T
     if scale is None:
-        return Rewhitening(P=_on_host(P), T=np.ascontiguousarray(_on_host(Q[:, :rank].T)))
-    weighted = U * (scale[:, None] if isinstance(U, ndarray) else torch.from_numpy(scale).to(device)[:, None])
-    return Rewhitening(P=_on_host(P), T=_on_host(P @ weighted))
+        left = np.ascontiguousarray(_on_host(Q[:, :rank].T))
+    else:
+        weighted = there * (scale[:, None] if on_cpu else torch.from_numpy(scale).to(device)[:, None])
+        left = _on_host(inverse @ (there.T @ weighted))
+    on_host = _on_host(inverse)
+    return Rewhitening(U=U, inner=lambda X: on_host @ X, left=left)
 
 
 def _on_host(value: ndarray | Tensor) -> ndarray:

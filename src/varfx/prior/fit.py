@@ -241,7 +241,7 @@ def _finish(
         **record,
         "warnings": warnings,
         "objective": record["config"]["training"]["objective"],
-        "outcome": _outcome(outcome),
+        "outcome": {**_outcome(outcome), **_sampled(job.split, record["config"]["training"]["check_windows"])},
     }
     shutil.copyfile(folder.building / CHECKPOINTS / HISTORY, folder.result / HISTORY)
     if prior.mixture is not None:
@@ -256,6 +256,12 @@ def _finish(
 
 def _outcome(outcome: TrainOutcome) -> dict[str, Any]:
     return {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step}
+
+
+def _sampled(split: Split, most: int) -> dict[str, int]:
+    """Numbers of validation windows, and of those that checks scored, where these were fewer."""
+    of = len(split.validation or split.train)
+    return {"validation_windows": of, "checked_windows": most} if most < of else {}
 
 
 def _trait_records(

@@ -23,9 +23,11 @@ from torch import Tensor
 
 from varfx.device import find_float64_device
 from varfx.ld import LDPanel, PanelWindow
-from varfx.ld.whiten import eigenpairs, rewhiten
+from varfx.ld.gaps import LEAST_RANK, StrongDirections, above
+from varfx.ld.whiten import Rewhitening, eigenpairs, rewhiten
 from varfx.training import TraitData
 
+REPEATED = 150  # directions of a core that a neighbour repeats, as first guess
 MIN_NOISE = 1e-3  # directions whose noise eigenvalue is below this are duplicated in both cores; they are dropped
 
 
@@ -57,8 +59,8 @@ class Side:
         signal: whitened correlations with those variants (T B), float32.
         w: whitened associations.
         observed_rows: panel rows of the associations.
-        P: (rank, observed): `w = P z`.
-        half: `P U`, so that `P R[observed, rows] = half @ B`.
+        whitening: of the associations, `w = P z`.
+        scaled: whether sample sizes differ, so that `signal` is more than `P R[observed, rows]`.
         B: as stored, float32.
     """
 
@@ -66,9 +68,29 @@ class Side:
     signal: Tensor
     w: Tensor
     observed_rows: ndarray
-    P: Tensor
-    half: Tensor
+    whitening: Rewhitening
+    scaled: bool
     B: Tensor
+
+    @cached_property
+    def P(self) -> Tensor:
+        """The whitening, (rank, observed)."""
+        return torch.from_numpy(self.whitening.P).to(self.w.device)
+
+    @cached_property
+    def half(self) -> Tensor:
+        """`P U`, so that `P R[observed, rows] = half @ B`."""
+        return self.P @ torch.from_numpy(self.whitening.U).to(self.w.device)
+
+    @property
+    def large(self) -> bool:
+        """Whether a pair with it is whitened by Cholesky factors, in float32 where its size matters."""
+        return self.w.device.type == "cpu" and len(self.w) >= LEAST_RANK
+
+
+Arrangement = tuple[
+    tuple[int, int], tuple[float, float], list[Side]
+]  # `System.number`, bounds of its own variants, cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,20 +125,23 @@ class Cores:
         scaled = None if (scale == 1).all() else scale
         whitening = rewhiten(window.factors, observed, scaled, device=there)
         B = torch.from_numpy(window.factors.B).to(there, torch.float32)
-        U = torch.from_numpy(window.factors.V[observed] * np.sqrt(window.factors.lam)).to(there)
-        P = torch.from_numpy(whitening.P).to(there)
         return Side(
             rows=window.panel_rows,
-            signal=B if whitening.T is None else torch.from_numpy(whitening.T).to(there, torch.float32) @ B,
-            w=P @ torch.from_numpy(z[observed]).to(there),
+            signal=whitening.signal(B),
+            w=torch.from_numpy(whitening.associations(z[observed])).to(there),
             observed_rows=window.core_rows[observed],
-            P=P,
-            half=P @ U,
+            whitening=whitening,
+            scaled=scaled is not None,
             B=B,
         )
 
     def systems(self, first: int, last: int) -> Iterator[System]:
-        """Systems whose variants are those of the cores `first` to `last` (exclusive), in float64 on the device.
+        """The systems of `arrangements`, in float64 on the device; the signal of large cores is in float32."""
+        for number, bounds, sides in self.arrangements(first, last):
+            yield self.system(number, bounds, sides)
+
+    def arrangements(self, first: int, last: int) -> Iterator[Arrangement]:
+        """One core or a pair at a time, whose variants are together those of the cores `first` to `last` (exclusive).
 
         A core's own are its left half if no neighbour shares it, and all up to the middle of its right neighbour or its end.
         """
@@ -129,28 +154,32 @@ class Cores:
             core = self.panel.cores[index]
             middle = (core.start + core.end) / 2
             if not (observed(index - 1) and self.adjacent(index - 1, index)):
-                yield self._system((index, 0), (core.start, middle), [side])
+                yield (index, 0), (core.start, middle), [side]
             if observed(index + 1) and self.adjacent(index, index + 1):
                 right, after = self.panel.cores[index + 1], self.side(index + 1)
-                yield self._system((index, 1), (middle, (right.start + right.end) / 2), [side, after])
+                yield (index, 1), (middle, (right.start + right.end) / 2), [side, after]
                 before = (index + 1, after)
             else:
-                yield self._system((index, 2), (middle, core.end), [side])
+                yield (index, 2), (middle, core.end), [side]
 
-    def _system(self, number: tuple[int, int], bounds: tuple[float, float], sides: list[Side]) -> System:
+    def inside(self, rows: Int[ndarray, " variant"], bounds: tuple[float, float]) -> Bool[ndarray, " variant"]:
+        """Mask of the panel rows in (low, high]."""
+        positions = self.panel.variants["position"].to_numpy()[rows]
+        return np.asarray((positions > bounds[0]) & (positions <= bounds[1]))
+
+    def system(self, number: tuple[int, int], bounds: tuple[float, float], sides: list[Side]) -> System:
         """The system of one or two sides, for the variants in (low, high]."""
         rows, signal, w = _stacked(sides)
-        positions = self.panel.variants["position"].to_numpy()[rows]
-        low, high = bounds
-        inside = (positions > low) & (positions <= high)
-        return System(number=number, rows=rows, signal=signal, w=w, inside=inside)
+        return System(number=number, rows=rows, signal=signal, w=w, inside=self.inside(rows, bounds))
 
 
 def _stacked(sides: list[Side]) -> tuple[ndarray, Tensor, Tensor]:
-    """Panel rows, whitened correlations and associations of one or two neighbouring cores together, in float64."""
+    """Panel rows, whitened correlations and associations of one or two neighbouring cores together, in float64 if not large."""
     if len(sides) == 1:
-        return sides[0].rows, sides[0].signal.double(), sides[0].w
+        return sides[0].rows, sides[0].signal if sides[0].large else sides[0].signal.double(), sides[0].w
     a, b = sides
+    if a.large and b.large:
+        return _stacked_by_factors(a, b)
     here, size = a.w.device, len(a.w)
     _, *places = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
     in_a, in_b = (torch.from_numpy(place).to(here) for place in places)
@@ -163,6 +192,37 @@ def _stacked(sides: list[Side]) -> tuple[ndarray, Tensor, Tensor]:
     rows = np.union1d(a.rows, b.rows)
     signal = whitener[:, :size] @ _spread(a, rows) + whitener[:, size:] @ _spread(b, rows)
     return rows, signal, whitener @ torch.cat([a.w, b.w])
+
+
+def shared_noise(a: Side, b: Side) -> tuple[Float[Tensor, "second first"], StrongDirections]:
+    """X' of two large cores, and the directions of the second that the first does not repeat.
+
+    Where the first repeats one it is left out; the general form keeps the mean of both.
+    """
+    _, in_a, in_b = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
+    of_a = (a.half.float() @ a.B if a.scaled else a.signal)[:, torch.from_numpy(in_a)].double()
+    U = torch.from_numpy(b.whitening.U)[torch.from_numpy(in_b)]
+    X = torch.from_numpy(b.whitening.inner((U.T @ of_a.T).numpy()))
+    G = torch.eye(len(b.w), dtype=torch.float64) - X @ X.T
+    return X, above(G.numpy(), 2 * MIN_NOISE, 0.0, REPEATED)
+
+
+def _stacked_by_factors(a: Side, b: Side) -> tuple[ndarray, Tensor, Tensor]:
+    """The same of two large cores, `signal` in float32: b without what a says of its noise, whitened by a Cholesky factor."""
+    X, strong = shared_noise(a, b)
+    T = torch.eye(len(b.w), dtype=torch.float64) if (left := strong.rows()) is None else torch.from_numpy(left)
+    TX = T @ X
+    K = torch.linalg.cholesky(torch.eye(len(T), dtype=torch.float64) - TX @ TX.T)
+    rows = np.union1d(a.rows, b.rows)
+    signal = torch.zeros(len(a.w) + len(K), rows.size)
+    columns_a, columns_b = (torch.from_numpy(np.searchsorted(rows, side.rows)) for side in (a, b))
+    signal[: len(a.w), columns_a] = a.signal
+    own = torch.zeros(len(b.w), rows.size)
+    own[:, columns_b] = b.signal
+    own[:, columns_a] -= X.float() @ a.signal
+    signal[len(a.w) :] = torch.linalg.solve_triangular(K, T, upper=False).float() @ own
+    w = torch.linalg.solve_triangular(K, (T @ (b.w - X @ a.w))[:, None], upper=False)[:, 0]
+    return rows, signal, torch.cat([a.w, w])
 
 
 def _spread(side: Side, rows: ndarray) -> Tensor:

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from varfx.errors import ConfigError
 from varfx.io.workers import Job, Workers, map_pieces
 from varfx.ld import LDPanel
-from varfx.prior.pairs import Cores, System
+from varfx.prior.large_pairs import pair_slopes
+from varfx.prior.pairs import Arrangement, Cores, System
 from varfx.progress import Progress, silent
 from varfx.training import TraitData
 
@@ -99,20 +101,34 @@ class _Posterior:
 def _stretch(posterior: _Posterior, piece: tuple[int, int]) -> tuple[int, ndarray, ndarray]:
     """Number of cores `first` to `last` (exclusive), panel rows of their variants, and the effects of those."""
     first, last = piece
-    found = [_effects(posterior, system) for system in posterior.cores.systems(first, last)]
+    found = [_effects(posterior, each) for each in posterior.cores.arrangements(first, last)]
     empty = (np.zeros(0, dtype=np.int64), np.zeros(0))
     rows, values = (np.concatenate(parts) for parts in zip(empty, *found, strict=True))
     return last - first, rows, values
 
 
-def _effects(posterior: _Posterior, system: System) -> tuple[ndarray, ndarray]:
-    """Panel rows and posterior means of the system's own variants."""
-    f, n_ref = posterior.f, posterior.cores.trait.n_ref
-    rows, signal, w, inside = system.rows, system.signal, system.w, system.inside
-    F = torch.from_numpy(n_ref * f[rows]).to(w.device)
-    C = (signal * F) @ signal.T
-    C.diagonal().add_(posterior.sigma2)
-    solved = torch.cholesky_solve(w[:, None], torch.linalg.cholesky(C))
+def _effects(posterior: _Posterior, arrangement: Arrangement) -> tuple[ndarray, ndarray]:
+    """Panel rows and posterior means of an arrangement's own variants."""
+    cores, f, sigma2 = posterior.cores, posterior.f, posterior.sigma2
+    n_ref = cores.trait.n_ref
+    number, bounds, sides = arrangement
+    if len(sides) == 2 and all(side.large for side in sides):
+        rows, every = pair_slopes(sides[0], sides[1], n_ref * f, sigma2)
+        inside = cores.inside(rows, bounds)
+        slopes = every[inside]
+    else:
+        system = cores.system(number, bounds, sides)
+        rows, inside = system.rows, system.inside
+        F = torch.from_numpy(n_ref * f[rows]).to(system.w.device)
+        slopes = (system.signal.T @ _solved(system, F, sigma2))[:, 0].double().cpu().numpy()[inside]
     chosen = rows[inside]
-    slopes = (signal.T @ solved)[:, 0].cpu().numpy()[inside]
     return chosen, f[chosen] * np.sqrt(n_ref) * slopes
+
+
+def _solved(system: System, F: Float[Tensor, " variant"], sigma2: float) -> Float[Tensor, "rank 1"]:
+    """`C^-1 w`, in the signal's precision: float32 of a large core."""
+    signal, dtype = system.signal, system.signal.dtype
+    scaled = signal * F.sqrt().to(dtype)
+    C = scaled @ scaled.T if dtype == torch.float32 else (signal * F) @ signal.T
+    C.diagonal().add_(sigma2)
+    return torch.cholesky_solve(system.w.to(dtype)[:, None], torch.linalg.cholesky(C))

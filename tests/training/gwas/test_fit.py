@@ -197,7 +197,9 @@ def test_streamed_windows_give_the_numbers_of_cached_ones(simulated: Simulated, 
     assert (tmp_path / "kept").exists() == missing
 
 
-def test_half_precision_is_kept_where_memory_is_short(simulated: Simulated, tmp_path: Path) -> None:
+def test_half_precision_is_kept_for_a_gpu_where_memory_is_short(
+    simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from varfx.genotypes.open_ld import open_source
     from varfx.ld import PanelConfig, build_panel
 
@@ -209,7 +211,9 @@ def test_half_precision_is_kept_where_memory_is_short(simulated: Simulated, tmp_
         workers=1,
     )
     z = z_of(simulated)
-    streamed, cached = (window_data(half, z, cache_bytes=size) for size in (0, 2**30))
+    streamed, cached, processor = (window_data(half, z, cache_bytes=size) for size in (0, 2**30, 0))
+    assert processor[0].traits[0].B.dtype == torch.float32  # type: ignore[union-attr]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert streamed[0].traits[0].B.dtype == torch.float16  # type: ignore[union-attr]
     assert cached[0].traits[0].B.dtype == torch.float32  # type: ignore[union-attr]
     model = prior("constant")

@@ -18,7 +18,16 @@ Objective = Literal["likelihood", "ldsr", "composite"]
 UNITS: dict[Objective, str] = {"likelihood": "log_p", "ldsr": "quasi_nats", "composite": "composite_log_p"}
 Precision = Literal["float32", "float64"]
 Decay = Literal["none", "cosine"]
-COUNTS = ("max_steps", "windows_per_step", "devices", "num_nodes", "patience", "check_every", "start_windows")
+COUNTS = (
+    "max_steps",
+    "windows_per_step",
+    "devices",
+    "num_nodes",
+    "patience",
+    "check_every",
+    "check_windows",
+    "start_windows",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +72,8 @@ class TrainConfig:
     """Checks of the validation windows without improvement before training stops."""
     min_improvement: float = 0.1
     """Nats on the validation windows, summed, that count as an improvement (under ldsr: quarter weighted squares)."""
+    check_windows: int = 128
+    """Largest number of validation windows, evenly spaced, that each check scores; with more, their score stands for all."""
     check_every: int = 50
     """Steps between checkpoints, and between checks of the validation windows where a pass over the training windows
     takes no longer; else there is one check a pass."""

@@ -32,6 +32,12 @@ SEEN = "seen"  # likewise, each process's score and associations since the last 
 LEARNING_RATES: dict[Kind, float] = {"constant": 2e-3, "linear": 2e-3, "mlp": 1e-3, "enformer": 1e-4}  # the networks'
 
 
+def sample_of(windows: Sequence[int], most: int) -> list[int]:
+    """At most so many windows, evenly spaced; all where there are no more."""
+    places = np.linspace(0, len(windows) - 1, min(most, len(windows))).round().astype(int)
+    return [windows[place] for place in places]
+
+
 class PriorModule(FitModule):
     """The training loop's view of a prior: loss, optimiser, order of the windows, validation."""
 
@@ -53,7 +59,7 @@ class PriorModule(FitModule):
         self.config = config
         self.data = data
         self.train_windows = list(train)
-        self.validation_windows = list(validation)
+        self.validation_windows = sample_of(validation, config.check_windows)
         self.total_steps = config.max_steps
         self.batches_per_step = config.step_windows // config.processes
         self.min_improvement = config.min_improvement

@@ -14,8 +14,12 @@ import numpy as np
 import torch
 from numpy import ndarray
 from scipy.optimize import minimize
+from torch import Tensor
 
+from varfx.ld.gaps import LEAST_RANK
+from varfx.ld.whiten import WhitenedWindow
 from varfx.likelihood import exact
+from varfx.likelihood.stochastic import stochastic
 from varfx.models import VariancePrior
 from varfx.models.prior import MIN_HETEROZYGOSITY
 from varfx.training.gwas.config import Objective
@@ -24,6 +28,7 @@ from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import WindowData, in_background
 
 logger = logging.getLogger(__name__)
+PROBES = 16  # for each window of rank 512 and more
 BOUNDS = ((-30.0, 10.0), (-2.0, 3.0), (math.log(0.05), math.log(20.0)))  # of scale, alpha, log sigma2
 
 
@@ -55,7 +60,7 @@ def start_at_constant(
         objective: whose optimum is sought; `prepare_objective` must have been called.
         max_windows: at most so many windows, evenly spaced, are used.
         steps: of L-BFGS-B.
-        device: where the likelihood is computed, in at least float32.
+        device: where the likelihood is computed, in at least float32; of windows of rank 512 and more by 16 fixed probes.
     """
     place = Placement(torch.device(device))
     chosen = [windows[i] for i in np.unique(np.linspace(0, len(windows) - 1, max_windows).astype(int))]
@@ -98,8 +103,7 @@ def _objective(
         F = (scale.to(place.device) + alpha.to(place.device) * log_heterozygosity).exp()
         chi2 = window.chi2[trait] if window.chi2 else None
         if objective == "likelihood":
-            dtype = torch.promote_types(whitened.w.dtype, torch.float32)
-            total = total + exact(whitened, F, log_sigma2.exp(), dtype=dtype).log_p.double().cpu()
+            total = total + _log_p(whitened, F, log_sigma2.exp(), window.index).double().cpu()
             count += whitened.num_terms
         elif chi2 is not None:
             total = total + chi2_score(chi2, F, log_sigma2.exp(), objective).double().cpu()
@@ -107,3 +111,13 @@ def _objective(
     loss = -total / max(count, 1)
     gradient = torch.autograd.grad(loss, (scale, alpha, log_sigma2))
     return float(loss.detach()), np.array([float(part) for part in gradient])
+
+
+def _log_p(window: WhitenedWindow, F: Tensor, sigma2: Tensor, index: int) -> Tensor:
+    """Log p of a window; of large ones by probes, the same in every round, so that the optimum is that of a smooth function."""
+    if window.replicates > 1 or window.rank < LEAST_RANK:
+        return exact(window, F, sigma2, dtype=torch.promote_types(window.w.dtype, torch.float32)).log_p
+    probes = torch.Generator().manual_seed(index)
+    return stochastic(
+        window, F.float(), sigma2, generator=probes, num_probes=PROBES, rtol=1e-3, dtype=torch.float32
+    ).log_p

@@ -21,15 +21,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import DataError
-from varfx.io.sealed import atomic_path
 from varfx.ld import LDPanel, PanelWindow, WhitenedWindow
 from varfx.ld.squares import squared_correlations
-from varfx.ld.whiten import rewhiten
 from varfx.likelihood.chi2 import Chi2Window
 from varfx.likelihood.ldsr import paper_weights
 from varfx.short_repr import short_repr
 from varfx.tracks.gather import TrackWindow
 from varfx.tracks.panel import PanelTracks
+from varfx.training.gwas.rewhitened import Associations
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,6 +230,7 @@ class WindowData:
         self.tracks = tracks
         self._cache: dict[int, PriorWindow] = {}
         self._cached_bytes = 0
+        self._small: dict[tuple[int, int], Associations] = {}
         self._ballpark_h2: tuple[float, ...] | None = None
 
     @cached_property
@@ -274,35 +274,21 @@ class WindowData:
 
     def __getstate__(self) -> dict[str, object]:
         """For other processes: without what is kept in memory."""
-        return {**self.__dict__, "_cache": {}, "_cached_bytes": 0}
+        return {**self.__dict__, "_cache": {}, "_small": {}, "_cached_bytes": 0}
 
     def _load(self, index: int) -> tuple[PriorWindow, int]:
         stored = self.panel.window(index)
         B = torch.from_numpy(stored.factors.B)
-        if B.dtype != torch.float16 or self._cached_bytes + 2 * B.nbytes <= self._cache_bytes:
+        # A GPU takes B in half precision, which is less to move; a processor would convert it in every product.
+        fits = self._cached_bytes + 2 * B.nbytes <= self._cache_bytes
+        if fits or B.dtype != torch.float16 or not torch.cuda.is_available():
             B = B.to(self._dtype)
-        whitened: list[WhitenedWindow | None] = []
-        num_observed = []
-        for number, trait in enumerate(self.traits):
-            z = trait.z[stored.core_rows]
-            observed = np.flatnonzero(trait.observed[stored.core_rows])
-            num_observed.append(observed.size * trait.replicates)
-            if observed.size == 0:
-                whitened.append(None)
-                continue
-            scale = np.sqrt(trait.n[stored.core_rows][observed] / trait.n_ref)
-            in_memory = self._cached_bytes + 2 * B.nbytes <= self._cache_bytes
-            w, left = self._associations(
-                None if in_memory or self._scratch is None else self._scratch / f"{index}.{number}.npz",
-                stored,
-                z[observed],
-                observed,
-                None if (scale == 1).all() else scale,
-            )
-            window = WhitenedWindow(B=B, w=w, T=left)
-            # One trait alone may as well keep T B in the place of B: it saves the products with T in every step.
-            merge = left is not None and len(self.traits) == 1 and B.dtype == self._dtype
-            whitened.append(window.merged(self._dtype) if merge else window)
+        in_memory = self._cached_bytes + 2 * B.nbytes <= self._cache_bytes
+        found = [self._associations(stored, index, number, keep=not in_memory) for number in range(len(self.traits))]
+        # One trait alone may as well keep T B in the place of B: it saves the products with T in every step.
+        merge = len(self.traits) == 1 and B.dtype == self._dtype
+        whitened = [None if each is None else each.window(B, merge=merge) for each in found]
+        counts = [trait.observed[stored.core_rows].sum() * trait.replicates for trait in self.traits]
         rows = torch.from_numpy(stored.panel_rows)
         features = self._features[rows]
         loaded = PriorWindow(
@@ -310,7 +296,7 @@ class WindowData:
             features=features,
             heterozygosity=self._heterozygosity[rows],
             traits=tuple(whitened),
-            num_observed=tuple(num_observed),
+            num_observed=tuple(int(count) for count in counts),
             chi2=self._chi2(stored),
         )
         tensors = {
@@ -347,23 +333,33 @@ class WindowData:
             windows.append(window if observed.size else None)
         return tuple(windows)
 
-    def _associations(
-        self, path: Path | None, stored: PanelWindow, z: ndarray, observed: ndarray, scale: ndarray | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """`w` and `T` of one trait in one window, in the working precision; kept in the file `path`, if there is one."""
-        complete = scale is None and observed.size == stored.core_rows.size
+    def associations(self, index: int) -> tuple[Float[Tensor, "rank ..."] | None, ...]:
+        """`w` of each trait in a window, without reading the window's `B`."""
+        if index in self._cache:
+            return tuple(None if trait is None else trait.w for trait in self._cache[index].traits)
+        stored = self.panel.own(index)
+        found = (self._associations(stored, index, number, keep=False) for number in range(len(self.traits)))
+        return tuple(None if each is None else each.w for each in found)
+
+    def _associations(self, stored: PanelWindow, index: int, number: int, *, keep: bool) -> Associations | None:
+        """Those of one trait in one window, in the working precision; what is small stays in memory, else it is kept in a file."""
+        trait = self.traits[number]
+        if (index, number) in self._small:
+            return self._small[index, number]
+        path = None if self._scratch is None else self._scratch / f"{index}.{number}.npz"
         if path is not None and path.is_file():
-            with np.load(path) as kept:
-                return torch.from_numpy(kept["w"]), torch.from_numpy(kept["T"])
-        fresh = rewhiten(stored.factors, observed, scale)
-        w = torch.from_numpy(fresh.P @ z).to(self._dtype)
-        left = None if fresh.T is None else torch.from_numpy(fresh.T).to(self._dtype)
-        if path is not None and not complete:
-            assert left is not None
-            path.parent.mkdir(exist_ok=True)
-            with atomic_path(path) as partial, open(partial, "wb") as file:
-                np.savez(file, w=w.numpy(), T=left.numpy())
-        return w, left
+            return Associations.read(path)
+        observed = np.flatnonzero(trait.observed[stored.core_rows])
+        if not observed.size:
+            return None
+        scale = np.sqrt(trait.n[stored.core_rows][observed] / trait.n_ref)
+        z = trait.z[stored.core_rows][observed]
+        fresh = Associations.of(stored.factors, z, observed, None if (scale == 1).all() else scale, self._dtype)
+        if fresh.T is None:
+            self._small[index, number] = fresh
+        elif path is not None and keep:
+            fresh.write(path)
+        return fresh
 
 
 def in_background(

@@ -1,0 +1,189 @@
+"""A part of a biobank from summary statistics to fine-mapping, from the command line, and what the genome would take.
+
+    python benchmarks/genome.py --share 0.005 --work /tmp/genome --out benchmarks/results/genome.json
+
+The part is made by `_genome_material.py`: windows of rank 2,000 and 13,000 variants, real LD, GWAS of 400,000 with gaps, 96 annotations. Each step
+is a command in processes of its own, with `--threads` threads. Noted are wall-clock and processor seconds, the largest resident memory of all its
+processes together, and bytes on disk. A step that is in the JSON file is not done again; another share joins the file.
+
+A genome is 2,763 windows. With one share its time is that of the part times the ratio; with two shares the line through both, so that what happens
+once (start of Python, the constant prior's 64 windows) is not multiplied. Memory likewise, but never below the larger part's. `hours` are processor
+hours over 2 cores: what two cores would need that do nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import _genome_material as material
+from _measure import machine
+
+VARFX = [sys.executable, "-c", "import sys; from varfx.cli import main; sys.argv[0] = 'varfx'; sys.exit(main())"]
+PASSES = 3
+GENOME_PASSES = 10
+CORES = 2
+GOALS = {"pass_minutes": 25, "hours": 12, "peak_bytes": 8e9}
+POLL_SECONDS = 0.1
+
+
+def steps(folder: Path, windows: int) -> dict[str, list[str]]:
+    """The command line of each step."""
+    training = round(windows * 0.9 * 0.9)
+    S, run = f"{folder}/S.sumstats.parquet", f"{folder}/RUN"
+    fit = f"prior fit --panel {folder}/P.ld.zarr --sumstats {S} --annotations {folder}/A.annot.parquet --model mlp"
+    split = "--holdout-fraction 0.1 --validation-fraction 0.1"
+    lines = {
+        "sumstats clean": f"sumstats clean {folder}/S.txt.gz --out {S} --build GRCh37 --trait trait",
+        "fit, 1 step": f"{fit} {split} --max-steps 1 --out {run}.start",
+        "fit": f"{fit} {split} --max-steps {1 + PASSES * training} --patience 1000 --out {run}",
+        "evaluate": f"prior evaluate {run} --json {folder}/evaluate.json",
+        "predict": f"prior predict {run} --out {folder}/predict.parquet",
+        "weights, normal": f"prior weights {run} --out {folder}/normal.txt.gz --effects normal",
+        "weights, mixture": f"prior weights {run} --out {folder}/mixture.txt.gz --effects mixture",
+        "h2": f"prior h2 {run} --windows held-out --out {folder}/h2",
+        "finemap": f"finemap --run {run} --out {folder}/finemap",
+    }
+    return {name: line.split() for name, line in lines.items()}
+
+
+def measured(words: list[str], threads: int, log: Path, wait: float) -> dict[str, Any]:
+    """Runs a command; what it took, or how it failed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    with open(log, "w") as output:
+        process = subprocess.Popen([*VARFX, *words], env=environment, stdout=output, stderr=subprocess.STDOUT)
+        peak = _Peak(process.pid)
+        peak.start()
+        try:
+            code = process.wait(wait)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+            code = None
+    seconds = time.perf_counter() - started
+    peak.join()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result = {"seconds": round(seconds, 1), "processor_seconds": round(spent, 1), "peak_bytes": peak.bytes}
+    if code is None:
+        return {**result, "stopped": f"after {wait:g} s"}
+    if code:
+        raise SystemExit(f"varfx {' '.join(words)}: exit {code}, see {log}")
+    return result
+
+
+class _Peak(threading.Thread):
+    """Largest resident memory of a process and all its descendants together."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._root = psutil.Process(pid)
+        self.bytes = 0
+
+    def run(self) -> None:
+        while self._root.is_running() and self._root.status() != psutil.STATUS_ZOMBIE:
+            self.bytes = max(self.bytes, self._resident())
+            time.sleep(POLL_SECONDS)
+
+    def _resident(self) -> int:
+        total = 0
+        try:
+            for process in [self._root, *self._root.children(recursive=True)]:
+                total += process.memory_info().rss
+        except psutil.Error:
+            return 0
+        return total
+
+
+def disk(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def part(share: float, options: argparse.Namespace, keep: dict[str, Any]) -> None:
+    """All steps on one share, those of an earlier run as they were."""
+    windows = round(material.GENOME_WINDOWS * share)
+    folder = options.work / f"{windows}"
+    folder.mkdir(parents=True, exist_ok=True)
+    panel = material.make(folder, options.data, windows, options.dtype)
+    table = panel.windows
+    found: dict[str, Any] = keep.setdefault(
+        str(windows),
+        {"windows": windows, "core_variants": int(table["num_core"].sum()), "annotations": material.ANNOTATIONS,
+         "rank": int(table["rank"].max()), "panel_variants": int(table["num_panel"].max()), "dtype": options.dtype,
+         "threads": options.threads, "panel_bytes": disk(panel.path), "steps": {}},
+    )  # fmt: skip
+    for name, words in steps(folder, windows).items():
+        if name in found["steps"] or (options.only and name not in options.only):
+            continue
+        before = disk(folder)
+        result = measured(words, options.threads, folder / f"{name.replace(' ', '_')}.log", options.most_seconds)
+        found["steps"][name] = {**result, "disk_bytes": disk(folder) - before, "load_average": os.getloadavg()[0]}
+        print(f"{windows} windows, {name}: {found['steps'][name]}", flush=True)
+        _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
+
+
+def genome(parts: dict[str, Any]) -> dict[str, Any]:
+    """What the steps would take for 2,763 windows, and the goals."""
+    rows: dict[str, Any] = {}
+    for name in {name: None for each in parts.values() for name in each["steps"]}:
+        seen = sorted((each["windows"], each["steps"][name]) for each in parts.values() if name in each["steps"])
+        points = [(size, step) for size, step in seen if "stopped" not in step][-2:]
+        if points:
+            rows[name] = {
+                "hours": round(_line([(n, s["processor_seconds"]) for n, s in points]) / CORES / 3600, 2),
+                "peak_bytes": round(_line([(n, s["peak_bytes"]) for n, s in points], least=True)),
+                "from_windows": [n for n, _ in points],
+            }
+    if "fit" in rows and "fit, 1 step" in rows:
+        each = (rows["fit"]["hours"] - rows["fit, 1 step"]["hours"]) / PASSES
+        rows["pass of training"] = {"minutes": round(60 * each, 1)}
+        others = sum(row["hours"] for name, row in rows.items() if "hours" in row and not name.startswith("fit"))
+        rows["whole job"] = {"hours": round(rows["fit, 1 step"]["hours"] + GENOME_PASSES * each + others, 1)}
+    return {"steps": rows, "goals": GOALS}
+
+
+def _line(points: list[tuple[int, float]], *, least: bool = False) -> float:
+    """The value at a genome's windows: through two points, or through one and the origin (memory: as it is)."""
+    (n, value), total = points[-1], material.GENOME_WINDOWS
+    if len(points) == 1:
+        return value if least else value * total / n
+    slope = (value - points[0][1]) / (n - points[0][0])
+    return max(value, value + slope * (total - n)) if least else value + max(slope, 0.0) * (total - n)
+
+
+def _write(path: Path | None, result: dict[str, Any]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--share", type=float, default=0.005, help="of a genome's 2,763 windows")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds ldgm/")
+    parser.add_argument("--work", type=Path, default=Path("build/genome"), help="about 90 MB per window, kept")
+    parser.add_argument("--dtype", default="float16", help="of the panel's B: auto's choice for a genome")
+    parser.add_argument("--threads", type=int, default=CORES)
+    parser.add_argument("--only", nargs="*", help="names of the steps to do, by default all")
+    parser.add_argument("--most-seconds", type=float, default=36_000, help="a step is stopped after so long")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/genome.json"))
+    options = parser.parse_args()
+    kept = json.loads(options.out.read_text())["parts"] if options.out.is_file() else {}
+    part(options.share, options, kept)
+    print(json.dumps(genome(kept), indent=2))
+
+
+if __name__ == "__main__":
+    main()

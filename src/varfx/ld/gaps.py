@@ -1,0 +1,120 @@
+"""Whitening of a large core that lacks a few associations, by Cholesky factors in place of all eigenpairs.
+
+Of the core's LD `U U'`, with `U = V_S lam^1/2` over the variants S that are there, `G = U'U` has few weak directions N (stored, d): as many
+as variants are missing at most. The strong ones are spanned by the last rows of the reflections H that turn N into the first d axes:
+
+    T = H[d:]        P = T G^-1 U'        P U U' P' = I        P U = T
+
+which differs from `Q' lam^-1 U'` of the strong eigenpairs by a rotation, of which nothing depends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.linalg.lapack import dgeqrf
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
+
+LEAST_RANK = 512  # below which all eigenpairs cost nothing
+MOST_MISSING = 0.25  # of the rank, above which they cost less
+
+
+@dataclass(frozen=True, eq=False)
+class StrongDirections:
+    """Reflections that leave out the weak directions, and a factor of `G` without them.
+
+    Attributes:
+        mirrors: (stored, d) and (stored, d), Y and W of `H = I - Y W'`.
+        factor: Cholesky factor of `G + c N N'`.
+    """
+
+    mirrors: tuple[Float[ndarray, "stored weak"], Float[ndarray, "stored weak"]]
+    factor: Float[Tensor, "stored stored"]
+
+    def solve(self, X: Float[ndarray, "stored column"]) -> Float[ndarray, "rank column"]:
+        """`T G^-1 X`."""
+        solved = _solve(self.factor, X)
+        Y, W = self.mirrors
+        return np.ascontiguousarray((solved - Y @ (W.T @ solved))[Y.shape[1] :])
+
+    def rows(self) -> Float[ndarray, "rank stored"] | None:
+        """T; None for the identity."""
+        Y, W = self.mirrors
+        stored, weak = Y.shape
+        return np.ascontiguousarray((np.eye(stored) - Y @ W.T)[weak:]) if weak else None
+
+
+def turned(
+    Y: Float[Tensor, "stored weak"], W: Float[Tensor, "stored weak"], B: Float[Tensor, "stored variant"]
+) -> Float[Tensor, "rank variant"]:
+    """`T B` from the mirrors of T, all in the precision of B."""
+    weak = Y.shape[1]
+    return B[weak:] - Y[weak:] @ (W.T @ B) if weak else B
+
+
+def strong_directions(
+    U: Float[ndarray, "observed stored"], floor: float, relative_floor: float, missing: int
+) -> StrongDirections:
+    """The directions of `U'U` above both floors.
+
+    Args:
+        U: `V_S lam^1/2`.
+        floor: eigenvalue at or below which a direction is weak.
+        relative_floor: the same as a share of the largest eigenvalue.
+        missing: number of the core's variants that are not in S.
+    """
+    on_torch = torch.from_numpy(U)
+    return above((on_torch.T @ on_torch).numpy(), floor, relative_floor, missing)
+
+
+def above(G: Float[ndarray, "n n"], floor: float, relative_floor: float, most: int) -> StrongDirections:
+    """The directions of a symmetric G above both floors; about `most` at most are below."""
+    start = np.ones(len(G))
+    largest = float(eigsh(G, 1, v0=start, return_eigenvectors=False, tol=1e-6)[0])
+    N = _weak(G, max(floor, relative_floor * largest), most, largest)
+    mirrors = reflections(N)
+    return StrongDirections(mirrors, _cholesky(G + largest * N @ N.T))
+
+
+def _weak(G: Float[ndarray, "n n"], floor: float, most: int, largest: float) -> Float[ndarray, "n weak"]:
+    """Orthonormal eigenvectors of the eigenvalues up to `floor`, of which there are few."""
+    shift = max(0.01 * floor, 1e-10 * largest)
+    factor = _cholesky(G + shift * np.eye(len(G)))
+    inverse = LinearOperator(G.shape, matvec=lambda x: _solve(factor, x.reshape(-1, 1))[:, 0], dtype=np.float64)
+    number = min(max(8, most // 3), len(G) - 1)
+    while True:
+        values, vectors = eigsh(G, number, sigma=-shift, OPinv=inverse, v0=np.ones(len(G)))
+        if values.max() > floor or number == len(G) - 1:
+            return np.linalg.qr(vectors[:, values <= floor])[0]
+        number = min(2 * number, len(G) - 1)
+
+
+def _cholesky(A: Float[ndarray, "n n"]) -> Float[Tensor, "n n"]:
+    """By torch, in a fifth of NumPy's and SciPy's time."""
+    factor: Tensor = torch.linalg.cholesky(torch.from_numpy(A))
+    return factor
+
+
+def _solve(factor: Float[Tensor, "n n"], X: Float[ndarray, "n column"]) -> Float[ndarray, "n column"]:
+    return torch.cholesky_solve(torch.from_numpy(np.ascontiguousarray(X)), factor).numpy()
+
+
+def reflections(
+    N: Float[ndarray, "stored weak"],
+) -> tuple[Float[ndarray, "stored weak"], Float[ndarray, "stored weak"]]:
+    """Y and W of the orthogonal `H = I - Y W'` that turns the columns of N into the first axes."""
+    stored, weak = N.shape
+    if not weak:
+        return np.zeros((stored, 0)), np.zeros((stored, 0))
+    qr, tau, _, _ = dgeqrf(N)
+    Y = np.tril(qr, -1)
+    Y[np.arange(weak), np.arange(weak)] = 1.0
+    W = np.zeros_like(Y)
+    for j in range(weak):  # H' = (I - tau_0 y_0 y_0') (I - tau_1 y_1 y_1') ... = I - W Y'
+        W[:, j] = tau[j] * (Y[:, j] - W[:, :j] @ (Y[:, :j].T @ Y[:, j]))
+    return Y, W
