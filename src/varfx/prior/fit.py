@@ -32,6 +32,7 @@ from varfx.prior.plausibility import sigma2_warning
 from varfx.prior.quality import quality_warnings
 from varfx.prior.run import ANCESTRIES, CHECKPOINTS, HISTORY, MIXTURE_HISTORY, Run, open_run, run_folder, write_run
 from varfx.prior.score import null_sigma2
+from varfx.prior.split import Split
 from varfx.progress import Progress, silent
 from varfx.training import TrainConfig, WindowData, prepare_objective, processes, start_at_constant
 from varfx.training.gwas.config import check_compile
@@ -241,7 +242,10 @@ def _finish(
         **record,
         "warnings": warnings,
         "objective": record["config"]["training"]["objective"],
-        "outcome": {**_outcome(outcome), **_sampled(job.split, record["config"]["training"]["check_windows"])},
+        "outcome": {
+            **_outcome(outcome),
+            **_sampled([each.split for each in job.members], record["config"]["training"]["check_windows"]),
+        },
     }
     shutil.copyfile(folder.building / CHECKPOINTS / HISTORY, folder.result / HISTORY)
     if prior.mixture is not None:
@@ -258,9 +262,9 @@ def _outcome(outcome: TrainOutcome) -> dict[str, Any]:
     return {"best_step": outcome.best_step, "stopped": outcome.stopped, "steps": outcome.history[-1].step}
 
 
-def _sampled(split: Split, most: int) -> dict[str, int]:
+def _sampled(splits: Sequence[Split], most: int) -> dict[str, int]:
     """Numbers of validation windows, and of those that checks scored, where these were fewer."""
-    of = len(split.validation or split.train)
+    of = sum(len(split.validation or split.train) for split in splits)
     return {"validation_windows": of, "checked_windows": most} if most < of else {}
 
 
