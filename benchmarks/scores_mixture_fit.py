@@ -38,7 +38,7 @@ from varfx.prior.pairs import Cores
 from varfx.training import TraitData, WindowData
 from varfx.training.gwas.mixture import start_mixture, total_bound
 
-CELLS = ("sparse:50000", "sparse:400000", "tenth:400000", "infinitesimal:400000")
+CELLS = ("sparse:20000", "sparse:50000", "tenth:50000", "tenth:400000", "infinitesimal:50000")
 ARMS = ("no annotation", "normal fit", "mixture fit", "truth", "coordinate_ascent")
 TIMES = 5.0  # variance of annotated variants over that of the others
 STEPS, RATE = 60, 0.03

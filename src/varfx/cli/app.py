@@ -13,7 +13,7 @@ from typing import Any
 
 import cyclopts
 
-from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists
+from varfx.cli.command_line import global_options, missing_options, read_config, spread_lists, too_many
 from varfx.cli.console import PlainConsole, console
 from varfx.cli.next_step import next_step
 from varfx.cli.record import Warnings, leave_record, refuse_output_over_input, with_positionals
@@ -54,6 +54,8 @@ def run(argv: Sequence[str]) -> int:
         _say_what_is_next(app, words, options)
     except cyclopts.CycloptsError as error:
         needed = missing_options(app, words, options) if isinstance(error, cyclopts.MissingArgumentError) else None
+        if isinstance(error, cyclopts.UnusedCliTokensError):
+            needed = too_many(app, words, error.unused_tokens or [])
         return _fail(needed or one_line(str(error)) + " Ask the command for its --help.")
     except VarfxError as error:
         return 2 if error.said else _fail(one_line(str(error)))

@@ -109,6 +109,17 @@ def missing_options(app: cyclopts.App, words: Sequence[str], config: Mapping[str
     return f"`varfx {' '.join(commands)}` needs {needed}." if lacking else None
 
 
+def too_many(app: cyclopts.App, words: Sequence[str], unused: Sequence[str]) -> str:
+    """Values that a command does not take, in words."""
+    commands, apps, _ = app.parse_commands(list(words))
+    collection = apps[-1].assemble_argument_collection()
+    names = [argument.name for argument in collection if argument.field_info.is_positional]
+    taken = f"only {' '.join(names)}" if names else "none"
+    return (
+        f"`varfx {' '.join(commands)}` takes {taken} without a flag: what is `{unused[0]}`? Ask the command for its --help."
+    )
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """The options in a YAML file, spelled as on the command line.
 

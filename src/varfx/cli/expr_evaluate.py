@@ -53,7 +53,16 @@ def evaluate(
     """
     from varfx.expression.evaluate import evaluate as evaluate_runs
     from varfx.io import sealed
+    from varfx.io.run_folder import check_file, check_folder, check_text
 
+    if home is not None and cohort is None:
+        raise ConfigError("`--home` belongs to --cohort OTHER. Where the runs' own cohort moved, --cohort says so alone.")
+    if tsv is not None:
+        check_text(tsv)
+    if json is not None:
+        check_file(json)
+    if figures is not None:
+        check_folder(figures)
     with progress_bar() as progress:
         result = evaluate_runs(
             runs, config, cohort=cohort, home=home, transfer=transfer, **vars(where), progress=progress

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import Out, as_options, genes_option
-from varfx.errors import StoreError
 from varfx.expression.variants.config import VariantConfig
 from varfx.io.output_lock import one_writer
 
@@ -60,10 +59,14 @@ def variants(
     from varfx.expression.variants.score import score_variants
     from varfx.expression.variants.table import LONG_KIND, as_annotations
     from varfx.io import sealed
+    from varfx.io.run_folder import check_file, check_folder, check_parquet
 
-    for path in filter(None, (out, long, json, figures)):
-        if not path.parent.is_dir():
-            raise StoreError(f"`{path}` cannot be written: the folder `{path.parent}` does not exist. Create it first.")
+    for path in filter(None, (out, long)):
+        check_parquet(path)
+    if json is not None:
+        check_file(json)
+    if figures is not None:
+        check_folder(figures)
     with progress_bar() as progress:
         found = score_variants(
             run,

@@ -22,7 +22,7 @@ from varfx.io import sealed
 from varfx.io.visible import one_line
 
 OPTIONS, LOG = "options.yaml", "log.txt"
-WRITTEN = ("out", "json", "plot")  # options that name a file to write
+WRITTEN = ("out", "json", "plot", "long", "tsv")  # options that name a file to write
 OF_THIS_CALL = ("out", "resume", "overwrite")  # no options of the work
 NAMING = ("expr", "demo")  # commands whose warnings may name individuals
 LIBRARIES = ("numpy", "polars", "torch", "lightning", "zarr", "scipy")
@@ -99,11 +99,10 @@ def refuse_output_over_input(app: cyclopts.App, words: Sequence[str], options: M
     chosen = {**options, **typed_options(app, words)}
     for output in WRITTEN:
         target = Path(str(chosen.get(output) or ""))
-        if not target.is_file():
-            continue
         for name, value in chosen.items():
-            given = value if isinstance(value, list) else [value]
-            if name != output and any(_is_same(Path(str(each)), target) for each in given):
+            given = [Path(str(each)) for each in (value if isinstance(value, list) else [value])]
+            twice = name in WRITTEN and output in chosen and target in given
+            if name != output and (twice or (target.is_file() and any(_is_same(each, target) for each in given))):
                 other = f"--{name}" if name in WRITTEN else f"the input {name.upper()}"
                 raise ConfigError(f"`--{output} {target}` is {other} too, which would be replaced. Give another name.")
 

@@ -314,6 +314,29 @@ def check_file(out: Path) -> None:
     check_parent(out)
 
 
+def check_folder(out: Path) -> None:
+    """Checks that files may be written into a folder `out`, made when needed.
+
+    Raises:
+        StoreError: there is a file of that name, or see `check_parent`.
+    """
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"`{out}` cannot be a folder: there is a file of that name. Choose another name.")
+    check_parent(out)
+
+
+def check_parquet(out: Path) -> None:
+    """Checks that a Parquet table may be written as `out`.
+
+    Raises:
+        ConfigError: its name says text.
+        StoreError: see `check_file`.
+    """
+    if out.suffix in (".tsv", ".csv", ".txt", ".gz"):
+        raise ConfigError(f"`{out}` would be Parquet, not text: name it .parquet.")
+    check_file(out)
+
+
 def check_text(out: Path) -> None:
     """Checks that a table of tab-separated text may be written as `out`.
 

@@ -176,7 +176,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"`{path}` is missing or damaged: {' '.join(str(error).split())[:200]}.") from error
+        state = "missing" if isinstance(error, OSError) else "no JSON, or damaged"
+        raise StoreError(f"`{path}` is {state}: {' '.join(str(error).split())[:200]}.") from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

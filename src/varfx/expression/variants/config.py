@@ -43,5 +43,5 @@ class VariantConfig:
         if self.gradients not in get_args(Gradients):
             raise ConfigError(f"`gradients` must be none, reference or people, got {self.gradients!r}.")
         check_device(self.device)
-        if self.top < 0:
-            raise ConfigError(f"`top` must not be negative, got {self.top}.")
+        if self.top < 1:
+            raise ConfigError(f"`top` must be at least 1, got {self.top}.")
