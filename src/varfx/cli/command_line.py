@@ -115,9 +115,7 @@ def too_many(app: cyclopts.App, words: Sequence[str], unused: Sequence[str]) -> 
     collection = apps[-1].assemble_argument_collection()
     names = [argument.name for argument in collection if argument.field_info.is_positional]
     taken = f"only {' '.join(names)}" if names else "none"
-    return (
-        f"`varfx {' '.join(commands)}` takes {taken} without a flag: what is `{unused[0]}`? Ask the command for its --help."
-    )
+    return f"`varfx {' '.join(commands)}` takes {taken} without a flag: what is `{unused[0]}`? Ask the command for its --help."
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -56,7 +56,9 @@ def evaluate(
     from varfx.io.run_folder import check_file, check_folder, check_text
 
     if home is not None and cohort is None:
-        raise ConfigError("`--home` belongs to --cohort OTHER. Where the runs' own cohort moved, --cohort says so alone.")
+        raise ConfigError(
+            "`--home` belongs to --cohort OTHER. Where the runs' own cohort moved, --cohort says so alone."
+        )
     if tsv is not None:
         check_text(tsv)
     if json is not None:
