@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from varfx.expression.linear.config import BaselineConfig, size_of, sized_name
+from varfx.expression.linear.config import BaselineConfig
 from varfx.expression.means import across_genes, by_heritability, gene_means, learning_curves, model_means
 from varfx.expression.metrics import Scores, score
+from varfx.expression.model_names import size_of, sized_name
 
 
 def scores(rng: np.random.Generator, level: float, predicted: float) -> Scores:

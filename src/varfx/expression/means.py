@@ -10,8 +10,8 @@ import numpy as np
 import scipy.stats
 
 from varfx.bootstrap import mean_interval, percentiles
-from varfx.expression.linear.config import size_of
 from varfx.expression.metrics import Scores
+from varfx.expression.model_names import size_of
 
 METRICS = ("pcc", "r2")
 GENE_SETS = ("training", "held-out")

@@ -20,6 +20,8 @@ from typing import Any
 import polars as pl
 
 from varfx.errors import DataError, StoreError
+from varfx.expression.cohort.store import Cohort, Fold
+from varfx.expression.model_names import size_of
 from varfx.io import sealed, sealed_folder
 from varfx.io.recognise import seems
 from varfx.io.run_folder import RunFolder, identity_of
@@ -177,6 +179,21 @@ def write_run(
     sealed.write_json(folder.result / RECORD, record)
     folder.finish()
     return ExpressionRun(path=folder.out, record=record)
+
+
+def training_fold(run: ExpressionRun, cohort: Cohort, number: int, model: str) -> Fold:
+    """The fold with the training individuals that a model was fitted on: fewer than the cohort's where `train_size` says so.
+
+    Args:
+        run: with the model.
+        cohort: the run's.
+        number: of the fold.
+        model: of the run; linear models have their number of individuals in the name.
+    """
+    config = run.record["config"]
+    if run.kind == NETWORK:
+        return cohort.fold(number).thinned(config.get("train_size"), config.get("training", {}).get("seed", 0))
+    return cohort.fold(number).thinned(size_of(model)[1], config.get("seed", 0))
 
 
 def open_run(path: str | os.PathLike[str]) -> ExpressionRun:

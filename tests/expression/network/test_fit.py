@@ -22,7 +22,7 @@ from varfx.expression.gene_list import read_genes
 from varfx.expression.network.batches import CohortBatches, gene_sequences
 from varfx.expression.network.config import FitConfig, NetworkChoice, fold_numbers
 from varfx.expression.network.fit import fit_network, open_network
-from varfx.expression.run import ExpressionRun, open_run
+from varfx.expression.run import ExpressionRun, open_run, training_fold
 from varfx.models.expression import ExpressionNetworkConfig
 from varfx.training.people import fit as training_module
 from varfx.training.people.config import ExpressionTrainConfig
@@ -88,6 +88,24 @@ def test_kept_windows_are_few(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 # --- the run
+
+
+def test_a_network_of_fewer_individuals(cohort: Path, tmp_path: Path) -> None:
+    opened = open_cohort(cohort)
+    run = fit_network(cohort, tmp_path / "RUN", config(train_size=8, genes=opened.genes_train[:1]))
+    assert run.record["models"] == ["enformer@8"]
+    assert set(run.predictions["model"]) == {"enformer@8"}
+    fold, thinned = opened.fold(0), training_fold(run, opened, 0, "enformer@8")
+    assert set(thinned.train) < set(fold.train)
+    batches = CohortBatches(opened, opened.genes_train, 0, train_size=8, seed=TRAINING.seed)
+    np.testing.assert_array_equal(batches.people(0, "train"), thinned.train)
+    np.testing.assert_array_equal(batches.people(0, "tune"), fold.tune)
+    data = gene_data(opened, opened.genes_train[0], 0, train_size=8, seed=TRAINING.seed)
+    np.testing.assert_allclose(batches.targets(0, np.arange(20)), data.y[:20], rtol=1e-6)
+    with pytest.raises(DataError, match="`train_size` 99 is above the"):
+        fit_network(cohort, tmp_path / "OTHER", config(train_size=99))
+    with pytest.raises(ConfigError, match="`train_size` must be at least 2"):
+        config(train_size=1)
 
 
 def test_windows_stay_on_the_current_gpu(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:

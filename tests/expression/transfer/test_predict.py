@@ -15,9 +15,11 @@ from cases.variants import linear_run, network_run, random_network, some_weights
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.gene_data import imputed
 from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.linear.config import BaselineConfig
+from varfx.expression.linear.run import fit_baselines
 from varfx.expression.network.fit import open_network
 from varfx.expression.network.sequences import WindowSequences, WindowVariants
-from varfx.expression.run import open_run
+from varfx.expression.run import open_run, training_fold
 from varfx.expression.transfer.config import TransferConfig
 from varfx.expression.transfer.predict import KIND, predict_elsewhere, write_predictions
 from varfx.genome.fasta import CODE_OF
@@ -71,6 +73,18 @@ def test_the_same_people_in_another_cohort(
     assert counts["found, alleles exchanged"] == sum(len(set(turned) & set(range(w.start, w.stop))) for w in windows)
     assert counts["absent"] == counts["only in the other genotypes"] == 0
     assert counts["found"] == sum(w.stop - w.start for w in windows) - counts["found, alleles exchanged"]
+
+
+def test_models_of_fewer_individuals_fill_gaps_with_their_mean(home: Cohort, tmp_path: Path) -> None:
+    config = BaselineConfig(models=("blup",), folds=(0,), train_size=(10,))
+    run = fit_baselines(home.path, tmp_path / "RUN", config, workers=1)
+    other = as_other_cohort(home, tmp_path / "O", prefix="X", exchanged=range(0, home.variants.height, 3))
+    for model in ("blup", "blup@10"):
+        found = predict_elsewhere(run.path, [other.path], model=model, fold=0)
+        assert_as_at_home(run.path, found.table, model, "X", {f"X{name}" for name in home.people})
+    fold = training_fold(run, home, 0, "blup@10")
+    assert fold.train.size == 10
+    assert set(fold.train) < set(home.fold(0).train)
 
 
 def test_genotypes_of_a_file(home: Cohort, linear: Path, network: Path, tmp_path: Path) -> None:

@@ -6,23 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from varfx.errors import ConfigError
+from varfx.expression.model_names import sized_name
 from varfx.expression.network.config import ZeroShotConfig
 
 INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
 LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
 MODELS = (*LINEAR, ZERO_SHOT)
 LEAST_TRAIN = 5  # individuals that a linear model can be fitted on
-
-
-def sized_name(model: str, size: int | None) -> str:
-    """Name of a model that was fitted on `size` training individuals; its own for all of them (None)."""
-    return model if size is None else f"{model}@{size}"
-
-
-def size_of(name: str) -> tuple[str, int | None]:
-    """The model and its number of training individuals, from `sized_name`; None for all of them."""
-    model, sign, size = name.partition("@")
-    return (model, int(size)) if sign and size.isdecimal() else (name, None)
 
 
 @dataclass(frozen=True, kw_only=True)

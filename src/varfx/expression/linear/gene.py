@@ -19,10 +19,10 @@ from varfx.errors import DataError
 from varfx.expression.cohort.gene_data import GeneData, gene_data
 from varfx.expression.cohort.store import Cohort, Fold, open_cohort
 from varfx.expression.linear.blup import fit_blup, fit_top1, likelihood_gain, prior_root
-from varfx.expression.linear.config import sized_name
 from varfx.expression.linear.features import window_features
 from varfx.expression.linear.fit import LinearFit, standardise
 from varfx.expression.linear.penalised import PENALISED, fit_penalised
+from varfx.expression.model_names import sized_name
 from varfx.expression.run import INTERCEPT_SCHEMA, PREDICTION_SCHEMA, WEIGHT_SCHEMA
 from varfx.io import sealed
 from varfx.io.file_names import as_file_name

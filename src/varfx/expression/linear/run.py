@@ -22,7 +22,7 @@ from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
-from varfx.expression.linear.config import INFORMED, LINEAR, ZERO_SHOT, BaselineConfig, sized_name
+from varfx.expression.linear.config import INFORMED, LINEAR, ZERO_SHOT, BaselineConfig
 from varfx.expression.linear.features import read_window_annotations, window_features
 from varfx.expression.linear.gene import (
     FitJob,
@@ -37,6 +37,7 @@ from varfx.expression.linear.gene import (
     write_fits,
 )
 from varfx.expression.linear.informed import LearnedPrior, gene_window_data, learn_prior
+from varfx.expression.model_names import sized_name
 from varfx.expression.network.zero_shot import load_zero_shot, predict_zero_shot
 from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_identity, run_folder, write_run
 from varfx.io import sealed

@@ -105,14 +105,24 @@ class CohortBatches:
         fold: number of the fold. Expression is adjusted, and missing genotypes filled, by what its training individuals show.
         window: bases around the TSS; the cohort's by default.
         phased: sequences of both haplotypes.
+        train_size: number of training individuals; all by default.
+        seed: of the order in which training individuals are left out.
     """
 
     def __init__(
-        self, cohort: Cohort, genes: Sequence[str], fold: int, *, window: int | None = None, phased: bool = False
+        self,
+        cohort: Cohort,
+        genes: Sequence[str],
+        fold: int,
+        *,
+        window: int | None = None,
+        phased: bool = False,
+        train_size: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.genes = tuple(genes)
         self._cohort = cohort
-        self._fold = cohort.fold(fold)
+        self._fold = cohort.fold(fold).thinned(train_size, seed)
         self._window = check_window(cohort, window)
         self._phased = phased
         self._kept: OrderedDict[int, WindowSequences] = OrderedDict()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from varfx.device import check_device
 from varfx.errors import ConfigError
+from varfx.expression.model_names import sized_name
 from varfx.models.config import EnformerConfig, NormPolicy, Precision
 from varfx.models.expression_config import Architecture, ExpressionNetworkConfig, Pooling
 from varfx.training.people.config import ExpressionTrainConfig
@@ -123,6 +124,8 @@ class FitConfig:
     """A network for each gene, in place of one for all; any gene of `genes` is then trained on."""
     tune_genes: tuple[str, ...] = ()
     """Ensembl ids, or files with one per line: genes that are neither trained on nor predicted. Training stops by the mean correlation over their tuning individuals, in place of the training genes' R2."""
+    train_size: int | None = None
+    """Number of training individuals, for a learning curve; smaller sets lie within larger ones. The model is called MODEL@N."""
     reference_only: bool = False
     """Train on the reference alone, a sequence per gene, to predict its mean log2(TPM + 2): the control that has seen no individual's variants. Individuals are predicted all the same."""
     phased: bool = False
@@ -135,6 +138,10 @@ class FitConfig:
     """Configuration of the training."""
 
     def __post_init__(self) -> None:
+        if self.train_size is not None and self.train_size < 2:
+            raise ConfigError(f"`train_size` must be at least 2, got {self.train_size}.")
+        if self.train_size is not None and self.reference_only:
+            raise ConfigError("`train_size` thins individuals, of which `reference_only` has none. Give one.")
         if self.name == "":
             raise ConfigError("`name` must not be empty.")
         if self.single_gene and (self.reference_only or self.tune_genes):
@@ -152,7 +159,7 @@ class FitConfig:
     @property
     def label(self) -> str:
         """The model's name in tables, once it is settled."""
-        return self.name or self.sizes.model
+        return self.name or sized_name(self.sizes.model, self.train_size)
 
     def settled(self, *, window: int, gpu: bool) -> FitConfig:
         """This configuration with the network, the learning rate and the micro-batch chosen where they were left open.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def fit_one(
     """Trains one network, and writes its weights, predictions and history; the last file marks it as finished."""
     from varfx.training.people.fit import train_expression  # loads Lightning
 
-    data = CohortBatches(cohort, task.genes, task.fold, window=config.sizes.window, phased=config.phased)
+    data = _batches(cohort, task.genes, task, config)
     learned, tuning = training_data(cohort, task, config, data)
     checkpoints = folder.below(CHECKPOINTS, task.stem)
     resumed = processes.of_first((checkpoints / "last").is_dir())
@@ -88,7 +89,19 @@ def training_data(
         ), None
     if not task.tuned:
         return data, None
-    return data, CohortBatches(cohort, task.tuned, task.fold, window=config.sizes.window, phased=config.phased)
+    return data, _batches(cohort, task.tuned, task, config)
+
+
+def _batches(cohort: Cohort, genes: Sequence[str], task: NetworkTask, config: FitConfig) -> CohortBatches:
+    return CohortBatches(
+        cohort,
+        genes,
+        task.fold,
+        window=config.sizes.window,
+        phased=config.phased,
+        train_size=config.train_size,
+        seed=config.training.seed,
+    )
 
 
 def _write_one(
@@ -114,7 +127,7 @@ def _predictions(
     rows = np.concatenate([fold.tune, fold.test])
     parts = ["tune"] * fold.tune.size + ["test"] * fold.test.size
     names = [cohort.people[row] for row in rows]
-    heldout = CohortBatches(cohort, task.heldout, task.fold, window=config.sizes.window, phased=config.phased)
+    heldout = _batches(cohort, task.heldout, task, config)
     genes = [
         (split, source, number)
         for split, source in (("hop", data), ("hogp", heldout))

@@ -52,7 +52,7 @@ def network_tasks(cohort: Cohort, config: FitConfig) -> list[NetworkTask]:
         raise ConfigError(f"`phased` needs haplotypes, and `{cohort.path}` has none. Prepare it from phased genotypes.")
     folds = config.folds or tuple(range(cohort.num_folds))
     for number in folds:
-        fold = cohort.fold(number)
+        fold = cohort.fold(number).thinned(config.train_size, config.training.seed)
         if fold.train.size < 2 or not fold.tune.size:
             raise DataError(
                 f"fold {number} has {fold.train.size} training and {fold.tune.size} tuning individuals; at least 2 and 1 are needed. "

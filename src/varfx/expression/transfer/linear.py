@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Float32
 from numpy import ndarray
 
-from varfx.expression.run import ExpressionRun
+from varfx.expression.run import ExpressionRun, training_fold
 from varfx.expression.transfer.config import Absent
 from varfx.expression.transfer.window import MatchedWindow, training_means
 from varfx.expression.weights import aligned_weights
@@ -22,7 +22,7 @@ def linear_predictions(
 ) -> KeyedValues:
     """Adjusted expression of the other individuals by model and fold; none where a model has no variant they have.
 
-    Missing genotypes are the mean of the fold's training individuals, as at home.
+    Missing genotypes are the mean of the individuals that the model was fitted on, as at home.
 
     Args:
         run: with weights.
@@ -39,9 +39,12 @@ def linear_predictions(
     at_home = window.home.dosages(window.gene.gene_id)
     found: KeyedValues = {}
     for number in folds:
-        means = training_means(at_home, window.home.fold(number).train)
-        X = _dosages(window, means, absent)
+        X_of = {}
         for model in models:
+            train = training_fold(run, window.home, number, model).train
+            if train.size not in X_of:
+                X_of[train.size] = _dosages(window, training_means(at_home, train), absent)
+            X = X_of[train.size]
             key = (pl.col("model") == model) & (pl.col("fold") == number)
             intercept = intercepts.filter(key)["intercept"]
             weight = aligned_weights(window.variants, weights.filter(key))

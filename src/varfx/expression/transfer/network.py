@@ -19,7 +19,7 @@ from varfx.errors import DataError
 from varfx.expression.cohort.store import window_start
 from varfx.expression.network.fit import open_network
 from varfx.expression.network.sequences import WindowSequences, WindowVariants
-from varfx.expression.run import ExpressionRun
+from varfx.expression.run import ExpressionRun, training_fold
 from varfx.expression.transfer.config import TransferConfig
 from varfx.expression.transfer.linear import KeyedValues
 from varfx.expression.transfer.window import MatchedWindow, oriented_extra
@@ -40,7 +40,7 @@ def network_predictions(
     found: KeyedValues = {}
     for number in folds:
         network = open_network(run, number, window.gene.gene_id).to(device)
-        train = window.home.fold(number).train
+        train = training_fold(run, window.home, number, model).train
         sequences = _sequences(window, train, network.config.window, bool(run.record["config"].get("phased")), config)
         rows = np.arange(window.region.dosages.shape[1])
         encode = partial(_encode, sequences, train.size)
