@@ -79,8 +79,10 @@ def second_ancestry(simulated: Simulated, folder: Path) -> SecondAncestry:
 
 
 def _swap_alleles(bim: Path, *, every: int) -> None:
-    """Names the alleles of some variants the other way round: A1 = G counts what was A, so that the meaning changes too."""
+    """Names the alleles of some variants the other way round, so that A1 = G is counted, and all variants otherwise."""
     rows = [line.split("\t") for line in bim.read_text().splitlines()]
+    for row in rows:
+        row[1] = row[1].replace("rs", "second")
     for row in rows[::every]:
         row[4], row[5] = row[5], row[4]
     bim.write_text("".join("\t".join(row) + "\n" for row in rows))

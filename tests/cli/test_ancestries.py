@@ -58,6 +58,19 @@ def test_fit_evaluate_predict_info(
     assert {"f.AFR", "f.EUR", "sigma2.AFR"} <= set(pl.read_parquet(tmp_path / "f.parquet").columns)
     one = varfx(capsys, "prior", "predict", out / "AFR", "--out", tmp_path / "afr.snpvar.gz")
     assert (one.code, "f of 432 variants" in one.out) == (0, True)
+    weighted = varfx(capsys, "prior", "weights", out, "--out", tmp_path / "w.tsv")
+    assert (weighted.code, "effects of AFR and EUR: correlation" in weighted.out) == (0, True)
+    table = pl.read_csv(tmp_path / "w.tsv", separator="\t", schema_overrides={"CHROM": pl.String})
+    assert table.columns[:5] == ["ID", "A1", "WEIGHT.AFR", "WEIGHT.EUR", "WEIGHT.META"]
+    assert (table.height, table["WEIGHT.AFR"].null_count()) == (528, 0)
+    target = simulated.bed
+    scored = varfx(capsys, "score", "--weights", tmp_path / "w.tsv", "--genotypes", target, "--out", tmp_path / "s.tsv")
+    assert scored.code == 0, scored.err
+    assert "META" in (tmp_path / "s.tsv").read_text().splitlines()[0]
+    mixture = varfx(capsys, "prior", "weights", out, "--effects", "mixture", "--out", tmp_path / "m.tsv")
+    assert (mixture.code, "`--effects mixture` is for one panel" in mixture.err) == (2, True)
+    alone = varfx(capsys, "prior", "weights", out / "AFR", "--rho", "0.5", "--out", tmp_path / "a.tsv")
+    assert (alone.code, "`--rho` is for runs of several ancestries" in alone.err) == (2, True)
     shown = varfx(capsys, "info", out)
     assert (shown.code, "run of 2 ancestries: AFR, EUR" in shown.out) == (0, True)
     assert varfx(capsys, "info", out / "EUR").code == 0

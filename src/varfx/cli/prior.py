@@ -10,6 +10,7 @@ from rich.table import Table
 from varfx.cli.console import console, print_notes, progress_bar
 from varfx.cli.options import Out, Switch, as_options
 from varfx.cli.prior_options import Computing, Effects, FitFiles, Inputs, Model, Split, Training
+from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
 from varfx.models.config import ModelConfig
 from varfx.prior.config import SplitConfig
@@ -163,6 +164,7 @@ def weights(
 
         varfx prior weights RUN --out weights.tsv
         varfx prior weights RUN --effects mixture --workers 4 --out weights.tsv
+        varfx prior weights ANCESTRIES --rho 0.8 --out weights.tsv
         varfx score --weights weights.tsv --genotypes TARGET.bed --out score.tsv
 
     Args:
@@ -170,9 +172,15 @@ def weights(
         out: The file; .gz compresses.
     """
     from varfx.prior import write_weights
+    from varfx.prior.ancestries.run import has_ancestries
     from varfx.prior.held_out import learned_note
     from varfx.prior.weights import check_form, posterior_weights, write_record
 
+    if has_ancestries(run):
+        _weights_of_ancestries(run, out, config, effects, inputs, where, computing)
+        return
+    if config.rho is not None:
+        raise ConfigError(f"`--rho` is for runs of several ancestries, and `{run}` is of one panel. Leave it out.")
     check_form(run, out, config.format)
     with progress_bar() as progress:
         found = posterior_weights(
@@ -197,6 +205,45 @@ def weights(
         console.print(f"{record}: evidence, hyperparameters and convergence", soft_wrap=True)
     console.print(f"note: {learned_note(run, found.table)}", soft_wrap=True, markup=False)
     _note_other_files(run, inputs)
+
+
+def _weights_of_ancestries(
+    run: Path,
+    out: Path,
+    config: WeightsConfig,
+    effects: EffectsConfig,
+    inputs: PriorInputs,
+    where: WeightsWorkers,
+    computing: Float64Device,
+) -> None:
+    """Weights of a run of several ancestries, and the correlations behind them."""
+    from varfx.io.run_folder import check_parent
+    from varfx.prior.ancestries import weights as of_ancestries
+    from varfx.prior.ancestries.run import open_ancestries, require_no_files
+    from varfx.prior.held_out import learned_note
+
+    joint = open_ancestries(run)
+    check_parent(out)
+    require_no_files(joint, inputs.named())
+    of_ancestries.check_options(effects.effects, config.format)
+    with progress_bar() as progress:
+        found = of_ancestries.ancestry_weights(
+            joint,
+            rho="estimate" if config.rho is None else config.rho,
+            where=where,
+            folder=out.absolute().parent,
+            device=computing.device,
+            progress=progress,
+        )
+    of_ancestries.write_ancestry_weights(found, out, run=joint)
+    console.print(f"{out}: weights of {found.table.height:,} variants", soft_wrap=True)
+    for each in found.correlations:
+        first, second = each["ancestries"]
+        error = "" if each["se"] is None else f" (s.e. {each['se']:.2f}, {each['regions']} regions)"
+        console.print(
+            f"effects of {first} and {second}: correlation {each['rho']:.2f}{error}", soft_wrap=True, markup=False
+        )
+    console.print(f"note: {learned_note(joint, found.table)}", soft_wrap=True, markup=False)
 
 
 def _effects_table(traits: list[dict[str, Any]]) -> Table:

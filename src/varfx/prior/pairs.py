@@ -11,9 +11,10 @@ has at least half a core of associations on either side, where the chromosome ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 
 import numpy as np
 import torch
@@ -135,6 +136,11 @@ class Cores:
             B=B,
         )
 
+    def cores_of(self, system: System) -> list[int]:
+        """Numbers of the cores whose associations a system has."""
+        index, kind = system.number
+        return [index, index + 1] if kind == 1 else [index]
+
     def systems(self, first: int, last: int) -> Iterator[System]:
         """The systems of `arrangements`, in float64 on the device; the signal of large cores is in float32."""
         for number, bounds, sides in self.arrangements(first, last):
@@ -171,6 +177,26 @@ class Cores:
         """The system of one or two sides, for the variants in (low, high]."""
         rows, signal, w = _stacked(sides)
         return System(number=number, rows=rows, signal=signal, w=w, inside=self.inside(rows, bounds))
+
+
+def stacked(sides: Sequence[Side]) -> tuple[ndarray, Tensor, Tensor]:
+    """Panel rows, whitened correlations and associations of any number of neighbouring cores together."""
+    if len(sides) <= 2:
+        return _stacked(list(sides))
+    ends = np.cumsum([0, *(len(side.w) for side in sides)])
+    noise = torch.eye(int(ends[-1]), dtype=torch.float64, device=sides[0].w.device)
+    for (i, a), (j, b) in itertools.combinations(enumerate(sides), 2):
+        _, *places = np.intersect1d(a.rows, b.observed_rows, return_indices=True)
+        in_a, in_b = (torch.from_numpy(place).to(noise.device) for place in places)
+        shared = (a.half @ a.B[:, in_a].double()) @ b.P[:, in_b].T
+        noise[ends[i] : ends[i + 1], ends[j] : ends[j + 1]] = shared
+        noise[ends[j] : ends[j + 1], ends[i] : ends[i + 1]] = shared.T
+    values, vectors = eigenpairs(noise)
+    kept = values > MIN_NOISE
+    whitener = (vectors[:, kept] / values[kept].sqrt()).T
+    rows = reduce(np.union1d, [side.rows for side in sides])
+    parts = [whitener[:, ends[i] : ends[i + 1]] @ _spread(side, rows) for i, side in enumerate(sides)]
+    return rows, sum(parts[1:], parts[0]), whitener @ torch.cat([side.w for side in sides])
 
 
 def _stacked(sides: list[Side]) -> tuple[ndarray, Tensor, Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from varfx.errors import ConfigError
 from varfx.io.workers import SingleWorker
 
 PredictionFormat = Literal["parquet", "tsv", "snpvar"]
@@ -88,6 +89,13 @@ class WeightsConfig:
 
     format: WeightsFormat = "plink"
     """plink (columns ID A1 WEIGHT, then more) or pgs-catalog (scoring file, format 2.0)."""
+    rho: float | Literal["estimate"] | None = None
+    """Of a run of several ancestries: the correlation of a variant's effects across them, a number, or estimate (per pair, by the
+    likelihood; the default). 0 takes each ancestry by itself."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rho, float | int) and not -1 < self.rho < 1:
+            raise ConfigError(f"`rho` is a correlation and must lie between -1 and 1, got {self.rho}.")
 
 
 @dataclass(frozen=True, kw_only=True)
