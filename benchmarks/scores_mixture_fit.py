@@ -41,7 +41,7 @@ from varfx.training.gwas.mixture import start_mixture, total_bound
 CELLS = ("sparse:20000", "sparse:50000", "tenth:50000", "tenth:400000", "infinitesimal:50000")
 ARMS = ("no annotation", "normal fit", "mixture fit", "truth", "coordinate_ascent")
 TIMES = 5.0  # variance of annotated variants over that of the others
-STEPS, RATE = 60, 0.03
+STEPS, RATE = 40, 0.03
 ONE = Workers(workers=1)
 
 

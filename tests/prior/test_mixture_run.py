@@ -17,6 +17,7 @@ from varfx.finemap.source import study_of_run
 from varfx.io.workers import Workers
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, evaluate, fit, open_run, predict
+from varfx.prior.cross_fit import cross_fit
 from varfx.prior.effects.choose import trait_effects
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.files import PriorInputs
@@ -138,3 +139,11 @@ def test_what_a_mixture_cannot_do_is_refused() -> None:
         FitOptions(model=MODEL, training=TrainConfig(objective="ldsr"), split=SPLIT)
     with pytest.raises(ConfigError, match="`effects` of a fit must be normal or mixture, got 'spike-slab'"):
         ModelConfig(effects="spike-slab")  # type: ignore[arg-type]
+
+
+def test_cross_fits_keep_the_inclusion(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = open_run(run)
+    monkeypatch.setattr(sys.modules[cross_fit.__module__], "_fits", lambda *given: [(("1", "2", "3"), open_run(run))])
+    table = cross_fit(fitted, tmp_path / "folds", folds=3)
+    for name in ("f.sparse", "inclusion.sparse", "inclusion.height"):
+        np.testing.assert_allclose(table[name], predict(run)[name])

@@ -24,7 +24,7 @@ from varfx.prior.config import SplitConfig
 from varfx.prior.files import PriorInputs, inputs_of_run
 from varfx.prior.fit import FitOptions, fit_inputs
 from varfx.prior.inputs import align_trait, panel_variants
-from varfx.prior.predict import prediction_table, variances
+from varfx.prior.predict import inclusion, prediction_table, variances
 from varfx.prior.run import RECORD, Run, open_run
 from varfx.progress import Progress, silent
 from varfx.training.gwas.config import TrainConfig
@@ -74,16 +74,21 @@ def cross_fit(
     associations = files.read_sumstats() if panel.variants["eaf"].null_count() else []
     variants = panel_variants(panel, [align_trait(each, panel, files.matching) for each in associations])
     annotations = files.read_annotations()
-    f, sigma2 = (np.zeros((variants.height, len(fitted.trait_names))) for _ in range(2))
+    f, sigma2, chances = (np.zeros((variants.height, len(fitted.trait_names))) for _ in range(3))
     chrom = variants["chrom"].to_numpy()
     # chromosomes that the run excludes taught none of its networks: they keep the run's own f
     sources = [(split.exclude_chrom, fitted), *_fits(fitted, files, split, parts, root, device, progress)]
     for names, source in sources:
         rows = np.flatnonzero(np.isin(chrom, names))
         if rows.size:
-            f[rows] = variances(source, variants[rows], annotations, files.tracks_of_run(source), device=where)
+            features = variants[rows], annotations, files.tracks_of_run(source)
+            f[rows] = variances(source, *features, device=where)
             sigma2[rows] = source.model.in_double().sigma2_values()
-    return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap)
+            own = inclusion(source, *features, device=where)
+            if own is not None:
+                chances[rows] = own
+    known = None if fitted.model.mixture is None else chances
+    return prediction_table(variants, f, sigma2, fitted.trait_names, cap=cap, inclusion=known)
 
 
 def deal(chroms: Sequence[str], folds: int, *, excluded: Sequence[str] = ()) -> list[tuple[str, ...]]:
