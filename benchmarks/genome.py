@@ -7,7 +7,7 @@ is a command in processes of its own, with `--threads` threads. Noted are wall-c
 processes together, and bytes on disk. A step that is in the JSON file is not done again; another share joins the file.
 
 A genome is 2,763 windows. With one share its time is that of the part times the ratio; with two shares the line through both, so that what happens
-once (start of Python, the constant prior's 64 windows) is not multiplied. Memory likewise, but never below the larger part's. `hours` are processor
+once (start of Python) is not multiplied; the constant prior's start, on 64 windows of a genome, is told apart by a fit with twice as many. Memory likewise, but never below the larger part's. `hours` are processor
 hours over 2 cores: what two cores would need that do nothing else.
 """
 
@@ -32,6 +32,8 @@ from _measure import machine
 VARFX = [sys.executable, "-c", "import sys; from varfx.cli import main; sys.argv[0] = 'varfx'; sys.exit(main())"]
 PASSES = 3
 GENOME_PASSES = 10
+START, START_WINDOWS = 4, 64  # windows of the constant prior, in the part and of a genome
+FITS = ("fit, 1 step", "fit, 1 step, twice the start", "fit")
 CORES = 2
 GOALS = {"pass_minutes": 25, "hours": 12, "peak_bytes": 8e9}
 POLL_SECONDS = 0.1
@@ -45,14 +47,15 @@ def steps(folder: Path, windows: int) -> dict[str, list[str]]:
     split = "--holdout-fraction 0.1 --validation-fraction 0.1"
     lines = {
         "sumstats clean": f"sumstats clean {folder}/S.txt.gz --out {S} --build GRCh37 --trait trait",
-        "fit, 1 step": f"{fit} {split} --max-steps 1 --out {run}.start",
-        "fit": f"{fit} {split} --max-steps {1 + PASSES * training} --patience 1000 --out {run}",
+        "fit, 1 step": f"{fit} {split} --max-steps 1 --start-windows {START} --out {run}.start",
+        "fit, 1 step, twice the start": f"{fit} {split} --max-steps 1 --start-windows {2 * START} --out {run}.twice",
+        "fit": f"{fit} {split} --max-steps {1 + PASSES * training} --start-windows {START} --patience 1000 --out {run}",
         "evaluate": f"prior evaluate {run} --json {folder}/evaluate.json",
         "predict": f"prior predict {run} --out {folder}/predict.parquet",
         "weights, normal": f"prior weights {run} --out {folder}/normal.txt.gz --effects normal",
-        "weights, mixture": f"prior weights {run} --out {folder}/mixture.txt.gz --effects mixture",
         "h2": f"prior h2 {run} --windows held-out --out {folder}/h2",
         "finemap": f"finemap --run {run} --out {folder}/finemap",
+        "weights, mixture": f"prior weights {run} --out {folder}/mixture.txt.gz --effects mixture",
     }
     return {name: line.split() for name, line in lines.items()}
 
@@ -146,11 +149,16 @@ def genome(parts: dict[str, Any]) -> dict[str, Any]:
                 "peak_bytes": round(_line([(n, s["peak_bytes"]) for n, s in points], least=True)),
                 "from_windows": [n for n, _ in points],
             }
-    if "fit" in rows and "fit, 1 step" in rows:
-        each = (rows["fit"]["hours"] - rows["fit, 1 step"]["hours"]) / PASSES
-        rows["pass of training"] = {"minutes": round(60 * each, 1)}
-        others = sum(row["hours"] for name, row in rows.items() if "hours" in row and not name.startswith("fit"))
-        rows["whole job"] = {"hours": round(rows["fit, 1 step"]["hours"] + GENOME_PASSES * each + others, 1)}
+    if all(name in rows for name in FITS):
+        once, twice, whole = (rows.pop(name)["hours"] for name in FITS)
+        share = max(each["windows"] for each in parts.values()) / material.GENOME_WINDOWS
+        start = max(twice - once, 0.0) * share  # hours of START windows, whatever the genome
+        each = (whole - once) / PASSES
+        rows["fit, constant start"] = {"hours": round(start * START_WINDOWS / START, 2)}
+        rows["fit, before and after"] = {"hours": round(max(once - start / share, 0.0), 2)}
+        rows["fit, a pass of training"] = {"hours": round(each, 2), "minutes": round(60 * each, 1)}
+        total = sum(row["hours"] for row in rows.values()) + (GENOME_PASSES - 1) * each
+        rows["whole job"] = {"hours": round(total, 1), "passes": GENOME_PASSES}
     return {"steps": rows, "goals": GOALS}
 
 

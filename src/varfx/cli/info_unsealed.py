@@ -35,6 +35,7 @@ _JSON = (
     ({"h2"}, "heritability (varfx prior ldsc)"),
     ({"tot"}, "heritability (varfx prior ldsc)"),
     ({"model", "genes"}, "variant scores (varfx expr variants)"),
+    ({"exported", "variance_lacking"}, "LD for another tool (varfx ld export)"),
     ({"credible_sets"}, "fine-mapping (varfx finemap)"),
 )
 
@@ -78,7 +79,7 @@ def _predictdb(path: Path) -> Rows:
 
 
 def unsealed_folder(path: Path) -> tuple[Rows, dict[str, Any]] | None:
-    """Rows on an experiment or a demonstration; None for other folders."""
+    """Rows on an experiment, exported LD or a demonstration; None for other folders."""
     results = path / "results.json"
     if (path / "experiment.json").is_file():
         cells = [each for each in (path / "cells").glob("*") if (each / "result.json").is_file()]
@@ -89,6 +90,8 @@ def unsealed_folder(path: Path) -> tuple[Rows, dict[str, Any]] | None:
             for what, name in (("models", "model"), ("objectives", "objective"), ("traits", "trait")):
                 rows.append((what, ", ".join(dict.fromkeys(str(each[name]) for each in entries))))
         return [*rows, *_log(path / "log.txt")], {}
+    if (path / "export.json").is_file():
+        return _json(path / "export.json")
     if results.is_file() and not (path / sealed.MANIFEST).is_file():
         held = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
         return [("kind", "demonstration"), ("holds", ", ".join(held)), *_log(path / "log.txt")], {}

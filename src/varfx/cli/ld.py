@@ -1,7 +1,8 @@
-"""`varfx ld`: LD panels."""
+"""`varfx ld`: LD panels, and their LD for other tools."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
@@ -11,7 +12,7 @@ from varfx.cli.console import console, progress_bar
 from varfx.cli.options import LIST, WORDS, Out, Where, as_options
 from varfx.genotypes.config import ReferenceConfig
 from varfx.io.workers import Workers
-from varfx.ld.config import PanelConfig
+from varfx.ld.config import ExportFormat, PanelConfig
 
 Panel = Annotated[PanelConfig, as_options(PanelConfig, group="Panel")]
 Reference = Annotated[
@@ -73,3 +74,47 @@ def build(
     for region in built.metadata["missing"]:
         stretch = f"chr{region['chrom']}:{region['start']}-{region['end']}"
         console.print(f"missing: {stretch}: {region['reason']}", soft_wrap=True)
+
+
+def export(
+    panel: Path,
+    /,
+    *,
+    form: Annotated[ExportFormat, cyclopts.Parameter(name="--format")],
+    out: Out,
+) -> None:
+    """Write a panel's LD in the layout of another tool, each core a block.
+
+    A panel keeps the leading eigenpairs of each core. Squares of r are `V diag(lam) V'` with their diagonal completed to 1; SBayesRC takes
+    the eigenpairs as they are. Correlations between cores are in none of the layouts. `varfx ld build` reads all of them.
+
+        varfx ld export P.ld.zarr --format npz --out SQUARES
+        varfx ld export P.ld.zarr --format prscs --out ldblk_1kg_mine
+
+    Args:
+        panel: An LD panel (`varfx ld build`).
+        form: npz: a square of r per core for NumPy, with a table of its variants; plink: the same as .ld.bin (float32) with a .bim; prscs: HDF5 per
+            chromosome for PRS-CS and PRS-CSx (needs varfx[hdf5]); sbayesrc: eigenpairs for SBayesRC and GCTB.
+        out: The folder to make.
+    """
+    from varfx.genome.builds import said
+    from varfx.ld import open_panel
+    from varfx.ld.export import RECORD, export_panel
+
+    with progress_bar() as progress:
+        record = export_panel(open_panel(panel), out, form, progress=progress)
+    lacking = record["variance_lacking"]
+    console.print(
+        f"{out}: {record['variants']:,} variants in {record['cores']} blocks, {form}; LD of {record['num_people']:,} individuals, "
+        f"genome build {said(record['build'])}",
+        soft_wrap=True,
+    )
+    done = "" if form == "sbayesrc" else ", which the diagonal of the squares has back"
+    console.print(
+        f"the eigenpairs lack {lacking['mean']:.2%} of the variants' variance (at most {lacking['largest']:.1%}){done}; LD between cores is left out",
+        soft_wrap=True,
+    )
+    if form != "sbayesrc":
+        console.print(
+            f"the sample size is in no file of this layout but {RECORD}: --num-people {record['num_people']} reads it back"
+        )

@@ -30,7 +30,10 @@ GROUPS = {
         "GWAS summary statistics: read any common format, check, filter, convert.",
         {"clean": "sumstats:clean"},
     ),
-    "ld": ("LD panels: windows of whitened linkage disequilibrium, computed once and reused.", {"build": "ld:build"}),
+    "ld": (
+        "LD panels: windows of whitened linkage disequilibrium, computed once and reused.",
+        {"build": "ld:build", "export": "ld:export"},
+    ),
     "annot": ("Annotations of a panel's variants.", {"build": "annot:build"}),
     "tracks": (
         "Base-resolution signals along the genome: bigWig, bedGraph, BED.",

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from varfx.errors import ConfigError
 
 Dtype = Literal["auto", "float16", "float32", "float64"]
+ExportFormat = Literal["npz", "plink", "prscs", "sbayesrc"]
 SMALL_REFERENCE = 5_000  # individuals below which fewer directions of LD are trusted
 
 

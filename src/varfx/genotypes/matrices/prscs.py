@@ -8,6 +8,8 @@ The table is `snpinfo_1kg_hm3` or `snpinfo_ukbb_hm3` (CHR SNP BP A1 A2 MAF), or 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,24 @@ class PrsCsBlocks(BlockSource):
             raise _damaged(path, error) from error
         check_square(R, f"{path}:{group}")
         return Square(R)
+
+
+def write_prscs(folder: Path, blocks: Iterable[tuple[str, Sequence[str], np.ndarray]]) -> None:
+    """Writes `ldblk_1kg_chr{c}.hdf5`, the names by which PRS-CS looks for them.
+
+    Args:
+        folder: that exists.
+        blocks: chromosome, names and correlations of each, those of a chromosome together.
+
+    Raises:
+        ConfigError: h5py is not installed.
+    """
+    for chrom, part in groupby(blocks, key=lambda block: block[0]):
+        with _opened(folder / f"ldblk_1kg_chr{chrom}.hdf5", "w") as file:
+            for number, (_, names, R) in enumerate(part, start=1):
+                group = file.create_group(f"blk_{number}")
+                group["ldblk"] = R.astype(np.float64)
+                group["snplist"] = np.array([name.encode() for name in names])
 
 
 def _files(path: Path) -> list[Path]:
@@ -173,12 +193,12 @@ def _block_names(path: Path) -> list[tuple[str, list[str]]]:
     return [(name, snps) for name, snps in lists if snps]
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, mode: str = "r") -> Any:
     try:
         import h5py
     except ModuleNotFoundError as error:
         raise ConfigError(f"`{path}` is HDF5, which needs h5py: pip install 'varfx[hdf5]'.") from error
-    return h5py.File(path, "r")
+    return h5py.File(path, mode)
 
 
 def _damaged(path: Path, error: BaseException) -> FormatError:

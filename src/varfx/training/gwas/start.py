@@ -28,7 +28,7 @@ from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import WindowData, in_background
 
 logger = logging.getLogger(__name__)
-PROBES = 16  # for each window of rank 512 and more
+PROBES = 8  # for each window of rank 512 and more
 BOUNDS = ((-30.0, 10.0), (-2.0, 3.0), (math.log(0.05), math.log(20.0)))  # of scale, alpha, log sigma2
 
 
@@ -60,7 +60,7 @@ def start_at_constant(
         objective: whose optimum is sought; `prepare_objective` must have been called.
         max_windows: at most so many windows, evenly spaced, are used.
         steps: of L-BFGS-B.
-        device: where the likelihood is computed, in at least float32; of windows of rank 512 and more by 16 fixed probes.
+        device: where the likelihood is computed, in at least float32; of windows of rank 512 and more by 8 fixed probes.
     """
     place = Placement(torch.device(device))
     chosen = [windows[i] for i in np.unique(np.linspace(0, len(windows) - 1, max_windows).astype(int))]
