@@ -54,14 +54,14 @@ class Block:
     def lost(self) -> Float[ndarray, " variant"]:
         """Share of each variant's variance that the eigenpairs lack."""
         U = self.factors.V.astype(np.float64) * np.sqrt(self.factors.lam)
-        return np.maximum(0.0, 1 - np.einsum("mk,mk->m", U, U))
+        return np.asarray(np.maximum(0.0, 1 - np.einsum("mk,mk->m", U, U)))
 
     def square(self) -> Float32[ndarray, "variant variant"]:
         """`V diag(lam) V'` with 1 on the diagonal."""
         U = self.factors.V.astype(np.float64) * np.sqrt(self.factors.lam)
-        R = U @ U.T
+        R: ndarray = U @ U.T
         np.fill_diagonal(R, 1.0)
-        return np.clip(R, -1, 1).astype(np.float32)
+        return np.asarray(np.clip(R, -1, 1), dtype=np.float32)
 
 
 def export_panel(
