@@ -96,9 +96,7 @@ class Study:
         path = self.work / f"{name}.run"
         if not (path / "manifest.json").is_file():
             beds = [f"{each.replace(' ', '_')}={self.data / STATES[each]}" for each in PRIOR_BEDS]
-            fit_baselines(
-                self.cohort(name), path, BaselineConfig(models=MODELS), beds=beds, workers=1, resume=path.is_dir()
-            )
+            fit_baselines(self.cohort(name), path, BaselineConfig(models=MODELS), beds=beds, workers=1, resume=True)
         return path
 
     def _people(self, name: str) -> Path:

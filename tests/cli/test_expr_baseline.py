@@ -87,7 +87,7 @@ def test_the_screen_has_the_difference_to_the_model_named(run: Path, tmp_path: P
     [
         (
             ["--models", "svm"],
-            "`models` must be some of elastic-net, lasso, ridge, blup, top1, informed-blup, zero-shot",
+            "`models` must be some of elastic-net, lasso, ridge, blup, top1, informed-blup, prior-blup, zero-shot",
         ),
         (["--models", "zero-shot"], "model zero-shot needs the published Enformer as a local file: give --checkpoint"),
         (["--models", "zero-shot", "--checkpoint", "none.bin"], "`none.bin` does not exist or is no file"),

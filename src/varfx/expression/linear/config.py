@@ -9,9 +9,10 @@ from varfx.errors import ConfigError
 from varfx.expression.model_names import sized_name
 from varfx.expression.network.config import ZeroShotConfig
 
-INFORMED, ZERO_SHOT = "informed-blup", "zero-shot"
+INFORMED, PRIOR, ZERO_SHOT = "informed-blup", "prior-blup", "zero-shot"
 LINEAR = ("elastic-net", "lasso", "ridge", "blup", "top1", INFORMED)
-MODELS = (*LINEAR, ZERO_SHOT)
+WEIGHTED = (*LINEAR, PRIOR)  # models with a weight per variant
+MODELS = (*WEIGHTED, ZERO_SHOT)
 LEAST_TRAIN = 5  # individuals that a linear model can be fitted on
 
 
@@ -51,7 +52,7 @@ class BaselineConfig:
     """Configuration of the linear models: models, genes, folds."""
 
     models: tuple[str, ...] = LINEAR
-    """Of elastic-net, lasso, ridge, blup, top1, informed-blup and zero-shot."""
+    """Of elastic-net, lasso, ridge, blup, top1, informed-blup, prior-blup and zero-shot."""
     folds: tuple[int, ...] = ()
     """Numbers of the folds; all if empty."""
     genes: tuple[str, ...] = ()

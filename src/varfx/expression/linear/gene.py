@@ -19,6 +19,7 @@ from varfx.errors import DataError
 from varfx.expression.cohort.gene_data import GeneData, gene_data
 from varfx.expression.cohort.store import Cohort, Fold, open_cohort
 from varfx.expression.linear.blup import fit_blup, fit_top1, likelihood_gain, prior_root
+from varfx.expression.linear.config import INFORMED, PRIOR
 from varfx.expression.linear.features import window_features
 from varfx.expression.linear.fit import LinearFit, standardise
 from varfx.expression.linear.penalised import PENALISED, fit_penalised
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from varfx.expression.linear.informed import LearnedPrior  # torch is slow to load, and most workers need none
 
 Part = tuple[int, int | None]  # fold, and number of its training individuals (None: all)
+LEAST_SHARE = 1e-6  # of the mean prior variance, that every variant has
 TABLES = {"predictions": PREDICTION_SCHEMA, "weights": WEIGHT_SCHEMA, "intercepts": INTERCEPT_SCHEMA}
 NOTES = {"gene_id": pl.String(), "model": pl.String(), "fold": pl.Int64(), "note": pl.String(), "value": pl.Float64()}
 
@@ -65,6 +67,7 @@ def fit_gene(
     seed: int = 0,
     priors: Mapping[Part, LearnedPrior] | None = None,
     annotations: Sequence[Annotations] = (),
+    given: Float64[ndarray, " variant"] | None = None,
 ) -> GeneFits:
     """Fits a gene's models on its training individuals and predicts tuning and test individuals.
 
@@ -80,6 +83,7 @@ def fit_gene(
         seed: of models that need one, and of the training individuals left out.
         priors: of each fold and size, for `informed-blup`.
         annotations: that the priors were learned with.
+        given: prior variances of the cohort's variants for `prior-blup`, NaN where unknown.
 
     Raises:
         DataError: a size above the number of training individuals.
@@ -94,12 +98,21 @@ def fit_gene(
             skipped.append({"gene": gene_id, "fold": number, **which, "reason": str(error)})
             continue
         train = np.concatenate([gene.fold.train, gene.fold.tune]) if with_tune else gene.fold.train
-        variances, gain = None, None
-        if "informed-blup" in models:
+        variances: dict[str, Float64[ndarray, " variant"]] = {}
+        if INFORMED in models:
             assert priors is not None
-            variances, gain = _prior_variances(cohort, gene, priors[number, size], train, annotations)
+            variances[INFORMED] = _learned_variances(cohort, gene, priors[number, size], train, annotations)
+        if PRIOR in models:
+            assert given is not None
+            known = filled(given[cohort.window_variants(gene_id)[1]])
+            if known is not None:
+                variances[PRIOR] = known
         for model in models:
-            fit = fit_model(model, gene.X[train], gene.y[train], seed=seed, variances=variances)
+            if model == PRIOR and model not in variances:
+                reason = "no variant of the window has a prior variance"
+                skipped.append({"gene": gene_id, "fold": number, "model": PRIOR, "reason": reason})
+                continue
+            fit = fit_model(model, gene.X[train], gene.y[train], seed=seed, variances=variances.get(model))
             key = {"gene_id": gene_id, "model": sized_name(model, size), "fold": number}
             rows["predictions"].append(prediction_rows(cohort.people, gene.fold, fit.predict(gene.X), key, "hop"))
             rows["weights"].append(_weight_rows(gene, fit, key))
@@ -107,7 +120,8 @@ def fit_gene(
             rows["intercepts"].append(pl.DataFrame({**key, "intercept": fit.intercept, **assumed}))
             if not fit.notes.get("converged", True):
                 rows["notes"].append(pl.DataFrame({**key, "note": "unconverged", "value": 1.0}))
-            if model == "informed-blup":
+            if model in variances:
+                gain = _gain(gene, train, variances[model])
                 rows["notes"].append(pl.DataFrame({**key, "note": "gain", "value": gain}))
     schemas = {**TABLES, "notes": NOTES}
     tables = {
@@ -125,17 +139,17 @@ def fit_model(
     """A linear model by its name.
 
     Args:
-        model: elastic-net, lasso, ridge, blup, top1 or informed-blup.
+        model: elastic-net, lasso, ridge, blup, top1, informed-blup or prior-blup.
         X: dosages of the training individuals.
         y: their adjusted expression.
         seed: of scikit-learn's models.
-        variances: prior variances of the effects, for informed-blup.
+        variances: prior variances of the effects, for informed-blup and prior-blup.
     """
     if model in PENALISED:
         return fit_penalised(model, X, y, seed=seed)
     if model == "top1":
         return fit_top1(X, y)
-    return fit_blup(X, y, variances=variances if model == "informed-blup" else None)
+    return fit_blup(X, y, variances=variances if model in (INFORMED, PRIOR) else None)
 
 
 def prediction_rows(
@@ -172,17 +186,28 @@ def _weight_rows(gene: GeneData, fit: LinearFit, key: Mapping[str, object]) -> p
     )
 
 
-def _prior_variances(
+def _learned_variances(
     cohort: Cohort, gene: GeneData, prior: LearnedPrior, train: ndarray, annotations: Sequence[Annotations]
-) -> tuple[Float64[ndarray, " variant"], float]:
-    """f of the gene's variants, and the gain in log-likelihood of its training individuals over equal variances."""
-    genotypes = standardise(gene.X[train])
+) -> Float64[ndarray, " variant"]:
+    """f of the gene's variants under the shared prior."""
     frequency = gene.X[train].mean(axis=0, dtype=np.float64) / 2
     features = window_features(cohort.gene(gene.gene_id), gene.variants, annotations)
-    variances = prior.variances(*features, frequency * (1 - frequency))
+    return prior.variances(*features, frequency * (1 - frequency))
+
+
+def filled(variances: Float64[ndarray, " variant"]) -> Float64[ndarray, " variant"] | None:
+    """Positive variances: unknown ones are the mean of the known, 0 is a millionth of it; None where none is known or all are 0."""
+    known = np.isfinite(variances)
+    mean = float(variances[known].mean()) if known.any() else 0.0
+    return np.maximum(np.where(known, variances, mean), LEAST_SHARE * mean) if mean > 0 else None
+
+
+def _gain(gene: GeneData, train: ndarray, variances: Float64[ndarray, " variant"]) -> float:
+    """Gain in log-likelihood of the training individuals over equal variances, in nats."""
+    genotypes = standardise(gene.X[train])
     if not genotypes.kept.any():
-        return variances, 0.0
-    return variances, likelihood_gain(genotypes, gene.y[train], prior_root(variances, genotypes))
+        return 0.0
+    return likelihood_gain(genotypes, gene.y[train], prior_root(variances, genotypes))
 
 
 def write_fits(fits: GeneFits, folder: str | os.PathLike[str]) -> None:
@@ -216,6 +241,7 @@ class FitJob:
         seed: of models that need one.
         priors: of each fold and size, for informed-blup.
         annotations: that the priors were learned with.
+        given: see `fit_gene`.
     """
 
     cohort: Path
@@ -229,6 +255,7 @@ class FitJob:
     seed: int
     priors: Mapping[Part, LearnedPrior] | None = None
     annotations: Sequence[Annotations] = ()
+    given: Float64[ndarray, " variant"] | None = None
 
     def folder(self, gene_id: str) -> Path:
         """Of a gene's tables."""
@@ -260,6 +287,7 @@ def fit_and_write(state: tuple[FitJob, Cohort], gene_id: str) -> str:
         seed=job.seed,
         priors=job.priors,
         annotations=job.annotations,
+        given=job.given,
     )
     if not job.keep_weights:
         fits = replace(fits, weights=fits.weights.clear())

@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from jaxtyping import Float64
+from numpy import ndarray
 from threadpoolctl import threadpool_limits
 
 from varfx.annotations import Annotations, parse_named_path
+from varfx.annotations.snpvar import read_variances
 from varfx.bootstrap import listed, sum_interval
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
-from varfx.expression.linear.config import INFORMED, LINEAR, ZERO_SHOT, BaselineConfig
+from varfx.expression.linear.config import INFORMED, PRIOR, WEIGHTED, ZERO_SHOT, BaselineConfig
 from varfx.expression.linear.features import read_window_annotations, window_features
 from varfx.expression.linear.gene import (
     FitJob,
@@ -59,6 +62,7 @@ def fit_baselines(
     *,
     annot: Sequence[Path] = (),
     beds: Sequence[str] = (),
+    variances: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     resume: bool = False,
@@ -73,6 +77,8 @@ def fit_baselines(
         config: which models.
         annot: `*.annot.parquet` files whose channels the shared prior of informed-blup may use.
         beds: BED files for the same, `PATH` or `NAME=PATH`.
+        variances: prior variances of variants for prior-blup, of `varfx prior predict` or anybody's; see
+            `varfx.annotations.snpvar.read_variances`.
         workers: processes; by default one per core.
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
@@ -89,10 +95,11 @@ def fit_baselines(
     for number, size in itertools.product(folds, config.train_size):
         opened.fold(number).thinned(size, config.seed)  # refused before anything is fitted
     annotations = read_window_annotations(opened.variants, annot, beds) if INFORMED in config.models else []
+    given = _given_variances(opened, config, variances)
     network = load_zero_shot(config.zero_shot) if ZERO_SHOT in config.models and config.zero_shot else None
-    provenance = sealed.provenance(_jsonable(config), _named_inputs(opened, config, annot, beds))
+    provenance = sealed.provenance(_jsonable(config), _named_inputs(opened, config, annot, beds, variances))
     begin_run(out, provenance, resume=resume, overwrite=overwrite)
-    job = _Job(opened, run_folder(out).below(PARTS), genes, folds, config, annotations, where, progress)
+    job = _Job(opened, run_folder(out).below(PARTS), genes, folds, config, annotations, where, progress, given)
 
     fits, priors = _fit_stages(job, network)
     record = {
@@ -108,10 +115,17 @@ def fit_baselines(
     }
     if priors:
         record["informed"] = {
-            sized_name(str(fold), size): {**prior.to_dict(), **_gains(opened, fits, fold, size)}
+            sized_name(str(fold), size): {**prior.to_dict(), **_gains(opened, fits, INFORMED, fold, size)}
             for (fold, size), prior in priors.items()
         }
-    linear = bool(set(config.models) & set(LINEAR))
+    if given is not None:
+        parts = itertools.product(folds, job.sizes)
+        record["prior_variances"] = {
+            "variants": given.size,
+            "known": int(np.isfinite(given).sum()),
+            "gains": {sized_name(str(fold), size): _gains(opened, fits, PRIOR, fold, size) for fold, size in parts},
+        }
+    linear = bool(set(config.models) & set(WEIGHTED))
     return write_run(
         out,
         record=record,
@@ -119,6 +133,25 @@ def fit_baselines(
         weights=fits.weights if linear and config.keep_weights else None,
         intercepts=fits.intercepts if linear else None,
     )
+
+
+def _given_variances(
+    cohort: Cohort, config: BaselineConfig, path: str | os.PathLike[str] | None
+) -> Float64[ndarray, " variant"] | None:
+    """Prior variances of the cohort's variants for prior-blup, NaN where the file has none.
+
+    Raises:
+        ConfigError: the model without a file, or a file without the model.
+        VarfxError: a file that cannot be read, or of another genome build.
+    """
+    if (path is not None) != (PRIOR in config.models):
+        raise ConfigError(
+            f"`--variances FILE` and the model {PRIOR} belong together: give both (--models blup,{PRIOR}), or neither. `varfx prior "
+            "predict` makes the file."
+        )
+    if path is None:
+        return None
+    return read_variances(path, cohort.variants.with_columns(eaf=pl.lit(None, pl.Float64)))
 
 
 def _completed(config: BaselineConfig) -> BaselineConfig:
@@ -130,12 +163,18 @@ def _completed(config: BaselineConfig) -> BaselineConfig:
 
 
 def _named_inputs(
-    cohort: Cohort, config: BaselineConfig, annot: Sequence[Path], beds: Sequence[str]
+    cohort: Cohort,
+    config: BaselineConfig,
+    annot: Sequence[Path],
+    beds: Sequence[str],
+    variances: str | os.PathLike[str] | None,
 ) -> dict[str, str | os.PathLike[str]]:
     """Each input by the name that the run's provenance has for it."""
     inputs: dict[str, str | os.PathLike[str]] = {"cohort": cohort.path}
     inputs |= {f"annot.{i}": path for i, path in enumerate(annot)}
     inputs |= {f"bed.{i}": parse_named_path(text)[1] for i, text in enumerate(beds)}
+    if variances is not None:
+        inputs["variances"] = variances
     if config.zero_shot is not None:
         inputs["checkpoint"] = config.zero_shot.checkpoint
     return inputs
@@ -153,6 +192,7 @@ class _Job:
     annotations: Sequence[Annotations]
     where: Workers
     progress: Progress
+    given: Float64[ndarray, " variant"] | None = None
 
     @property
     def sizes(self) -> tuple[int | None, ...]:
@@ -188,7 +228,7 @@ def chosen_folds(cohort: Cohort, wanted: Sequence[int]) -> tuple[int, ...]:
 def _fit_stages(job: _Job, network: Any | None) -> tuple[GeneFits, dict[Part, LearnedPrior]]:
     """The fits of all genes: linear models, those with a shared prior, and the network's; and the prior of each fold and size."""
     models = job.config.models
-    plain = [name for name in models if name in LINEAR and name != INFORMED]
+    plain = [name for name in models if name in WEIGHTED and name != INFORMED]
     if plain:
         _fit_all(job, plain, "linear", None)
     priors: dict[Part, LearnedPrior] = {}
@@ -217,6 +257,7 @@ def _fit_all(job: _Job, models: Sequence[str], stage: str, priors: Mapping[Part,
         seed=config.seed,
         priors=priors,
         annotations=job.annotations,
+        given=job.given,
     )
     todo = [gene for gene in job.genes if not fitting.folder(gene).is_dir()]
     done = len(job.genes) - len(todo)
@@ -294,9 +335,9 @@ def _unconverged(fits: GeneFits) -> dict[str, int]:
     return {str(name): int(count) for name, count in counts.iter_rows()}
 
 
-def _gains(cohort: Cohort, fits: GeneFits, fold: int, size: int | None) -> dict[str, Any]:
-    """Nats that the shared prior adds to the log-likelihood of genes' training individuals over equal variances."""
-    of_size = pl.col("model") == sized_name(INFORMED, size)
+def _gains(cohort: Cohort, fits: GeneFits, model: str, fold: int, size: int | None) -> dict[str, Any]:
+    """Nats that a model's prior adds to the log-likelihood of genes' training individuals over equal variances."""
+    of_size = pl.col("model") == sized_name(model, size)
     rows = fits.notes.filter((pl.col("note") == "gain") & (pl.col("fold") == fold) & of_size)
     gains = {}
     for name, genes in (("gain_training_genes", cohort.genes_train), ("gain_heldout_genes", cohort.genes_heldout)):
