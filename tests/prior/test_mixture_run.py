@@ -16,6 +16,7 @@ from varfx.errors import ConfigError
 from varfx.finemap.source import study_of_run
 from varfx.io.workers import Workers
 from varfx.models import ModelConfig
+from varfx.pages import ReportConfig, write_report
 from varfx.prior import SplitConfig, evaluate, fit, open_run, predict
 from varfx.prior.cross_fit import cross_fit
 from varfx.prior.effects.choose import trait_effects
@@ -147,3 +148,11 @@ def test_cross_fits_keep_the_inclusion(run: Path, tmp_path: Path, monkeypatch: p
     table = cross_fit(fitted, tmp_path / "folds", folds=3)
     for name in ("f.sparse", "inclusion.sparse", "inclusion.height"):
         np.testing.assert_allclose(table[name], predict(run)[name])
+
+
+def test_the_report_says_how_the_second_head_was_trained(run: Path, tmp_path: Path) -> None:
+    write_report(run, tmp_path / "r.html", ReportConfig(trait="sparse"))
+    shared = open_run(run).record["traits"][0]["mixture"]
+    assert (
+        f"a normal background (share {shared['background']:.0%} of the variance)" in (tmp_path / "r.html").read_text()
+    )

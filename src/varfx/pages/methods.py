@@ -47,6 +47,12 @@ def methods_section(study: Study, *, finemapping: bool, heritability: bool, eval
             text="Summary statistics were matched to the LD panel by position and alleles; the ledger above counts each rule. Variants without an association keep their effect in the model."
         ),
     ]
+    if shared := study.trait.get("mixture"):
+        blocks.append(
+            Prose(
+                text=f"Then the model's second output, the chance of a sparse effect of each variant, was trained with the first by an evidence lower bound in which an effect is the sum of a normal background (share {shared['background']:.0%} of the variance) and of a sparse part in {len(shared['slab_sizes'])} sizes; f is the variance of both together."
+            )
+        )
     names = ["deepwas", "ldsc"]
     if evaluated:
         blocks.append(
