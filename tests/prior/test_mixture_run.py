@@ -102,7 +102,16 @@ def test_weights_of_a_mixture_follow_the_second_head(run: Path, monkeypatch: pyt
 
 
 def test_other_commands_take_the_marginal_variance(run: Path) -> None:
-    assert np.isfinite(evaluate(run).traits[0]["gain"])
+    for trait in evaluate(run).traits:
+        assert np.isfinite(trait["gain"])
+        assert trait["log_p"] + trait["mixture"]["difference"] == pytest.approx(trait["mixture"]["log_p_bound"])
+        assert abs(trait["mixture"]["difference"]) > 1e-3
+    normal = open_run(run)
+    assert normal.model.mixture is not None
+    with torch.no_grad():
+        normal.model.mixture.background_logit.fill_(30.0)  # no sparse part is left
+    for trait in evaluate(normal).traits:
+        assert trait["mixture"]["difference"] == pytest.approx(0, abs=1e-6)
     study = study_of_run(run, PriorInputs(), "sparse")
     table = predict(run)
     assert study.f is not None

@@ -101,6 +101,15 @@ def _check(run: Path | None, foreign: ForeignPrior, inputs: PriorInputs, beside:
 def _show(result: Evaluation) -> None:
     console.print(_gain_table(result.traits))
     console.print(_difference_table(result.traits))
+    for trait in result.traits:
+        if "mixture" in trait:
+            bound = trait["mixture"]
+            console.print(
+                f"{trait['name']}: with sparse effects the log density is higher than with normal ones of the same f by at least "
+                f"{bound['difference']:.2f} nats ({interval(bound['difference_ci95'])})",
+                soft_wrap=True,
+                markup=False,
+            )
 
 
 def _gain_table(traits: list[dict[str, Any]]) -> Table:

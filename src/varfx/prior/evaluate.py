@@ -20,6 +20,7 @@ from varfx.prior.ancestries.run import AncestryRun, has_ancestries, open_ancestr
 from varfx.prior.constant import MAX_WINDOWS, ConstantPrior, beside_constant, constant_of_record, fit_constant
 from varfx.prior.files import InputPaths, PriorInputs, inputs_of_run
 from varfx.prior.held_out import training_windows, windows_to_score
+from varfx.prior.mixture_score import beside_mixture
 from varfx.prior.run import Run, open_run
 from varfx.prior.run_data import data_of_run, sample_size_ratio
 from varfx.prior.score import Observe, WindowScores, compare, null_sigma2, score_windows, summarise
@@ -38,7 +39,8 @@ class Evaluation:
 
     Attributes:
         traits: one entry per trait, see `varfx.prior.score.summarise`; under `constant` the constant prior's gain and the paired
-            difference from it; the paired difference from another prior if asked for.
+            difference from it; under `mixture`, of a run with sparse effects, how far a lower bound of their log density exceeds
+            that of normal ones; the paired difference from another prior if asked for.
         windows: one entry per window and trait: name, log_p, log_p_null, gain, gain_constant, rank.
         notes: remarks for the reader.
     """
@@ -127,6 +129,7 @@ def evaluate(
     constant, about_constant = _constant(first, data, where)
     constant_scores = constant.score(data, windows, device=where, progress=progress)
     beside_constant(traits, scores, constant_scores, constant.model.sigma2_values(), nulls, seed=seed)
+    beside_mixture(traits, first, data, scores, device=where, progress=progress)
     notes += about_null + about_constant
     for entry, trait, fitted in zip(traits, data.traits, first.record["traits"], strict=True):
         entry |= {"alpha": fitted["alpha"], "alpha_per_allele": fitted["alpha"] - 1, "n_ref": trait.n_ref}
