@@ -78,6 +78,31 @@ def test_fit_evaluate_predict_info(
     assert (refused.code, "holds the priors of 2 ancestries, AFR, EUR" in refused.err) == (2, True)
 
 
+def test_finemap_over_ancestries(capsys: Capsys, simulated: Simulated, second: SecondAncestry, tmp_path: Path) -> None:
+    fast = ("--model", "constant", "--max-steps", 1)
+    assert varfx(capsys, "prior", "fit", *options(simulated, second), *fast, "--out", tmp_path / "RUN").code == 0
+    (tmp_path / "L.bed").write_text("1\t0\t200000\n2\t0\t150000\n")
+    words = ("finemap", "--run", tmp_path / "RUN", "--loci", tmp_path / "L.bed", "--out", tmp_path / "F", "-L", "3")
+    done = varfx(capsys, *words, "--min-purity", 0, "--no-quality")
+    assert (done.code, "AFR, EUR: 2 loci" in done.out) == (0, True), done.err
+    variants = pl.read_csv(tmp_path / "F.pip.tsv.gz", separator="\t", null_values="NA")
+    panels = [pl.read_parquet(panel / "variants.parquet") for panel in (simulated.panel, second.panel)]
+    inside = [
+        table.filter(
+            ((pl.col("chrom") == "1") & (pl.col("position") <= 200_000))
+            | ((pl.col("chrom") == "2") & (pl.col("position") <= 150_000))
+        )
+        for table in panels
+    ]
+    places = pl.concat([table.select("chrom", "position") for table in inside]).unique().height
+    assert variants.height == places
+    assert variants["z.EUR"].null_count() == places - inside[0].height
+    sets = pl.read_csv(tmp_path / "F.cs.tsv", separator="\t", null_values="NA")
+    assert {"P.AFR", "P.EUR", "purity.AFR", "lead"} <= set(sets.columns)
+    refused = varfx(capsys, *words, "--format", "finngen")
+    assert (refused.code, "`--format` is for one panel" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -51,7 +51,8 @@ def finemap(
 
     SuSiE with prior weights and a polygenic background from a learned prior (--run, or anybody's variances by --snpvar), or with equal
     weights (--uniform), on the LD of a panel, also across the edges of its cores. Loci are those around genome-wide significant
-    associations, or the intervals of --loci. With --run all inputs are by default the run's own.
+    associations, or the intervals of --loci. With --run all inputs are by default the run's own. A run of several ancestries is
+    fine-mapped in all of them together: effects at the same variants, and per set and ancestry the probability that it has the effect.
 
         varfx finemap --run RUN --out F
         varfx finemap --snpvar FILE --panel P.ld.zarr --sumstats S.parquet --out F
@@ -73,9 +74,14 @@ def finemap(
     from varfx.finemap import write_files
     from varfx.finemap.files.write import check_formats
     from varfx.io.run_folder import check_parent
+    from varfx.prior.ancestries.run import has_ancestries
 
     check_parent(out)
     check_formats(format)
+    if run is not None and has_ancestries(run):
+        _check_shared(snpvar, uniform, trait, format, device)
+        _finemap_ancestries(run, out, inputs, loci, config, where)
+        return
     study = _study(run, snpvar, uniform, inputs, trait, allow_missing)
     with progress_bar() as progress:
         mapping = finemap_study(
@@ -89,6 +95,46 @@ def finemap(
         )
     paths = write_files(mapping, out, formats=format)
     _print(mapping)
+    console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
+
+
+def _check_shared(snpvar: Path | None, uniform: bool, trait: str | None, formats: Names, device: str) -> None:
+    """Refuses options that a run of several ancestries does not take."""
+    given = {
+        "--snpvar": snpvar,
+        "--uniform": uniform,
+        "--trait": trait,
+        "--format": formats,
+        "--device": device != "cpu",
+    }
+    first = next((option for option, value in given.items() if value), None)
+    if first is not None:
+        raise ConfigError(f"`{first}` is for one panel. Leave it out, or give one ancestry's run, as RUN/NAME.")
+
+
+def _finemap_ancestries(
+    run: Path, out: Path, inputs: PriorInputs, loci: Path | None, config: FinemapConfig, where: Workers
+) -> None:
+    """Credible sets over the ancestries of a run."""
+    from varfx.finemap.ancestries import finemap_ancestries, set_table, write_shared_files
+    from varfx.prior.ancestries.run import open_ancestries, require_no_files
+
+    joint = open_ancestries(run)
+    require_no_files(joint, inputs.named())
+    with progress_bar() as progress:
+        mapping = finemap_ancestries(
+            joint, bed=loci, config=config, where=where, folder=out.absolute().parent, progress=progress
+        )
+    paths = write_shared_files(mapping, out)
+    names, sets = list(mapping.studies), set_table(mapping)
+    table = Table("locus", "cs", "n", "log10 BF", "lead", "PIP", *(f"P in {name}" for name in names))
+    for row in sets.sort("lead_pip", descending=True).head(ROWS).iter_rows(named=True):
+        exists = ["" if row[f"P.{name}"] is None else f"{row[f'P.{name}']:.3f}" for name in names]
+        values = (f"{row['n']}", f"{row['log10bf']:.1f}", row["lead"], f"{row['lead_pip']:.3f}")
+        table.add_row(row["locus"], str(row["cs"]), *values, *exists)
+    console.print(table)
+    console.print(f"{', '.join(names)}: {counted(len(mapping.loci))}, {sets.height} credible sets", soft_wrap=True)
+    print_notes(mapping.notes)
     console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
 
 

@@ -184,13 +184,13 @@ class Fit:
         history: list[float] = []
         converged = False
         if self.noise.mismatch:
-            yield from self._start_mismatch()
-        alpha = self._alpha()
+            yield from self.start_mismatch()
+        alpha = self.probabilities()
         while not converged and len(history) < config.max_sweeps:
             for number in range(len(self.effects)):
-                yield from self._update(number)
+                yield from self.update(number)
             history.append(self.elbo())
-            before, alpha = alpha, self._alpha()
+            before, alpha = alpha, self.probabilities()
             if not np.isfinite(history[-1]):
                 raise DataError(
                     f"the fit diverged in sweep {len(history)}: `R` is no correlation matrix of real data (not positive semidefinite). "
@@ -200,20 +200,20 @@ class Fit:
             if self.mismatch is None and not self.by_moments:
                 still = len(history) > 1 and history[-1] - history[-2] < config.tol
             still = still and len(history) > 1
-            converged = self._learn(still=still, last=len(history) == config.max_sweeps) and still
-        return self._result(history, converged, config)
+            converged = self.learn(still=still, last=len(history) == config.max_sweeps) and still
+        return self.result(history, converged, config)
 
-    def _start_mismatch(self) -> Updates:
+    def start_mismatch(self) -> Updates:
         """The mismatch from one effect alone, times its coherence: secondary patterns of bad LD must not enter as effects first."""
         assert self.mismatch is not None
-        yield from self._update(0)
+        yield from self.update(0)
         self._learn_mismatch()
         effect = self.effects[0]
         assert effect is not None
         share = coherence(effect.alpha, np.exp(self.log_weights), self.ld)
         self.mismatch = replace(self.mismatch, excess=share * self.mismatch.excess)
 
-    def _update(self, number: int) -> Updates:
+    def update(self, number: int) -> Updates:
         """One effect given the others."""
         rest = self.explained.sum(axis=0) - self.explained[number]
         score, d = self.given.zeta - rest, self.d
@@ -254,7 +254,7 @@ class Fit:
             energy += self.n * np.log(2 * np.pi * self.sigma2) + (self.n - 1) / self.sigma2
         return float(-0.5 * energy - self.kl.sum())
 
-    def _learn(self, *, still: bool, last: bool) -> bool:
+    def learn(self, *, still: bool, last: bool) -> bool:
         """Updates variance, background and mismatch after a sweep; whether the background, if there is one, did not move much.
 
         Args:
@@ -306,11 +306,13 @@ class Fit:
         excess = excess_mismatch(self.z - signal, s, self.base, self.mismatch.per_person)
         self.mismatch = replace(self.mismatch, excess=excess)
 
-    def _alpha(self) -> Float[ndarray, "effect variant"]:
+    def probabilities(self) -> Float[ndarray, "effect variant"]:
+        """Probability of each variant to carry each effect, before the first sweep that of the prior."""
         prior = np.exp(self.log_weights)
         return np.array([prior if each is None else each.alpha for each in self.effects])
 
-    def _result(self, history: list[float], converged: bool, config: SusieConfig) -> Susie:
+    def result(self, history: list[float], converged: bool, config: SusieConfig) -> Susie:
+        """The fit as it stands."""
         effects = [each for each in self.effects if each is not None]
         V = np.array([each.V for each in effects])
         alpha = np.array([each.alpha for each in effects])

@@ -92,7 +92,7 @@ class LocusFit:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Prepared:
+class PreparedLocus:
     """A locus before its fits."""
 
     locus: Locus
@@ -126,12 +126,12 @@ def fit_loci(task: LocusTask, loci: Sequence[Locus], device: str = "cpu") -> lis
     if device == "cpu":
         return [
             _finished(task, each, [alone(steps) for steps in each.fits(task)]) if each else None
-            for each in (_prepared(task, locus) for locus in loci)
+            for each in (prepare_locus(task, locus) for locus in loci)
         ]
     from varfx.device import find_float64_device
     from varfx.finemap.lockstep import together
 
-    prepared = [_prepared(task, locus) for locus in loci]
+    prepared = [prepare_locus(task, locus) for locus in loci]
     fits = [each.fits(task) if each else [] for each in prepared]
     results = iter(together([steps for own in fits for steps in own], find_float64_device(device)))
     return [
@@ -145,13 +145,14 @@ def locus_sizes(task: LocusTask, loci: Sequence[Locus]) -> Int[ndarray, " locus"
     return np.array([_rows(task, locus, _cores(task, locus)).size for locus in loci])
 
 
-def _prepared(task: LocusTask, locus: Locus) -> _Prepared | None:
+def prepare_locus(task: LocusTask, locus: Locus) -> PreparedLocus | None:
+    """A locus's variants, LD and quality control; None without associations on the panel."""
     cores = _cores(task, locus)
     rows = _rows(task, locus, cores)
     if not rows.size:
         return None
     check, verdict = verdict_of_cores(task.panel, cores, task.z, task.n, task.baseline)
-    return _Prepared(
+    return PreparedLocus(
         locus=locus,
         rows=rows,
         ld=locus_ld(task.panel, cores, rows),
@@ -162,7 +163,7 @@ def _prepared(task: LocusTask, locus: Locus) -> _Prepared | None:
     )
 
 
-def _finished(task: LocusTask, given: _Prepared, results: list[Susie]) -> LocusFit:
+def _finished(task: LocusTask, given: PreparedLocus, results: list[Susie]) -> LocusFit:
     fit, uniform, rows = results[0], results[-1], given.rows
     reported = given.locus.reports(task.panel.variants["position"].to_numpy()[rows])
     sets_99 = fit.sets_at(HIGH_COVERAGE, task.susie.min_purity)
@@ -202,8 +203,8 @@ def _rows(task: LocusTask, locus: Locus, cores: list[int]) -> Int[ndarray, " var
     return np.asarray(rows[locus.holds(position) & np.isfinite(task.z[rows])])
 
 
-def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld: bool) -> Steps:
-    """SuSiE with the study's prior, or one effect with equal weights where LD is not to be trusted."""
+def noise_of(task: LocusTask, rows: ndarray, n: float, *, without_ld: bool = False) -> Noise:
+    """What z varies by in the fit of one locus, beside sparse effects."""
     sigma2 = task.noise.residual_variance
     size = None
     large = task.panel.num_people < n and not task.exact_ld
@@ -217,7 +218,7 @@ def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld:
         background = np.ones(rows.size) if task.f is None else (n - 1) * task.f[rows]
         largest = (n - 1) / rows.size if task.f is None else 1.0  # the whole variance of the trait
         kappa = None if asked == "learn" else float(asked)
-    noise = Noise(
+    return Noise(
         sigma2=None if sigma2 == "free" else float(task.sigma2 if sigma2 is None else sigma2),
         background=background,
         kappa=kappa,
@@ -225,6 +226,11 @@ def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld:
         reference_size=None if without_ld else size,
         mismatch=size is not None and not without_ld,
     )
+
+
+def _fit(task: LocusTask, ld: LowRankLD, rows: ndarray, n: float, *, without_ld: bool) -> Steps:
+    """SuSiE with the study's prior, or one effect with equal weights where LD is not to be trusted."""
+    noise = noise_of(task, rows, n, without_ld=without_ld)
     prior = task.f if task.inclusion is None else task.inclusion
     weights = None if prior is None or without_ld else prior[rows]
     return susie_steps(task.z[rows], ld, n, 1 if without_ld else task.L, weights, noise=noise, config=task.susie)

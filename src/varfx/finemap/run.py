@@ -103,21 +103,7 @@ def finemap(
     if find_float64_device(device).type == "cpu":
         device = "cpu"
     loci = _loci(study, bed, config)
-    data = study.trait.data
-    task = LocusTask(
-        panel=study.panel,
-        z=data.z,
-        n=data.n,
-        f=study.f,
-        inclusion=study.inclusion,
-        sigma2=study.sigma2,
-        L=config.L,
-        susie=config.susie,
-        noise=config.noise,
-        baseline=baseline_of(study.panel, data.z),
-        exact_ld=simulated_on(study.sumstats, study.panel),
-        quality=config.quality,
-    )
+    task = task_of(study, config)
     pieces = [[number] for number in range(len(loci))]
     if device != "cpu":
         pieces = batches(locus_sizes(task, loci), bytes_per_batch=DEVICE_BYTES // max(1, where.workers or 1))
@@ -151,6 +137,25 @@ def finemap(
         loci=fits,
         notes=notes + _notes(study, fits),
         ledger=_ledger(study, loci, empty, fits),
+    )
+
+
+def task_of(study: Study, config: FinemapConfig) -> LocusTask:
+    """What all loci of a study share."""
+    data = study.trait.data
+    return LocusTask(
+        panel=study.panel,
+        z=data.z,
+        n=data.n,
+        f=study.f,
+        inclusion=study.inclusion,
+        sigma2=study.sigma2,
+        L=config.L,
+        susie=config.susie,
+        noise=config.noise,
+        baseline=baseline_of(study.panel, data.z),
+        exact_ld=simulated_on(study.sumstats, study.panel),
+        quality=config.quality,
     )
 
 
