@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import tempfile
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import fsspec
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 
 from cases.ld import CONFIG, haplotype_counts, positions_of, write_bed, write_ukb
+from cases.web import serving
 from varfx.errors import ConfigError, DownloadError, FormatError
 from varfx.genotypes.open_ld import input_files, open_source
 from varfx.io import remote
@@ -35,17 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path / "ukb"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def web(folder: Path) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +122,12 @@ def test_wrong_addresses(web: str, store: str, folder: Path) -> None:
         open_source("http://127.0.0.1:9/x")
     with pytest.raises(ConfigError, match=r"takes --num-people and --chrom only"):
         open_source(web, population="EUR")
-    with pytest.raises(ConfigError, match=r"takes --num-people and --chrom only"):
+    with pytest.raises(ConfigError, match=r"`filter` is for genotypes"):
         open_source(web, filters="pass")
-    with pytest.raises(ConfigError, match=r"cannot be combined with 1 other references"):
+    with pytest.raises(ConfigError, match=r"cannot be combined with 1 references on this machine"):
         open_source([web, folder])
+    with pytest.raises(ConfigError, match=r"cannot be combined with 1 other references"):
+        open_source([web, store])
     with pytest.raises(FormatError, match=r"s3:/bucket/x` lacks a slash"):
         open_source(Path("s3://bucket/x"))
     with pytest.raises(ConfigError, match=r"`chrom` chooses regions of UKBB_LD"):

@@ -32,7 +32,7 @@ class ReferenceConfig:
     r_allele: RAllele | None = None
     """Alleles that r refers to in PLINK 2's matrices: listed (ref-based) or major."""
     chrom: tuple[str, ...] = ()
-    """Chromosomes of a folder of UKBB_LD, for example 22 or 1-3; by default all."""
+    """Chromosomes of UKBB_LD, or of an address with a file per chromosome, for example 22 or 1-3; by default all."""
     filters: Filters = "all"
     """Variants that count by the FILTER of a .pvar: all, or those that are PASS (or not given)."""
 

@@ -11,10 +11,10 @@ from varfx.errors import ConfigError
 from varfx.genotypes.config import Filters, RAllele, ReferenceConfig
 from varfx.genotypes.ld_source import LDSource
 from varfx.genotypes.matrices.open import is_matrix, layout_of, open_matrices
+from varfx.genotypes.matrices.remote import open_remote
 from varfx.genotypes.matrices.squares import is_square
 from varfx.genotypes.panel import GenotypeFile, GenotypePanel, People
 from varfx.genotypes.plink_sets import open_plink, plink_parts
-from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, UkbLD
 from varfx.io.remote import is_remote, require_folder
 
 ACCEPTED = (
@@ -39,7 +39,8 @@ def open_source(
 
     Args:
         paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same individuals), a bare PREFIX, square matrices (any number), or
-            one of: a folder or an address (s3://, https://) of UKBB_LD, a folder of SBayesRC, PRS-CS, LDpred2 or magenpy files, or one of their files, LDGM's metadata.csv or its folder.
+            one of: a folder of UKBB_LD, SBayesRC, PRS-CS, LDpred2 or magenpy files, or one of their files, LDGM's metadata.csv or its folder.
+            Addresses (s3://, https://) of all but LDGM are read file by file, and nothing of them is kept.
         maf: the least minor-allele frequency to keep; without effect on LD without frequencies (UKBB_LD).
         keep: individuals of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
         population: of LDGM or PRS-CSx; may be left out where the folder holds one.
@@ -47,7 +48,7 @@ def open_source(
         filters: variants of a .pgen that count: all, or those whose FILTER is PASS (or not given).
         variants: the list of variants of matrices without one beside them.
         r_allele: what r refers to in PLINK 2's matrices: "listed" (ref-based) or "major" alleles.
-        chrom: the chromosomes of UKBB_LD to read, by default all.
+        chrom: the chromosomes of UKBB_LD, and of addresses with a file per chromosome, to read; by default all.
 
     Raises:
         ConfigError: no path or unknown kinds of path, kinds that cannot be combined, options of another kind.
@@ -68,9 +69,12 @@ def open_source(
         require_folder(path)
     remote = [os.fspath(path) for path in paths if is_remote(path)]
     if remote:
-        return _open_remote(
-            remote, len(paths), num_people, chrom, keep or population or variants or r_allele or filters != "all"
-        )
+        if len(remote) < len(paths):
+            raise ConfigError(
+                f"`{remote[0]}` cannot be combined with {len(paths) - len(remote)} references on this machine. Give it alone."
+            )
+        _refuse_genotype_options(remote[0], keep, filters)
+        return open_remote(remote, maf=maf, chrom=chrom, **only_matrices)
     seen = [os.path.abspath(path) for path in paths]
     twice = [path for number, path in enumerate(seen) if path in seen[:number]]
     if twice:
@@ -84,10 +88,7 @@ def open_source(
             raise ConfigError(
                 f"`{matrices[0]}` cannot be combined with {len(paths) - 1} other references. Give it alone."
             )
-        if keep is not None:
-            raise ConfigError(f"`keep` chooses individuals, but `{matrices[0]}` holds correlations. Leave it out.")
-        if filters != "all":
-            raise ConfigError(f"`filter` is for genotypes, but `{matrices[0]}` holds correlations. Leave it out.")
+        _refuse_genotype_options(matrices[0], keep, filters)
         return open_matrices(matrices, maf=maf, chrom=chrom, **only_matrices)
     given = [name for name, value in only_matrices.items() if value is not None]
     if given:
@@ -110,17 +111,11 @@ def input_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return found
 
 
-def _open_remote(
-    addresses: Sequence[str], given: int, num_people: int | None, chrom: Sequence[str], others: object
-) -> LDSource:
-    if given > 1 or others:
-        what = (
-            f"cannot be combined with {given - 1} other references"
-            if given > 1
-            else "takes --num-people and --chrom only"
-        )
-        raise ConfigError(f"`{addresses[0]}` {what}. It is read as UKBB_LD; fetch other kinds first.")
-    return UkbLD(addresses[0], num_people=UKB_NUM_PEOPLE if num_people is None else num_people, chroms=chrom)
+def _refuse_genotype_options(path: str | Path, keep: People | None, filters: Filters) -> None:
+    if keep is not None:
+        raise ConfigError(f"`keep` chooses individuals, but `{path}` holds correlations. Leave it out.")
+    if filters != "all":
+        raise ConfigError(f"`filter` is for genotypes, but `{path}` holds correlations. Leave it out.")
 
 
 def _open_genotypes(path: str) -> GenotypeFile:

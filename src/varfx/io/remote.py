@@ -10,8 +10,10 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ class Folder:
             return
         with tempfile.TemporaryDirectory(prefix="varfx-remote-") as scratch:
             for name in names:
-                self._fetch(name, Path(scratch) / name)
+                self.fetch(name, Path(scratch) / name)
             yield [Path(scratch) / name for name in names]
 
     def _listed(self) -> dict[str, int]:
@@ -76,7 +78,12 @@ class Folder:
             self._sizes = {entry["name"].rsplit("/", 1)[-1]: int(entry.get("size") or -1) for entry in files}
         return self._sizes
 
-    def _fetch(self, name: str, to: Path) -> None:
+    def fetch(self, name: str, to: Path) -> None:
+        """Copies a file of a remote folder.
+
+        Raises:
+            DownloadError: it cannot be fetched whole, in three attempts.
+        """
         address = f"{self.path}/{name}"
 
         def fetch() -> None:
@@ -100,6 +107,47 @@ class Folder:
             return fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **options)
         except ImportError as error:
             raise ConfigError(f"`{self.path}` is read over the network: pip install 'varfx[cloud]'.") from error
+
+
+class Mirror:
+    """A remote folder whose files come one at a time: the file used last lies here, and no other.
+
+    It can be pickled: each process fetches what it reads, into a folder of its own. Files are removed when the next one comes, and all
+    folders of this machine when the object that was made first is gone.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Remembers an address and makes a temporary folder; nothing is fetched."""
+        self._folder = Folder(address)
+        self._all = Path(tempfile.mkdtemp(prefix="varfx-remote-"))
+        weakref.finalize(self, shutil.rmtree, self._all, ignore_errors=True)
+        self._scratch: Path | None = None
+        self._here: Path | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_scratch": None, "_here": None}
+
+    def bring(self, name: str) -> Path:
+        """The path of a file of the folder, valid until the next call.
+
+        Raises:
+            DownloadError: it cannot be fetched whole, in three attempts.
+        """
+        if self._here is None or self._here.name != name:
+            if self._scratch is None:
+                above = self._all if self._all.is_dir() else None  # another machine has none
+                self._scratch = Path(tempfile.mkdtemp(prefix="varfx-remote-", dir=above))
+            if self._here is not None:
+                self._here.unlink(missing_ok=True)  # a file that is still open keeps its content
+                self._here = None
+            path = self._scratch / name
+            self._folder.fetch(name, path)
+            self._here = path
+        return self._here
+
+    def told(self, text: str) -> str:
+        """A message with the address in place of the temporary folder."""
+        return text if self._scratch is None else text.replace(str(self._scratch), self._folder.path)
 
 
 def _attempted(call: Any, what: str) -> Any:

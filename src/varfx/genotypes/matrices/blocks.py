@@ -28,6 +28,7 @@ from varfx.genotypes.ld_source import (
 )
 from varfx.genotypes.ukb_npz import DIAGONAL_ATOL, MAX_ABS_R, SYMMETRY_ATOL
 from varfx.io.ledger import LedgerRow, Sieve
+from varfx.io.remote import Mirror
 
 SURELY_R2 = 100  # variants from which a square without any negative value cannot be one of r
 
@@ -75,6 +76,8 @@ class BlockSource(ABC):
     build: str | None
     missing: tuple[MissingRegion, ...] = ()
     ledger: tuple[LedgerRow, ...]
+
+    mirror: Mirror | None = None  # where the files lie on another machine
 
     def __init__(
         self, name: str, table: pl.DataFrame, *, num_people: int | None, build: str | None = None, maf: float = 0.0
@@ -157,8 +160,17 @@ class BlockSource(ABC):
     def _block_of(self, block: int) -> Correlations:
         if self._loaded is None or self._loaded[0] != block:
             self._loaded = None  # frees the old block before the next is read
-            self._loaded = block, self._read(block)
+            try:
+                self._loaded = block, self._read(block)
+            except (DataError, FormatError) as error:
+                if self.mirror is None:
+                    raise
+                raise type(error)(self.mirror.told(str(error))) from error
         return self._loaded[1]
+
+    def _here(self, path: Path) -> Path:
+        """Where a file of the source can be read: a remote one is fetched."""
+        return path if self.mirror is None else self.mirror.bring(path.name)
 
     @abstractmethod
     def _read(self, block: int) -> Correlations:

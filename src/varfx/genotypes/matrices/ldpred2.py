@@ -21,6 +21,7 @@ from varfx.genome.chromosomes import spelled
 from varfx.genotypes.matrices.blocks import BlockSource, Correlations
 from varfx.genotypes.ukb_npz import DIAGONAL_ATOL, MAX_ABS_R
 from varfx.io.r_file import read_r
+from varfx.io.remote import Mirror
 
 _NAME = re.compile(r".*chr([0-9A-Za-z]+)\.rds")
 
@@ -29,7 +30,13 @@ class LDpred2Folder(BlockSource):
     """Sparse matrices of LDpred2, a block per chromosome; a `CorrelationSource`. r is 0 where the matrix has no entry."""
 
     def __init__(
-        self, path: Path, *, variants: Path | None = None, num_people: int | None = None, maf: float = 0.0
+        self,
+        path: Path,
+        *,
+        variants: Path | None = None,
+        num_people: int | None = None,
+        maf: float = 0.0,
+        mirror: Mirror | None = None,
     ) -> None:
         """Reads the map.
 
@@ -38,13 +45,15 @@ class LDpred2Folder(BlockSource):
             variants: the map, by default map*.rds beside them.
             num_people: the sample size behind the correlations (the files do not say it).
             maf: the least minor-allele frequency to keep, by af_UKBB.
+            mirror: where the files lie on another machine; `path` then has their names alone.
 
         Raises:
             ConfigError: no map, or several; rdata is not installed; no sample size.
             FormatError: a damaged file, or one of another kind.
         """
+        self.mirror = mirror
         self._paths = _files(path)
-        table = _read_map(_map_beside(path) if variants is None else variants)
+        table = _read_map(self._here(_map_beside(path)) if variants is None else variants)
         chroms = [spelled(_NAME.fullmatch(each.name)[1]) for each in self._paths]  # type: ignore[index]
         table = table.filter(pl.col("chrom").is_in(chroms)).with_columns(
             block=pl.col("chrom").replace_strict(
@@ -57,7 +66,7 @@ class LDpred2Folder(BlockSource):
         super().__init__(str(path), table, num_people=num_people, build="hg19", maf=maf)
 
     def _read(self, block: int) -> Correlations:
-        return _Sparse(_read_matrix(self._paths[block], self._sizes[block]))
+        return _Sparse(_read_matrix(self._here(self._paths[block]), self._sizes[block]))
 
 
 @dataclass(frozen=True, eq=False)

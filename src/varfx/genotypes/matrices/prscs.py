@@ -20,6 +20,7 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genotypes.matrices.blocks import BlockSource, Correlations, Square, check_square
 from varfx.genotypes.plink1 import sites_of
 from varfx.genotypes.ukb_npz import NPZ_DAMAGE
+from varfx.io.remote import Mirror
 from varfx.io.text_numbers import decimals
 from varfx.io.text_table import open_table, read_with_header
 
@@ -41,6 +42,7 @@ class PrsCsBlocks(BlockSource):
         population: str | None = None,
         num_people: int | None = None,
         maf: float = 0.0,
+        mirror: Mirror | None = None,
     ) -> None:
         """Reads the table of variants, and the names in each block.
 
@@ -50,19 +52,23 @@ class PrsCsBlocks(BlockSource):
             population: of PRS-CSx's table (AFR, AMR, EAS, EUR, SAS), by default as the files' name says.
             num_people: the sample size behind the correlations (the files do not say it).
             maf: the least minor-allele frequency to keep.
+            mirror: where the files lie on another machine; `path` then has their names alone.
 
         Raises:
             ConfigError: no table, or several; no population; h5py is not installed.
             FormatError: a damaged or incomplete file.
             DataError: a block's variants that the table lacks.
         """
+        self.mirror = mirror
         self._paths = _files(path)
         listed = _table_beside(path) if variants is None else variants
-        table = _read_table(listed, population or _population_of(self._paths[0]))
+        table = _read_table(
+            self._here(listed) if variants is None else listed, population or _population_of(self._paths[0])
+        )
         blocks: list[tuple[int, str, int]] = []
         names: list[tuple[int, int, str]] = []
         for number, file in enumerate(self._paths):
-            for group, snps in _block_names(file):
+            for group, snps in _block_names(self._here(file)):
                 names += [(len(blocks), row, snp) for row, snp in enumerate(snps)]
                 blocks.append((number, group, len(snps)))
         self._blocks = blocks
@@ -78,7 +84,7 @@ class PrsCsBlocks(BlockSource):
 
     def _read(self, block: int) -> Correlations:
         number, group, size = self._blocks[block]
-        path = self._paths[number]
+        path = self._here(self._paths[number])
         try:
             with _opened(path) as file:
                 data = file[group]["ldblk"]

@@ -17,6 +17,7 @@ import polars as pl
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genotypes.matrices.blocks import BlockSource, Correlations, Eigenpairs, refuse_length
 from varfx.genotypes.plink1 import sites_of
+from varfx.io.remote import Mirror
 from varfx.io.text_numbers import decimals, whole_numbers
 from varfx.io.text_table import open_table, read_with_header
 
@@ -35,19 +36,23 @@ class SBayesRCFolder(BlockSource):
 
     truncated = True
 
-    def __init__(self, folder: Path, *, num_people: int | None = None, maf: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, *, num_people: int | None = None, maf: float = 0.0, mirror: Mirror | None = None
+    ) -> None:
         """Reads the list of variants, and the length and first numbers of each block's file.
 
         Args:
             folder: with ldm.info, snp.info and the blocks.
             num_people: sample size, in place of column N.
             maf: the least minor-allele frequency to keep, by A1Freq.
+            mirror: where the files lie on another machine; `folder` then has their names alone.
 
         Raises:
             FormatError: a table or a block is missing, damaged or truncated, or blocks and list disagree.
         """
+        self.mirror = mirror
         self._files = _block_files(folder)
-        table, stated = _read_variants(folder / VARIANTS)
+        table, stated = _read_variants(self._here(folder / VARIANTS))
         listed = table["_block"].unique(maintain_order=True).to_list()
         absent = [name for name in listed if name not in self._files]
         if absent:
@@ -62,14 +67,14 @@ class SBayesRCFolder(BlockSource):
         ).drop("_block")
         sizes = dict(table.group_by("block").len().iter_rows())
         self._sizes = [int(sizes[number]) for number in range(len(listed))]
-        for number in range(len(listed)):
+        for number in range(len(listed) if mirror is None else 0):  # remote ones are checked when they are read
             _head(self._files[listed[number]], self._sizes[number])
         super().__init__(
             str(folder), table, num_people=stated if num_people is None else num_people, build="hg19", maf=maf
         )
 
     def _read(self, block: int) -> Correlations:
-        path = self._files[self._names[block]]
+        path = self._here(self._files[self._names[block]])
         size = self._sizes[block]
         rank, offset, total = _head(path, size)
         with open(path, "rb") as file:

@@ -17,6 +17,7 @@ from varfx.genotypes.matrices.blocks import BlockSource, Correlations, Square, c
 from varfx.genotypes.matrices.variant_list import in_order_of, list_beside, read_variant_list
 from varfx.genotypes.ukb_npz import NPZ_DAMAGE, check_sizes, read_npz
 from varfx.io.ledger import Sieve
+from varfx.io.remote import Mirror
 from varfx.io.stream import read_bytes
 from varfx.io.text_lines import numbered_lines
 
@@ -44,6 +45,7 @@ class Squares(BlockSource):
         r_allele: RAllele | None = None,
         num_people: int | None = None,
         maf: float = 0.0,
+        mirror: Mirror | None = None,
     ) -> None:
         """Reads the lists of variants, and of each matrix the diagonal.
 
@@ -54,12 +56,14 @@ class Squares(BlockSource):
             r_allele: what r refers to in PLINK 2's files, which do not say: "listed" (ref-based), or "major" alleles.
             num_people: the sample size behind the correlations.
             maf: the least minor-allele frequency, where the list has frequencies.
+            mirror: where the files lie on another machine; `paths` then are their names alone.
 
         Raises:
             ConfigError: no list, no sample size, or PLINK 2's files without `r_allele`.
             FormatError: a damaged file, or one of another size than its list.
             DataError: r2 in place of r, a table of pairs, a variant in two blocks, or no variant is left.
         """
+        self.mirror = mirror
         self._paths = list(paths)
         self._sizes: list[int] = []
         tables = []
@@ -70,12 +74,12 @@ class Squares(BlockSource):
                     f"`{path}` does not say what its r refers to: --r-allele listed if PLINK 2 was run with ref-based, --r-allele major "
                     "if not. Give one."
                 )
-            table = _variants_of(path, variants, alone=len(self._paths) == 1)
+            table = self._variants_of(path, variants, alone=len(self._paths) == 1)
             self._sizes.append(table.height)
             table = table.with_columns(block=pl.lit(block, pl.Int32), row=pl.int_range(pl.len(), dtype=pl.Int64))
             if r_allele == "major":
                 table = _towards_major(table, path)
-            table = table.with_columns(varies=pl.Series(~np.isnan(_diagonal(path, table.height))))
+            table = table.with_columns(varies=pl.Series(~np.isnan(_diagonal(self._here(path), table.height))))
             tables.append(table)
         whole = pl.concat(tables)
         sieve = Sieve(whole)
@@ -87,26 +91,25 @@ class Squares(BlockSource):
         super().__init__(str(paths[0]), whole, num_people=num_people, maf=maf)
         self.ledger = (*sieve.ledger.rows(), *self.ledger)
 
+    def _variants_of(self, path: Path, variants: Path | None, *, alone: bool) -> pl.DataFrame:
+        """The variants of a matrix, one per row of it."""
+        stem = _ENDING.sub("", str(path))
+        names = next((each for each in (Path(f"{path}.vars"), Path(f"{stem}.snplist")) if each.is_file()), None)
+        if variants is not None and names is None and not alone:
+            raise ConfigError(
+                f"`{path}` has no list of names beside it (.snplist, .vars), so that its rows in `{variants}` are not known. Leave "
+                "--variants out, and put a list beside each matrix."
+            )
+        listed = self._here(list_beside(stem)) if variants is None else variants
+        table = read_variant_list(listed)
+        return table if names is None else in_order_of(self._here(names), table, listed)
+
     def _read(self, block: int) -> Correlations:
-        path = self._paths[block]
+        path = self._here(self._paths[block])
         R = _matrix(path, self._sizes[block])
         known = ~np.isnan(R.diagonal())
         check_square(R if known.all() else R[np.ix_(known, known)], path)
         return Square(R)
-
-
-def _variants_of(path: Path, variants: Path | None, *, alone: bool) -> pl.DataFrame:
-    """The variants of a matrix, one per row of it."""
-    stem = _ENDING.sub("", str(path))
-    names = next((each for each in (Path(f"{path}.vars"), Path(f"{stem}.snplist")) if each.is_file()), None)
-    if variants is not None and names is None and not alone:
-        raise ConfigError(
-            f"`{path}` has no list of names beside it (.snplist, .vars), so that its rows in `{variants}` are not known. Leave "
-            "--variants out, and put a list beside each matrix."
-        )
-    listed = list_beside(stem) if variants is None else variants
-    table = read_variant_list(listed)
-    return table if names is None else in_order_of(names, table, listed)
 
 
 def _refuse_r2(path: Path) -> None:
