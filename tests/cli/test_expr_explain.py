@@ -11,7 +11,7 @@ import pytest
 
 from cases.cohort import small_cohort
 from cases.command_line import varfx
-from cases.variants import linear_run, some_weights
+from cases.variants import linear_run, network_run, random_network, some_weights
 from varfx.expression.cohort.store import Cohort, open_cohort
 
 BASES = "ACGT"
@@ -99,6 +99,19 @@ def test_a_table_of_scores_gives_the_same(
         assert done.code == 0, done.err
     for name in (".motifs.tsv.gz", ".enrichment.tsv"):
         assert Path(f"{tmp_path / 'A'}{name}").read_bytes() == Path(f"{tmp_path / 'B'}{name}").read_bytes()
+
+
+def test_pictures_of_a_network(study: tuple[Path, Cohort], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, cohort = study
+    network_run(tmp_path / "N", cohort, random_network())
+    words = ("--states", folder / "peaks.bed", "--permutations", 9, "--logos", tmp_path / "pictures", "--logo-genes", 2)
+    done = varfx(capsys, "expr", "explain", tmp_path / "N", *words, "--out", tmp_path / "E")
+    assert done.code == 0, done.err
+    assert f"{tmp_path / 'pictures'}: 2 pictures" in done.out
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "pictures").iterdir())
+    line = varfx(capsys, "expr", "explain", folder / "RUN", *words, "--out", tmp_path / "F").error
+    assert "where a run of `varfx expr fit` is needed" in line
+    assert not list(tmp_path.glob("F.*"))
 
 
 def test_mistakes(study: tuple[Path, Cohort], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -30,6 +30,8 @@ def explain(
     states: Annotated[tuple[str, ...], WORDS] = (),
     eqtl: Path | None = None,
     baseline: Path | None = None,
+    logos: Path | None = None,
+    logo_genes: int = 6,
     cohort: Annotated[Path | None, Parameter()] = None,
     config: Config = ExplainConfig(),
 ) -> None:
@@ -39,6 +41,7 @@ def explain(
     --states and --eqtl at least one is needed.
 
         varfx expr explain RUN --motifs M.meme --states peaks.bed.gz --out E
+        varfx expr explain NETWORK --motifs M.meme --logos pictures --out E
         varfx expr explain SCORES.parquet --eqtl credible_sets.tsv.gz --out E
 
     Args:
@@ -48,23 +51,67 @@ def explain(
         states: BED files of states (names in the fourth column) or peaks: PATH or NAME=PATH.
         eqtl: Fine-mapped eQTLs: credible sets of the eQTL Catalogue, or gene_id, variant, pip and beta.
         baseline: A run with elastic nets: a gene's high-scoring variants are as many as its elastic net has.
+        logos: Of a network: draw gradients and mutagenesis around each gene's highest-scoring variant into this folder.
+        logo_genes: Genes to draw, by their variant's |score|.
         cohort: Where the run's cohort lies, if it moved.
     """
     from varfx.expression.explain.explain import explain_variants, write_explained
     from varfx.io.run_folder import check_parent
 
     check_parent(out)
+    if logos is not None:
+        check_parent(logos)
     with progress_bar() as progress:
         found = explain_variants(
             scores, config, motifs=motifs, states=states, eqtl=eqtl, baseline=baseline, cohort=cohort, progress=progress
         )
+    drawn = 0 if logos is None else _draw(found, logos, logo_genes, cohort)
     given = {"scores": scores, "motifs": motifs, "eqtl": eqtl, "baseline": baseline}
     inputs = {name: path for name, path in given.items() if path is not None}
     inputs |= {f"states.{number}": Path(text.rpartition("=")[2]) for number, text in enumerate(states)}
     paths = write_explained(found, out, config=config, inputs=inputs)
     _show(found)
+    if drawn:
+        console.print(f"{logos}: {drawn} pictures", soft_wrap=True)
     print_notes(found.notes)
     console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
+
+
+def _draw(found: Explained, folder: Path, count: int, cohort: Path | None) -> int:
+    """Writes a picture per gene, and says how many."""
+    from varfx import report
+    from varfx.expression.explain.around import around_top
+    from varfx.io.file_names import as_file_name
+    from varfx.report.logos import logos
+
+    pictures = {}
+    for row, around in around_top(found.run, cohort, found.scores, count):
+        name = row["variant_id"] or f"{row['chrom']}:{row['position']}"
+        title = f"{row['gene_id']}, {name} {row['other_allele']}>{row['effect_allele']}: homozygous effect {around.effect:+.3g} sd"
+        rows = [
+            ("gradient, reference", around.ref, around.gradient_ref),
+            ("gradient, ALT", around.alt, around.gradient_alt),
+            ("mutagenesis, reference", around.ref, around.mutagenesis),
+        ]
+        below = _best_motif(found, row)
+        pictures[f"{as_file_name(row['gene_id'])}.png"] = logos(
+            rows, first=around.first, marked=around.marked, title=title, below=below
+        )
+    folder.mkdir(exist_ok=True)
+    report.save_all(pictures, folder)
+    return len(pictures)
+
+
+def _best_motif(found: Explained, row: dict[str, Any]) -> str:
+    """The motif that a variant changes most, in words."""
+    if found.motifs is None:
+        return ""
+    name = f"{row['chrom']}:{row['position']}:{row['other_allele']}:{row['effect_allele']}"
+    mine = found.motifs.filter((found.motifs["variant"] == name) & (found.motifs["gene_id"] == row["gene_id"]))
+    if not mine.height:
+        return ""
+    best = mine.sort(mine["delta"].abs(), descending=True).row(0, named=True)
+    return f"{best['effect']} of {best['motif']} ({best['strand']}), {best['delta']:+.1f} bits"
 
 
 def _show(found: Explained) -> None:

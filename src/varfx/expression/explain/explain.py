@@ -51,6 +51,8 @@ class Explained:
             without motifs.
         enrichment: columns of `enrichment.SCHEMA`; None without states and motifs.
         eqtl: None without fine-mapped eQTLs.
+        scores: of all variants, columns of `varfx.expression.variants.table.LONG_SCHEMA`.
+        run: that they come from.
         model: whose scores.
         genes: how many.
         variants: scored pairs of gene and variant.
@@ -60,6 +62,8 @@ class Explained:
     motifs: pl.DataFrame | None
     enrichment: pl.DataFrame | None
     eqtl: EqtlEvaluation | None
+    scores: pl.DataFrame
+    run: Path
     model: str
     genes: int
     variants: int
@@ -124,6 +128,8 @@ def explain_variants(
         motifs=None if disrupted is None else _shown(table, disrupted, distinct, place),
         enrichment=enriched,
         eqtl=None if fine is None else evaluate_eqtls(table, fine, config),
+        scores=table,
+        run=_folder(run),
         model=table["model"][0],
         genes=table["gene_id"].n_unique(),
         variants=table.height,
@@ -156,10 +162,14 @@ def _scores(
     return table, run
 
 
+def _folder(run: str | os.PathLike[str]) -> Path:
+    """Of a run; provenance names its manifest."""
+    return Path(run) if Path(run).is_dir() else Path(run).parent
+
+
 def _cohort(run: str | os.PathLike[str], moved: str | os.PathLike[str] | None) -> Cohort:
     """The cohort whose windows hold the reference's bases."""
-    path = Path(run)
-    root = path if path.is_dir() else path.parent  # provenance names the run's manifest
+    root = _folder(run)
     if moved is not None and not root.is_dir():
         return open_cohort(moved)
     opened: ExpressionRun = open_run(root)
