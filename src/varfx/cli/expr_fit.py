@@ -14,6 +14,7 @@ from rich.table import Table
 from varfx.cli.console import console, progress_bar
 from varfx.cli.options import HIDDEN, Out, Switch, as_options, genes_option
 from varfx.expression.network.config import FitConfig, NetworkChoice, fold_numbers
+from varfx.expression.network.target import TargetConfig
 from varfx.training.people.config import ExpressionTrainConfig
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ Fitting = Annotated[
         folds=Parameter(name=("--folds", "--fold"), converter=_folds),
         network=HIDDEN,
         training=HIDDEN,
+        target=HIDDEN,
     ),
 ]
 Network = Annotated[
     NetworkChoice, as_options(NetworkChoice, group="Network", checkpointing=Parameter(alias="--recompute"))
 ]
 PeopleTraining = Annotated[ExpressionTrainConfig, as_options(ExpressionTrainConfig, group="Training")]
+Targets = Annotated[TargetConfig, as_options(TargetConfig, group="Target")]
 SHOWN = 10  # networks in the table
 
 
@@ -48,6 +51,7 @@ def fit(
     out: Out,
     config: Fitting = FitConfig(),
     network: Network = NetworkChoice(),
+    target: Targets = TargetConfig(),
     training: PeopleTraining = ExpressionTrainConfig(),
     workers: int = 1,
     scheduler: str | None = None,
@@ -64,6 +68,7 @@ def fit(
         varfx expr fit COHORT --genes genes.txt --single-gene --checkpoint pytorch_model.bin --fold all --out RUN
         varfx expr fit COHORT --genes all --width 96 --depth 2 --out RUN
         varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --readout attention --out RUN
+        varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --target coverage --coverage people.tsv --exons genes.gtf.gz --out RUN
 
     Args:
         cohort: The cohort (`varfx expr prepare`).
@@ -76,7 +81,7 @@ def fit(
     from varfx.expression.network.fit import fit_network
     from varfx.training import processes
 
-    config = replace(config, network=network, training=training)
+    config = replace(config, network=network, training=training, target=target)
     with progress_bar() as progress:
         run = fit_network(
             cohort,
@@ -102,6 +107,7 @@ def _show(run: ExpressionRun) -> None:
     console.print(table)
     if len(outcomes) > SHOWN:
         console.print(f"and {len(outcomes) - SHOWN:,} networks more")
+    _show_coverage(record.get("coverage", []))
     if record["checkpoint_sha256"]:
         console.print(f"checkpoint sha256 {record['checkpoint_sha256']}", soft_wrap=True)
     console.print(
@@ -109,3 +115,30 @@ def _show(run: ExpressionRun) -> None:
         f"{run.predictions.height:,} predictions; judge them with `varfx expr evaluate {run.path}`",
         soft_wrap=True,
     )
+
+
+def _show_coverage(records: list[dict[str, Any]]) -> None:
+    """Prints means over genes of how well test individuals' coverage was predicted."""
+    if not records:
+        return
+    table = Table(
+        "genes",
+        "exon totals",
+        "variation across individuals",
+        "R2 of exon bins",
+        "mean profile",
+        title="coverage of test individuals",
+    )
+    for split in ("hop", "hogp"):
+        mine = [each for each in records if each["split"] == split]
+        if mine:
+            scores = (
+                _mean([each[name] for each in mine]) for name in ("total_pcc", "cov_pcc", "bin_r2", "profile_pcc")
+            )
+            table.add_row(f"{len(mine)} {'training' if split == 'hop' else 'held-out'}", *scores)
+    console.print(table)
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.3f}" if known else "-"

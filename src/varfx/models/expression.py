@@ -83,14 +83,18 @@ class ExpressionNetwork(nn.Module):
         """
         if x.ndim == 4:
             return self(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)  # type: ignore[no-any-return]
+        self.check_input(x)
+        if self.training and self.config.norm == "running":
+            return self.read(self._embed_all(x))
+        return self.read(self.trunk.embed(x, self.config.rows))
+
+    def check_input(self, x: Tensor) -> None:
+        """Raises DataError if sequences have another shape than the network's."""
         if x.ndim != 3 or x.shape[1] != self.config.window:
             raise DataError(
                 f"`x` must be (individual, base, channel) or (individual, haplotype, base, channel) with {self.config.window:,} bases, "
                 f"got shape {tuple(x.shape)}."
             )
-        if self.training and self.config.norm == "running":
-            return self.read(self._embed_all(x))
-        return self.read(self.trunk.embed(x, self.config.rows))
 
     def _embed_all(self, x: Float[Tensor, "individual base 4"]) -> Float[Tensor, "individual bin channel"]:
         """The same embedding, with all bins computed: the last norm's statistics are then those of all bins, as published.
@@ -154,15 +158,8 @@ class LoadedNetwork:
     sha256: str
 
 
-def load_network(
-    path: str | os.PathLike[str], config: ExpressionNetworkConfig, *, generator: torch.Generator | None = None
-) -> LoadedNetwork:
-    """The network with the trunk of a checkpoint in enformer-pytorch's or borzoi-pytorch's names, and a fresh head.
-
-    Raises:
-        ConfigError: `norm` = layer, which has no use for the checkpoint's statistics.
-        FormatError: the file is missing, damaged, lacks tensors, or is of other sizes than `config`.
-    """
+def load_trunk(path: str | os.PathLike[str], config: ExpressionNetworkConfig) -> tuple[Trunk, str]:
+    """The network below the head with the weights of a checkpoint, and the file's checksum; errors as of `load_network`."""
     if config.norm == "layer":
         raise ConfigError("`norm` = layer cannot use a checkpoint's batch norms. Take frozen, running or batch.")
     if not Path(path).is_file():
@@ -172,4 +169,17 @@ def load_network(
         )
     sizes = config.trunk()
     loaded = load_borzoi(path, sizes) if isinstance(sizes, BorzoiConfig) else load_enformer(path, sizes)
-    return LoadedNetwork(ExpressionNetwork(config, generator=generator, trunk=loaded.model), loaded.sha256)
+    return loaded.model, loaded.sha256
+
+
+def load_network(
+    path: str | os.PathLike[str], config: ExpressionNetworkConfig, *, generator: torch.Generator | None = None
+) -> LoadedNetwork:
+    """The network with the trunk of a checkpoint in enformer-pytorch's or borzoi-pytorch's names, and a fresh head.
+
+    Raises:
+        ConfigError: `norm` = layer, which has no use for the checkpoint's statistics.
+        FormatError: the file is missing, damaged, lacks tensors, or is of other sizes than `config`.
+    """
+    trunk, checksum = load_trunk(path, config)
+    return LoadedNetwork(ExpressionNetwork(config, generator=generator, trunk=trunk), checksum)

@@ -58,6 +58,8 @@ class ExpressionNetworkConfig:
     """Train low-rank adapters of this rank on the attention's q, k, v and out, and the head; 0 trains all weights."""
     locon_rank: int = 0
     """Train low-rank adapters of this rank on the trunk's convolutions too, and the head; 0 for none."""
+    coverage_tracks: int = 0
+    """Tracks of coverage that are predicted in every bin, in place of one value at the TSS; 0 for that value."""
     precision: Precision = "float32"
     """Of the trunk's convolutions and matrix products; head and predictions are float32 with bfloat16 too."""
     checkpointing: bool = False
@@ -66,6 +68,10 @@ class ExpressionNetworkConfig:
     def __post_init__(self) -> None:
         if self.model not in get_args(Architecture):
             raise ConfigError(f"`model` must be one of {', '.join(get_args(Architecture))}, got {self.model!r}.")
+        if self.coverage_tracks < 0:
+            raise ConfigError(f"`coverage_tracks` must not be negative, got {self.coverage_tracks}.")
+        if self.coverage_tracks and self.pooling != "bin":
+            raise ConfigError("`readout` is for one value at the TSS; coverage is read from every bin. Leave it out.")
         if self.pooling not in ("bin", "attention"):
             raise ConfigError(f"`readout` must be bin or attention, got {self.pooling!r}.")
         if self.width < 12 or self.width % 12:

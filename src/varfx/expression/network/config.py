@@ -9,12 +9,14 @@ from pathlib import Path
 from varfx.device import check_device
 from varfx.errors import ConfigError
 from varfx.expression.model_names import sized_name
+from varfx.expression.network.target import TargetConfig
 from varfx.models.config import EnformerConfig, NormPolicy, Precision
 from varfx.models.expression_config import Architecture, ExpressionNetworkConfig, Pooling
 from varfx.training.people.config import ExpressionTrainConfig
 
 HEAD = "human"
 TRACK = 4950  # 'CAGE:blood, adult, pool1'
+FROZEN_EPOCHS = 5  # of coverage networks from published weights
 PUBLISHED_DEPTH = {"enformer": 11, "borzoi": 8, "flashzoi": 8}
 PUBLISHED_DROPOUT = {"enformer": 0.4, "borzoi": 0.2, "flashzoi": 0.2}
 
@@ -136,6 +138,8 @@ class FitConfig:
     """Its sizes, and which part of it learns; in full, or what differs from the default."""
     training: ExpressionTrainConfig = field(default_factory=ExpressionTrainConfig)
     """Configuration of the training."""
+    target: TargetConfig = field(default_factory=TargetConfig)
+    """Adjusted expression, or coverage."""
 
     def __post_init__(self) -> None:
         if self.train_size is not None and self.train_size < 2:
@@ -149,6 +153,19 @@ class FitConfig:
             raise ConfigError(f"`{option}` is for a network of many genes. Leave out `single-gene`.")
         if self.reference_only and self.training.loss == "pairwise":
             raise ConfigError("`reference-only` has no pairs of individuals: its loss is mse.")
+        if self.target.target == "coverage":
+            self._check_coverage()
+
+    def _check_coverage(self) -> None:
+        training = self.training
+        for name, given in (
+            ("reference-only", self.reference_only),
+            ("loss", training.loss != "both"),
+            ("reverse-complement", training.reverse_complement > 0),
+            ("max-shift", training.max_shift > 0),
+        ):
+            if given:
+                raise ConfigError(f"`{name}` is not for `--target coverage`. Leave one of the two out.")
 
     @property
     def sizes(self) -> ExpressionNetworkConfig:
@@ -171,14 +188,18 @@ class FitConfig:
         random, network, training = self.checkpoint is None, self.network, self.training
         if isinstance(network, NetworkChoice):
             network = network.sizes(random=random, window=window, gpu=gpu)
+        target = self.target
+        if target.target == "coverage" and target.frozen_epochs is None:
+            target = replace(target, frozen_epochs=0 if random else FROZEN_EPOCHS)
         if training.learning_rate is None:
             part = random or network.freeze_trunk or network.adapted
-            training = replace(training, learning_rate=1e-3 if part else 5e-6)
+            whole = 1e-5 if target.target == "coverage" else 5e-6
+            training = replace(training, learning_rate=1e-3 if part else whole)
         if training.micro_batch is None:
             training = replace(training, micro_batch=32 if gpu else 4)
         if self.reference_only:
             training = replace(training, loss="mse")
-        return replace(self, network=network, training=training)
+        return replace(self, network=network, training=training, target=target)
 
 
 def fold_numbers(words: Sequence[str]) -> tuple[int, ...]:

@@ -11,13 +11,15 @@ from typing import Any
 
 import polars as pl
 import safetensors.torch
+import torch
 
 from varfx.device import find_device
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
 from varfx.expression.network.config import FitConfig, NetworkChoice
-from varfx.expression.network.fit_one import PARTS, PREDICTIONS_KIND, fit_one, start_network
+from varfx.expression.network.coverage_files import read_manifest
+from varfx.expression.network.fit_one import PARTS, PREDICTIONS_KIND, fit_one, new_network, start_network
 from varfx.expression.network.tasks import NetworkTask, network_stem, network_tasks
 from varfx.expression.run import (
     MODELS,
@@ -31,6 +33,7 @@ from varfx.expression.run import (
 from varfx.io import sealed
 from varfx.io.run_folder import RESULT, RunFolder, identity_of
 from varfx.io.workers import Job, SingleWorker, Workers, map_pieces
+from varfx.models.coverage import CoverageNetwork, GeneTotals
 from varfx.models.expression import ExpressionNetwork, LoadedNetwork
 from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
@@ -104,7 +107,11 @@ def _settled(config: FitConfig, cohort: str | os.PathLike[str]) -> FitConfig:
     config = replace(config, genes=gene_ids(config.genes), tune_genes=gene_ids(config.tune_genes))
     gpu = find_device(config.training.device).type == "cuda"
     open_window = isinstance(config.network, NetworkChoice) and config.network.window is None
-    return config.settled(window=open_cohort(cohort).window if open_window else 0, gpu=gpu)
+    settled = config.settled(window=open_cohort(cohort).window if open_window else 0, gpu=gpu)
+    if settled.target.coverage is None:
+        return settled
+    tracks = read_manifest(settled.target.coverage, open_cohort(cohort).people).tracks
+    return replace(settled, network=replace(settled.sizes, coverage_tracks=tracks))
 
 
 def _where(config: FitConfig, workers: int | None, scheduler: str | None) -> Workers | None:
@@ -168,6 +175,9 @@ def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool
     inputs: dict[str, str | os.PathLike[str]] = {"cohort": cohort.path}
     if config.checkpoint is not None:
         inputs["checkpoint"] = config.checkpoint
+    inputs |= {
+        name: path for name, path in (("coverage", config.target.coverage), ("exons", config.target.exons)) if path
+    }
     provenance = sealed.provenance(_jsonable(config), inputs)
     folder.begin(identity_of(provenance), resume=resume, overwrite=overwrite)
     folder.below(PARTS)
@@ -175,13 +185,13 @@ def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool
     return provenance
 
 
-def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> ExpressionNetwork:
-    """A trained network of a run, in evaluation mode on the CPU.
+def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> ExpressionNetwork | GeneTotals:
+    """A trained network of a run, in evaluation mode on the CPU; it maps sequences to one value per individual.
 
     Args:
         run: of kind "expression network".
         fold: number of the fold.
-        gene_id: of a run with a network for each gene; not looked at otherwise.
+        gene_id: of a run with a network for each gene, or of coverage, whose exons it names; not looked at otherwise.
 
     Raises:
         DataError: the run is of another kind, or has no such network.
@@ -193,9 +203,23 @@ def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> E
     if not path.is_file():
         stems = sorted(file.stem for file in (run.path / MODELS).iterdir())
         raise DataError(f"`{run.path}` has no network {stem}; it has {len(stems)}, first {stems[0]}.")
-    network = ExpressionNetwork(ExpressionNetworkConfig(**run.record["config"]["network"]))
+    network = new_network(ExpressionNetworkConfig(**run.record["config"]["network"]))
     network.load_state_dict(safetensors.torch.load_file(path))
+    if isinstance(network, CoverageNetwork):
+        return _gene_totals(run, network, fold, gene_id).eval()
     return network.eval()
+
+
+def _gene_totals(run: ExpressionRun, network: CoverageNetwork, fold: int, gene_id: str | None) -> GeneTotals:
+    """A gene's expression from a coverage network."""
+    for each in run.record["coverage"]:
+        if each["fold"] == fold and each["gene_id"] == gene_id:
+            bins = torch.zeros(network.config.trunk().num_bins(network.config.window), dtype=torch.bool)
+            bins[each["bins"]] = True
+            return GeneTotals(network, bins, each["mean"], each["spread"], each["clip"])
+    raise DataError(
+        f"`{run.path}` predicts coverage, and has none of gene {gene_id} in fold {fold}. Name one of its genes."
+    )
 
 
 def _finish(
@@ -226,7 +250,10 @@ def _finish(
         "heldout_genes": list(dict.fromkeys(gene for task in tasks for gene in task.heldout)),
         "tune_genes": list(dict.fromkeys(gene for task in tasks for gene in task.tuned)),
         "checkpoint_sha256": checkpoint and checkpoint["sha256"],
-        "outcomes": [{name: value for name, value in each.items() if name != "history"} for each in outcomes],
+        "outcomes": [
+            {name: value for name, value in each.items() if name not in ("history", "coverage")} for each in outcomes
+        ],
+        "coverage": [row for each in outcomes for row in each.get("coverage", [])],
         "config": _jsonable(config),
         "provenance": provenance,
     }
@@ -244,4 +271,6 @@ def _jsonable(config: FitConfig) -> dict[str, Any]:
     value["folds"], value["genes"] = list(config.folds), list(config.genes)
     value["tune_genes"] = list(config.tune_genes)
     value["checkpoint"] = None if config.checkpoint is None else str(config.checkpoint)
+    for name in ("coverage", "exons"):
+        value["target"][name] = None if value["target"][name] is None else str(value["target"][name])
     return value

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
 from varfx.expression.network.sequences import WindowSequences
-from varfx.models.expression import ExpressionNetwork
+from varfx.models.coverage import Predictor
 from varfx.models.full_precision import full_precision
 from varfx.progress import Progress, silent
 
 PEOPLE_PER_PASS = 4
 
 
-def reference_attribution(network: ExpressionNetwork, sequences: WindowSequences) -> Float64[ndarray, " base"]:
+def reference_attribution(network: Predictor, sequences: WindowSequences) -> Float64[ndarray, " base"]:
     """The standardised attribution z of every base of a window, on the reference; bases along the gene's strand."""
     with full_precision(network):
         gradient = gradient_times_input(network, sequences.reference()[None].to(network.head.weight))
@@ -34,7 +34,7 @@ def reference_attribution(network: ExpressionNetwork, sequences: WindowSequences
 
 
 def people_attribution(
-    network: ExpressionNetwork,
+    network: Predictor,
     sequences: WindowSequences,
     people: Sequence[int],
     *,
@@ -70,7 +70,7 @@ def people_attribution(
 
 
 def gradient_times_input(
-    network: ExpressionNetwork, x: Float[Tensor, "individual base 4"] | Float[Tensor, "individual haplotype base 4"]
+    network: Predictor, x: Float[Tensor, "individual base 4"] | Float[Tensor, "individual haplotype base 4"]
 ) -> Float[Tensor, "base 4"]:
     """The mean of x * df/dx over sequences; of an individual's two haplotypes, whose predictions are averaged, the sum."""
     with torch.enable_grad():

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
 from varfx.expression.variants.config import VARIANTS_PER_PASS
+from varfx.models.coverage import Predictor
 from varfx.models.enformer import Enformer
 from varfx.models.expression import ExpressionNetwork
 from varfx.models.full_precision import full_precision
@@ -48,7 +49,7 @@ class Mutagenesis:
 
 
 def window_mutagenesis(
-    network: ExpressionNetwork, sequences: WindowSequences, *, variants_per_pass: int = VARIANTS_PER_PASS
+    network: Predictor, sequences: WindowSequences, *, variants_per_pass: int = VARIANTS_PER_PASS
 ) -> Mutagenesis:
     """The effects of all variants of a gene's window, in their order.
 
@@ -60,7 +61,11 @@ def window_mutagenesis(
     base = torch.eye(4, dtype=network.head.weight.dtype, device=sequences.device)
     reference, places, values = sequences.reference().to(base), sequences.offsets, base[sequences.alt_code]
     with full_precision(network):
-        if not isinstance(network.trunk, Enformer) or network.config.locon_rank:
+        if (
+            not isinstance(network, ExpressionNetwork)
+            or not isinstance(network.trunk, Enformer)
+            or network.config.locon_rank
+        ):
             return whole_passes(network, reference, places, values, variants_per_pass=variants_per_pass)
         return mutagenesis(
             network.trunk,

@@ -34,7 +34,7 @@ from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
 from varfx.expression.weights import aligned_weights
 from varfx.io.workers import Job, SingleWorker, map_pieces
-from varfx.models.expression import ExpressionNetwork
+from varfx.models.coverage import Predictor
 from varfx.progress import Progress, silent
 
 ELASTIC_NET = "elastic-net"
@@ -225,9 +225,7 @@ def _score_gene(job: _Job, gene_id: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     }
 
 
-def _network_effects(
-    job: _Job, gene_id: str, network: ExpressionNetwork, test: list[int], train: list[int]
-) -> _Effects:
+def _network_effects(job: _Job, gene_id: str, network: Predictor, test: list[int], train: list[int]) -> _Effects:
     config = job.config
     sequences = gene_sequences(
         job.cohort, gene_id, find_device(config.device), window=network.config.window, mean_of=train

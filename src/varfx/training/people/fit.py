@@ -18,6 +18,7 @@ from varfx.training.history import History
 from varfx.training.launch import join
 from varfx.training.people.batches import GeneBatches
 from varfx.training.people.config import ExpressionTrainConfig
+from varfx.training.people.coverage import CoverageModule
 from varfx.training.people.module import ExpressionModule
 from varfx.training.session import run
 from varfx.training.watch import Watch, write_history
@@ -69,14 +70,31 @@ def train_expression(
     _check_people(data)
     if tuning is not None:
         _check_people(tuning)
+    return train_module(ExpressionModule(network, data, config, tuning), folder, resume=resume, progress=progress)
+
+
+def train_module(
+    module: ExpressionModule, folder: Path, *, resume: bool = False, progress: Progress = silent
+) -> ExpressionOutcome:
+    """The same for a module that is made: of expression or of coverage; arguments and errors as of `train_expression`."""
+    network, config = module.network, module.config
     network.cpu().train()  # loaded weights come in evaluation mode, and Lightning keeps a mode
     join(config.devices, config.num_nodes, config.device)
-    module = ExpressionModule(network, data, config, tuning)
     watch = Watch(folder, progress, module.total_steps, config.patience, resume)
     run(module, watch, device=config.device, devices=config.devices, num_nodes=config.num_nodes)
     network.cpu().load_state_dict(watch.best, strict=False)
     processes.first_does(lambda: write_history(folder / "history.csv", watch.history, HISTORY_COLUMNS))
     return ExpressionOutcome(watch.history, watch.best_number, "early" if watch.early else "epochs")
+
+
+def train_coverage(
+    module: CoverageModule, folder: Path, *, resume: bool = False, progress: Progress = silent
+) -> ExpressionOutcome:
+    """Trains a network of coverage in place; arguments and errors as of `train_expression`."""
+    _check_people(module.data)
+    if module.tuning is not None:
+        _check_people(module.tuning)
+    return train_module(module, folder, resume=resume, progress=progress)
 
 
 def _check_people(data: GeneBatches) -> None:

@@ -161,6 +161,10 @@ class ExpressionModule(FitModule):
             pairs = [(prediction - prediction.mean() + truth.mean(), truth) for prediction, truth in pairs]
         return mean_r2(pairs)
 
+    def _predict(self, gene: int, x: Tensor, data: GeneBatches) -> Tensor:
+        """Predictions for sequences of a gene of `data`, in the unit of its targets."""
+        return self.network(x)  # type: ignore[no-any-return]
+
     @torch.no_grad()
     def _tuning_pairs(self, data: GeneBatches) -> list[tuple[ndarray, ndarray]]:
         """Predictions in float32 and targets of each gene's tuning individuals; each process predicts its share of them."""
@@ -171,7 +175,9 @@ class ExpressionModule(FitModule):
                 predicted = torch.zeros(len(rows), device=self.device)
                 for first in range(processes.rank(), len(rows), processes.world() * self.config.people_at_once):
                     here = slice(first, first + processes.world() * self.config.people_at_once, processes.world())
-                    predicted[here] = self.network(data.encode(gene, rows[here], self.device)).to(predicted.dtype)
+                    predicted[here] = self._predict(gene, data.encode(gene, rows[here], self.device), data).to(
+                        predicted.dtype
+                    )
                 if self.all_reduce is not None:
                     self.all_reduce(predicted)
                 pairs.append((predicted.cpu().numpy(), data.targets(gene, rows).numpy()))

@@ -11,6 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import DataError
+from varfx.models.coverage import Predictor
 from varfx.models.expression import ExpressionNetwork
 from varfx.models.full_precision import full_precision
 from varfx.training.people.batches import GeneBatches
@@ -33,7 +34,7 @@ def calibrate(network: ExpressionNetwork, data: GeneBatches, *, people: int = 16
 
 @torch.no_grad()
 def predict(
-    network: ExpressionNetwork,
+    network: Predictor,
     encode: Callable[[Int64[ndarray, " individual"]], Tensor],
     rows: Int64[ndarray, " individual"],
     *,
