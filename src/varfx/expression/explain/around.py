@@ -22,7 +22,7 @@ from varfx.expression.network.sequences import WindowSequences, WindowVariants
 from varfx.expression.run import open_run
 from varfx.expression.variants.gradients import gradient_times_input
 from varfx.expression.variants.ism import window_mutagenesis
-from varfx.models.expression import ExpressionNetwork
+from varfx.models.coverage import Predictor
 from varfx.models.full_precision import full_precision
 
 LETTERS = "ACGTN"
@@ -57,7 +57,7 @@ class Around:
 
 
 def around_variant(
-    network: ExpressionNetwork, cohort: Cohort, gene_id: str, position: int, alt: str, *, flank: int = 20
+    network: Predictor, cohort: Cohort, gene_id: str, position: int, alt: str, *, flank: int = 20
 ) -> Around:
     """Attributions within `flank` bases of a single-nucleotide variant.
 
@@ -108,7 +108,7 @@ def around_variant(
 
 
 def _mutagenesis(
-    network: ExpressionNetwork, codes: torch.Tensor, low: int, high: int, place: int, code: int
+    network: Predictor, codes: torch.Tensor, low: int, high: int, place: int, code: int
 ) -> tuple[Float64[ndarray, " base"], float]:
     """Mutagenesis of all bases of a stretch, and the effect of one of the changes."""
     known = [where for where in range(low, high) if int(codes[where]) < 4]
