@@ -14,6 +14,12 @@ from varfx.errors import StoreError
 from varfx.genome.builds import said
 from varfx.io import sealed, sealed_folder
 
+STORED = {
+    "full": "eigenvectors and correlations",
+    "shared": "correlations, of which the core's are the eigenvectors",
+    "int8": "likewise, correlations with the flank in 8 bits",
+}
+
 
 def info(path: Path, /) -> None:
     """Say what a file or folder of varfx holds, what each step of its making left out, and whether it is whole.
@@ -219,6 +225,7 @@ def _panel(path: Path) -> tuple[list[tuple[str, str]], dict[str, Any]]:
             f"{ranks.min()} to {ranks.max()}, keeping {config['rank_variance']:g} of the LD variance",
         ),
         ("precision of B", str(config["dtype"])),
+        ("stored", STORED[panel.storage]),
         ("missing regions", str(len(panel.metadata["missing"]))),
         ("size", f"{sum(size for size, _ in sealed_folder.read_manifest(path).values()) / 2**20:,.1f} MiB"),
     ]

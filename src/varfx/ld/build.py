@@ -239,7 +239,17 @@ def _build_window(build: _Build, core: Core) -> None:
         return
     core_rows, panel_rows = build.source.select(core.chrom, core.start, core.end, build.config.flank)
     factors, scores, kept = factors_of(build.source, core_rows, panel_rows, build.config.share(build.source.num_people))
-    write_window(build.result, core, factors, core_rows, panel_rows, scores, kept, dtype=build.dtype)
+    write_window(
+        build.result,
+        core,
+        factors,
+        core_rows,
+        panel_rows,
+        scores,
+        kept,
+        dtype=build.dtype,
+        storage=build.config.storage,
+    )
 
 
 def _clipped(result: Path, cores: Sequence[Core]) -> dict[str, Any] | None:
@@ -262,8 +272,8 @@ def _note(result: Path, core: Core) -> tuple[dict[str, Any], Int[ndarray, " core
     path = result / "windows" / core.name
     try:
         group = zarr.open_group(path, mode="r")
-        arrays = {name: zarr.open_array(path / name, mode="r") for name in ("B", "core", "ld_score")}
-        rank, num_panel = arrays["B"].shape
+        arrays = {name: zarr.open_array(path / name, mode="r") for name in ("lam", "panel", "core", "ld_score")}
+        rank, num_panel = arrays["lam"].size, arrays["panel"].size
         rows, ld_score = np.asarray(arrays["core"][...]), np.asarray(arrays["ld_score"][...])
         kept, square_norm = group.attrs["variance_kept"], group.attrs.get("square_norm")
     except (ValueError, OSError, KeyError) as error:

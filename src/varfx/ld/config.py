@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from varfx.errors import ConfigError
 
 Dtype = Literal["auto", "float16", "float32", "float64"]
+Storage = Literal["full", "shared", "int8"]
 ExportFormat = Literal["npz", "plink", "prscs", "sbayesrc"]
 SMALL_REFERENCE = 5_000  # individuals below which fewer directions of LD are trusted
 
@@ -25,8 +26,13 @@ class PanelConfig:
     individuals, else 0.99: see docs/ld.md."""
     dtype: Dtype = "auto"
     """Precision of the stored correlations: float16, float32, float64; auto is float32, and float16 above 8 GiB."""
+    storage: Storage = "full"
+    """What is stored: full (eigenvectors and correlations), shared (eigenvectors are taken from the correlations among the core), or
+    int8 (likewise, and correlations with the flank in 8 bits). Of half precision that is 100, 60 and 40 of a hundred bytes: docs/ld.md."""
 
     def __post_init__(self) -> None:
+        if self.storage not in get_args(Storage):
+            raise ConfigError(f"`storage` must be full, shared or int8, got {self.storage!r}.")
         if self.core <= 0 or self.flank < 0:
             raise ConfigError(f"`core` must be positive and `flank` not negative, got {self.core} and {self.flank}.")
         if self.rank_variance is not None and not 0 < self.rank_variance <= 1:
