@@ -83,3 +83,30 @@ def test_what_belongs_to_priors_is_refused(study: tuple[Path, Cohort], tmp_path:
         assert result.code == 2
         assert message in result.err
         assert not (tmp_path / "r.html").exists()
+
+
+def test_what_variants_do(study: tuple[Path, Cohort], tmp_path: Path, capsys: Capsys) -> None:
+    folder, cohort = study
+    gene = cohort.gene(cohort.genes["gene_id"][0])
+    (tmp_path / "peaks.bed").write_text(f"{gene.chrom}\t{gene.start}\t{gene.start + 128}\n")
+    rows = "\n".join(["0.97 0.01 0.01 0.01"] * 3 + ["0.01 0.01 0.01 0.97"] * 6)
+    (tmp_path / "M.meme").write_text(f"MOTIF AAAT\nletter-probability matrix: alength= 4 w= 9\n{rows}\n")
+    words = ("--motifs", tmp_path / "M.meme", "--states", f"open={tmp_path / 'peaks.bed'}", "--permutations", 99)
+    done = varfx(
+        capsys, "expr", "explain", folder / "B", *words, "--motif-p", 1, "--strong-p", 1, "--out", tmp_path / "E"
+    )
+    assert done.code == 0, done.err
+    for beginning in (tmp_path / "E", tmp_path / "E.enrichment.tsv"):
+        result = varfx(capsys, "report", folder / "B", "--explained", beginning, "--out", tmp_path / "r.html")
+        assert result.code == 0, result.err
+        text = (tmp_path / "r.html").read_text()
+        parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+        parser.parse(text)
+        assert parser.errors == []
+        assert 'id="chart-explained-states"' in text
+        assert "AAAT" in text
+    assert "varfx expr explain B --motifs" not in text
+    assert (
+        "there is no"
+        in varfx(capsys, "report", folder / "B", "--explained", tmp_path / "X", "--out", tmp_path / "s.html").error
+    )

@@ -31,10 +31,10 @@ def report(
 
     For a prior: study and checksums, harmonisation ledger, quality control, Manhattan and quantile plots, training, held-out gain and
     calibration, enrichment, and each locus with its LD, inclusion probabilities, learned f, annotations and genes. For a run on
-    expression: models, genes and variant effects. Parts that are not given say which command makes them.
+    expression: models, genes, variant effects, and what high-scoring variants do. Parts that are not given say which command makes them.
 
         varfx report RUN --finemap F --h2 H --qc Q --gtf genes.gtf.gz --out report.html
-        varfx report EXPRRUN --variants effects.parquet --out report.html
+        varfx report EXPRRUN --variants effects.parquet --explained E --out report.html
 
     Args:
         run: A run of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`.

@@ -26,6 +26,8 @@ class ReportConfig:
     """Genes (GENCODE or Ensembl GTF) of the study's genome build, drawn below each locus."""
     variants: Path | None = None
     """Table of `varfx expr variants --long`: variant effects around genes, for a run on expression."""
+    explained: Path | None = None
+    """Beginning of the files of `varfx expr explain --out E`: what high-scoring variants do, for a run on expression."""
     trait: str | None = None
     """Trait of a run of several; by default the first."""
     title: str | None = None
@@ -49,6 +51,18 @@ class ReportConfig:
         if begin is None:
             return None
         name = str(begin)
-        for known in (".pip.tsv.gz", ".cs.tsv", ".loci.tsv", ".windows.tsv", ".variants.tsv", ".json", ".results"):
+        for known in (
+            ".pip.tsv.gz",
+            ".cs.tsv",
+            ".loci.tsv",
+            ".windows.tsv",
+            ".variants.tsv",
+            ".motifs.tsv.gz",
+            ".enrichment.tsv",
+            ".controls.tsv",
+            ".eqtl.json",
+            ".json",
+            ".results",
+        ):
             name = name.removesuffix(known)
         return Path(name + ending)

@@ -16,6 +16,7 @@ from varfx.expression.run import ExpressionRun, open_run
 from varfx.expression.variants.table import LONG_KIND, LONG_SCHEMA
 from varfx.io import sealed
 from varfx.pages.config import ReportConfig
+from varfx.pages.explained import explained_section
 from varfx.pages.request import ReportRequest
 from varfx.pages.words import fixed, interval, number, rounded, shortened, without_folders
 from varfx.progress import Progress, silent
@@ -71,6 +72,7 @@ def expression_page(request: ReportRequest, progress: Progress = silent) -> Page
         _models(scores),
         _genes(scores),
         _effects(opened, scores, table, config.loci),
+        explained_section(config, opened.path.name, {*opened.record["genes"], *opened.predictions["gene_id"]}),
         _methods(opened),
         _downloads(scores),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from varfx.errors import StoreError
+from varfx.errors import ConfigError, StoreError
 from varfx.io import sealed
 from varfx.pages.config import ReportConfig
 from varfx.pages.request import ReportRequest
@@ -50,6 +50,7 @@ def page_of(request: ReportRequest, progress: Progress) -> Page:
 
     Raises:
         StoreError: the folder holds no run.
+        ConfigError: an option that belongs to the other kind.
     """
     record = Path(request.run) / "run.json"
     if not record.is_file():
@@ -60,6 +61,8 @@ def page_of(request: ReportRequest, progress: Progress) -> Page:
         from varfx.pages.expression import expression_page
 
         return expression_page(request, progress)
+    if request.config.explained is not None:
+        raise ConfigError(f"`explained` belongs to reports of runs on expression, but `{request.run}` is a prior.")
     from varfx.pages.prior import prior_page
 
     return prior_page(request, progress)

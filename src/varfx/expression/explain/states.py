@@ -37,14 +37,13 @@ def states_of(paths: Sequence[str], variants: pl.DataFrame) -> tuple[list[str], 
     for text in paths:
         label, path = parse_named_path(text)
         label = label or Path(path).name.partition(".")[0]
-        for state, intervals in _named(Path(path)).items():
+        held = _named(Path(path))
+        if not {chrom for intervals in held.values() for chrom in intervals} & set(variants["chrom"]):
+            ours = ", ".join(sorted(set(variants["chrom"]))[:5])
+            raise ConfigError(f"`{path}` has no interval on the variants' chromosomes ({ours}).")
+        for state, intervals in held.items():
             names.append(label if state is None else state if len(paths) == 1 else f"{label}:{state}")
             columns.append(_inside(intervals, variants))
-        known = {chrom for _, intervals in _named(Path(path)).items() for chrom in intervals}
-        if not known & set(variants["chrom"]):
-            raise ConfigError(
-                f"`{path}` has no interval on the variants' chromosomes ({', '.join(sorted(set(variants['chrom']))[:5])})."
-            )
     repeated = [name for number, name in enumerate(names) if name in names[:number]]
     if repeated:
         raise ConfigError(f"two states are called `{repeated[0]}`. Name files as NAME=PATH.")
@@ -56,12 +55,15 @@ def _named(path: Path) -> dict[str | None, dict[str, Intervals]]:
     whole = read_bed(path)
     rows = []
     for _, line in numbered_lines(path):
-        words = as_text(line).split("\t") if b"\t" in line else as_text(line).split()
-        if len(words) >= 3 and words[1].isdecimal() and words[2].isdecimal():
-            rows.append((words[0], int(words[1]), int(words[2]), words[3] if len(words) > 3 else None))
+        words = line.split(b"\t") if b"\t" in line else line.split()
+        if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
+            continue  # a header: read_bed has checked the rest
+        if len(words) < 4:
+            return {None: whole}
+        rows.append((as_text(words[0]), int(words[1]), int(words[2]), as_text(words[3])))
     table = pl.DataFrame(rows, schema=["chrom", "start", "end", "name"], orient="row").with_columns(chrom_expr("chrom"))
     distinct = table["name"].n_unique()
-    if table["name"].null_count() or distinct > min(MOST_NAMES, max(1, table.height // 2)) or distinct == 1:
+    if distinct > min(MOST_NAMES, max(1, table.height // 2)) or distinct == 1:
         return {None: whole}
     found: dict[str | None, dict[str, Intervals]] = {}
     for (name, chrom), part in (
