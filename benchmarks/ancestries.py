@@ -45,7 +45,8 @@ from varfx.training import TrainConfig
 CONTINENTS = ("AFR", "EAS", "EUR")
 SLOPES = (1.5, 1.0, -1.2, 0.8, 0.5, 0.5, 0, 0, 0, 0, 0, 0)  # of log f by annotation
 INTERVALS = (0, 1, 2, 3, 6, 7, 8, 9)  # annotations that are 0 or 1; the others are normal numbers
-TRAINING = TrainConfig(max_steps=1500, check_every=50, learning_rate=0.01, warmup_steps=20)
+TRAINING = TrainConfig(max_steps=600, check_every=50, start_windows=10, learning_rate=0.01, warmup_steps=20)
+DESIGNS = {"small": {"AFR": 20_000.0, "EUR": 400_000.0}, "equal": dict.fromkeys(CONTINENTS, 100_000.0)}
 NORMAL = EffectsConfig(effects="normal")
 
 
@@ -253,19 +254,20 @@ def scores(
     return found
 
 
-def replicate(continents: Mapping[str, Continent], seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Both designs once."""
+def replicate(
+    continents: Mapping[str, Continent], seed: int, design: str, options: argparse.Namespace
+) -> dict[str, Any]:
+    """One design once."""
     union = union_of({name: each.panel.variants for name, each in continents.items()})
     drawn = draw(continents, union, np.random.default_rng([seed, 1]), options.h2, options.rho)
-    folder = options.scratch / f"replicate{seed}"
+    folder = options.scratch / f"replicate{seed}" / design
     shutil.rmtree(folder, ignore_errors=True)
-    joint, single, seconds = fits(continents, dict.fromkeys(CONTINENTS, 100_000.0), drawn, seed, folder / "equal")
-    result: dict[str, Any] = {"equal": compared(joint, single, drawn), "seconds_equal": seconds}
-    joint, single, seconds = fits(continents, {"AFR": 20_000.0, "EUR": 400_000.0}, drawn, seed, folder / "small")
-    result |= {"small": compared(joint, single, drawn), "seconds_small": seconds}
-    began = time.process_time()
-    result["scores"] = scores(continents, joint, single, drawn)
-    result["seconds_scores"] = time.process_time() - began
+    joint, single, seconds = fits(continents, DESIGNS[design], drawn, seed, folder)
+    result: dict[str, Any] = {**compared(joint, single, drawn), "seconds": seconds}
+    if design == "small":
+        began = time.process_time()
+        result["scores"] = scores(continents, joint, single, drawn)
+        result["seconds"]["scores"] = time.process_time() - began
     shutil.rmtree(folder)
     return result
 
@@ -305,20 +307,21 @@ def main() -> None:
     options.scratch.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     continents = material(options.data, options.scratch)
-    results = []
+    results: dict[str, list[dict[str, Any]]] = {design: [] for design in DESIGNS}
     for seed in range(options.replicates):
-        kept = options.scratch / f"result{seed}.json"
-        if not kept.exists():
-            if time.monotonic() - began > options.seconds:
-                break
-            kept.write_text(json.dumps(replicate(continents, seed, options)))
-        results.append(json.loads(kept.read_text()))
+        for design, found in results.items():
+            kept = options.scratch / f"{design}{seed}.json"
+            if not kept.exists() and time.monotonic() - began < options.seconds:
+                kept.write_text(json.dumps(replicate(continents, seed, design, options)))
+            if kept.exists():
+                found.append(json.loads(kept.read_text()))
     panels = {
         name: {"variants": each.panel.variants.height, "individuals": len(each.X)} for name, each in continents.items()
     }
     record = {
-        "machine": machine(), "h2": options.h2, "rho": options.rho, "panels": panels, "replicates": len(results),
-        "summary": summary(results), "results": results,
+        "machine": machine(), "h2": options.h2, "rho": options.rho, "panels": panels,
+        "replicates": {design: len(found) for design, found in results.items()},
+        "summary": {design: summary(found) for design, found in results.items() if found}, "results": results,
     }  # fmt: skip
     options.out.write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps(record["summary"], indent=1))

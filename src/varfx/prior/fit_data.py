@@ -36,9 +36,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class FitSources:
-    """Contents of the inputs of one panel, of the ancestry `name` if that is given."""
+    """Contents of the inputs of one panel, of the ancestry `name` if that is given; the trait then has this name here, and `trait` in its file."""
 
     name: str | None
+    trait: str
     files: PriorInputs
     panel: LDPanel
     sumstats: list[SumStats]
@@ -67,6 +68,7 @@ class FitMember:
             or next((each.build for each in self.sources.sumstats if each.build is not None), None),
             "sumstats": [str(path.resolve()) for path in files.sumstats],
             "annotations": None if files.annotations is None else str(files.annotations.resolve()),
+            **({} if self.sources.name is None else {"trait": self.sources.trait}),
         }
 
 
@@ -98,7 +100,7 @@ def open_sources(inputs: PriorInputs | AncestryInputs) -> list[FitSources]:
         panel, associations, channels = files.open_panel(), files.read_sumstats(), files.read_annotations()
         named = associations if name is None else [replace(each, trait=name) for each in associations]
         _check_names([each.trait for each in named])
-        found.append(FitSources(name, files, panel, named, channels))
+        found.append(FitSources(name, associations[0].trait, files, panel, named, channels))
     for each in found[1:]:
         require_same_build(str(each.panel.path), each.panel.build, str(found[0].panel.path), found[0].panel.build)
     return found

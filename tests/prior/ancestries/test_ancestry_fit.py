@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,7 +38,7 @@ def test_a_single_name_changes_no_number(simulated: Simulated, tmp_path: Path) -
     for key in ("split", "outcome", "config", "panel", "sumstats", "annotations", "build"):
         assert named.record[key] == plain.record[key]
     (own,), (other,) = named.record["traits"], plain.record["traits"]
-    assert {**own, "name": "height", "ledger": []} == {**other, "ledger": []}
+    assert {**own, "ledger": []} == {**other, "ledger": []}
     assert evaluate(tmp_path / "NAMED").traits[0]["gain"] == evaluate(plain).traits[0]["gain"]
     assert predict(named).equals(predict(plain))
 
@@ -273,3 +274,47 @@ def test_sparse_effects_are_of_one_panel(simulated: Simulated, tmp_path: Path) -
             tmp_path / "RUN",
             model=replace(LINEAR, effects="mixture"),
         )
+
+
+def test_a_member_is_a_run_like_others(joint: AncestryRun) -> None:
+    """Its trait has the name that it has in the summary statistics, by which commands find it there."""
+    member = open_run(joint.path / "EUR")
+    assert member.trait_names == ["height"]
+    assert {row["trait"] for row in evaluate(member).windows} == {"height"}
+
+
+def test_an_interrupted_fit_goes_on(joint: AncestryRun, simulated: Simulated, second: SecondAncestry) -> None:
+    out = joint.path.parent / "STOPPED"
+
+    def interrupt(done: int, total: int, what: str) -> None:
+        if "steps" in what and done >= 25:
+            raise KeyboardInterrupt
+
+    def again(**options: Any) -> AncestryRun:
+        return fit_ancestries(
+            {"EUR": simulated.panel, "AFR": second.panel},
+            {"AFR": second.sumstats, "EUR": simulated.height},
+            out,
+            annotations={"EUR": simulated.annot, "AFR": second.annot},
+            model=LINEAR,
+            training=STEPS,
+            split=HOLDOUT,
+            **options,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        again(progress=interrupt)
+    with pytest.raises(StoreError, match="Go on with --resume"):
+        again()
+    with pytest.raises(StoreError, match="input annotations"):
+        fit_ancestries(
+            {"EUR": simulated.panel},
+            {"EUR": simulated.height},
+            out,
+            model=LINEAR,
+            training=STEPS,
+            split=HOLDOUT,
+            resume=True,
+        )
+    resumed = again(resume=True)
+    assert resumed.record["traits"] == joint.record["traits"]

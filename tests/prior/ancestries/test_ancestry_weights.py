@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import scipy.linalg
 from numpy import ndarray
 from scipy.stats import multivariate_normal
 
+from cases.simulated_panel import Simulated
 from varfx.errors import ConfigError
 from varfx.prior import AncestryRun, weights
 from varfx.prior.ancestries import ancestry_weights
@@ -17,6 +19,8 @@ from varfx.prior.ancestries.correlation import Correlation, correlation_matrix, 
 from varfx.prior.ancestries.posterior import Ancestries, Part, _others
 from varfx.prior.ancestries.weights import ancestry_traits
 from varfx.prior.effects import EffectsConfig
+from varfx.prior.pairs import MIN_NOISE, Cores, stacked
+from varfx.training import TraitData
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +152,31 @@ def test_correlations_that_cannot_be(joint: AncestryRun) -> None:
         weights(joint.path)
     with pytest.raises(ConfigError, match="`rho` of 2 ancestries must be above -1"):
         ancestry_weights(joint, rho=-1.0)
+
+
+def test_three_cores_together(simulated: Simulated) -> None:
+    """The whitened system has the evidence of the plain one, whose noise is `P_i R P_j'` with R from the genotypes."""
+    panel = simulated.open()
+    z = np.random.default_rng(5).standard_normal(panel.variants.height)
+    trait = TraitData(name="t", z=z, n=np.full(z.size, 1e4), n_ref=1e4)
+    cores = Cores(panel, trait)
+    sides = [cores.side(index) for index in range(3)]
+    rows, signal, w = stacked(sides)
+    X = simulated.X / np.sqrt(len(simulated.X))
+    P = scipy.linalg.block_diag(*[side.P.numpy() for side in sides])
+    observed = np.concatenate([side.observed_rows for side in sides])
+    wide = np.zeros((len(P), rows.size))
+    start = 0
+    for side in sides:
+        wide[start : start + len(side.w), np.searchsorted(rows, side.rows)] = side.signal.double().numpy()
+        start += len(side.w)
+    noise = P @ (X[:, observed].T @ X[:, observed]) @ P.T
+    plain = np.concatenate([side.w.numpy() for side in sides])
+    F = np.linspace(0.5, 1.5, rows.size)
+    one = w.numpy() @ np.linalg.solve((signal.numpy() * F) @ signal.numpy().T + np.eye(len(w)), w.numpy())
+    # correlations of cores 1 and 3, two flanks apart, are not in the panel
+    noise[: len(sides[0].w), -len(sides[2].w) :] = noise[-len(sides[2].w) :, : len(sides[0].w)] = 0
+    values, vectors = np.linalg.eigh(noise)
+    kept = vectors[:, values > MIN_NOISE]  # the others are one direction in two cores
+    other = kept.T @ plain @ np.linalg.solve(kept.T @ ((wide * F) @ wide.T + noise) @ kept, kept.T @ plain)
+    assert one == pytest.approx(other, rel=1e-4)

@@ -154,7 +154,9 @@ def _record_of(record: dict[str, Any], name: str, number: int) -> dict[str, Any]
         **record[ANCESTRIES][name],
         ANCESTRY: name,
         "joint": len(record[ANCESTRIES]) > 1,
-        "traits": [record["traits"][number]],
+        "traits": [
+            {**record["traits"][number], "name": record[ANCESTRIES][name]["trait"]}
+        ],  # as in its summary statistics
         "ballpark_h2": None if guesses is None else [guesses[number]],
         "provenance": {**provenance, "inputs": own},
     }
