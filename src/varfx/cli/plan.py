@@ -91,6 +91,13 @@ def _show(forecast: Forecast) -> None:
         if found.seconds[name]:
             table.add_row(words, duration(found.seconds[name]))
     console.print(table)
+    if not job.num_tracks and all(seconds < float("inf") for seconds in found.commands.values()):
+        table = Table(
+            "after the fit", "", title="commands, on this machine's CPU", title_justify="left", show_header=False
+        )
+        for name, seconds in found.commands.items():
+            table.add_row(name, duration(seconds))
+        console.print(table)
     for warning in found.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, style="bold red" if console.is_terminal else "")
     print_notes(found.notes)

@@ -15,6 +15,7 @@ from varfx.errors import ConfigError
 from varfx.likelihood.cost_model import CostModel
 from varfx.models import ModelConfig
 from varfx.models.track_enformer import TrackEnformerConfig
+from varfx.prior.plan.commands import Products
 from varfx.prior.plan.job import Job, Schedule, panel_job, uniform_job
 from varfx.prior.plan.plan import Machine, Rates, plan
 from varfx.prior.plan.rates import measure_rates, this_machine
@@ -190,3 +191,38 @@ def test_saved_memory_grows_with_the_network() -> None:
 
     narrow, wide = saved(24), saved(48)
     assert 4 * 3 * 32 < narrow < wide < 4 * narrow
+
+
+def test_commands_after_the_fit_by_their_arithmetic() -> None:
+    """Rank 50, 100 core and 300 panel variants, 10 windows of which one is held out; 1e6 products per second in float32, 1e5 in float64."""
+    job = small_job(model=ModelConfig(kind="mlp"), num_tracks=0, bytes_per_base=0)
+    seconds = plan(job, replace(RATES, products=Products(1e6, 1e5)), MACHINE).commands
+    read = 50 * 300 * 2 / 1e8
+    whitening = (50**2 * 100 + 50**3) / 1e5
+    assert seconds["predict"] == pytest.approx(1000 / 1000)
+    assert seconds["evaluate"] == pytest.approx(
+        2 * (50**2 * 300 / 1e6 + whitening + 5 / 3 * 50**3 / 1e5 + read), rel=1e-6
+    )
+    assert seconds["weights --effects normal"] == pytest.approx(
+        1 + 10 * (240 * 50 * 300 / 1e6 + whitening + (2 * 50**2 * 100 + 6 * 50**3) / 1e5 + read)
+    )
+    information = (1.5 * 50**2 * 300 + 50 * 300 * 3) / 1e6 + 50**3 / 1e5 + read
+    assert seconds["h2"] == pytest.approx(1 + whitening + 12 * information)
+    assert seconds["score-test"] == pytest.approx(1 + whitening + 7 * information)
+    assert seconds["qc"] == pytest.approx(10 * ((50**2 * 100 + 9 * 50**3) / 1e5 + read / 3))
+    assert seconds["ld export"] == pytest.approx(10 * (100**2 * 50 / 1e5 + read / 3))
+    twice = plan(replace(job, num_traits=2), replace(RATES, products=Products(1e6, 1e5)), MACHINE).commands
+    assert twice["evaluate"] == pytest.approx(2 * seconds["evaluate"])
+
+
+def test_machines_share_the_windows_and_a_check_looks_at_a_sample() -> None:
+    one, two = (
+        plan(small_job(schedule=Schedule(num_nodes=n, windows_per_step=2)), RATES, MACHINE).seconds for n in (1, 2)
+    )
+    assert two["epoch"] == pytest.approx(one["epoch"] / 2)
+    assert two["check"] == pytest.approx(one["check"] / 2)
+    sampled = plan(small_job(schedule=Schedule(validation_share=0.5, check_windows=1)), RATES, MACHINE).seconds
+    whole = plan(small_job(schedule=Schedule(validation_share=0.5)), RATES, MACHINE).seconds
+    assert sampled["check"] == pytest.approx(whole["check"] / 5)
+    with pytest.raises(ConfigError, match="`holdout-fraction` must be in"):
+        Schedule(holdout_share=1.0)

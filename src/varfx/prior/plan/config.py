@@ -60,8 +60,12 @@ class PlanConfig:
     """Steps between checks at least."""
     validation_fraction: float = SplitConfig.validation_fraction
     """Share of the windows that decide when to stop."""
+    holdout_fraction: float = 0.1
+    """Share of the windows that no fit sees, by which evaluate and h2 are planned."""
     devices: int = _TRAINING.devices
-    """Processes that train together."""
+    """Processes per machine that train together."""
+    num_nodes: int = _TRAINING.num_nodes
+    """Machines that train together."""
     device: str = _TRAINING.device
     """Where to compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
     card: str | None = None

@@ -27,12 +27,16 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, JSON-able."""
-        measured = {key: value for key, value in vars(self.rates).items() if key != "likelihood"}
+        measured = {key: value for key, value in vars(self.rates).items() if key not in ("likelihood", "products")}
         without = {key: None if value == float("inf") else value for key, value in measured.items()}
         return {
             "model": asdict(self.job.model),
             "machine": asdict(self.machine),
-            "rates": {**without, "likelihood": self.rates.likelihood.to_json()},
+            "rates": {
+                **without,
+                "likelihood": self.rates.likelihood.to_json(),
+                "products": asdict(self.rates.products),
+            },
             **self.plan.to_dict(),
         }
 
@@ -55,10 +59,14 @@ def forecast(config: PlanConfig, *, progress: Progress = silent) -> Forecast:
     model = config.network(with_tracks=store is not None or bool(config.num_tracks))
     schedule = Schedule(
         max_steps=config.max_steps,
-        windows_per_step=config.devices if config.windows_per_step is None else config.windows_per_step,
+        windows_per_step=config.devices * config.num_nodes
+        if config.windows_per_step is None
+        else config.windows_per_step,
         check_every=config.check_every,
         validation_share=config.validation_fraction,
         devices=config.devices,
+        num_nodes=config.num_nodes,
+        holdout_share=config.holdout_fraction,
     )
     sizes: dict[str, Any] = {
         "model": model,

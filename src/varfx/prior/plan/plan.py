@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from varfx.likelihood.cost_model import CostModel
+from varfx.prior.plan.commands import NOT_PLANNED, UNMEASURED, Products, command_seconds
 from varfx.prior.plan.job import Job
 
 BLOCKS = 2  # of tracks in host memory: one in use, one read ahead
@@ -43,6 +44,7 @@ class Rates:
         read_panel: bytes of B read a second.
         likelihood: seconds of the likelihood engines.
         process_bytes: of the process before it has any data.
+        products: of matrices on the CPU, for the commands after the fit.
     """
 
     forward: float
@@ -56,6 +58,7 @@ class Rates:
     read_panel: float
     likelihood: CostModel
     process_bytes: int
+    products: Products = UNMEASURED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,7 @@ class Plan:
         device: bytes on the GPU by what takes them; empty where the CPU computes.
         seconds: `window` (mean, by part), `epoch`, `epoch_first`, `check`, `total`.
         counts: sizes worth showing.
+        commands: seconds of the commands after the fit, on one machine's CPU.
         warnings: what does not fit.
         notes: what was assumed.
     """
@@ -102,6 +106,7 @@ class Plan:
     device: dict[str, float]
     seconds: dict[str, float]
     counts: dict[str, float]
+    commands: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -138,7 +143,14 @@ def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
         "rank": float(job.sizes.rank.mean()),
         "parameters": float(rates.parameters),
     }
-    found = Plan(disk, host, device if on_gpu else {}, seconds, counts, notes=_notes(job, machine))
+    commands = command_seconds(
+        job,
+        rates.products,
+        read_panel=rates.read_panel,
+        forward=rates.forward,
+        holdout_share=job.schedule.holdout_share,
+    )
+    found = Plan(disk, host, device if on_gpu else {}, seconds, counts, commands, notes=_notes(job, machine))
     return replace(found, warnings=_warnings(job, found, machine))
 
 
@@ -192,7 +204,8 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
     )
     first = np.maximum(compute, load_tracks + load_panel)
     check = np.maximum(job.sizes.num_panel / rates.forward + values / rates.gather + likelihood, load_tracks)
-    validation = check.mean() * job.windows * job.schedule.validation_share / job.schedule.devices
+    checked = min(job.windows * job.schedule.validation_share, job.schedule.check_windows)
+    validation = check.mean() * checked / job.schedule.processes
     training_windows = job.windows * (1 - job.schedule.validation_share)
     visited = job.schedule.max_steps * job.schedule.windows_per_step
     first_visits = min(visited, training_windows)
@@ -200,7 +213,7 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
     checks = job.schedule.max_steps / steps_a_check + 1
     total = (
         first_visits * first.mean() + (visited - first_visits) * later.mean()
-    ) / job.schedule.devices + checks * validation
+    ) / job.schedule.processes + checks * validation
     return {
         "window: network": float(network.mean()),
         "window: gather": float(gather.mean()),
@@ -208,8 +221,8 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
         "window: computing": float(compute.mean()),
         "window: loading": float((load_tracks + load_panel).mean()),
         "window": float(later.mean()),
-        "first epoch": float(first.sum() / job.schedule.devices),
-        "epoch": float(later.sum() / job.schedule.devices),
+        "first epoch": float(first.sum() / job.schedule.processes),
+        "epoch": float(later.sum() / job.schedule.processes),
         "check": float(validation),
         "total": float(total),
     }
@@ -223,6 +236,12 @@ def _notes(job: Job, machine: Machine) -> list[str]:
         "starting Python and the search for the first values of scale and sigma2 come on top",
         "every variant is taken to have an association: the likelihood of a window where some lack one takes longer",
     ]
+    if not job.num_tracks:
+        notes.append(
+            f"commands after the fit: by their arithmetic, {job.schedule.holdout_share:.0%} of the windows held out, on one machine; {NOT_PLANNED}"
+        )
+    if job.schedule.num_nodes > 1:
+        notes.append(f"{job.schedule.num_nodes} machines are taken to read the panel each at this machine's rate")
     if job.num_tracks and job.track_bytes is None:
         notes.append("the size of the tracks on disk is that before compression")
     if machine.elsewhere:

@@ -30,6 +30,7 @@ from varfx.likelihood.cost_model import calibrated
 from varfx.models import ModelConfig, VariancePrior
 from varfx.models.track_enformer import DenseTracks
 from varfx.prior.plan.cards import COPIES, Card, work_of
+from varfx.prior.plan.commands import Products
 from varfx.prior.plan.job import Job
 from varfx.prior.plan.plan import Machine, Rates
 from varfx.progress import Progress, silent
@@ -43,6 +44,7 @@ SECONDS = 0.6  # that a rate is measured for, at least one run
 TRIAL_BASES = 1 << 20  # of the block that is cut, or read where there is no store
 TRIAL_BYTES = 1 << 26  # of the temporary file
 OVERHEAD_STEPS = 100
+PRODUCT = 1024  # rows and columns of the matrices whose product is timed
 ACTIVE = 64  # variants whose saved memory is counted
 
 
@@ -98,6 +100,7 @@ def measure_rates(
         read_panel=read_panel,
         likelihood=calibrated(torch.float32, where) if card is None else card.likelihood,
         process_bytes=process_bytes,
+        products=Products(_products(torch.float32, clock), _products(torch.float64, clock)),
     )
     progress(5, 5, "rates measured")
     return rates
@@ -246,6 +249,12 @@ def _gather_rate(job: Job, device: torch.device, clock: Clock) -> float:
     )
     rows = torch.arange(count, device=device)
     return count * tracks * job.width / seconds_of(lambda: window.gather(rows), device, clock, at_least=0.2)
+
+
+def _products(dtype: torch.dtype, clock: Clock) -> float:
+    """Multiplications per second of a product of matrices on the CPU."""
+    A = torch.rand(PRODUCT, PRODUCT, dtype=dtype)
+    return PRODUCT**3 / seconds_of(lambda: A @ A, torch.device("cpu"), clock)
 
 
 def _overhead(folder: Path | None, clock: Clock) -> float:
