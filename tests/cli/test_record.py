@@ -22,7 +22,7 @@ Capsys = pytest.CaptureFixture[str]
     [
         ("ld build a.bed b.bed --out P --maf 0.1 --overwrite", {"sources": ["a.bed", "b.bed"], "out": "P", "maf": "0.1", "overwrite": True}),
         ("expr baseline C --out=R --no-weights --models blup ridge", {"cohort": "C", "out": "R", "keep-weights": False, "models": ["blup", "ridge"]}),
-        ("prior fit --hidden 8 8 --panel P --sumstats S -o R --holdout-chrom 20-22", {"hidden": ["8", "8"], "panel": "P", "sumstats": ["S"], "out": "R", "holdout-chrom": ["20-22"]}),
+        ("prior fit --hidden 8 8 --panel P --sumstats S -o R --holdout-chrom 20-22", {"hidden": ["8", "8"], "panel": ["P"], "sumstats": ["S"], "out": "R", "holdout-chrom": ["20-22"]}),
         ("experiment e.yaml --out X", {"file": "e.yaml", "out": "X"}),
     ],
 )  # fmt: skip
