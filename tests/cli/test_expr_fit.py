@@ -124,6 +124,8 @@ def test_published_sizes_are_the_default_of_a_checkpoint(
             ("--model", "borzoi", "--window", "200"),
             "`window` must be a multiple of 128 bases for borzoi, got 200. Take 128",
         ),
+        (("--indels", "none.vcf.gz"), "`indels` needs `reference`"),
+        (("--indels", "none.vcf.gz", "--reference", "none.fa"), "none.vcf.gz"),
         (("--target", "coverage"), "`--target coverage` needs `--coverage`"),
         (("--target", "coverage", "--coverage", "none.tsv"), "`none.tsv` cannot be read"),
         (("--model", "flashzoi", "--checkpoint", "none"), "`none` does not exist. Download `model.safetensors`"),

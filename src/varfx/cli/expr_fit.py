@@ -69,6 +69,7 @@ def fit(
         varfx expr fit COHORT --genes all --width 96 --depth 2 --out RUN
         varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --readout attention --out RUN
         varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --target coverage --coverage people.tsv --exons genes.gtf.gz --out RUN
+        varfx expr fit COHORT --genes all --indels chr22.vcf.gz --reference R.fa.gz --phased --out RUN
 
     Args:
         cohort: The cohort (`varfx expr prepare`).

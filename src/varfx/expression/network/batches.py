@@ -19,6 +19,7 @@ from varfx.device import numbered
 from varfx.errors import ConfigError
 from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort, window_start
+from varfx.expression.network.indels import IndelFiles, IndelWindow
 from varfx.expression.network.sequences import Missing, WindowSequences, WindowVariants
 from varfx.genome.fasta import CODE_OF
 from varfx.training.people.batches import Part
@@ -107,6 +108,7 @@ class CohortBatches:
         phased: sequences of both haplotypes.
         train_size: number of training individuals; all by default.
         seed: of the order in which training individuals are left out.
+        indels: genotypes with insertions and deletions, in place of the cohort's substitutions.
     """
 
     def __init__(
@@ -119,13 +121,15 @@ class CohortBatches:
         phased: bool = False,
         train_size: int | None = None,
         seed: int = 0,
+        indels: IndelFiles | None = None,
     ) -> None:
+        self._indels = indels
         self.genes = tuple(genes)
         self._cohort = cohort
         self._fold = cohort.fold(fold).thinned(train_size, seed)
         self._window = check_window(cohort, window)
         self._phased = phased
-        self._kept: OrderedDict[int, WindowSequences] = OrderedDict()
+        self._kept: OrderedDict[int, WindowSequences | IndelWindow] = OrderedDict()
         self._targets: dict[int, Float32[Tensor, " individual"]] = {}
 
     @property
@@ -156,16 +160,21 @@ class CohortBatches:
         """Sequences of some individuals."""
         window = self._kept.get(gene)
         if window is None or window.device != numbered(device):
-            window = gene_sequences(
-                self._cohort,
-                self.genes[gene],
-                device,
-                window=self._window,
-                haplotypes=self._phased,
-                mean_of=self._fold.train.tolist(),
-            )
+            window = self._read(self.genes[gene], device)
             self._kept[gene] = window
         self._kept.move_to_end(gene)
         if len(self._kept) > KEPT_GENES:
             self._kept.popitem(last=False)
+        if isinstance(window, IndelWindow):
+            return window.encode(rows.tolist())
         return window.encode(torch.from_numpy(rows), reverse_complement=reverse_complement, shift=shift)
+
+    def _read(self, gene_id: str, device: torch.device) -> WindowSequences | IndelWindow:
+        train = self._fold.train.tolist()
+        if self._indels is not None:
+            return self._indels.window(
+                self._cohort, gene_id, window=self._window, haplotypes=self._phased, mean_of=train, device=device
+            )
+        return gene_sequences(
+            self._cohort, gene_id, device, window=self._window, haplotypes=self._phased, mean_of=train
+        )

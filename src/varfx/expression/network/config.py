@@ -130,6 +130,10 @@ class FitConfig:
     """Number of training individuals, for a learning curve; smaller sets lie within larger ones. The model is called MODEL@N."""
     reference_only: bool = False
     """Train on the reference alone, a sequence per gene, to predict its mean log2(TPM + 2): the control that has seen no individual's variants. Individuals are predicted all the same."""
+    indels: tuple[Path, ...] = ()
+    """Genotype files of the cohort's individuals (VCF, BCF, PLINK): sequences then hold their insertions and deletions too, which the cohort lacks, cut around the TSS."""
+    reference: Path | None = None
+    """With --indels: the FASTA that the cohort was prepared with."""
     phased: bool = False
     """Predict from both haplotypes and average, in place of one averaged sequence."""
     checkpoint: Path | None = None
@@ -146,6 +150,7 @@ class FitConfig:
             raise ConfigError(f"`train_size` must be at least 2, got {self.train_size}.")
         if self.train_size is not None and self.reference_only:
             raise ConfigError("`train_size` thins individuals, of which `reference_only` has none. Give one.")
+        self._check_indels()
         if self.name == "":
             raise ConfigError("`name` must not be empty.")
         if self.single_gene and (self.reference_only or self.tune_genes):
@@ -155,6 +160,15 @@ class FitConfig:
             raise ConfigError("`reference-only` has no pairs of individuals: its loss is mse.")
         if self.target.target == "coverage":
             self._check_coverage()
+
+    def _check_indels(self) -> None:
+        if self.indels and self.reference is None:
+            raise ConfigError("`indels` needs `reference`, the FASTA that the cohort was prepared with.")
+        if self.reference is not None and not self.indels:
+            raise ConfigError("`reference` is for `indels`. Leave it out, or name genotypes with --indels.")
+        if self.indels and (self.training.reverse_complement or self.training.max_shift or self.reference_only):
+            option = "reference-only" if self.reference_only else "reverse-complement` or `max-shift"
+            raise ConfigError(f"`{option}` is not for sequences with indels. Leave one of the two out.")
 
     def _check_coverage(self) -> None:
         training = self.training

@@ -20,6 +20,7 @@ from varfx.errors import DataError
 from varfx.expression.cohort.store import Cohort, GeneWindow, window_start
 from varfx.expression.network.batches import CohortBatches
 from varfx.expression.network.coverage_files import CoverageFiles
+from varfx.expression.network.indels import IndelFiles
 from varfx.genome.gene_models import read_gene_models
 from varfx.models.coverage import CoverageNetwork, GeneTotals, log_total, squash, unsquash
 from varfx.models.full_precision import full_precision
@@ -160,6 +161,7 @@ class CohortCoverage(CohortBatches):
         phased: sequences of both haplotypes.
         train_size: number of training individuals; all by default.
         seed: of the order in which training individuals are left out.
+        indels: genotypes with insertions and deletions; bins stay those of the reference.
     """
 
     def __init__(
@@ -173,8 +175,11 @@ class CohortCoverage(CohortBatches):
         phased: bool = False,
         train_size: int | None = None,
         seed: int = 0,
+        indels: IndelFiles | None = None,
     ) -> None:
-        super().__init__(cohort, genes, fold, window=window, phased=phased, train_size=train_size, seed=seed)
+        super().__init__(
+            cohort, genes, fold, window=window, phased=phased, train_size=train_size, seed=seed, indels=indels
+        )
         self.store = store
         self._moments = [self._moments_of(gene_id) for gene_id in self.genes]
 

@@ -175,6 +175,9 @@ def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool
     inputs: dict[str, str | os.PathLike[str]] = {"cohort": cohort.path}
     if config.checkpoint is not None:
         inputs["checkpoint"] = config.checkpoint
+    inputs |= {f"indels {number}": path for number, path in enumerate(config.indels, 1)}
+    if config.reference is not None:
+        inputs["reference"] = config.reference
     inputs |= {
         name: path for name, path in (("coverage", config.target.coverage), ("exons", config.target.exons)) if path
     }
@@ -270,6 +273,8 @@ def _jsonable(config: FitConfig) -> dict[str, Any]:
     value = asdict(config)
     value["folds"], value["genes"] = list(config.folds), list(config.genes)
     value["tune_genes"] = list(config.tune_genes)
+    value["indels"] = [str(path) for path in config.indels]
+    value["reference"] = None if config.reference is None else str(config.reference)
     value["checkpoint"] = None if config.checkpoint is None else str(config.checkpoint)
     for name in ("coverage", "exons"):
         value["target"][name] = None if value["target"][name] is None else str(value["target"][name])

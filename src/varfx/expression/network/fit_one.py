@@ -19,6 +19,7 @@ from varfx.expression.network.batches import CohortBatches
 from varfx.expression.network.config import FitConfig
 from varfx.expression.network.coverage import CohortCoverage, coverage_metrics, read_coverage
 from varfx.expression.network.coverage_files import read_manifest
+from varfx.expression.network.indels import indel_files
 from varfx.expression.network.reference_only import ReferenceGenes
 from varfx.expression.network.tasks import NetworkTask
 from varfx.expression.run import MODELS, PREDICTION_SCHEMA
@@ -91,9 +92,10 @@ def fit_one(
 def _sources(cohort: Cohort, task: NetworkTask, config: FitConfig) -> Callable[[tuple[str, ...]], CohortBatches]:
     """Makes batches of some of the network's genes, of expression or of coverage, which is read here."""
     target, window, size, seed = config.target, config.sizes.window, config.train_size, config.training.seed
+    indels = indel_files(cohort, config.indels, config.reference)
     if target.coverage is None:
         return lambda genes: CohortBatches(
-            cohort, genes, task.fold, window=window, phased=config.phased, train_size=size, seed=seed
+            cohort, genes, task.fold, window=window, phased=config.phased, train_size=size, seed=seed, indels=indels
         )
     store = read_coverage(
         cohort,
@@ -107,7 +109,15 @@ def _sources(cohort: Cohort, task: NetworkTask, config: FitConfig) -> Callable[[
         clip=target.clip_soft,
     )
     return lambda genes: CohortCoverage(
-        cohort, genes, task.fold, store=store, window=window, phased=config.phased, train_size=size, seed=seed
+        cohort,
+        genes,
+        task.fold,
+        store=store,
+        window=window,
+        phased=config.phased,
+        train_size=size,
+        seed=seed,
+        indels=indels,
     )
 
 

@@ -35,6 +35,11 @@ def network_predictions(
     Raises:
         DataError: the network reads haplotypes and the other genotypes have none.
     """
+    if run.record["config"].get("indels"):
+        raise DataError(
+            f"the networks of `{run.path}` were fitted on sequences with indels, which other genotypes are not read with. Fit "
+            "without --indels to predict elsewhere."
+        )
     (model,) = run.record["models"]
     device = find_device(config.device)
     found: KeyedValues = {}

@@ -32,6 +32,8 @@ class VariantConfig:
     """Input gradients of networks: none, on the reference, or on test individuals too (a pass for each of them)."""
     variants_per_pass: int = VARIANTS_PER_PASS
     """Bounds the memory of mutagenesis."""
+    indels: bool = False
+    """Score the insertions and deletions too, of a run fitted with --indels; they get rows of their own, and are neither high-scoring nor drivers."""
     float64: bool = False
     """Mutagenesis in float64: for effects below a millionth of the prediction."""
     device: str = "auto"

@@ -30,6 +30,7 @@ from varfx.expression.run import NETWORK, ExpressionRun, open_run
 from varfx.expression.variants.config import RULES, Rule, VariantConfig
 from varfx.expression.variants.drivers import driver_score, find_drivers, high_scoring
 from varfx.expression.variants.gradients import people_attribution, reference_attribution
+from varfx.expression.variants.indels import check_indels, score_indels
 from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
 from varfx.expression.weights import aligned_weights
@@ -101,6 +102,8 @@ def score_variants(
     config = config or VariantConfig()
     config = replace(config, genes=gene_ids(config.genes))
     opened = open_run(run)
+    if config.indels:
+        check_indels(opened)
     other = None if baseline is None else open_run(baseline)
     people = cohort_of([opened, *([] if other is None else [other])], cohort)
     job = _job(opened, people, config, other)
@@ -117,7 +120,14 @@ def score_variants(
         found[record["gene"]] = table, record
         progress(len(found), len(job.genes), "genes")
     tables, records = zip(*(found[gene_id] for gene_id in job.genes), strict=True)
-    return VariantScores(pl.concat(tables), list(records), people.variants, job.model)
+    scores = VariantScores(pl.concat(tables), list(records), people.variants, job.model)
+    if not config.indels:
+        return scores
+    extra = score_indels(opened, people, job.genes, fold=config.fold, device=config.device, progress=progress)
+    keys = extra.select(KEY).unique(subset=[name for name in KEY if name != "variant_id"], maintain_order=True)
+    return replace(
+        scores, table=pl.concat([scores.table, extra]), variants=pl.concat([people.variants.select(KEY), keys])
+    )
 
 
 def _same(job: _Job) -> _Job:
