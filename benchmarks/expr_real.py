@@ -22,6 +22,7 @@ import polars as pl
 
 from _measure import machine
 from varfx.demos.download import fetch_demo_data
+from varfx.errors import HarmonisationError
 from varfx.expression.cohort.config import PrepareConfig, PrepareFiles, SplitConfig
 from varfx.expression.cohort.prepare import prepare
 from varfx.expression.cohort.store import open_cohort
@@ -39,6 +40,7 @@ from varfx.gwas.clean import clean
 from varfx.ld import PanelConfig, build_panel
 
 MODELS = ("elastic-net", "blup", "informed-blup")
+DENSE_MODELS = ("blup", "informed-blup")  # an elastic net takes a minute a gene and fold there
 DENSE = {"window": 131_072, "gene_types": ("protein_coding", "lincRNA", "antisense", "pseudogene")}
 STATES = {
     "blood ATAC": "annotations/hemePeaks.bed.gz",
@@ -52,8 +54,13 @@ STATES = {
     "TSS 2 kb": "annotations/RefSeqTSS2kb.hg19.bed.gz",
 }
 PRIOR_BEDS = ("blood ATAC", "microglia H3K27ac")
-LEAD_P = 0.01  # adjusted, of leads that are taken for fine-mapped
+LEAD_P = 0.05  # adjusted, of leads that are taken for fine-mapped
 HELD_OUT = "TSI"
+
+
+def models_of(name: str) -> tuple[str, ...]:
+    """Models fitted in a cohort."""
+    return DENSE_MODELS if name == "dense" else MODELS
 
 
 class Study:
@@ -96,7 +103,9 @@ class Study:
         path = self.work / f"{name}.run"
         if not (path / "manifest.json").is_file():
             beds = [f"{each.replace(' ', '_')}={self.data / STATES[each]}" for each in PRIOR_BEDS]
-            fit_baselines(self.cohort(name), path, BaselineConfig(models=MODELS), beds=beds, workers=1, resume=True)
+            fit_baselines(
+                self.cohort(name), path, BaselineConfig(models=models_of(name)), beds=beds, workers=1, resume=True
+            )
         return path
 
     def _people(self, name: str) -> Path:
@@ -146,18 +155,25 @@ def scores(study: Study, name: str) -> dict[str, Any]:
 
 
 def explained(study: Study, name: str) -> dict[str, Any]:
-    """Enrichment of motifs and states, and the leads, by the scores of each model; high-scoring as many as the elastic net has."""
+    """Enrichment of motifs and states, and the leads, by the scores of each model; high-scoring as many as the elastic net has, or 20."""
     cohort, run = study.cohort(name), study.run(name)
     states = [f"{label}={study.data / path}" for label, path in STATES.items()]
     motifs, eqtl = study.data / "genes/HOCOMOCO_H12CORE.meme", leads(study, cohort)
+    scored = pl.read_csv(eqtl, separator="\t").height
     result = {}
-    for model in MODELS:
+    for model in models_of(name):
         config = ExplainConfig(model=model)
-        found = explain_variants(run, config, motifs=motifs, states=states, eqtl=eqtl, baseline=run)
+        found = explain_variants(
+            run,
+            config,
+            motifs=motifs,
+            states=states,
+            eqtl=eqtl if scored else None,
+            baseline=None if name == "dense" else run,
+        )
         write_explained(found, study.work / f"{name}.{model}", config=config, inputs={"run": run, "motifs": motifs})
         assert found.enrichment is not None
         assert found.motifs is not None
-        assert found.eqtl is not None
         whole = found.enrichment.filter(~pl.col("state").str.starts_with("motif:"))
         single = found.enrichment.filter(pl.col("state").str.starts_with("motif:"))
         result[model] = {
@@ -167,7 +183,8 @@ def explained(study: Study, name: str) -> dict[str, Any]:
             "motifs_tested": single.height,
             "motifs_with_q_below_0.05": single.filter(pl.col("q") < 0.05)["state"].to_list(),
             "strong_disruptions": found.motifs.filter("strong").height,
-            "eqtl": found.eqtl.record,
+            "leads_in_the_windows": scored,
+            "eqtl": None if found.eqtl is None else found.eqtl.record,
             "notes": found.notes,
         }
     return result
@@ -190,10 +207,14 @@ def height(study: Study, name: str) -> dict[str, Any]:
     if not panel.is_dir():
         build_panel(open_source([genotypes]), panel, PanelConfig(), workers=1, inputs=[genotypes])
     result = {}
-    for model in MODELS:
+    for model in models_of(name):
         weights = study.work / f"{name}.{model}.db"
         done = export_weights(study.run(name), weights, ExportConfig(model=model, build="hg19"))
-        found = twas(weights, trait, panel, TwasConfig())
+        try:
+            found = twas(weights, trait, panel, TwasConfig())
+        except HarmonisationError as error:
+            result[model] = {"refused": str(error).partition("`: ")[2].replace(f"{study.work}/", "")}
+            continue
         table = found.table
         table.write_csv(study.work / f"{name}.{model}.twas.tsv", separator="\t")
         best = table.sort("neg_log10_p", descending=True).head(5)
