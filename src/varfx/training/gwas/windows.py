@@ -355,7 +355,7 @@ class WindowData:
         scale = np.sqrt(trait.n[stored.core_rows][observed] / trait.n_ref)
         z = trait.z[stored.core_rows][observed]
         fresh = Associations.of(stored.factors, z, observed, None if (scale == 1).all() else scale, self._dtype)
-        if fresh.T is None:
+        if fresh.T is None and (fresh.Y is None or path is None):
             self._small[index, number] = fresh
         elif path is not None and keep:
             fresh.write(path)
