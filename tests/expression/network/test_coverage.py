@@ -12,6 +12,7 @@ import torch
 
 from cases.cohort import small_cohort
 from cases.coverage import exons_of, write_coverage, write_gtf
+from cases.motif import motif_cohort
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.expression.cohort.store import open_cohort
 from varfx.expression.network.batches import gene_sequences
@@ -237,3 +238,19 @@ def test_the_head_trains_first_and_then_everything(cohort: Path, stranded: Path)
 def test_mistakes(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make(Path("x"))
+
+
+def test_exon_totals_of_new_individuals_are_recovered(tmp_path: Path) -> None:
+    """One SNV decides about most of a gene's coverage; `benchmarks/expr_borzoi.py` has the larger case."""
+    case = motif_cohort(tmp_path, window=256, seed=1, people=160, num_variants=4, distance=-60, heritability=0.9)
+    target = TargetConfig(
+        target="coverage",
+        coverage=write_coverage(tmp_path / "coverage", case.path, effect=0.5),
+        exons=write_gtf(tmp_path / "genes.gtf", open_cohort(case.path)),
+        total_weight=1.0,
+    )
+    sizes = ExpressionNetworkConfig(**{**BORZOI.to_json(), "window": 256, "num_downsamples": 5})
+    training = ExpressionTrainConfig(epochs=14, learning_rate=3e-3, batch=8, micro_batch=8, max_gradient_norm=1.0)
+    run = fit_network(case.path, tmp_path / "RUN", FitConfig(network=sizes, training=training, target=target))
+    (scores,) = run.record["coverage"]
+    assert scores["total_pcc"] > 0.5, scores
