@@ -45,7 +45,7 @@ from varfx.training import TrainConfig
 CONTINENTS = ("AFR", "EAS", "EUR")
 SLOPES = (1.5, 1.0, -1.2, 0.8, 0.5, 0.5, 0, 0, 0, 0, 0, 0)  # of log f by annotation
 INTERVALS = (0, 1, 2, 3, 6, 7, 8, 9)  # annotations that are 0 or 1; the others are normal numbers
-TRAINING = TrainConfig(max_steps=600, check_every=50, start_windows=10, learning_rate=0.01, warmup_steps=20)
+TRAINING = TrainConfig(max_steps=500, check_every=50, start_windows=8, learning_rate=0.01, warmup_steps=20)
 DESIGNS = {"small": {"AFR": 20_000.0, "EUR": 400_000.0}, "equal": dict.fromkeys(CONTINENTS, 100_000.0)}
 NORMAL = EffectsConfig(effects="normal")
 
