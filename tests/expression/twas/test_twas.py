@@ -155,6 +155,16 @@ def test_a_cause_beside_the_gene_is_marked(world: World, tmp_path: Path) -> None
     assert abs(row["gene_z_given_best"]) < 0.05  # nothing is left of the gene
 
 
+def test_a_gene_that_is_not_predicted_is_marked(world: World, tmp_path: Path) -> None:
+    path = world.database(tmp_path / "W.db")
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute('ALTER TABLE extra ADD COLUMN "pred.perf.pval" DOUBLE')
+        base.execute("UPDATE extra SET \"pred.perf.pval\" = CASE gene WHEN 'G1' THEN 0.2 ELSE 0.001 END")
+    cautions = dict(twas(path, world.trait, world.panel.path).table.select("gene", "caution").iter_rows())
+    assert "not-predicted" in cautions["G1"].split(",")
+    assert "not-predicted" not in cautions["G2"].split(",")
+
+
 def test_null_genes_are_calibrated() -> None:
     """z of random weights on null associations with the panel's LD is standard normal."""
     rng = np.random.default_rng(0)

@@ -36,6 +36,7 @@ from varfx.progress import Progress, silent
 
 _DEFAULT = TwasConfig()
 GENOME_WIDE = 5.4513  # |z| at p = 5e-8
+UNPREDICTED_P = 0.05  # of held-out predictions with expression
 APART, NEAR = 0.1, 0.5  # r2 between the model's main variant and the trait's best
 MHC = {"hg19": ("6", 28_477_797, 33_448_354), "hg38": ("6", 28_510_120, 33_480_577)}
 RESULT: dict[str, pl.DataType] = {
@@ -316,6 +317,8 @@ def _caution(row: dict[str, object], build: str | None, config: TwasConfig) -> s
         words.append("few-variants")
     if number["n_snps_used"] == 1:
         words.append("one-variant")
+    if number.get("pred_perf_p", 0.0) > UNPREDICTED_P:
+        words.append("not-predicted")
     if abs(number["best_z"]) > GENOME_WIDE:
         if number["r2_top_best"] < APART:
             words.append("other-lead")
