@@ -74,8 +74,10 @@ def strong_directions(
 
 def above(G: Float[ndarray, "n n"], floor: float, relative_floor: float, most: int) -> StrongDirections:
     """The directions of a symmetric G above both floors; about `most` at most are below."""
-    start = np.ones(len(G))
-    largest = float(eigsh(G, 1, v0=start, return_eigenvectors=False, tol=1e-6)[0])
+    # The largest eigenvalue sets the relative floor; else any size of G's will do, as its spectrum may be too flat to find it.
+    largest = float(np.trace(G)) / len(G)
+    if relative_floor:
+        largest = float(eigsh(G, 1, v0=np.ones(len(G)), return_eigenvectors=False, tol=1e-6)[0])
     N = _weak(G, max(floor, relative_floor * largest), most, largest)
     mirrors = reflections(N)
     return StrongDirections(mirrors, _cholesky(G + largest * N @ N.T))
