@@ -20,6 +20,7 @@ from varfx.expression.gene_list import gene_ids
 from varfx.expression.network.config import FitConfig, NetworkChoice
 from varfx.expression.network.coverage_files import read_manifest
 from varfx.expression.network.fit_one import PARTS, PREDICTIONS_KIND, fit_one, new_network, start_network
+from varfx.expression.network.indels import indel_files
 from varfx.expression.network.tasks import NetworkTask, network_stem, network_tasks
 from varfx.expression.run import (
     MODELS,
@@ -81,6 +82,9 @@ def fit_network(
     with processes.in_step():
         opened = open_cohort(cohort)
         tasks = network_tasks(opened, config)
+        indel_files(
+            opened, config.indels, config.reference
+        )  # files that cannot be read are refused before any is written
         device = device_here(training.device)
     with processes.first_holds(folder.out):
         processes.first_does(lambda: folder.check(resume=resume, overwrite=overwrite))
