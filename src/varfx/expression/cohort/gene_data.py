@@ -21,7 +21,7 @@ class GeneData:
     Attributes:
         gene_id: Ensembl id without version.
         X: counts of ALT (`effect_allele`); a missing one is the mean of the training individuals (0 if none has it).
-        y: expression after `varfx.expression.cohort.adjust`, fitted on the training individuals.
+        y: expression after `varfx.expression.cohort.adjust`, fitted on all training individuals of the fold.
         fold: rows of the training, tuning and test individuals.
         variants: one row per column of `X`; columns of `varfx.expression.cohort.store.VARIANTS_SCHEMA`.
     """
@@ -42,19 +42,21 @@ def gene_data(
         cohort: with the gene.
         gene_id: Ensembl id.
         fold_number: counted from 0.
-        train_size: number of training individuals; all by default. The others are in no part, and nothing is learned from them.
+        train_size: number of training individuals; all by default. The others are in no part, and nothing is learned from them but how
+            expression is adjusted: what a model should predict does not depend on the size.
         seed: of the order in which training individuals are left out.
 
     Raises:
         DataError: the cohort does not have the gene, it has fewer training individuals, or its expression cannot be adjusted.
         StoreError: the cohort is damaged.
     """
-    fold = cohort.fold(fold_number).thinned(train_size, seed)
+    whole = cohort.fold(fold_number)
+    fold = whole.thinned(train_size, seed)
     variants, _ = cohort.window_variants(gene_id)
     return GeneData(
         gene_id=cohort.gene(gene_id).gene_id,
         X=imputed(cohort.dosages(gene_id), fold),
-        y=adjusted_expression(cohort, gene_id, fold),
+        y=adjusted_expression(cohort, gene_id, whole),
         fold=fold,
         variants=variants,
     )

@@ -290,15 +290,17 @@ def _learn(job: _Job, number: int, size: int | None) -> LearnedPrior:
         genes = [genes[place] for place in np.sort(rng.choice(len(genes), config.max_genes, replace=False))]
     if not genes:
         raise DataError("none of the genes is a training gene: informed-blup has nothing to learn from. Name others.")
-    data = []
+    data, useless = [], []
     for gene_id in genes:
         try:
             gene = gene_data(job.cohort, gene_id, number, train_size=size, seed=job.config.seed)
         except DataError as error:
-            logger.warning("fold %d: a gene teaches nothing: %s", number, error)
+            useless.append(str(error))
             continue
         features = window_features(job.cohort.gene(gene_id), gene.variants, job.annotations)
         data.append(gene_window_data(gene_id, gene.X, gene.y, gene.fold.train, gene.fold.tune, features))
+    if useless:
+        logger.warning("fold %d: %d of %d genes teach nothing, first %s", number, len(useless), len(genes), useless[0])
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

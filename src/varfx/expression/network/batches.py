@@ -103,7 +103,7 @@ class CohortBatches:
     Args:
         cohort: the cohort.
         genes: Ensembl ids; gene number i of training is the i-th.
-        fold: number of the fold. Expression is adjusted, and missing genotypes filled, by what its training individuals show.
+        fold: number of the fold. Expression is adjusted by what all its training individuals show, missing genotypes are filled by those used.
         window: bases around the TSS; the cohort's by default.
         phased: sequences of both haplotypes.
         train_size: number of training individuals; all by default.
@@ -126,7 +126,8 @@ class CohortBatches:
         self._indels = indels
         self.genes = tuple(genes)
         self._cohort = cohort
-        self._fold = cohort.fold(fold).thinned(train_size, seed)
+        self._whole = cohort.fold(fold)
+        self._fold = self._whole.thinned(train_size, seed)
         self._window = check_window(cohort, window)
         self._phased = phased
         self._kept: OrderedDict[int, WindowSequences | IndelWindow] = OrderedDict()
@@ -144,7 +145,7 @@ class CohortBatches:
     def targets(self, gene: int, rows: Int64[ndarray, " individual"]) -> Float32[Tensor, " individual"]:
         """Adjusted expression."""
         if gene not in self._targets:
-            values = adjusted_expression(self._cohort, self.genes[gene], self._fold)
+            values = adjusted_expression(self._cohort, self.genes[gene], self._whole)
             self._targets[gene] = torch.from_numpy(values.astype(np.float32))
         return self._targets[gene][torch.from_numpy(rows)]
 
