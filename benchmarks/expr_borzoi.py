@@ -10,6 +10,7 @@ correlate more than 0.71 with log expression.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -40,26 +41,31 @@ NETWORK = ExpressionNetworkConfig(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--difference-weights", type=float, nargs="+", default=[1.0, 0.0])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        result = {"machine": machine(), **measured(Path(folder), options.people, options.epochs, options.seed)}
+    runs = []
+    for seed, weight in itertools.product(options.seeds, options.difference_weights):
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(measured(Path(folder), options.people, options.epochs, seed, weight))
+        print(runs[-1])
+    result = {"machine": machine(), "runs": runs}
     text = json.dumps(result, indent=1) + "\n"
     print(text)
     if options.out is not None:
         options.out.write_text(text)
 
 
-def measured(folder: Path, people: int, epochs: int, seed: int) -> dict[str, Any]:
+def measured(folder: Path, people: int, epochs: int, seed: int, weight: float) -> dict[str, Any]:
     """Scores of the test individuals, and processor seconds of the fit."""
     case = motif_cohort(folder, window=256, seed=seed, people=people, num_variants=8, distance=-60)
     table = write_coverage(folder / "coverage", case.path, effect=0.5)
     exons = write_gtf(folder / "genes.gtf", open_cohort(case.path))
     training = ExpressionTrainConfig(epochs=epochs, learning_rate=3e-3, batch=8, micro_batch=8, max_gradient_norm=1.0)
-    target = TargetConfig(target="coverage", coverage=table, exons=exons, total_weight=1.0)
+    target = TargetConfig(target="coverage", coverage=table, exons=exons, total_weight=1.0, difference_weight=weight)
     began = time.process_time()
     run = fit_network(case.path, folder / "RUN", FitConfig(network=NETWORK, training=training, target=target))
     seconds = time.process_time() - began
@@ -69,6 +75,7 @@ def measured(folder: Path, people: int, epochs: int, seed: int) -> dict[str, Any
         "people": people,
         "epochs": epochs,
         "seed": seed,
+        "difference_weight": weight,
         "processor_seconds": round(seconds, 1),
         "best_epoch": run.record["outcomes"][0]["best_epoch"],
         "test": {name: scores[name] for name in names},

@@ -139,7 +139,11 @@ def _train(
 
     assert isinstance(learned, CohortCoverage)
     assert tuning is None or isinstance(tuning, CohortCoverage)
-    loss = CoverageLoss(total_weight=config.target.total_weight, frozen_epochs=config.target.frozen_epochs or 0)
+    loss = CoverageLoss(
+        total_weight=config.target.total_weight,
+        difference_weight=config.target.difference_weight,
+        frozen_epochs=config.target.frozen_epochs or 0,
+    )
     module = CoverageModule(network, learned, config.training, loss, tuning)
     return train_coverage(module, checkpoints, resume=True, progress=progress)
 

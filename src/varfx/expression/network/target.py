@@ -28,6 +28,8 @@ class TargetConfig:
     """Squashed coverage above this grows as the square root of what is left, as Borzoi's targets of RNA."""
     total_weight: float = 0.2
     """Weight of the Poisson loss of totals beside the multinomial loss of shapes."""
+    difference_weight: float = 1.0
+    """Weight of the squared error of exon totals, log2(1 + total) in standard deviations over individuals; 0 trains by counts alone, as on one genome."""
     frozen_epochs: int | None = None
     """Passes in which the head alone trains; by default 5 (the paper) with a checkpoint, 0 without."""
 
@@ -51,5 +53,7 @@ class TargetConfig:
             raise ConfigError(f"`clip-soft` must be at least 1, got {self.clip_soft}.")
         if not (math.isfinite(self.total_weight) and self.total_weight > 0):
             raise ConfigError(f"`total-weight` must be positive, got {self.total_weight}.")
+        if not (math.isfinite(self.difference_weight) and self.difference_weight >= 0):
+            raise ConfigError(f"`difference-weight` must not be negative, got {self.difference_weight}.")
         if self.frozen_epochs is not None and self.frozen_epochs < 0:
             raise ConfigError(f"`frozen-epochs` must not be negative, got {self.frozen_epochs}.")
