@@ -3,7 +3,7 @@
 Parts, each written to the JSON as soon as it is done, and skipped if the JSON has it:
 
     curve      linear models on 50, 100, 200 and all 264 training individuals, nested; 3 folds
-    networks   a small Enformer and a mini Borzoi from random weights, and attention readout, beside the linear models; fold 0, window 8,192
+    networks   a small Enformer and a mini Borzoi from random weights, and attention readout, beside the linear models; fold 0, window 4,096
     times      processor seconds per gene of each model, and of scikit-learn and a least-squares scan alone
 
     python benchmarks/expr_geuvadis.py --data ../shared/data --out benchmarks/results/expr_geuvadis.json
@@ -49,7 +49,7 @@ NETWORKS = {
     "enformer small, attention": NetworkChoice(width=48, depth=1, readout="attention"),
     "borzoi mini": NetworkChoice(model="borzoi", width=48, depth=1),
 }
-WINDOW = 8192
+WINDOW = 4096
 
 
 def cohort_of(data: Path, folder: Path, window: int) -> Cohort:
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--genes", type=int, default=39, help="genes that are timed")
-    parser.add_argument("--epochs", type=int, default=6, help="of the networks, at most")
+    parser.add_argument("--epochs", type=int, default=3, help="of the networks, at most")
     parser.add_argument("--figures", type=Path, help="folder for the pictures of the learning curve")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

@@ -166,6 +166,8 @@ def learning_curve(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figu
         raise DataError("`evaluation` holds no learning curve: fit models with --train-size.")
     groups = list(dict.fromkeys((entry["gene_set"], entry["split"]) for entry in entries))
     models = list(dict.fromkeys(entry["model"] for entry in entries))
+    sizes = [entry["train_size"] for entry in entries]
+    spread = max(sizes) - min(sizes)
     with styled():
         from matplotlib.figure import Figure
 
@@ -176,7 +178,8 @@ def learning_curve(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figu
                 if not points:
                     continue
                 colour = COLOURS[number % len(COLOURS)]
-                x, y = ([point[name] for point in points] for name in ("train_size", f"mean_{metric}"))
+                aside = 0.01 * spread * (number - (len(models) - 1) / 2)  # intervals stand side by side
+                x, y = [point["train_size"] + aside for point in points], [point[f"mean_{metric}"] for point in points]
                 axes.plot(x, y, "o-", color=colour, markersize=4, label=model)
                 bounds = [(at, point[f"mean_{metric}_ci95"]) for at, point in zip(x, points, strict=True)]
                 for at, interval in bounds:
