@@ -222,6 +222,8 @@ def test_matching_is_what_the_ledger_says(reported: Reported, simulated: Simulat
 def test_only_html_is_written_and_genes_need_loci(reported: Reported, tmp_path: Path, capsys: Capsys) -> None:
     result = varfx(capsys, "report", reported.run, "--out", tmp_path / "r.pdf")
     assert (result.code, "r.pdf` is to be an HTML file: end its name in .html" in result.error) == (2, True)
+    result = varfx(capsys, "report", reported.run, "--variants", "V.parquet", "--out", tmp_path / "r.html")
+    assert (result.code, "`variants` belongs to reports of runs on expression" in result.error) == (2, True)
     gtf = tmp_path / "genes.gtf"
     gtf.write_text('chr1\tx\tgene\t1\t9\t.\t+\t.\tgene_id "g"\n')
     result = varfx(capsys, "report", reported.run, "--gtf", gtf, "--out", tmp_path / "r.html")

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from varfx._version import __version__
+from varfx.errors import ConfigError
 from varfx.genome.gene_models import GeneModel
 from varfx.io.visible import visible
 from varfx.pages.associations import associations_section
@@ -28,6 +29,7 @@ from varfx.progress import Progress, silent
 from varfx.report.html.blocks import Absent, Block, Cell, Column, Download, Downloads, Page, Prose, Section, Table
 
 logger = logging.getLogger(__name__)
+ONLY_EXPRESSION = ("variants", "explained")
 VARIANTS_DRAWN = 36_000  # of all loci together
 MOST_PER_LOCUS = 3_000
 LEAST_PIP = 0.01  # of the variants in the file
@@ -41,9 +43,13 @@ def prior_page(request: ReportRequest, progress: Progress = silent) -> Page:
         progress: told about windows and loci.
 
     Raises:
+        ConfigError: an option that belongs to runs on expression.
         VarfxError: a file that cannot be read, or is of another study.
     """
     config = request.config
+    given = [name for name in ONLY_EXPRESSION if getattr(config, name)]
+    if given:
+        raise ConfigError(f"`{given[0]}` belongs to reports of runs on expression, but `{request.run}` is a prior.")
     study = open_study(request.run, request.inputs, config.trait)
     found = read_heritability(config.file("h2", ".json"))
     loci = read_loci(study, config)
