@@ -93,7 +93,7 @@ def test_the_commands_of_the_readme_run(
         block for block in blocks(ROOT / "README.md", "sh") if "demo" not in block and "pip" not in block
     )
     lines = [*workflow.splitlines(), *products.splitlines()]
-    assert len(lines) == 10
+    assert len(lines) == 13
     for line in lines:
         words = shlex.split(line)[1:]
         words += ["--max-steps", "20"] if words[:2] == ["prior", "fit"] else []
