@@ -53,7 +53,13 @@ def test_options_arrive(reference: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert result.code == 0
     panel = open_panel(out)
     assert panel.num_people == 20
-    assert panel.metadata["config"] == {"core": 1000, "flank": 1000, "rank_variance": 1.0, "dtype": "float64"}
+    assert panel.metadata["config"] == {
+        "core": 1000,
+        "flank": 1000,
+        "rank_variance": 1.0,
+        "dtype": "float64",
+        "storage": "full",
+    }
     assert panel.variants["eaf"].min() >= 0.3  # type: ignore[operator]
     assert {Path(name).suffix for name in panel.metadata["provenance"]["inputs"]} == {".pgen", ".pvar", ".psam", ""}
 

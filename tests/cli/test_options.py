@@ -58,6 +58,7 @@ HIDDEN = {
     ("ZeroShotConfig", "network"),
     ("FitConfig", "network"),  # options of their own
     ("FitConfig", "training"),
+    ("FitConfig", "target"),
 }
 RENAMED = {("TrackEnformerConfig", "precision"): "--network-precision", ("SplitConfig", "seed"): "--split-seed"}
 PREFIXED = {"InformedConfig": "--prior-"}

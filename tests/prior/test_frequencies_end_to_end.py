@@ -136,4 +136,4 @@ def test_palindromes_and_overlap_are_options_of_a_run(study: tuple[Path, pl.Data
         "0",
     ]
     _, bound, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
-    assert bound.arguments["inputs"].matching == Matching(palindromes="drop", min_overlap=0)
+    assert bound.arguments["inputs"].files().matching == Matching(palindromes="drop", min_overlap=0)

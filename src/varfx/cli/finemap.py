@@ -78,11 +78,13 @@ def finemap(
 
     check_parent(out)
     check_formats(format)
+    if (run is not None) + (snpvar is not None) + uniform != 1:
+        raise ConfigError("give one of --run RUN, --snpvar FILE and --uniform.")
     if run is not None and has_ancestries(run):
-        _check_shared(snpvar, uniform, trait, format, device)
+        _check_shared(trait, format, device)
         _finemap_ancestries(run, out, inputs, loci, config, where)
         return
-    study = _study(run, snpvar, uniform, inputs, trait, allow_missing)
+    study = _study(run, snpvar, inputs, trait, allow_missing)
     with progress_bar() as progress:
         mapping = finemap_study(
             study,
@@ -98,11 +100,9 @@ def finemap(
     console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
 
 
-def _check_shared(snpvar: Path | None, uniform: bool, trait: str | None, formats: Names, device: str) -> None:
+def _check_shared(trait: str | None, formats: Names, device: str) -> None:
     """Refuses options that a run of several ancestries does not take."""
     given = {
-        "--snpvar": snpvar,
-        "--uniform": uniform,
         "--trait": trait,
         "--format": formats,
         "--device": device != "cpu",
@@ -138,13 +138,9 @@ def _finemap_ancestries(
     console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
 
 
-def _study(
-    run: Path | None, snpvar: Path | None, uniform: bool, inputs: PriorInputs, trait: str | None, allow_missing: bool
-) -> Study:
+def _study(run: Path | None, snpvar: Path | None, inputs: PriorInputs, trait: str | None, allow_missing: bool) -> Study:
     from varfx.finemap import study_of_run, study_of_variances, study_without_prior
 
-    if (run is not None) + (snpvar is not None) + uniform != 1:
-        raise ConfigError("give one of --run RUN, --snpvar FILE and --uniform.")
     if run is not None:
         return study_of_run(run, inputs, trait)
     if trait is not None or inputs.annotations or inputs.tracks or inputs.chain:

@@ -21,6 +21,7 @@ from varfx.expression.run import open_run
 from varfx.expression.selection_config import SelectionConfig
 from varfx.expression.transfer.predict import home_cohort
 from varfx.progress import Progress, silent
+from varfx.short_repr import short_repr
 
 ROLES = ("train", "held-out")
 
@@ -34,6 +35,8 @@ class SelectedGenes:
             `chosen` (train, held-out, or null).
         notes: what the user should know.
     """
+
+    __repr__ = short_repr
 
     table: pl.DataFrame
     notes: tuple[str, ...]

@@ -161,7 +161,7 @@ def learning_curve(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figu
     Raises:
         DataError: no model was fitted on several numbers of individuals.
     """
-    entries = [entry for entry in evaluation["learning_curves"] if entry[f"mean_{metric}"] is not None]
+    entries = [entry for entry in evaluation.get("learning_curves", ()) if entry[f"mean_{metric}"] is not None]
     if not entries:
         raise DataError("`evaluation` holds no learning curve: fit models with --train-size.")
     groups = list(dict.fromkeys((entry["gene_set"], entry["split"]) for entry in entries))
@@ -215,7 +215,7 @@ def draw_evaluation(
     for metric in LABELS:
         names.append(f"mean_{metric}.png")
         save(model_means(evaluation, metric=metric), root / names[-1])
-    if evaluation["learning_curves"]:
+    if evaluation.get("learning_curves"):  # files of earlier versions have none
         for metric in LABELS:
             names.append(f"learning_curve_{metric}.png")
             save(learning_curve(evaluation, metric=metric), root / names[-1])

@@ -34,6 +34,7 @@ def test_a_gene_is_read_once_whether_or_not_the_device_has_its_number(monkeypatc
     data = object.__new__(CohortBatches)
     data.genes = tuple(f"gene{i}" for i in range(KEPT_GENES + 1))
     data._cohort, data._window, data._phased, data._kept = None, 8, False, OrderedDict()  # type: ignore[assignment]
+    data._indels = None
     data._fold = SimpleNamespace(train=np.arange(2))  # type: ignore[assignment]
     for device in ("cuda", "cuda:0", "cuda"):
         data.encode(0, np.array([0]), torch.device(device))
