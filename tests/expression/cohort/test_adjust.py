@@ -112,6 +112,13 @@ def test_the_transform_is_monotone_and_bounded_by_training_people(values: np.nda
     assert adjusted.max() <= trained.max()
 
 
+def test_values_closer_than_a_slope_can_be_have_ranks() -> None:
+    values = np.append(np.arange(29.0), 2.2e-311)
+    adjustment = fit_adjustment(values, None, np.arange(30), "inverse-normal")
+    low, between, high = adjustment.apply(np.array([0.0, 1.1e-311, 2.2e-311]))
+    assert low < between < high
+
+
 def test_a_covariate_without_variance_in_training_has_no_effect(
     case: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:

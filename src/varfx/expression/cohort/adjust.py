@@ -71,8 +71,19 @@ class Adjustment:
 
     def _transformed(self, values: Float64[ndarray, " individual"]) -> Float64[ndarray, " individual"]:
         if self.method == "inverse-normal":
-            return np.asarray(ndtri(np.interp(values, self.values, self.ranks)))
+            return np.asarray(ndtri(_interpolated(values, self.values, self.ranks)))
         return (values - self.center) / self.spread
+
+
+def _interpolated(
+    x: Float64[ndarray, " individual"], places: Float64[ndarray, " known"], heights: Float64[ndarray, " known"]
+) -> Float64[ndarray, " individual"]:
+    """`np.interp`, which gives NaN where a slope is beyond floating point: between values closer than 1e-308."""
+    upper = np.clip(np.searchsorted(places, x, side="right"), 1, len(places) - 1)
+    low, high = places[upper - 1], places[upper]
+    share = ((x - low) / (high - low)).clip(0, 1)
+    found = heights[upper - 1] + share * (heights[upper] - heights[upper - 1])
+    return np.where(share < 1, np.minimum(found, heights[upper]), heights[upper])
 
 
 def fit_adjustment(
