@@ -17,7 +17,7 @@ ifneq ($(VARFX_DATA),)
 export VARFX_DATA
 endif
 
-BENCHMARKS := $(filter-out rank_rule expr_real prior_height linalg engines gpu,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
+BENCHMARKS := $(filter-out expr_geuvadis rank_rule expr_real prior_height linalg engines gpu,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/[a-z]*.py)))
 
 # NO_MKDOCS_2_WARNING: no advertisement in the output.
 docs: $(INSTALLED)
