@@ -36,7 +36,7 @@ class Enformer(Trunk):
         super().__init__()
         self.config = config
         widths = config.tower_widths()
-        with torch.device("meta"):  # `_initialise` below sets every value; the global random state is not used
+        with torch.device("meta"):  # `initialise` below sets every value; the global random state is not used
             self.stem = nn.Sequential(
                 nn.Conv1d(config.channels, widths[0], STEM_KERNEL, padding=STEM_KERNEL // 2),
                 Residual(convolution_block(widths[0], widths[0], 1, config)),
