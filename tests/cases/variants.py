@@ -15,7 +15,8 @@ from cases.local_attention import enliven
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.linear.gene import prediction_rows
-from varfx.expression.network.batches import gene_sequences
+from varfx.expression.network.batches import CohortBatches
+from varfx.expression.network.indels import indel_files
 from varfx.expression.run import BASELINES, NETWORK, begin_run, cohort_identity, run_folder, write_run
 from varfx.io.run_folder import RESULT
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
@@ -33,19 +34,31 @@ def random_network(**changes: Any) -> ExpressionNetwork:
     return model.eval()
 
 
-def network_run(out: Path, cohort: Cohort, model: ExpressionNetwork, *, fold: int = 0) -> Path:
-    """A run of one network for all genes, with its own predictions."""
+def network_run(
+    out: Path,
+    cohort: Cohort,
+    model: ExpressionNetwork,
+    *,
+    fold: int = 0,
+    indels: tuple[tuple[Path, ...], Path] | None = None,
+    phased: bool = False,
+) -> Path:
+    """A run of one network for all genes, with its own predictions; with `indels` (genotypes, genome) of sequences with indels."""
+    source = None if indels is None else indel_files(cohort, *indels)
+    data = CohortBatches(
+        cohort, cohort.genes["gene_id"].to_list(), fold, window=model.config.window, phased=phased, indels=source
+    )
     begin_run(out, ROUND)
     models = run_folder(out).below(RESULT, "models")
     safetensors.torch.save_file(model.state_dict(), models / f"fold{fold}.safetensors")
     people, tables = cohort.fold(fold), []
-    for gene in cohort.genes["gene_id"]:
-        sequences = gene_sequences(cohort, gene, window=model.config.window, mean_of=people.train.tolist())
+    for number, gene in enumerate(cohort.genes["gene_id"]):
         with torch.no_grad():
-            values = model(sequences.encode()).numpy()
+            values = model(data.encode(number, np.arange(len(cohort.people)), torch.device("cpu"))).numpy()
         split = "hogp" if gene in cohort.genes_heldout else "hop"
         key = {"gene_id": gene, "model": "enformer", "fold": fold}
         tables.append(prediction_rows(cohort.people, people, values, key, split))
+    files = {} if indels is None else {"indels": [str(path) for path in indels[0]], "reference": str(indels[1])}
     record = {
         "kind": NETWORK,
         **cohort_identity(cohort.path),
@@ -53,7 +66,7 @@ def network_run(out: Path, cohort: Cohort, model: ExpressionNetwork, *, fold: in
         "folds": [fold],
         "genes": list(cohort.genes_train),
         "heldout_genes": list(cohort.genes_heldout),
-        "config": {"single_gene": False, "network": dataclasses.asdict(model.config)},
+        "config": {"single_gene": False, "network": dataclasses.asdict(model.config), "phased": phased, **files},
         "provenance": {},
     }
     write_run(out, record=record, predictions=pl.concat(tables))

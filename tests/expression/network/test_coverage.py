@@ -13,6 +13,7 @@ import torch
 from cases.cohort import small_cohort
 from cases.coverage import exons_of, write_coverage, write_gtf
 from cases.motif import motif_cohort
+from cases.transfer import as_other_cohort
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.expression.cohort.store import open_cohort
 from varfx.expression.network.batches import gene_sequences
@@ -22,6 +23,7 @@ from varfx.expression.network.coverage_files import read_manifest
 from varfx.expression.network.fit import fit_network, open_network
 from varfx.expression.network.target import TargetConfig
 from varfx.expression.run import ExpressionRun, open_run
+from varfx.expression.transfer.predict import predict_elsewhere
 from varfx.expression.variants.score import VariantConfig, score_variants
 from varfx.models.coverage import CoverageNetwork, GeneTotals, poisson_multinomial, squash, unsquash
 from varfx.models.expression import ExpressionNetworkConfig
@@ -177,6 +179,18 @@ def test_variants_and_evaluation_take_the_run(cohort: Path, run: ExpressionRun) 
     assert names == {"borzoi"}
     with pytest.raises(DataError, match="predicts coverage, and has none of gene ENSG1 in fold 0"):
         open_network(run, 0, "ENSG1")
+
+
+def test_another_cohort_is_predicted_as_the_own(cohort: Path, run: ExpressionRun, tmp_path: Path) -> None:
+    """The same individuals under other names, in another order, with every third variant's alleles exchanged."""
+    home = open_cohort(cohort)
+    other = as_other_cohort(home, tmp_path / "O", prefix="X", exchanged=range(0, home.variants.height, 3))
+    found = predict_elsewhere(run.path, [other.path]).table.select("gene_id", "person", other="prediction")
+    own = open_run(run.path).predictions.with_columns(person="X" + pl.col("person"))
+    both = own.join(found, on=["gene_id", "person"], how="left")
+    assert both["gene_id"].n_unique() == home.genes.height
+    assert both["prediction"].std() > 1e-4
+    np.testing.assert_allclose(both["other"], both["prediction"], rtol=1e-6, atol=1e-6)
 
 
 def test_the_head_trains_first_and_then_everything(cohort: Path, stranded: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cases.cohort import small_cohort
-from cases.donors import write_fasta, write_vcf
+from cases.donors import write_fasta
+from cases.indels import files
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network.batches import CohortBatches, gene_sequences
@@ -34,37 +35,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """One gene per strand; missing genotypes too."""
     folder = tmp_path_factory.mktemp("indels")
     return open_cohort(small_cohort(folder, window=128, people=20, genes=2, missing=0.1, heldout_fraction=0))
-
-
-def files(home: Cohort, *, indels: bool) -> tuple[tuple[Path, ...], Path]:
-    """VCFs of the cohort's own substitutions, with an insertion and a deletion near each gene or not; and the genome."""
-    folder = home.path.parent
-    contigs, lines = {}, {chrom: [] for chrom in ("21", "22")}
-    for gene_id in home.genes["gene_id"]:
-        gene = home.gene(gene_id)
-        bases = np.array(list("ACGT"))[home.reference(gene_id)]
-        contigs[f"chr{gene.chrom}"] = "A" * gene.start + "".join(bases) + "A" * 300
-        variants, _ = home.window_variants(gene_id)
-        for row, calls in zip(variants.iter_rows(named=True), home.dosages(gene_id), strict=True):
-            words = " ".join({-1: "./.", 0: "0/0", 1: "0/1", 2: "1/1"}[int(call)] for call in calls)
-            lines[gene.chrom].append((row["position"], f"{row['other_allele']} {row['effect_allele']} GT {words}"))
-        if indels:
-            for place, kind in ((gene.tss + 5, "insertion"), (gene.tss - 9, "deletion")):
-                text = "".join(bases[place - 1 - gene.start : place + 2 - gene.start])
-                ref, alt = (text[0], text[0] + "GG") if kind == "insertion" else (text, text[0])
-                words = " ".join(("0/1", "0/0", "1/1")[number % 3] for number in range(len(home.people)))
-                lines[gene.chrom].append((place, f"{ref} {alt} GT {words}"))
-    name = "indels" if indels else "plain"
-    made = tuple(
-        write_vcf(
-            folder / f"{name}{chrom}.vcf.gz",
-            [f"{chrom} {p} . {text}" for p, text in sorted(rows)],
-            home.people,
-            (chrom,),
-        )
-        for chrom, rows in lines.items()
-    )
-    return made, write_fasta(folder / "r.fa", contigs)
 
 
 def test_without_indels_sequences_are_those_of_the_cohort(home: Cohort) -> None:

@@ -20,8 +20,8 @@ from varfx.errors import ConfigError
 from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort, window_start
 from varfx.expression.network.indels import IndelFiles, IndelWindow
-from varfx.expression.network.sequences import Missing, WindowSequences, WindowVariants
-from varfx.genome.fasta import CODE_OF
+from varfx.expression.network.sequences import Missing, WindowSequences
+from varfx.expression.network.stretch import Stretch
 from varfx.training.people.batches import Part
 
 KEPT_GENES = 256  # windows with genotypes that stay on the device
@@ -56,20 +56,16 @@ def gene_sequences(
     """
     window = check_window(cohort, window)
     gene = cohort.gene(gene_id)
-    first = window_start(gene.tss, gene.strand, window) - gene.start
-    variants, _ = cohort.window_variants(gene_id)
-    offsets = variants["position"].to_numpy().astype(np.int64) - 1 - gene.start - first
-    inside = np.flatnonzero((offsets >= 0) & (offsets < window))
-    genotypes = cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id)
-    return WindowSequences(
-        WindowVariants(
-            torch.from_numpy(cohort.reference(gene_id)[first : first + window].copy()),
-            torch.from_numpy(offsets[inside]),
-            _codes(variants["other_allele"].to_list(), inside),
-            _codes(variants["effect_allele"].to_list(), inside),
-            gene.strand,
-        ),
-        torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes[inside], 0, -1))),
+    stretch = Stretch(
+        codes=cohort.reference(gene_id),
+        start=gene.start,
+        variants=cohort.window_variants(gene_id)[0],
+        genotypes=cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id),
+    )
+    return stretch.sequences(
+        window_start(gene.tss, gene.strand, window),
+        window,
+        gene.strand,
         device=device,
         dtype=dtype,
         missing=missing,
@@ -91,10 +87,6 @@ def check_window(cohort: Cohort, window: int | None) -> int:
             "the cohort with a larger --window."
         )
     return window
-
-
-def _codes(alleles: Sequence[str], rows: Int64[ndarray, " inside"]) -> Tensor:
-    return torch.from_numpy(CODE_OF[np.frombuffer("".join(alleles).encode(), dtype=np.uint8)][rows])
 
 
 class CohortBatches:

@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Bool, Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, GeneWindow, window_start
-from varfx.expression.network.sequences import Rows, WindowSequences, WindowVariants
+from varfx.expression.network.sequences import Rows
+from varfx.expression.network.stretch import Stretch
 from varfx.genome.fasta import CODE_OF, UNKNOWN, Fasta, open_fasta
 from varfx.genotypes.config import Mismatch
 from varfx.genotypes.donors import Donors, DonorVariants, open_donors
@@ -93,7 +94,7 @@ class IndelWindow:
         gene: GeneWindow,
         window: int,
         start: int,
-        codes: Tensor,
+        codes: UInt8[ndarray, " base"],
         *,
         haplotypes: bool,
         mean_of: Sequence[int] | None = None,
@@ -122,19 +123,8 @@ class IndelWindow:
         middle = window // 2 if gene.strand == "+" else window - 1 - window // 2
         self._window = slice(-middle, window - middle)
         snvs = read.variants.filter(pl.Series(plain, dtype=pl.Boolean))
-        self._wide = WindowSequences(
-            WindowVariants(
-                codes,
-                torch.from_numpy(snvs["position"].to_numpy().astype(np.int64) - 1 - start),
-                _codes(snvs["other_allele"]),
-                _codes(snvs["effect_allele"]),
-                "+",
-            ),
-            torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes[plain], 0, -1))),
-            device=device,
-            missing="mean",
-            mean_of=mean_of,
-        )
+        stretch = Stretch(codes=codes, start=start, variants=snvs, genotypes=genotypes[plain])
+        self._wide = stretch.sequences(start, len(codes), "+", device=device, mean_of=mean_of)
 
     @property
     def device(self) -> torch.device:
@@ -210,18 +200,27 @@ def indel_window(
         ConfigError: `pad` is negative.
         DataError: haplotypes of genotypes that are not phased, and as `Donors.read`.
     """
-    if pad < 0:
-        raise ConfigError(f"`pad` must not be negative, but is {pad}.")
     length = gene.end - gene.start if window is None else window
-    first = window_start(gene.tss, gene.strand, length)
-    start, end = max(0, first - pad), min(first + length + pad, reference.lengths[gene.chrom])
+    start, end = wide_span(gene, reference, length, pad)
     read = donors.read(gene.chrom, start, end, reference=reference, on_mismatch=on_mismatch, indels=True)
     if haplotypes and read.haplotypes is None:
         raise DataError(
             f"`{donors.name}` is not phased around {gene.gene_id}, and `phased` reads haplotypes. Phase it, or leave that out."
         )
-    codes = torch.from_numpy(np.array(reference.codes(gene.chrom, start, end)))
+    codes = np.array(reference.codes(gene.chrom, start, end))
     return IndelWindow(read, gene, length, start, codes, haplotypes=haplotypes, mean_of=mean_of, device=device)
+
+
+def wide_span(gene: GeneWindow, reference: Fasta, window: int, pad: int = PAD) -> tuple[int, int]:
+    """Start (0-based) and end of the stretch that a window with indels is cut from, within the chromosome.
+
+    Raises:
+        ConfigError: `pad` is negative.
+    """
+    if pad < 0:
+        raise ConfigError(f"`pad` must not be negative, but is {pad}.")
+    first = window_start(gene.tss, gene.strand, window)
+    return max(0, first - pad), min(first + window + pad, reference.lengths[gene.chrom])
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,15 +250,25 @@ class IndelFiles:
         Raises:
             DataError: the genome is another than the cohort's.
         """
+        self.check(cohort, gene_id)
+        return indel_window(
+            self.donors,
+            cohort.gene(gene_id),
+            self.reference,
+            window=window,
+            haplotypes=haplotypes,
+            mean_of=mean_of,
+            device=device,
+        )
+
+    def check(self, cohort: Cohort, gene_id: str) -> None:
+        """Raises DataError if the genome is another than the cohort's around a gene."""
         gene = cohort.gene(gene_id)
         if not np.array_equal(self.reference.codes(gene.chrom, gene.start, gene.end), cohort.reference(gene_id)):
             raise DataError(
                 f"`{self.reference.path}` is not the genome that `{cohort.path}` was prepared with: the windows of {gene_id} differ. "
                 "Give the same FASTA."
             )
-        return indel_window(
-            self.donors, gene, self.reference, window=window, haplotypes=haplotypes, mean_of=mean_of, device=device
-        )
 
 
 def indel_files(cohort: Cohort, genotypes: Sequence[Path], reference: Path | None) -> IndelFiles | None:
@@ -297,7 +306,3 @@ def _carried(read: DonorVariants, rows: Bool[ndarray, " variant"]) -> Bool[ndarr
         return np.moveaxis(read.haplotypes[rows] > 0, 0, -1)
     copies = read.dosages[rows].T
     return np.stack([copies > 1, copies > 0], axis=1)
-
-
-def _codes(alleles: pl.Series) -> Tensor:
-    return torch.from_numpy(CODE_OF[np.frombuffer("".join(alleles).encode(), dtype=np.uint8)].copy())

@@ -1,6 +1,6 @@
 """Models of one cohort on the individuals of another: variants matched, predictions, and who is in both cohorts.
 
-`others` reads foreign genotypes, `window` brings them to a gene's window, `linear` and `network` predict, `same_people` finds who is in
+`others` reads foreign genotypes, `window` brings them to a gene's window, `linear` and `network` predict (`indels` with insertions and deletions), `same_people` finds who is in
 both cohorts, `judged` prepares an evaluation. Start with `predict` (the command `expr predict`). Names load when first used.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from varfx.device import check_device
@@ -22,6 +23,12 @@ class TransferConfig:
     genotypes called from whole genomes)."""
     people_per_batch: int = 16
     """Individuals of a network's batch."""
+    indels: tuple[Path, ...] = ()
+    """Of networks fitted with --indels: genotype files (VCF, BCF, PLINK) of the other cohort's individuals, whose store has no indels."""
+    home_indels: tuple[Path, ...] = ()
+    """Of these networks: where the genotype files lie that they were fitted with, if those moved."""
+    reference: Path | None = None
+    """Of these networks: where the FASTA lies that they were fitted with, if it moved."""
     device: str = "auto"
     """Where networks compute: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
 

@@ -15,6 +15,7 @@ from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort, Fold
 from varfx.expression.run import ExpressionRun
 from varfx.expression.transfer.config import TransferConfig
+from varfx.expression.transfer.indels import refuse_unused
 from varfx.expression.transfer.others import CohortOthers
 from varfx.expression.transfer.predict import models_of, predict_others
 from varfx.io.ledger import LedgerRow
@@ -53,6 +54,7 @@ def judged_elsewhere(
     Raises:
         DataError: nobody or no gene is left, or too few variants are shared.
     """
+    refuse_unused(runs, config)
     known = set(other.genes["gene_id"])
     tables, ledgers, notes = [], [], []
     kept = np.arange(len(other.people))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+import polars as pl
 import torch
 from jaxtyping import Int64
 from numpy import ndarray
@@ -18,74 +19,82 @@ from varfx.device import find_device
 from varfx.errors import DataError
 from varfx.expression.cohort.store import window_start
 from varfx.expression.network.fit import open_network
-from varfx.expression.network.sequences import WindowSequences, WindowVariants
+from varfx.expression.network.indels import IndelWindow
+from varfx.expression.network.sequences import WindowSequences
+from varfx.expression.network.stretch import Stretch
 from varfx.expression.run import ExpressionRun, training_fold
 from varfx.expression.transfer.config import TransferConfig
+from varfx.expression.transfer.indels import IndelReads
 from varfx.expression.transfer.linear import KeyedValues
 from varfx.expression.transfer.window import MatchedWindow, oriented_extra
-from varfx.genome.fasta import CODE_OF
 from varfx.training.people.predict import predict
+
+Sequences = WindowSequences | IndelWindow
 
 
 def network_predictions(
-    run: ExpressionRun, window: MatchedWindow, folds: Sequence[int], config: TransferConfig
+    run: ExpressionRun,
+    window: MatchedWindow,
+    folds: Sequence[int],
+    config: TransferConfig,
+    reads: IndelReads | None = None,
 ) -> KeyedValues:
     """Adjusted expression of the other individuals by model and fold; missing genotypes as at home.
+
+    Args:
+        run: of networks.
+        window: of the gene.
+        folds: some of the run's.
+        config: rules for variants.
+        reads: genotypes with indels, for networks fitted on such sequences.
 
     Raises:
         DataError: the network reads haplotypes and the other genotypes have none.
     """
-    if run.record["config"].get("indels"):
-        raise DataError(
-            f"the networks of `{run.path}` were fitted on sequences with indels, which other genotypes are not read with. Fit "
-            "without --indels to predict elsewhere."
-        )
     (model,) = run.record["models"]
-    device = find_device(config.device)
+    device, phased = find_device(config.device), bool(run.record["config"].get("phased"))
     found: KeyedValues = {}
     for number in folds:
         network = open_network(run, number, window.gene.gene_id).to(device)
         train = training_fold(run, window.home, number, model).train
-        sequences = _sequences(window, train, network.config.window, bool(run.record["config"].get("phased")), config)
-        rows = np.arange(window.region.dosages.shape[1])
-        encode = partial(_encode, sequences, train.size)
-        found[model, number] = predict(network, encode, rows, micro_batch=config.people_per_batch)
+        if reads is None:
+            sequences: Sequences = _sequences(window, train, network.config.window, phased, config)
+        else:
+            sequences = reads.sequences(train, haplotypes=phased, absent=config.absent, device=device)
+        rows = np.arange(train.size, train.size + window.region.dosages.shape[1])
+        found[model, number] = predict(network, partial(_encode, sequences), rows, micro_batch=config.people_per_batch)
     return found
 
 
-def _encode(sequences: WindowSequences, first: int, rows: Int64[ndarray, " individual"]) -> Tensor:
-    return sequences.encode(torch.from_numpy(rows + first))
+def _encode(sequences: Sequences, rows: Int64[ndarray, " individual"]) -> Tensor:
+    return sequences.encode(torch.from_numpy(rows))
 
 
 def _sequences(
     window: MatchedWindow, train: Int64[ndarray, " train"], bases: int, phased: bool, config: TransferConfig
 ) -> WindowSequences:
     """Sequences of the training individuals, whose mean stands for missing genotypes, and then of the others."""
-    gene, variants = window.gene, window.variants
+    gene = window.gene
     extra, exchanged = oriented_extra(window)
-    region = window.region.variants[extra]
     genotypes = _with_extra(window, train, extra, exchanged, phased, config)
-    positions = np.concatenate([variants["position"].to_numpy(), region["position"].to_numpy()]).astype(np.int64)
-    first = window_start(gene.tss, gene.strand, bases)
-    offsets = positions - 1 - first
-    ref = np.concatenate([_codes(variants["other_allele"].to_list()), _codes(region["other_allele"].to_list())])
-    alt = np.concatenate([_codes(variants["effect_allele"].to_list()), _codes(region["effect_allele"].to_list())])
-    turned = np.concatenate([np.zeros(variants.height, dtype=bool), exchanged])
-    ref, alt = np.where(turned, alt, ref), np.where(turned, ref, alt)
-    order = np.argsort(positions, kind="stable")
-    order = order[(offsets[order] >= 0) & (offsets[order] < bases)]
-    reference = window.home.reference(gene.gene_id)[first - gene.start :][:bases]
-    return WindowSequences(
-        WindowVariants(
-            torch.from_numpy(reference.copy()),
-            torch.from_numpy(offsets[order]),
-            torch.from_numpy(ref[order]),
-            torch.from_numpy(alt[order]),
-            gene.strand,
-        ),
-        torch.from_numpy(np.ascontiguousarray(np.moveaxis(genotypes[order], 0, -1))),
+    alleles, turned = ("other_allele", "effect_allele"), pl.Series(exchanged, dtype=pl.Boolean)
+    region = window.region.variants[extra].select("position", *alleles)
+    ref, alt = (region[name].zip_with(~turned, region[other]) for name, other in (alleles, alleles[::-1]))
+    variants = pl.concat(
+        [window.variants.select(region.columns), region.with_columns(other_allele=ref, effect_allele=alt)]
+    )
+    order = np.argsort(variants["position"].to_numpy(), kind="stable")
+    stretch = Stretch(
+        codes=window.home.reference(gene.gene_id),
+        start=gene.start,
+        variants=variants[order],
+        genotypes=genotypes[order],
+    )
+    return stretch.sequences(
+        window_start(gene.tss, gene.strand, bases),
+        bases,
+        gene.strand,
         device=find_device(config.device),
-        missing="mean",
         mean_of=range(train.size),
     )
 
@@ -114,7 +123,3 @@ def _with_extra(
     return np.concatenate(
         [np.concatenate([at_home, others], axis=1), np.concatenate([nobody, values], axis=1)], axis=0
     ).astype(np.int8)
-
-
-def _codes(alleles: Sequence[str]) -> ndarray:
-    return CODE_OF[np.frombuffer("".join(alleles).encode(), dtype=np.uint8)]

@@ -17,6 +17,7 @@ from varfx.expression.gene_list import gene_ids
 from varfx.expression.linear.run import chosen_genes
 from varfx.expression.run import NETWORK, PREDICTION_SCHEMA, ExpressionRun, open_run
 from varfx.expression.transfer.config import TransferConfig
+from varfx.expression.transfer.indels import indel_sources, refuse_unused
 from varfx.expression.transfer.linear import KeyedValues, linear_predictions
 from varfx.expression.transfer.network import network_predictions
 from varfx.expression.transfer.others import Others, open_others
@@ -107,6 +108,7 @@ def predict_elsewhere(
     folds = list(opened.record["folds"])
     if fold is not None and fold not in folds:
         raise ConfigError(f"`fold`: `{opened.path}` has models of {', '.join(map(str, folds))}, got {fold}.")
+    refuse_unused([opened], config)
     return predict_others(
         opened,
         home_cohort(opened, home),
@@ -158,13 +160,20 @@ def predict_others(
     ledger, comparison, tables = Ledger(), Comparison(), []
     heldout = set(run.record.get("heldout_genes", []))
     empty: list[str] = []
+    sources, unphased = indel_sources(run, home, others, config), 0
     for done, gene_id in enumerate(wanted, start=1):
         window = match_window(home, gene_id, others)
         for step, count in window.counts().items():
             ledger.add(step, count)
         comparison.add(window)
         if run.kind == NETWORK:
-            values = network_predictions(run, window, folds, config)
+            reads = (
+                None if sources is None else sources.read(home, window.gene, run.record["config"]["network"]["window"])
+            )
+            for step, count in ({} if reads is None else reads.counts()).items():
+                ledger.add(step, count)
+            unphased += reads is not None and reads.loses_phase
+            values = network_predictions(run, window, folds, config, reads)
         else:
             values = linear_predictions(run, window, models, folds, config.absent)
         tables.append(_rows(gene_id, values, others.people, "hogp" if gene_id in heldout else "hop"))
@@ -177,6 +186,10 @@ def predict_others(
         )
     same = comparison.same(home.people, others.people)
     notes = [note] if (note := same.note()) else []
+    if unphased:
+        notes.append(
+            f"{unphased} of {len(wanted)} genes: the other genotypes are not phased, so that all heterozygous indels of an individual lie on one haplotype"
+        )
     if empty:
         ledger.drop(len(empty), "genes without a variant that has a weight")
         notes.append(
@@ -237,7 +250,16 @@ def write_predictions(
     table = found.table.select("person", pl.col("gene_id").alias("gene"), "prediction")
     inputs: dict[str, str | os.PathLike[str]] = {"run": run}
     inputs |= {f"cohort{number or ''}": path for number, path in enumerate(others)}
-    options = {**asdict(config), "model": model, "fold": fold}
+    files = {
+        "indels": config.indels,
+        "home indels": config.home_indels,
+        "reference": tuple(filter(None, [config.reference])),
+    }
+    inputs |= {f"{name}{number or ''}": path for name, paths in files.items() for number, path in enumerate(paths)}
+    rules = {
+        name: value for name, value in asdict(config).items() if name not in ("indels", "home_indels", "reference")
+    }
+    options = {**rules, "model": model, "fold": fold}
     metadata = {
         "model": model,
         "fold": fold,
