@@ -39,6 +39,7 @@ class Folder:
         self.path = os.fspath(path).rstrip("/") or "/"
         self._remote = is_remote(self.path)
         self._sizes: dict[str, int] | None = None
+        self._folders: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.path
@@ -54,6 +55,39 @@ class Folder:
             here = Path(self.path)
             return sorted(each.name for each in here.iterdir()) if here.is_dir() else []
         return sorted(self._listed())
+
+    def folders(self) -> list[str]:
+        """Names of the folders in a remote folder, sorted.
+
+        Raises:
+            ConfigError, DownloadError: see `names`.
+        """
+        self._listed()
+        return sorted(self._folders)
+
+    def below(self, name: str) -> Folder:
+        """A folder in this one."""
+        return Folder(f"{self.path}/{name}")
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the files in the folder by name, -1 where a store's listing does not state them.
+
+        Raises:
+            ConfigError, DownloadError: see `names`.
+        """
+        if self._remote:
+            return dict(sorted(self._listed().items()))
+        return {name: (Path(self.path) / name).stat().st_size for name in self.names()}
+
+    def size(self, name: str) -> int:
+        """Bytes of one file of a remote folder; -1 where the store does not know.
+
+        Raises:
+            DownloadError: the store cannot be reached, or has no such file.
+        """
+        address = f"{self.path}/{name}"
+        found = _attempted(lambda: self._store().size(address), f"`{address}` cannot be asked for its size")
+        return -1 if found is None else int(found)
 
     @contextlib.contextmanager
     def files(self, *names: str) -> Iterator[list[Path]]:
@@ -74,8 +108,14 @@ class Folder:
         """Sizes of the files by name."""
         if self._sizes is None:
             entries = _attempted(lambda: self._store().ls(self.path, detail=True), f"`{self.path}` cannot be listed")
-            files = (entry for entry in entries if entry.get("type") == "file")
-            self._sizes = {entry["name"].rsplit("/", 1)[-1]: int(entry.get("size") or -1) for entry in files}
+            last = [(entry["name"].rstrip("/").rsplit("/", 1)[-1], entry) for entry in entries]
+            self._sizes = {name: int(entry.get("size") or -1) for name, entry in last if entry.get("type") == "file"}
+            mine = self.path.rsplit("/", 1)[-1]  # which some listings have in themselves, or a link to what is above
+            self._folders = tuple(
+                name
+                for name, entry in last
+                if entry.get("type") == "directory" and name not in ("", ".", "..", mine) and "\0" not in name
+            )
         return self._sizes
 
     def fetch(self, name: str, to: Path) -> None:
@@ -98,6 +138,19 @@ class Folder:
 
         _attempted(fetch, f"`{address}` cannot be fetched")
 
+    def fetch_all(self, to: Path) -> None:
+        """Copies a remote folder with all that is in it.
+
+        Raises:
+            DownloadError: a file cannot be fetched whole, in three attempts.
+        """
+        to.mkdir()
+        for name in self.names():
+            if name not in ("", ".", "..") and "\0" not in name:
+                self.fetch(name, to / name)
+        for name in self.folders():
+            self.below(name).fetch_all(to / name)
+
     def _store(self) -> Any:
         try:
             import fsspec
@@ -110,7 +163,7 @@ class Folder:
 
 
 class Mirror:
-    """A remote folder whose files come one at a time: the file used last lies here, and no other.
+    """A remote folder whose files come one at a time: the file used last lies here, and no other. A folder in it comes as a whole.
 
     It can be pickled: each process fetches what it reads, into a folder of its own. Files are removed when the next one comes, and all
     folders of this machine when the object that was made first is gone.
@@ -128,7 +181,7 @@ class Mirror:
         return {**self.__dict__, "_scratch": None, "_here": None}
 
     def bring(self, name: str) -> Path:
-        """The path of a file of the folder, valid until the next call.
+        """The path of a file of the folder, or of a folder in it, valid until the next call.
 
         Raises:
             DownloadError: it cannot be fetched whole, in three attempts.
@@ -138,16 +191,27 @@ class Mirror:
                 above = self._all if self._all.is_dir() else None  # another machine has none
                 self._scratch = Path(tempfile.mkdtemp(prefix="varfx-remote-", dir=above))
             if self._here is not None:
-                self._here.unlink(missing_ok=True)  # a file that is still open keeps its content
+                _remove(self._here)
                 self._here = None
             path = self._scratch / name
-            self._folder.fetch(name, path)
+            if name in self._folder.folders():
+                self._folder.below(name).fetch_all(path)
+            else:
+                self._folder.fetch(name, path)
             self._here = path
         return self._here
 
     def told(self, text: str) -> str:
         """A message with the address in place of the temporary folder."""
         return text if self._scratch is None else text.replace(str(self._scratch), self._folder.path)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file or folder; one that is still open keeps its content."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _attempted(call: Any, what: str) -> Any:

@@ -12,6 +12,7 @@ import torch
 from varfx.errors import ConfigError
 from varfx.models import ModelConfig, TrackEnformerConfig
 from varfx.prior.plan.cards import CARDS, Card, Work, card_of, work_of
+from varfx.prior.plan.commands import EVALUATE, NORMAL
 from varfx.prior.plan.job import uniform_job
 from varfx.prior.plan.plan import plan
 from varfx.prior.plan.rates import measure_rates, this_machine
@@ -43,6 +44,15 @@ def test_forward_memory_and_gather(measured: dict[str, Any]) -> None:
     assert card.gather == pytest.approx(gather * 165 * 256, rel=0.05)
 
 
+def test_commands_after_the_fit(measured: dict[str, Any]) -> None:
+    """Scores of two windows and two traits, and posterior means of a pair of cores, of the windows that were measured."""
+    scoring, card = measured["scoring"], CARDS["h200"]
+    r, m, M = (float(scoring["data"][name]) for name in ("rank", "core", "variants"))
+    scores = 4 * (r**2 * M + 5 / 3 * r**3) / scoring["scores"]["seconds_device"]
+    pair = (240 * r * M + 2 * r**2 * m + 6 * r**3) / scoring["posterior means"]["seconds_device"]
+    assert card.commands == pytest.approx({EVALUATE: scores, NORMAL: pair}, rel=0.01)
+
+
 def test_likelihood_of_windows(measured: dict[str, Any]) -> None:
     windows = [each for name, each in measured["choice"].items() if name.startswith("r ")]
     assert len(windows) == 12
@@ -64,7 +74,7 @@ def test_operators_and_operations_are_counted() -> None:
 def test_a_rate_has_a_start_and_a_limit() -> None:
     card = Card(
         name="c", memory=1, operations={"float32": 100.0}, call=1.0, gather=1.0, bandwidth=1.0,
-        likelihood=CARDS["h200"].likelihood,
+        likelihood=CARDS["h200"].likelihood, commands={},
     )  # fmt: skip
     assert Work(calls=3, operations=50.0).rate(card, "float32", 1) == pytest.approx(1 / 3.5)
     assert Work(calls=3, operations=50.0).rate(card, "float32", 10**6) == pytest.approx(2.0, rel=1e-4)

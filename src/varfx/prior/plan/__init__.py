@@ -1,6 +1,7 @@
 """Disk, memory and time of a fit before it starts, from rates measured on this machine.
 
-Start with `forecast` (the command) and `plan` (arithmetic on sizes and rates), then `job` (sizes) and `rates` (how they are measured). Names load when first used.
+Start with `forecast` (the command) and `plan` (arithmetic on sizes and rates), then `job` (sizes) and `rates` (how they are measured). `commands`
+and `sampling` count the work of what follows a fit, `elsewhere` has it on cards that were measured. Names load when first used.
 Imports the rooms of the fit: panel, tracks, models, likelihood.
 """
 

@@ -6,6 +6,10 @@ Per window of rank r, m core and M panel variants (multiplications; large window
     scoring       r^2 M | 5/3 r^3                      log p and spectrum of one prior
     information   3/2 r^2 M + r M K | r^3              scores of K directions and their information
     pair          60 x 4 r M | 2 r^2 m + 6 r^3         posterior means of two neighbouring cores, by conjugate gradients
+    two traits    7 r^2 M + 16/3 r^3 + 6 r M           likelihood of two traits with its information, in float64
+    building      9 m^3 + r m M                        eigenpairs and B, in float64
+
+`varfx.prior.plan.sampling` has the commands whose matrices are multiplied with vectors.
 """
 
 from __future__ import annotations
@@ -19,56 +23,100 @@ from varfx.prior.plan.job import Job
 
 ROUNDS = 6.0  # Newton steps of `h2`, of which those on a sixth of the windows count a sixth
 PAIR_STEPS = 60
-NOT_PLANNED = "finemap, rg and mixtures of effects depend on what the associations hold, and are not planned"
+EVALUATE, NORMAL = "evaluate", "weights --effects normal"
 
 
 @dataclass(frozen=True)
 class Products:
-    """Multiplications (with an addition each) per second of large matrix products on the CPU."""
+    """Multiplications (with an addition each) per second on the CPU.
+
+    Attributes:
+        single: of large matrix products in float32.
+        double: of the same in float64.
+        streamed: of a large matrix in float32 with a vector, which waits for the memory.
+    """
 
     single: float
     double: float
+    streamed: float = math.inf
 
-    def seconds(self, single: float, double: float) -> float:
-        """Of so many in float32 and float64."""
-        return single / self.single + double / self.double
+    def seconds(self, single: float, double: float, streamed: float = 0.0) -> float:
+        """Of so many in float32, in float64, and with vectors."""
+        return single / self.single + double / self.double + streamed / self.streamed
 
 
 UNMEASURED = Products(math.inf, math.inf)
 
 
-def command_seconds(
-    job: Job, products: Products, *, read_panel: float, forward: float, holdout_share: float
-) -> dict[str, float]:
-    """Seconds of each command on one machine.
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """The work of a command on all windows of a job.
 
-    Args:
-        job: the windows, features and traits.
-        products: rates of the CPU.
-        read_panel: bytes of B read per second.
-        forward: variants per second through the network.
-        holdout_share: share of windows that no fit has seen.
+    Attributes:
+        single: multiplications of matrix products in float32.
+        double: in float64.
+        streamed: of matrices with vectors, in float32.
+        whitening: multiplications in float64 that re-whiten, on the CPU wherever the rest is done.
+        read: bytes of B.
+        forward: variants through the network.
+        share: of the windows.
     """
+
+    single: float = 0.0
+    double: float = 0.0
+    streamed: float = 0.0
+    whitening: float = 0.0
+    read: float = 0.0
+    forward: float = 0.0
+    share: float = 1.0
+
+    def seconds(self, products: Products, *, read_panel: float, forward: float) -> float:
+        """Seconds at rates of the CPU, of reading, and of the network."""
+        arithmetic = products.seconds(self.single, self.double + self.whitening, self.streamed)
+        return self.share * (arithmetic + self.read / read_panel) + self.forward / forward
+
+
+def command_work(job: Job) -> dict[str, Work]:
+    """The work of each command whose size the windows alone decide."""
     r, m, M = (sizes.astype(np.float64) for sizes in (job.sizes.rank, job.sizes.num_core, job.sizes.num_panel))
-    directions = job.num_features + 1
+    traits, held_out, directions = job.num_traits, job.schedule.holdout_share, job.num_features + 1
+    variants, read = float(m.sum()), float(job.window_bytes.sum())
+    read_core = read * float((m / M).mean())
+    whitening = float((r**2 * m + r**3).sum())
+    once = {"single": float((1.5 * r**2 * M + r * M * directions).sum()), "double": float((r**3).sum()), "read": read}
 
-    def total(single: np.ndarray | float, double: np.ndarray, *, reads: float = 1.0) -> float:
-        return (
-            products.seconds(float(np.sum(single)), float(double.sum()))
-            + reads * float(job.window_bytes.sum()) / read_panel
-        )
+    def rounds(number: float) -> Work:
+        scaled = {name: number * value for name, value in once.items()}
+        return Work(**scaled, whitening=whitening, forward=variants, share=held_out)
 
-    network = float(m.sum()) / forward
-    whitening = r**2 * m + r**3
-    once = total(1.5 * r**2 * M + r * M * directions, r**3)
-    traits = job.num_traits
+    pairs = float((2 * r**2 * m + 6 * r**3).sum())
+    two_traits = float((7 * r**2 * M + 16 / 3 * r**3 + 6 * r * M).sum())
     return {
-        "evaluate": traits * holdout_share * 2 * total(r**2 * M, whitening + 5 / 3 * r**3),
-        "predict": network,
-        "weights --effects normal": network
-        + traits * total(PAIR_STEPS * 4 * r * M, whitening + 2 * r**2 * m + 6 * r**3),
-        "h2": network + holdout_share * (total(0.0, whitening, reads=0) + 2 * ROUNDS * once),
-        "score-test": network + holdout_share * (total(0.0, whitening, reads=0) + (ROUNDS + 1) * once),
-        "qc": total(0.0, r**2 * m + 9 * r**3, reads=float((m / M).mean())),
-        "ld export": total(0.0, m**2 * r, reads=float((m / M).mean())),
+        EVALUATE: Work(
+            single=2 * traits * float((r**2 * M).sum()),
+            double=2 * traits * 5 / 3 * float((r**3).sum()),
+            whitening=2 * traits * whitening,
+            read=2 * traits * read,
+            share=held_out,
+        ),
+        "predict": Work(forward=variants),
+        NORMAL: Work(
+            single=traits * PAIR_STEPS * 4 * float((r * M).sum()),
+            double=traits * pairs,
+            whitening=traits * whitening,
+            read=traits * read,
+            forward=variants,
+        ),
+        "h2": rounds(2 * ROUNDS),
+        "score-test": rounds(ROUNDS + 1),
+        "rg": Work(
+            double=ROUNDS * two_traits,
+            whitening=2 * whitening,
+            read=ROUNDS * read,
+            forward=2 * variants,
+            share=held_out,
+        ),
+        "qc": Work(double=float((8 * r**3).sum()), whitening=whitening, read=read_core),
+        "ld build": Work(double=float((9 * m**3 + r * m * M).sum())),
+        "ld export": Work(double=float((m**2 * r).sum()), read=read_core),
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from varfx.device import check_device
 from varfx.errors import ConfigError
-from varfx.models.config import Kind, ModelConfig, Precision, TrackEnformerConfig
+from varfx.models.config import FittedEffects, Kind, ModelConfig, Precision, TrackEnformerConfig
 from varfx.prior.config import SplitConfig
 from varfx.training.gwas.config import TrainConfig
 
@@ -18,8 +20,12 @@ _MODEL, _TRACKS, _TRAINING = ModelConfig(), TrackEnformerConfig(), TrainConfig()
 class PlanConfig:
     """What a fit is planned for. Defaults are those of a fit."""
 
-    panel: Path | None = None
-    """The LD panel; its windows are counted one by one."""
+    panel: tuple[Path, ...] = ()
+    """The LD panel; its windows are counted one by one. Those of several ancestries with their names: --panel EUR=P1 --panel EAS=P2."""
+    source: tuple[str, ...] = ()
+    """Addresses (s3://..., https://...) of published LD that panels are to be built from: its bytes are asked of the store."""
+    bandwidth: float | None = None
+    """Megabytes per second that the network is taken to carry, for the time of --source."""
     tracks: Path | None = None
     """The track store."""
     variants: float | None = None
@@ -38,8 +44,12 @@ class PlanConfig:
     """Per-variant features (predictors)."""
     traits: int = 1
     """Traits fitted together."""
+    loci: int | None = None
+    """Loci to fine-map, each with one lead variant; by default the time of one is given."""
     model: Kind | None = None
     """Which network; by default enformer where there are tracks, else mlp."""
+    effects: FittedEffects = _MODEL.effects
+    """Distribution of effects in the fit: normal, or mixture, which has a second half."""
     hidden: tuple[int, ...] = _MODEL.hidden
     """Widths of an mlp's hidden layers."""
     width: int = _TRACKS.width
@@ -77,6 +87,16 @@ class PlanConfig:
         check_device(self.device)
         if self.card is not None and self.device not in ("auto", "cpu"):
             raise ConfigError("give either --device or --card, one of the two.")
+        if self.bandwidth is not None and not (self.bandwidth > 0 and math.isfinite(self.bandwidth)):
+            raise ConfigError(f"`bandwidth` must be positive (megabytes per second), got {self.bandwidth}.")
+        if self.bandwidth is not None and not self.source:
+            raise ConfigError("`bandwidth` is for the time of --source. Give an address there, or leave it out.")
+        over_the_network = [str(path) for path in self.panel if re.match(r"(\w+=)?(s3|https?):/", str(path))]
+        if over_the_network:
+            raise ConfigError(
+                f"`--panel {over_the_network[0]}`: panels are read from this machine. Give the address of LD to build one from as --source, "
+                "with --variants and --windows."
+            )
 
     def check_sizes(self) -> None:
         """Checks that the sizes come from files or from numbers.
@@ -85,7 +105,7 @@ class PlanConfig:
             ConfigError: they come from neither, or from both.
         """
         numbers = self.variants is not None and self.windows is not None
-        if (self.panel is None) != numbers or (self.panel is not None and (self.variants or self.windows or self.rank)):
+        if bool(self.panel) == numbers or (self.panel and (self.variants or self.windows or self.rank)):
             raise ConfigError("give either --panel, or both --variants and --windows (and --rank).")
         if self.tracks is not None and self.num_tracks is not None:
             raise ConfigError("give either --tracks or --num-tracks, one of the two.")
@@ -100,4 +120,4 @@ class PlanConfig:
             variants_per_pass=self.variants_per_pass,
             precision=self.network_precision,
         )
-        return ModelConfig(kind=kind, hidden=self.hidden, enformer=enformer)
+        return ModelConfig(kind=kind, hidden=self.hidden, enformer=enformer, effects=self.effects)

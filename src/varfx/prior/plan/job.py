@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,11 @@ class Job:
         num_traits: traits fitted together.
         panel_bytes: size of the LD panel on disk, if it is there.
         track_bytes: size of the track store on disk, if it is there.
-        stored_bytes: of one entry of the stored B.
+        stored_bytes: of one entry of the stored B, per window where panels differ.
         gradient_error: of the stochastic engine.
+        ancestries: names of the panels, where there are several.
+        members: number of each window's ancestry; None for one panel.
+        loci: number of loci to fine-map, if known.
     """
 
     sizes: WindowSizes
@@ -108,8 +112,11 @@ class Job:
     num_traits: int = 1
     panel_bytes: int | None = None
     track_bytes: int | None = None
-    stored_bytes: int = 2
+    stored_bytes: int | Int[ndarray, " window"] = 2
     gradient_error: float = 0.1
+    ancestries: tuple[str, ...] = ()
+    members: Int[ndarray, " window"] | None = None
+    loci: int | None = None
 
     def __post_init__(self) -> None:
         if self.num_traits < 1:
@@ -119,6 +126,24 @@ class Job:
                 "an enformer needs tracks, and other models read none base by base (give their averages as features): got "
                 f"{self.num_tracks} tracks and model {self.model.kind}."
             )
+        if self.loci is not None and self.loci < 1:
+            raise ConfigError(f"`loci` must be at least 1, got {self.loci}.")
+        if self.num_ancestries > 1 and self.num_traits > 1:
+            raise ConfigError(
+                f"a fit to several ancestries is of one trait, but `traits` is {self.num_traits}. Leave it out, or give one panel."
+            )
+        if self.num_ancestries > 1 and self.model.effects == "mixture":
+            raise ConfigError("`--effects mixture` is for one panel. Leave it out, or the names of ancestries.")
+
+    @property
+    def num_ancestries(self) -> int:
+        """Number of panels."""
+        return max(1, len(self.ancestries))
+
+    @property
+    def owners(self) -> Int[ndarray, " window"]:
+        """Number of each window's ancestry."""
+        return np.zeros(self.windows, dtype=np.int64) if self.members is None else self.members
 
     @property
     def windows(self) -> int:
@@ -184,27 +209,43 @@ def uniform_job(
     return Job(sizes=sizes, **others)
 
 
-def panel_job(panel: LDPanel, **others: Any) -> Job:
-    """A job on the windows of a panel.
+def panel_job(panels: LDPanel | Mapping[str, LDPanel], **others: Any) -> Job:
+    """A job on the windows of a panel, or of one panel per ancestry.
 
     Args:
-        panel: the LD panel.
+        panels: the LD panel, or those of several ancestries by name.
         others: everything else, as in `Job`.
     """
-    table = panel.windows
-    sizes = WindowSizes(
-        rank=table["rank"].to_numpy(),
-        num_core=table["num_core"].to_numpy(),
-        num_panel=table["num_panel"].to_numpy(),
-        bases=(table["end"] - table["start"] + 2 * panel.flank).to_numpy(),
-    )
+    several = {} if isinstance(panels, LDPanel) else dict(panels)
+    each = [panels] if isinstance(panels, LDPanel) else list(several.values())
+    counts = [panel.windows.height for panel in each]
+    parts = [_sizes_of(panel) for panel in each]
+    joined = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(WindowSizes)
+    }
     return Job(
-        sizes=sizes,
-        panel_bytes=sum(size for size, _ in sealed_folder.read_manifest(panel.path).values()),
-        # 8 bits are widened while they are read, at a rate that is measured of the result.
-        stored_bytes=4 if panel.storage == "int8" else np.dtype(panel.metadata["config"]["dtype"]).itemsize,
+        sizes=WindowSizes(**joined),
+        panel_bytes=sum(size for panel in each for size, _ in sealed_folder.read_manifest(panel.path).values()),
+        stored_bytes=np.repeat([_stored_bytes(panel) for panel in each], counts),
+        ancestries=tuple(several),
+        members=np.repeat(np.arange(len(each)), counts),
         **others,
     )
+
+
+def _sizes_of(panel: LDPanel) -> WindowSizes:
+    table = panel.windows
+    return WindowSizes(
+        rank=table["rank"].to_numpy(),
+        num_panel=table["num_panel"].to_numpy(),
+        num_core=table["num_core"].to_numpy(),
+        bases=(table["end"] - table["start"] + 2 * panel.flank).to_numpy(),
+    )
+
+
+def _stored_bytes(panel: LDPanel) -> int:
+    """Of one entry of B; 8 bits are widened while they are read, at a rate that is measured of the result."""
+    return 4 if panel.storage == "int8" else np.dtype(panel.metadata["config"]["dtype"]).itemsize
 
 
 def track_sizes(store: TrackStore) -> dict[str, int]:

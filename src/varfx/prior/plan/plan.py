@@ -7,20 +7,30 @@ machines. For a window of M panel variants, of which m are in its core, whitened
     gather      M x tracks x w values cut out of the window's block of tracks
     likelihood  value and gradient by the fastest engine, a trait each
     loading     B (r x M) and the block of tracks, read while the window before is computed
+    bound       evidence lower bound of sparse effects, in the second half of a fit with `--effects mixture`
 
 so that a window takes the longer of computing and loading. Windows that fit into memory are read once.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from varfx.likelihood.cost_model import CostModel
-from varfx.prior.plan.commands import NOT_PLANNED, UNMEASURED, Products, command_seconds
+from varfx.prior.plan.commands import UNMEASURED, Products, Work, command_work
 from varfx.prior.plan.job import Job
+from varfx.prior.plan.sampling import (
+    START_STEPS,
+    START_WINDOWS,
+    bound_of_a_window,
+    joint_weights,
+    loci_work,
+    mixture_weights,
+)
 
 BLOCKS = 2  # of tracks in host memory: one in use, one read ahead
 CACHE_SHARE = 1 / 3  # of the memory that is free may hold windows (`varfx.prior.inputs`)
@@ -94,7 +104,8 @@ class Plan:
         disk: bytes by what takes them.
         host: bytes of one process by what takes them.
         device: bytes on the GPU by what takes them; empty where the CPU computes.
-        seconds: `window` (mean, by part), `epoch`, `epoch_first`, `check`, `total`.
+        seconds: `window` (mean, by part), `epoch`, `first epoch`, `check`, `second half` (of a fit with sparse effects), `total`; NaN where
+            not measured.
         counts: sizes worth showing.
         commands: seconds of the commands after the fit, on one machine's CPU.
         warnings: what does not fit.
@@ -111,8 +122,11 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, JSON-able."""
-        return asdict(self)
+        """All of it, JSON-able; None in place of NaN."""
+        return {
+            **asdict(self),
+            "seconds": {name: None if value != value else value for name, value in self.seconds.items()},
+        }
 
 
 def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
@@ -135,7 +149,7 @@ def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
         "window": float((job.sizes.rank * job.sizes.num_panel * 4).max()),
         "tracks": float(job.block_bytes.max()),
     }
-    seconds = _seconds(job, rates, kept_share=cache / kept)
+    seconds = _seconds(job, rates, kept_share=cache / kept, on_gpu=on_gpu)
     counts = {
         "windows": float(job.windows),
         "variants": float(_variants(job)),
@@ -143,15 +157,28 @@ def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
         "rank": float(job.sizes.rank.mean()),
         "parameters": float(rates.parameters),
     }
-    commands = command_seconds(
-        job,
-        rates.products,
-        read_panel=rates.read_panel,
-        forward=rates.forward,
-        holdout_share=job.schedule.holdout_share,
-    )
+    commands = {
+        name: work.seconds(rates.products, read_panel=rates.read_panel, forward=rates.forward)
+        for name, work in all_work(job).items()
+    }
     found = Plan(disk, host, device if on_gpu else {}, seconds, counts, commands, notes=_notes(job, machine))
     return replace(found, warnings=_warnings(job, found, machine))
+
+
+def all_work(job: Job) -> dict[str, Work]:
+    """The work of each command after the fit; loci are one unless their number is known."""
+    work = command_work(job)
+    several = job.num_ancestries > 1
+    if several:
+        work["weights of all ancestries together"] = joint_weights(job)
+        del work["rg"]  # of two runs of one panel
+    else:
+        work["weights --effects mixture"] = mixture_weights(job)
+    loci = job.loci or 1
+    name = f"finemap, {loci:,} loci" if job.loci else "finemap, a locus"
+    work[name] = loci_work(job, loci, background=False)
+    work[f"{name}, background learned"] = loci_work(job, loci, background=True)
+    return work
 
 
 def _variants(job: Job) -> int:
@@ -183,7 +210,7 @@ def _working_memory(job: Job, rates: Rates) -> dict[str, float]:
     }
 
 
-def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
+def _seconds(job: Job, rates: Rates, *, kept_share: float, on_gpu: bool) -> dict[str, float]:
     network = job.sizes.num_panel / rates.training + (job.passes > 1) * job.sizes.num_panel / rates.forward * bool(
         job.num_tracks
     )
@@ -214,6 +241,17 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
     total = (
         first_visits * first.mean() + (visited - first_visits) * later.mean()
     ) / job.schedule.processes + checks * validation
+    second = 0.0
+    if job.model.effects == "mixture":
+        bound = (
+            math.nan
+            if on_gpu
+            else bound_of_a_window(job).seconds(rates.products, read_panel=math.inf, forward=math.inf)
+        )
+        step_bound = float((compute - likelihood).mean()) + bound
+        check_bound = float((job.sizes.num_panel / rates.forward + values / rates.gather).mean()) + bound
+        start = min(START_WINDOWS, job.windows) * START_STEPS * job.num_traits * check_bound
+        second = (visited * step_bound + checks * checked * check_bound) / job.schedule.processes + start
     return {
         "window: network": float(network.mean()),
         "window: gather": float(gather.mean()),
@@ -224,7 +262,8 @@ def _seconds(job: Job, rates: Rates, *, kept_share: float) -> dict[str, float]:
         "first epoch": float(first.sum() / job.schedule.processes),
         "epoch": float(later.sum() / job.schedule.processes),
         "check": float(validation),
-        "total": float(total),
+        "second half": float(second),
+        "total": float(total + second),
     }
 
 
@@ -238,7 +277,17 @@ def _notes(job: Job, machine: Machine) -> list[str]:
     ]
     if not job.num_tracks:
         notes.append(
-            f"commands after the fit: by their arithmetic, {job.schedule.holdout_share:.0%} of the windows held out, on one machine; {NOT_PLANNED}"
+            f"commands after the fit: by their arithmetic, {job.schedule.holdout_share:.0%} of the windows held out, on one machine; chains, "
+            "effects and background are taken to converge as usual, and loci to have one lead variant"
+        )
+    if job.model.effects == "mixture":
+        notes.append(
+            "the second half (sparse effects) is taken to need as many steps as the first"
+            + (", and has been measured on no GPU: no time is given for it" if machine.device is not None else "")
+        )
+    if job.num_ancestries > 1:
+        notes.append(
+            f"{job.num_ancestries} ancestries ({', '.join(job.ancestries)}): commands of one ancestry are for all, one after another"
         )
     if job.schedule.num_nodes > 1:
         notes.append(f"{job.schedule.num_nodes} machines are taken to read the panel each at this machine's rate")

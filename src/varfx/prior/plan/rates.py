@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ TRIAL_BASES = 1 << 20  # of the block that is cut, or read where there is no sto
 TRIAL_BYTES = 1 << 26  # of the temporary file
 OVERHEAD_STEPS = 100
 PRODUCT = 1024  # rows and columns of the matrices whose product is timed
+STREAMED = 4096  # of the matrix that is multiplied with a vector
 ACTIVE = 64  # variants whose saved memory is counted
 
 
@@ -93,17 +95,43 @@ def measure_rates(
         training=training,
         parameters=parameters,
         saved_bytes=saved,
-        step=_step_seconds(prior, where, clock) if card is None else COPIES * 4 * parameters / card.bandwidth,
+        step=_step_seconds(prior, where, clock) if card is None else _step_on(card, parameters),
         overhead=_overhead(folder, clock),
         gather=gather,
         read_tracks=read_tracks,
         read_panel=read_panel,
         likelihood=calibrated(torch.float32, where) if card is None else card.likelihood,
         process_bytes=process_bytes,
-        products=Products(_products(torch.float32, clock), _products(torch.float64, clock)),
+        products=Products(_products(torch.float32, clock), _products(torch.float64, clock), _streamed(clock)),
     )
     progress(5, 5, "rates measured")
     return rates
+
+
+def rates_on(card: Card, job: Job, rates: Rates) -> Rates:
+    """Rates of this machine with those of a card for network, tracks, likelihood and optimiser.
+
+    Args:
+        card: its rates.
+        job: what is planned; operators and operations of its network are counted on a small pass on the CPU.
+        rates: of this machine.
+    """
+    prior = VariancePrior(job.model, job.num_features, job.num_traits, num_tracks=job.num_tracks)
+    forward, training, saved = _network_rates_of(card, prior, job)
+    return replace(
+        rates,
+        forward=forward,
+        training=training,
+        saved_bytes=saved,
+        step=_step_on(card, rates.parameters),
+        gather=card.gather if job.num_tracks else math.inf,
+        likelihood=card.likelihood,
+    )
+
+
+def _step_on(card: Card, parameters: int) -> float:
+    """Seconds of one step of AdamW."""
+    return COPIES * 4 * parameters / card.bandwidth
 
 
 def this_machine(device: torch.device | str, folder: Path | None = None, *, card: Card | None = None) -> Machine:
@@ -255,6 +283,12 @@ def _products(dtype: torch.dtype, clock: Clock) -> float:
     """Multiplications per second of a product of matrices on the CPU."""
     A = torch.rand(PRODUCT, PRODUCT, dtype=dtype)
     return PRODUCT**3 / seconds_of(lambda: A @ A, torch.device("cpu"), clock)
+
+
+def _streamed(clock: Clock) -> float:
+    """Multiplications per second of a matrix beyond the processor's cache with a vector, in float32."""
+    A, v = torch.rand(STREAMED, STREAMED), torch.rand(STREAMED)
+    return STREAMED**2 / seconds_of(lambda: A @ v, torch.device("cpu"), clock, at_least=0.1)
 
 
 def _overhead(folder: Path | None, clock: Clock) -> float:
