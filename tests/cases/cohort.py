@@ -43,6 +43,8 @@ def small_cohort(
     normalise: Normalisation = "inverse-normal",
     name: str = "cohort",
     odd_names: Sequence[str] = (),
+    gene_names: Sequence[str] = (),
+    test: float = 0.1,
 ) -> Path:
     """Writes `folder/name` and returns its path.
 
@@ -53,6 +55,8 @@ def small_cohort(
     Args:
         missing: share of genotypes that are missing.
         odd_names: of the first individuals, in place of P000, P001, ...
+        gene_names: of the first genes, in place of GENE0, GENE1, ...
+        test: share of individuals to test on.
     """
     rng = np.random.default_rng(seed)
     names = [*odd_names, *(f"P{number:03d}" for number in range(len(odd_names), people))]
@@ -61,9 +65,8 @@ def small_cohort(
         chrom, strand = "21" if number < genes // 2 else "22", "+-"[number % 2]
         tss = 100_000 + (number // 2) * 4 * window + (number % 2) * (window // 2)
         start = window_start(tss, strand, window)
-        rows.append(
-            (f"ENSG{number:011d}", f"GENE{number}", "protein_coding", chrom, strand, tss, start, start + window, 0)
-        )
+        symbol = gene_names[number] if number < len(gene_names) else f"GENE{number}"
+        rows.append((f"ENSG{number:011d}", symbol, "protein_coding", chrom, strand, tss, start, start + window, 0))
     columns = ["gene_id", "name", "gene_type", "chrom", "strand", "tss", "start", "end", "masked_bases"]
     table = pl.DataFrame(rows, schema=columns, orient="row")
     genome = {chrom: rng.integers(0, 4, 100_000 + (2 * genes + 4) * window).astype(np.uint8) for chrom in ("21", "22")}
@@ -82,7 +85,7 @@ def small_cohort(
         expression[number] = 5 + number + sign * heritability**0.5 * signal + (1 - heritability) ** 0.5 * noise
         if C is not None:
             expression[number] += rng.standard_normal(covariates) @ C
-    config = SplitConfig(folds=folds, heldout_fraction=heldout_fraction, seed=seed)
+    config = SplitConfig(folds=folds, test=test, heldout_fraction=heldout_fraction, seed=seed)
     train, heldout = split_genes(list(table.select("gene_id", "chrom", "start", "end").iter_rows()), config)
     if heldout_fraction and not heldout and genes > 1:  # pairs overlap: hold out the last gene all the same
         train, heldout = tuple(table["gene_id"])[:-1], tuple(table["gene_id"])[-1:]

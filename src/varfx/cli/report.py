@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 from varfx.cli.console import console, progress_bar
-from varfx.cli.options import Out, as_options
+from varfx.cli.options import WORDS, Out, as_options, genes_option
 from varfx.cli.prior_options import Inputs
 from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
 from varfx.pages.config import ReportConfig
 from varfx.prior.files import PriorInputs
 
-Contents = Annotated[ReportConfig, as_options(ReportConfig, group="Contents")]
+Contents = Annotated[ReportConfig, as_options(ReportConfig, group="Contents", genes=genes_option(), states=WORDS)]
 
 
 @one_writer
@@ -31,10 +31,12 @@ def report(
 
     For a prior: study and checksums, harmonisation ledger, quality control, Manhattan and quantile plots, training, held-out gain and
     calibration, enrichment, and each locus with its LD, inclusion probabilities, learned f, annotations and genes. For a run on
-    expression: models, genes, variant effects, and what high-scoring variants do. Parts that are not given say which command makes them.
+    expression: models, genes, what high-scoring variants do, and a page per gene (`report.html#gene=NAME`) with scores, predicted against
+    observed expression, variant effects, logos, motifs, states and eQTLs. Parts that are not given say which command makes them.
 
         varfx report RUN --finemap F --h2 H --qc Q --gtf genes.gtf.gz --out report.html
         varfx report EXPRRUN --variants effects.parquet --explained E --out report.html
+        varfx report EXPRRUN --genes XPNPEP3,CHADL --gtf genes.gtf.gz --states peaks.bed.gz --out report.html
 
     Args:
         run: A run of `varfx prior fit`, `varfx expr fit` or `varfx expr baseline`.
@@ -55,7 +57,8 @@ def report(
     console.print(f"{out}: {size / 1e6:.1f} MB, opens in any browser", soft_wrap=True, markup=False)
     if size > LARGEST:
         console.print(
-            f"note: the report is larger than {LARGEST / 1e6:g} MB. Draw fewer loci with --loci.", soft_wrap=True
+            f"note: the report is larger than {LARGEST / 1e6:g} MB. Draw fewer loci, or pages of fewer genes, with --loci.",
+            soft_wrap=True,
         )
 
 

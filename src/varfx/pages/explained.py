@@ -51,6 +51,21 @@ def explained_section(config: ReportConfig, run: str, genes: set[str]) -> Sectio
     return Section(anchor="explained", heading=HEADING, blocks=tuple(blocks))
 
 
+def read_explained(config: ReportConfig, ending: str, needed: tuple[str, ...]) -> pl.DataFrame | None:
+    """One of the tables of `varfx expr explain`; None where it is not given.
+
+    Args:
+        config: with the beginning of the files' names.
+        ending: of the file.
+        needed: columns that it must have.
+
+    Raises:
+        FormatError: a file that cannot be read.
+    """
+    path = config.file("explained", ending)
+    return _table(path, needed) if path is not None and path.is_file() else None
+
+
 def _table(path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
     table = pl.read_csv(read_bytes(path), separator="\t", null_values="NA", infer_schema_length=None)
     lacking = [name for name in needed if name not in table.columns]
@@ -97,8 +112,20 @@ def _motifs(table: pl.DataFrame, genes: set[str], path: Path) -> list[Block]:
         raise FormatError(
             f"`{path}` has {len(unknown)} genes that the run does not have, first {min(unknown)}. Explain this run."
         )
+    strong = int(table["strong"].sum())
+    said = f"{table.height:,} matches of motifs differ between the alleles of high-scoring variants and drivers, {strong:,} strongly."
+    shown = motif_table(table, "explained-motifs")
+    return [Prose(text=said)] if shown is None else [Prose(text=said), shown]
+
+
+def motif_table(table: pl.DataFrame, name: str) -> Table | None:
+    """The strong disruptions of motifs that differ most; None without any.
+
+    Args:
+        table: of `varfx expr explain`.
+        name: of the table.
+    """
     strong = table.filter(pl.col("strong")).sort(pl.col("delta").abs(), descending=True, maintain_order=True)
-    said = f"{table.height:,} matches of motifs differ between the alleles of high-scoring variants and drivers, {strong.height:,} strongly."
     columns = (
         Column(heading="gene"), Column(heading="variant"), Column(heading="motif"), Column(heading="strand"), Column(heading="effect"),
         Column(heading="log2 units", numeric=True), Column(heading="p of REF", numeric=True), Column(heading="p of ALT", numeric=True),
@@ -119,12 +146,9 @@ def _motifs(table: pl.DataFrame, genes: set[str], path: Path) -> list[Block]:
         for row in strong.head(MOST_MOTIFS).iter_rows(named=True)
     )
     if not rows:
-        return [Prose(text=said)]
-    caption = f"The {len(rows)} strong disruptions that differ most."
-    return [
-        Prose(text=said),
-        Table(name="explained-motifs", caption=caption, columns=columns, rows=rows, visible_rows=15),
-    ]
+        return None
+    caption = f"The {len(rows)} strong disruptions of motifs that differ most."
+    return Table(name=name, caption=caption, columns=columns, rows=rows, visible_rows=15)
 
 
 def _eqtl(path: Path) -> Prose:

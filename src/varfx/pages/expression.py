@@ -13,15 +13,15 @@ from varfx.errors import ConfigError, DataError
 from varfx.expression.evaluate import evaluate
 from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.run import ExpressionRun, open_run
-from varfx.expression.variants.table import LONG_KIND, LONG_SCHEMA
 from varfx.io import sealed
 from varfx.pages.config import ReportConfig
 from varfx.pages.explained import explained_section
+from varfx.pages.gene_pages import gene_pages
+from varfx.pages.gene_study import GeneStudy, cohort_or_none, gene_study
 from varfx.pages.request import ReportRequest
-from varfx.pages.words import fixed, interval, number, rounded, shortened, without_folders
+from varfx.pages.words import fixed, interval, number, rounded, without_folders
 from varfx.progress import Progress, silent
 from varfx.report.html.blocks import (
-    Absent,
     Block,
     Cell,
     Chart,
@@ -31,23 +31,20 @@ from varfx.report.html.blocks import (
     Downloads,
     Facts,
     Page,
-    Part,
     Prose,
     Section,
     Table,
 )
 from varfx.report.html.charts.forest import forest
-from varfx.report.html.charts.genes import effects, model_scatter
+from varfx.report.html.charts.genes import model_scatter
 
 SETS = {
     ("training", "hop"): "training genes, held-out individuals (HOP)",
     ("held-out", "hogp"): "held-out genes and individuals (HOGP)",
     ("held-out", "hop"): "held-out genes, models of their own",
 }
-UNIT = "sd per copy of ALT"
-MOST_VARIANTS = 1_500  # drawn of one gene
 MOST_GENES = 2_000  # rows of their table
-ONLY_PRIORS = ("finemap", "h2", "qc", "gtf", "trait", "channels")
+ONLY_PRIORS = ("finemap", "h2", "qc", "trait", "channels")
 
 
 def expression_page(request: ReportRequest, progress: Progress = silent) -> Page:
@@ -66,12 +63,14 @@ def expression_page(request: ReportRequest, progress: Progress = silent) -> Page
     if given:
         raise ConfigError(f"`{given[0]}` belongs to reports of priors, but `{opened.path}` is a run on expression.")
     scores = _scores(opened, config, progress)
-    table = _variants(opened, config.variants)
+    study = gene_study(opened, scores, config, progress, cohort_or_none(opened, config))
+    pages, shown = gene_pages(study, config, progress)
+    anchors = {gene: study.anchor(gene) for gene in shown}
     sections = (
         _study(opened, scores, request.command),
-        _models(scores),
-        _genes(scores),
-        _effects(opened, scores, table, config.loci),
+        _models(scores, anchors),
+        _genes(scores, study, anchors),
+        pages,
         explained_section(config, opened.path.name, {*opened.record["genes"], *opened.predictions["gene_id"]}),
         _methods(opened),
         _downloads(scores),
@@ -87,7 +86,9 @@ def expression_page(request: ReportRequest, progress: Progress = silent) -> Page
 def _scores(run: ExpressionRun, config: ReportConfig, progress: Progress) -> Mapping[str, Any]:
     """The evaluation: the given JSON, or one made now without heritability."""
     if config.evaluation is None:
-        return evaluate([run.path], EvaluationConfig(heritability=False), progress=progress).to_dict()
+        return evaluate(
+            [run.path], EvaluationConfig(heritability=False), cohort=config.cohort, progress=progress
+        ).to_dict()
     found = sealed.read_json(config.evaluation)
     if not isinstance(found, dict) or not {"models", "gene_means"} <= found.keys():
         raise DataError(
@@ -98,23 +99,6 @@ def _scores(run: ExpressionRun, config: ReportConfig, progress: Progress) -> Map
             f"`{config.evaluation}` holds none of the run's models ({', '.join(run.record['models'])}). Evaluate this run."
         )
     return found
-
-
-def _variants(run: ExpressionRun, path: Path | None) -> pl.DataFrame | None:
-    """Variant effects: the given table, or the weights of the run's linear models; None for a network without a table."""
-    if path is not None:
-        table, _ = sealed.read_table(path, kind=LONG_KIND)
-        unknown = set(table["gene_id"]) - set(run.record["genes"]) - set(run.predictions["gene_id"])
-        if unknown:
-            raise DataError(
-                f"`{path}` has effects on {len(unknown)} genes that the run does not have, first {min(unknown)}. Score this run."
-            )
-        return table.select(list(LONG_SCHEMA))
-    if run.weights is None or not run.weights.height:
-        return None
-    first = run.weights.filter((pl.col("model") == run.record["models"][0]) & (pl.col("fold") == pl.col("fold").min()))
-    absent = {name: kind for name, kind in LONG_SCHEMA.items() if name not in first.columns}
-    return first.with_columns(pl.lit(None, kind).alias(name) for name, kind in absent.items()).select(list(LONG_SCHEMA))
 
 
 def _study(run: ExpressionRun, scores: Mapping[str, Any], command: str) -> Section:
@@ -148,7 +132,7 @@ def _study(run: ExpressionRun, scores: Mapping[str, Any], command: str) -> Secti
     return Section(anchor="study", heading="Study", blocks=tuple(blocks))
 
 
-def _models(scores: Mapping[str, Any]) -> Section:
+def _models(scores: Mapping[str, Any], anchors: Mapping[str, str]) -> Section:
     """Means over genes with intervals, and models against each other."""
     blocks: list[Block] = []
     for metric, words in (("r2", "R²"), ("pcc", "correlation")):
@@ -178,7 +162,9 @@ def _models(scores: Mapping[str, Any]) -> Section:
             )
         )
     blocks += [
-        chart for chart in (_scatter(scores, gene_set) for gene_set in ("training", "held-out")) if chart is not None
+        chart
+        for chart in (_scatter(scores, gene_set, anchors) for gene_set in ("training", "held-out"))
+        if chart is not None
     ]
     blocks.append(_model_table(scores["models"]))
     return Section(anchor="models", heading="Models", blocks=tuple(blocks))
@@ -188,7 +174,7 @@ def _short(entry: Mapping[str, Any]) -> str:
     return "HOGP" if entry["split"] == "hogp" else "HOP" if entry["gene_set"] == "training" else "HOP, held-out genes"
 
 
-def _scatter(scores: Mapping[str, Any], gene_set: str) -> Chart | None:
+def _scatter(scores: Mapping[str, Any], gene_set: str, anchors: Mapping[str, str]) -> Chart | None:
     tables: dict[str, dict[str, float]] = {}
     for each in scores["gene_means"]:
         if each["gene_set"] == gene_set and each["r2"] is not None:
@@ -205,6 +191,7 @@ def _scatter(scores: Mapping[str, Any], gene_set: str) -> Chart | None:
         "model": [name for name, _, _ in pairs],
         "value": rounded(value for *_, value in pairs),
         "base": rounded(tables[base][gene] for _, gene, _ in pairs),
+        "anchor": [anchors.get(gene, "") for _, gene, _ in pairs],
     }
     better = "; ".join(
         f"{name} is better on {sum(v > tables[base][g] for n, g, v in pairs if n == name)} of {sum(n == name for n, *_ in pairs)} genes"
@@ -249,10 +236,11 @@ def _model_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(name="models-table", caption="", columns=columns, rows=cells)
 
 
-def _genes(scores: Mapping[str, Any]) -> Section:
-    """A row per gene and model."""
+def _genes(scores: Mapping[str, Any], study: GeneStudy, anchors: Mapping[str, str]) -> Section:
+    """A row per gene and model, with links to the pages that there are."""
     columns = (
         Column(heading="gene"),
+        Column(heading="name"),
         Column(heading="model"),
         Column(heading="genes and individuals"),
         Column(heading="R²", numeric=True),
@@ -263,7 +251,8 @@ def _genes(scores: Mapping[str, Any]) -> Section:
     ordered = sorted(scores["gene_means"], key=lambda each: -(each["r2"] if each["r2"] is not None else -1e9))
     cells = tuple(
         (
-            Cell(shown=str(each["gene"])),
+            Cell(shown=str(each["gene"]), anchor=anchors.get(each["gene"], "")),
+            Cell(shown=study.name(each["gene"])),
             Cell(shown=str(each["model"])),
             Cell(shown=_short(each)),
             Cell(shown=fixed(each["r2"]), sort=each["r2"]),
@@ -278,77 +267,12 @@ def _genes(scores: Mapping[str, Any]) -> Section:
     )
     table = Table(
         name="genes-table",
-        caption=f"Means over folds, a row per gene and model{more}.",
+        caption=f"Means over folds, a row per gene and model{more}. A gene leads to its page.",
         columns=columns,
         rows=cells,
         visible_rows=25,
     )
     return Section(anchor="genes", heading="Genes", blocks=(table,))
-
-
-def _effects(run: ExpressionRun, scores: Mapping[str, Any], table: pl.DataFrame | None, count: int) -> Section:
-    """Variant effects around the genes that are predicted best."""
-    heading = "Variant effects"
-    if table is None:
-        command = f"varfx expr variants {run.path.name} --long effects.parquet"
-        return Section(
-            anchor="effects", heading=heading, blocks=(Absent(command=command, option="--variants effects.parquet"),)
-        )
-    table = table.filter(pl.col("weight").is_not_null())
-    best = [
-        each["gene"]
-        for each in sorted(scores["gene_means"], key=lambda each: -(each["r2"] if each["r2"] is not None else -1e9))
-    ]
-    have = set(table["gene_id"])
-    genes = [gene for gene in dict.fromkeys(best) if gene in have][:count]
-    if not genes:
-        return Section(anchor="effects", heading=heading, blocks=(Prose(text="No gene has a variant with an effect."),))
-    model = str(table["model"][0])
-    parts = tuple(
-        _gene_part(table.filter(pl.col("gene_id") == gene), gene, number_)
-        for number_, gene in enumerate(genes, start=1)
-    )
-    intro = f"Effects of variants on expression by {model}, fold {table['fold'][0]}, for the {len(genes)} genes that are predicted best of {len(have):,} with effects."
-    return Section(anchor="effects", heading=heading, blocks=(Prose(text=intro), *parts))
-
-
-def _gene_part(table: pl.DataFrame, gene: str, place: int) -> Part:
-    size = table.height
-    table = table.sort(pl.col("weight").abs(), descending=True, maintain_order=True).head(MOST_VARIANTS)
-    along = table["tss_distance"].null_count() == 0
-    kb = (table["tss_distance"] if along else table["position"]) / 1000
-    driver = table["driver_variformer"].fill_null(False).to_list()
-    high = table["high_scoring"].fill_null(False).to_list()
-    columns: Columns = {
-        "kb": [round(value, 3) for value in kb],
-        "weight": rounded(table["weight"]),
-        "kind": ["driver" if a else "high-scoring" if b else "other" for a, b in zip(driver, high, strict=True)],
-        "id": [
-            each or f"{chrom}:{at}" for each, chrom, at in table.select("variant_id", "chrom", "position").iter_rows()
-        ],
-        "alleles": [
-            f"{shortened(a, 12)}/{shortened(b, 12)}"
-            for a, b in table.select("effect_allele", "other_allele").iter_rows()
-        ],
-        "frequency": rounded(table["eaf"], 3),
-    }
-    margin = 0.02 * (max(columns["kb"]) - min(columns["kb"])) + 0.1
-    first = f"{columns['id'][0]} ({fixed(columns['weight'][0], 4, sign=True)})"
-    words = f"{size:,} variants with an effect, {sum(driver)} drivers; the largest effect is that of {first}." + (
-        f" Drawn: the largest {MOST_VARIANTS:,}." if size > MOST_VARIANTS else ""
-    )
-    chart = effects(
-        columns,
-        name=f"effects-{place}",
-        title=f"Effects around {gene}",
-        label="distance to the TSS along the gene's strand (kb)"
-        if along
-        else f"position on chromosome {table['chrom'][0]} (kb)",
-        domain=(min(columns["kb"]) - margin, max(columns["kb"]) + margin),
-        alternative=words,
-        unit=UNIT,
-    )
-    return Part(anchor=f"gene-{place}", heading=gene, blocks=(chart,))
 
 
 def _methods(run: ExpressionRun) -> Section:

@@ -29,7 +29,7 @@ from varfx.progress import Progress, silent
 from varfx.report.html.blocks import Absent, Block, Cell, Column, Download, Downloads, Page, Prose, Section, Table
 
 logger = logging.getLogger(__name__)
-ONLY_EXPRESSION = ("variants", "explained")
+ONLY_EXPRESSION = ("variants", "explained", "genes", "states", "cohort")
 VARIANTS_DRAWN = 36_000  # of all loci together
 MOST_PER_LOCUS = 3_000
 LEAST_PIP = 0.01  # of the variants in the file
@@ -58,7 +58,7 @@ def prior_page(request: ReportRequest, progress: Progress = silent) -> Page:
     genes = genes_of_loci(config.gtf, loci or [], study.sumstats.metadata.get("genome_build"))
     evaluation = evaluation_of(study, config, progress)
     quality = [config.file("qc", ending) for ending in (".json", ".windows.tsv", ".variants.tsv")]
-    drawn = [] if loci is None else loci[: config.loci]
+    drawn = [] if loci is None else loci[: config.drawn_loci]
     peaks = [
         (each.chrom, each.position, float(each.y.max()), each.name, each.anchor if each in drawn else "loci")
         for each in loci or []

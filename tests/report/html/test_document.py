@@ -8,6 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 from importlib.resources import files
+from urllib.parse import unquote
 
 import html5lib
 import pytest
@@ -28,6 +29,7 @@ from varfx.report.html.blocks import (
     Folded,
     Formula,
     Legend,
+    Links,
     Page,
     Part,
     Prose,
@@ -69,6 +71,8 @@ ALL: tuple[Block, ...] = (
     Downloads(files=(Download(file_name=f"{EVIL}.csv", about=EVIL, content=b"a,b\n1,2\n"),)),
     Folded(summary=EVIL, blocks=(chart("second"),)),
     Part(anchor="part", heading=EVIL, blocks=(Prose(text=EVIL),)),
+    Links(about=EVIL, entries=((EVIL, EVIL),)),
+    Part(anchor=EVIL, heading=EVIL, blocks=(), routes=(EVIL, "other")),
 )
 
 
@@ -164,6 +168,16 @@ def test_a_static_page_has_pictures_with_their_text() -> None:
         assert picture["alt"] == EVIL.replace("\x1b", "\\x1b")
     assert found.scripts == []
     assert not [tag for tag, _ in found.tags if tag == "button"]
+
+
+def test_links_lead_to_what_they_name() -> None:
+    found = Tags(document(page(*ALL)))
+    anchors = {attributes["id"] for _, attributes in found.tags if attributes.get("id")}
+    links = [attributes["href"] or "" for tag, attributes in found.tags if tag == "a" and "download" not in attributes]
+    assert {unquote(link[1:]) for link in links} <= anchors
+    routes = [json.loads(each["data-routes"] or "") for _, each in found.tags if "data-routes" in each]
+    assert routes == [[EVIL.replace("\x1b", "\\x1b"), "other"]]
+    assert not [each for _, each in Tags(document(page(*ALL), static=True)).tags if "data-routes" in each]
 
 
 def test_charts_have_words_and_can_be_reached_by_keys() -> None:

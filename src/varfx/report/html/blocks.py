@@ -138,15 +138,31 @@ class Folded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Links:
+    """Links in one line: text and anchor of each."""
+
+    about: str
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of a section with a heading and anchor of its own."""
+    """A part of a section with a heading and anchor of its own.
+
+    Attributes:
+        anchor: unique in the page.
+        heading: above it.
+        blocks: what it shows.
+        routes: names after `#` that open it. A part with routes is seen only when one of them is the address; without scripts always.
+    """
 
     anchor: str
     heading: str
     blocks: tuple[Block, ...]
+    routes: tuple[str, ...] = ()
 
 
-Block = Prose | Formula | Facts | Table | Chart | Absent | Downloads | Folded | Part
+Block = Prose | Formula | Facts | Table | Chart | Absent | Downloads | Folded | Links | Part
 
 
 @dataclass(frozen=True, kw_only=True)

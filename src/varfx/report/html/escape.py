@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from varfx.io.visible import visible
 
@@ -17,6 +18,11 @@ _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;",
 def escaped(value: Any) -> str:
     """A value as HTML text or attribute; control characters are spelled out."""
     return visible(str(value)).translate(_IN_TEXT)
+
+
+def address(anchor: str) -> str:
+    """The link to an anchor of the page, percent-encoded; to be written as an attribute."""
+    return f"#{quote(visible(anchor), safe='=:~-._')}"
 
 
 def embedded_json(value: Any) -> str:

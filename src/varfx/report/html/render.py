@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import assert_never
 
+from varfx.io.visible import visible
 from varfx.report.html.blocks import (
     Absent,
     Block,
@@ -17,11 +19,12 @@ from varfx.report.html.blocks import (
     Folded,
     Formula,
     Legend,
+    Links,
     Part,
     Prose,
     Table,
 )
-from varfx.report.html.escape import data_uri, embedded_json, escaped
+from varfx.report.html.escape import address, data_uri, embedded_json, escaped
 
 _CODE = re.compile(r"`([^`]+)`")
 ZOOM_BUTTONS = (("in", "Zoom in"), ("out", "Zoom out"), ("left", "Left"), ("right", "Right"), ("all", "All"))
@@ -61,11 +64,27 @@ def _block(block: Block, *, static: bool) -> str:
         case Folded():
             inside = html_of(block.blocks, static=static)
             return f'<details class="folded"><summary>{escaped(block.summary)}</summary>\n{inside}\n</details>'
+        case Links():
+            links = "".join(
+                f'<li><a href="{address(anchor)}">{escaped(text)}</a></li>' for text, anchor in block.entries
+            )
+            return f'<nav class="links" aria-label="{escaped(block.about)}"><ul>{links}</ul></nav>'
         case Part():
-            inside = html_of(block.blocks, static=static)
-            return f'<section id="{escaped(block.anchor)}">\n<h3>{escaped(block.heading)}</h3>\n{inside}\n</section>'
+            return part_html(block, static=static)
         case _:
             assert_never(block)
+
+
+def part_html(part: Part, *, static: bool) -> str:
+    """A part; one with routes is marked for the script that shows it, and its heading can take the focus."""
+    inside = html_of(part.blocks, static=static)
+    routes, focus = "", ""
+    if part.routes and not static:
+        routes = f' class="page" data-routes="{escaped(json.dumps([visible(name) for name in part.routes]))}"'
+        focus = ' tabindex="-1"'
+    return (
+        f'<section id="{escaped(part.anchor)}"{routes}>\n<h3{focus}>{escaped(part.heading)}</h3>\n{inside}\n</section>'
+    )
 
 
 def with_code(text: str) -> str:
@@ -108,7 +127,7 @@ def _cell(cell: Cell, column: Column) -> str:
     value = cell.shown if cell.sort is None and not column.numeric else "" if cell.sort is None else cell.sort
     inside = escaped(cell.shown)
     if cell.anchor:
-        inside = f'<a href="#{escaped(cell.anchor)}">{inside}</a>'
+        inside = f'<a href="{address(cell.anchor)}">{inside}</a>'
     return f'<td{kind} data-sort="{escaped(value)}">{inside}</td>'
 
 

@@ -49,13 +49,34 @@
       element.dataset.drawn = "yes";
       result.view.addEventListener("click", function (event, item) {
         const target = item && item.datum && item.datum.anchor;
-        if (target && document.getElementById(target)) location.hash = target;
+        if (target && document.getElementById(target)) location.hash = encodeURI(target);
       });
     }).catch(function (error) {
       element.dataset.drawn = "failed";
       element.textContent = "This chart could not be drawn: " + error.message;
     });
   }
+
+  // Pages within the page: of those, only the one that the address names is seen.
+  const pages = Array.from(document.querySelectorAll("section[data-routes]"));
+  function wanted() {
+    try { return decodeURIComponent(location.hash.slice(1)); } catch (error) { return location.hash.slice(1); }
+  }
+  function drawLater(element) {
+    element.querySelectorAll('.chart[data-drawn="later"]').forEach(each => { if (each.clientWidth) draw(each); });
+  }
+  function route() {
+    const name = wanted(), open = pages.find(each => JSON.parse(each.dataset.routes).includes(name));
+    if (!open) return;  // a link to elsewhere leaves the open page as it is
+    pages.forEach(each => { each.hidden = each !== open; });
+    document.querySelectorAll(".choose").forEach(each => { each.hidden = true; });
+    open.scrollIntoView();
+    open.querySelector("h3").focus({ preventScroll: true });
+    drawLater(open);
+  }
+  pages.forEach(each => { each.hidden = true; });
+  window.addEventListener("hashchange", route);
+  route();
 
   // One after the other, those in sight first, so that a long page opens at once.
   const queue = charts.slice();
@@ -75,7 +96,7 @@
   setTimeout(next, 0);
   document.querySelectorAll("details.folded").forEach(function (folded) {
     folded.addEventListener("toggle", function () {
-      folded.querySelectorAll('.chart[data-drawn="later"]').forEach(element => { if (element.clientWidth) draw(element); });
+      drawLater(folded);
     });
   });
   let waiting = null;
@@ -145,7 +166,7 @@
     });
   });
   function unfold() {  // what a link points to, within something folded
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = location.hash && document.getElementById(wanted());
     const folded = target && target.closest("details.folded");
     if (folded && !folded.open) { folded.open = true; target.scrollIntoView(); }
   }

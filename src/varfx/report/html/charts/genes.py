@@ -1,20 +1,17 @@
-"""Models of expression against each other, gene by gene, and variant effects around a gene."""
+"""Models of expression against each other, gene by gene."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from varfx.report.html.blocks import Chart, Columns
-from varfx.report.html.charts.layout import ZOOM, colours, spec, tooltip, zooming
-from varfx.report.html.theme import BLUE, GREY, SERIES, VERMILION
+from varfx.report.html.charts.layout import colours, spec, tooltip
+from varfx.report.html.theme import GREY, SERIES
 from varfx.report.style import panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-KINDS = ("driver", "high-scoring", "other")
-SHADES = (VERMILION, BLUE, "#A8B0B8")
 
 
 def model_scatter(
@@ -23,7 +20,7 @@ def model_scatter(
     """A point per gene and model: how well it predicts, against another model.
 
     Args:
-        genes: `gene`, `model`, `value`, `base`.
+        genes: `gene`, `model`, `value`, `base`, `anchor` of the gene's page ("" for none).
         name: of the chart.
         base: the model on the x axis.
         models: the others.
@@ -40,7 +37,7 @@ def model_scatter(
     }
     points = {
         "data": {"name": "genes"},
-        "mark": {"type": "circle", "size": 45, "opacity": 0.75},
+        "mark": {"type": "circle", "size": 45, "opacity": 0.75, "cursor": "pointer"},
         "encoding": {
             "x": {"field": "base", "title": f"{metric}, {base}", **axis},
             "y": {"field": "value", "title": f"{metric}, others", **axis},
@@ -69,56 +66,6 @@ def model_scatter(
     )
 
 
-def effects(
-    variants: Columns, *, name: str, title: str, label: str, domain: Sequence[float], alternative: str, unit: str
-) -> Chart:
-    """A stick per variant around a gene.
-
-    Args:
-        variants: `kb`, `weight`, `kind` (of `KINDS`), `id`, `alleles`, `frequency`.
-        name: of the chart.
-        title: of the gene.
-        label: of the x axis.
-        domain: of the x axis.
-        alternative: the picture in words.
-        unit: of the effect.
-    """
-    x = {"field": "kb", "type": "quantitative", "title": label, "scale": {"domain": list(domain), "nice": False}}
-    y: dict[str, Any] = {"field": "weight", "type": "quantitative", "title": unit}
-    shade = {
-        "field": "kind",
-        "type": "nominal",
-        "title": None,
-        "scale": colours(KINDS, SHADES),
-        "legend": {"orient": "top"},
-    }
-    hover = tooltip(
-        {"variant": "id", "alleles": "alleles", "effect": "weight", "frequency": "frequency", "": "kind"},
-        {"weight": ".4f", "frequency": ".3f"},
-    )
-    layers = [
-        {
-            "params": [zooming()],
-            "mark": {"type": "rule", "clip": True, "strokeWidth": 1.5},
-            "encoding": {"x": x, "y": y, "y2": {"datum": 0}, "color": shade, "tooltip": hover},
-        },
-        {
-            "mark": {"type": "circle", "size": 40, "clip": True, "opacity": 1},
-            "encoding": {"x": x, "y": y, "color": shade, "tooltip": hover},
-        },
-    ]
-    return Chart(
-        name=name,
-        title=title,
-        alternative=alternative,
-        caption=alternative,
-        spec=spec(layer=layers, data={"name": "variants"}, height=220, domain=domain, unit="kb"),
-        data={"variants": variants},
-        figure=lambda: _effects_figure(variants, label, unit),
-        zoom=f"{ZOOM}.kb",
-    )
-
-
 def _scatter_figure(genes: Columns, base: str, models: Sequence[str], metric: str) -> Figure:
     with styled():
         figure, (axes,) = panels(5.0, 4.4)
@@ -134,24 +81,5 @@ def _scatter_figure(genes: Columns, base: str, models: Sequence[str], metric: st
             )
         axes.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=0.8)
         axes.set(xlabel=f"{metric}, {base}", ylabel=f"{metric}, others")
-        axes.legend()
-    return figure
-
-
-def _effects_figure(variants: Columns, label: str, unit: str) -> Figure:
-    with styled():
-        figure, (axes,) = panels(9.0, 2.8)
-        for kind, shade in zip(reversed(KINDS), reversed(SHADES), strict=True):
-            rows = [n for n, each in enumerate(variants["kind"]) if each == kind]
-            axes.vlines(
-                [variants["kb"][n] for n in rows],
-                0,
-                [variants["weight"][n] for n in rows],
-                color=shade,
-                linewidth=1.2,
-                label=kind,
-            )
-        axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.set(xlabel=label, ylabel=unit)
         axes.legend()
     return figure
