@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from numpy import ndarray
 
 from _polygenic_material import Material, accuracy, gaussian_fit, material, simulated
 from _polygenic_peers import coordinate_ascent, prs_cs, viprs
+from _polygenic_table import Row, table
 from _polygenic_window import compile_sampler, window
 from varfx.io.workers import Workers
 from varfx.prior.effects.choose import SURE, trait_effects
@@ -73,26 +75,9 @@ def cell(m: Material, words: str, seed: int, options: argparse.Namespace) -> dic
     return result
 
 
-def table(cells: list[dict[str, object]]) -> str:
-    """Mean accuracy, and the standard error of the difference to the mixture over replicates."""
-    lines = []
-    for ld, words in product(("polypred", "chr22"), CELLS):
-        rows = [each for each in cells if (each["ld"], each["cell"]) == (ld, words)]
-        if not rows:
-            continue
-        base = np.array([each["mixture"]["accuracy"] for each in rows])  # type: ignore[index]
-        shown = []
-        for name in METHODS:
-            own = [number for number, each in enumerate(rows) if name in each]
-            values = np.array([rows[number][name]["accuracy"] for number in own])  # type: ignore[index]
-            apart = values - base[own]
-            error = (
-                "" if len(own) < 2 or name in ("mixture", "auto") else f" ({apart.std(ddof=1) / np.sqrt(len(own)):.3f})"
-            )
-            shown.append(f"{values.mean():.3f}{error}" if own else "")
-        chosen = sum(each["auto"]["chosen"] == "mixture" for each in rows)  # type: ignore[index]
-        lines.append(f"| {ld} {words} | {len(rows)} | {' | '.join(shown)} | {chosen} |")
-    return "\n".join(lines)
+def chosen(rows: Sequence[Row]) -> list[str]:
+    """The number of replicates in which the mixture was chosen."""
+    return [str(sum(each["auto"]["chosen"] == "mixture" for each in rows))]
 
 
 def main() -> None:
@@ -129,7 +114,7 @@ def main() -> None:
             options.out.write_text(json.dumps(kept, indent=1) + "\n")
     options.out.write_text(json.dumps(kept, indent=1) + "\n")
     if options.table:
-        print(table(kept["cells"]))
+        print(table(kept["cells"], CELLS, METHODS, base="mixture", bare=("auto",), further=chosen))
 
 
 if __name__ == "__main__":

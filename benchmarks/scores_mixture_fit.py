@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from numpy import ndarray
 
 from _polygenic_material import Material, accuracy, gaussian_fit, material, simulated
 from _polygenic_peers import coordinate_ascent
+from _polygenic_table import Row, table
 from varfx.io.workers import Workers
 from varfx.models import ModelConfig, VariancePrior
 from varfx.prior.effects.choose import trait_effects
@@ -111,25 +113,10 @@ def cell(m: Material, words: str, seed: int) -> dict[str, object]:
     return result
 
 
-def table(cells: list[dict[str, object]]) -> str:
-    """Mean accuracy, the standard error of the difference to the mixture fit over replicates, and the mean log ratios learned."""
-    lines = []
-    for ld, words in product(("polypred", "chr22"), CELLS):
-        rows = [each for each in cells if (each["ld"], each["cell"]) == (ld, words)]
-        if not rows:
-            continue
-        base = np.array([each["mixture fit"]["accuracy"] for each in rows])  # type: ignore[index]
-        shown = []
-        for name in ARMS:
-            values = np.array([each[name]["accuracy"] for each in rows])  # type: ignore[index]
-            apart = (values - base).std(ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
-            shown.append(f"{values.mean():.3f}" + ("" if name == "mixture fit" else f" ({apart:.3f})"))
-        ratios = [
-            np.mean([float(each[key]) for each in rows])  # type: ignore[arg-type]
-            for key in ("log_variance_ratio_normal", "log_variance_ratio", "log_odds_ratio")
-        ]
-        lines.append(f"| {ld} {words} | {len(rows)} | {' | '.join(shown)} | {' | '.join(f'{r:.2f}' for r in ratios)} |")
-    return "\n".join(lines)
+def ratios(rows: Sequence[Row]) -> list[str]:
+    """Means over replicates of the log ratios learned."""
+    keys = ("log_variance_ratio_normal", "log_variance_ratio", "log_odds_ratio")
+    return [f"{np.mean([float(each[key]) for each in rows]):.2f}" for key in keys]
 
 
 def main() -> None:
@@ -146,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     kept = json.loads(options.out.read_text()) if options.out.exists() else {"cells": []}
     if options.table:
-        print(table(kept["cells"]))
+        print(table(kept["cells"], CELLS, ARMS, base="mixture fit", further=ratios))
         return
     began, m = time.monotonic(), material(options.ld, options.data, options.scratch)
     done = {(each["ld"], each["cell"], each["seed"]) for each in kept["cells"]}

@@ -82,12 +82,26 @@ def student_interval(values: Float[ndarray, " unit"], *, level: float = 0.95) ->
     return float(values.sum()) - half, float(values.sum()) + half
 
 
-def mean_interval(values: Float64[ndarray, " unit"], seed: int = 0) -> tuple[float | None, list[float] | None]:
-    """The mean over units, or None of none; and its 95 % interval, or None of fewer than two."""
+def mean_interval(
+    values: Float64[ndarray, " unit"], seed: int = 0, *, least: float = -np.inf, most: float = np.inf
+) -> tuple[float | None, list[float] | None]:
+    """The mean over units, or None of none; and its 95 % interval, or None of fewer than two.
+
+    Student's stretch reaches far for few units (12.7 standard errors for two). What lies beyond the values that the mean can have is
+    cut off, which takes nothing from the coverage.
+
+    Args:
+        values: one number per unit.
+        seed: of the resampling.
+        least: smallest value that the mean can have.
+        most: largest.
+    """
     if not values.size:
         return None, None
     bounds = sum_interval(values, seed=seed)
-    return float(values.mean()), None if bounds is None else [bound / values.size for bound in bounds]
+    if bounds is None:
+        return float(values.mean()), None
+    return float(values.mean()), [min(max(bound / values.size, least), most) for bound in bounds]
 
 
 def counts_of_individuals(num_individuals: int, num_samples: int, seed: int) -> Float64[ndarray, "sample individual"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from varfx.expression.linear.config import BaselineConfig
-from varfx.expression.means import across_genes, by_heritability, gene_means, learning_curves, model_means
+from varfx.expression.means import across_genes, by_heritability, differences, gene_means, learning_curves, model_means
 from varfx.expression.metrics import Scores, score
 from varfx.expression.model_names import size_of, sized_name
 
@@ -61,3 +61,20 @@ def test_names_and_sizes_come_back() -> None:
     assert [size_of(sized_name("blup", size)) for size in (None, 50)] == [("blup", None), ("blup", 50)]
     assert size_of("enformer@home") == ("enformer@home", None)
     assert BaselineConfig(models=("ridge",), train_size=(10, 20)).names == ("ridge", "ridge@10", "ridge@20")
+
+
+def test_intervals_of_few_genes_end_where_a_mean_can_be() -> None:
+    rows = [
+        {"gene": gene, "model": model, "split": "hop", "gene_set": "training", "fold": 0, "pcc": pcc, "r2": r2}
+        for gene, model, pcc, r2 in (("A", "a", 0.9, 0.7), ("B", "a", 0.1, -0.4), ("A", "b", -0.8, 0.1), ("B", "b", 0.9, 0.2))
+    ]  # fmt: skip
+    a, b = model_means(rows, seed=0)
+    assert (a["mean_pcc"], a["mean_r2"]) == (pytest.approx(0.5), pytest.approx(0.15))
+    assert a["mean_pcc_ci95"] == b["mean_pcc_ci95"] == [-1, 1]
+    assert a["mean_r2_ci95"][1] == 1
+    assert a["mean_r2_ci95"][0] < -1  # R2 has no least value
+    assert b["mean_r2_ci95"][0] < 0.1
+    assert b["mean_r2_ci95"][1] < 1  # not touched: 12.7 standard errors end before
+    (gap,) = differences(rows, seed=0)
+    assert gap["pcc_ci95"] == [-2, 2]
+    assert gap["r2_ci95"][0] < -2

@@ -73,5 +73,12 @@ def command_line(run: Path, out: Path, contents: ReportConfig, inputs: PriorInpu
             words.append(f"--{each.name.replace('_', '-')}")
             if value is not True:
                 several = value if isinstance(value, tuple) else (value,)
-                words += [one.name if isinstance(one, Path) else str(one) for one in several]
+                files = isinstance(value, Path) or each.name in ("states", "genes")
+                words += [_file_name(str(one)) if files else str(one) for one in several]
     return shlex.join([*words, "--out", out.name])
+
+
+def _file_name(word: str) -> str:
+    """A file without its folders; NAME=PATH keeps its name."""
+    name, equals, path = word.rpartition("=")
+    return f"{name}{equals}{Path(path).name}"

@@ -275,7 +275,7 @@ def results(demo: ExpressionDemo) -> dict[str, object]:
 def heritability(evaluation: ExpressionEvaluation) -> dict[str, Any]:
     """Heritability of expression by REML: mean over genes with interval, and number of genes with p below 0.05."""
     known = [record for record in evaluation.heritability if record["h2"] is not None]
-    mean, interval = mean_interval(np.array([record["h2"] for record in known]))
+    mean, interval = mean_interval(np.array([record["h2"] for record in known]), least=0, most=1)
     significant = sum(record["p"] < 0.05 for record in known)
     return {"genes": len(known), "mean": mean, "ci95": interval, "significant": significant}
 

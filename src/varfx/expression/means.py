@@ -14,6 +14,8 @@ from varfx.expression.metrics import Scores
 from varfx.expression.model_names import size_of
 
 METRICS = ("pcc", "r2")
+RANGE = {"pcc": (-1.0, 1.0), "r2": (-np.inf, 1.0)}  # values that a mean can have
+APART = {"pcc": (-2.0, 2.0), "r2": (-np.inf, np.inf)}  # and a difference of two
 GENE_SETS = ("training", "held-out")
 CLASSES = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # bounds of cis-heritability
 LEAST_GENES = 3  # for a correlation
@@ -80,7 +82,8 @@ def differences(entries: Sequence[Record], seed: int) -> list[Record]:
                     float(np.mean([(a[key][metric] or 0.0) - (b[key][metric] or 0.0) for key in keys]))
                     for keys in genes.values()
                 ]
-                record[metric], record[f"{metric}_ci95"] = mean_interval(np.array(gaps), seed)
+                least, most = APART[metric]
+                record[metric], record[f"{metric}_ci95"] = mean_interval(np.array(gaps), seed, least=least, most=most)
             records.append(record)
     return records
 
@@ -154,5 +157,6 @@ def _averages(entries: Sequence[Record], seed: int) -> Record:
     record: Record = {}
     for metric in METRICS:
         values = np.array([entry[metric] or 0.0 for entry in entries])
-        record[f"mean_{metric}"], record[f"mean_{metric}_ci95"] = mean_interval(values, seed)
+        least, most = RANGE[metric]
+        record[f"mean_{metric}"], record[f"mean_{metric}_ci95"] = mean_interval(values, seed, least=least, most=most)
     return record

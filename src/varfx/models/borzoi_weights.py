@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from varfx.io import sealed
 from varfx.models.borzoi import Borzoi
 from varfx.models.borzoi_config import BorzoiConfig
-from varfx.models.checkpoint_file import COUNTER, check_names, read_tensors, unwrapped
+from varfx.models.checkpoint_file import LoadedCheckpoint, loaded, read_tensors, unwrapped
 
 _FIRST = ("conv_dna.conv_layer.weight",)
 _HEADS = ("human", "mouse")
@@ -17,24 +15,7 @@ _HEADS = ("human", "mouse")
 _DERIVED = ("rotary_emb.inv_freq", "scale_values", "clip_values", "track_transform")
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedBorzoi:
-    """A network with the weights of a file.
-
-    Attributes:
-        model: the network, in evaluation mode, on the CPU.
-        sha256: checksum of the file.
-        unused_heads: heads in the file that the configuration does not ask for.
-        unused_tensors: names in the file outside the wrapped Borzoi, e.g. of a wrapper's own head.
-    """
-
-    model: Borzoi
-    sha256: str
-    unused_heads: tuple[str, ...]
-    unused_tensors: tuple[str, ...] = ()
-
-
-def load_borzoi(path: str | os.PathLike[str], config: BorzoiConfig | None = None) -> LoadedBorzoi:
+def load_borzoi(path: str | os.PathLike[str], config: BorzoiConfig | None = None) -> LoadedCheckpoint[Borzoi]:
     """The network with the weights of a checkpoint: `.safetensors`, or saved by torch (`.bin`, `.pt`, `.pth`, `.ckpt`).
 
     Args:
@@ -55,9 +36,4 @@ def load_borzoi(path: str | os.PathLike[str], config: BorzoiConfig | None = None
     )
     unread = tuple(f"{head}_head." for head in heads)
     tensors = {name: tensor for name, tensor in inside.items() if not name.startswith(unread)}
-    model = Borzoi(config)
-    wanted = model.state_dict()
-    tensors |= {name: tensor for name, tensor in wanted.items() if name.endswith(COUNTER) and name not in tensors}
-    check_names(tensors, wanted, path)
-    model.load_state_dict(tensors)
-    return LoadedBorzoi(model.eval(), sealed.sha256(path), heads, outside)
+    return loaded(Borzoi(config), tensors, path, heads=heads, outside=outside)

@@ -5,22 +5,43 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from varfx.errors import FormatError
+from varfx.io import sealed
 
 COUNTER = "num_batches_tracked"  # of batch norms; without effect at a fixed momentum
+Network = TypeVar("Network", bound=nn.Module)
 _ENTRIES = ("state_dict", "model_state_dict", "model")  # of training checkpoints, in which a state dict may stand
 # What safetensors, torch's unpickler and zipfile raise for damaged files.
 _DAMAGE = (
     *(SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, TypeError),
     *(LookupError, AttributeError, OSError, OverflowError, MemoryError, AssertionError, NotImplementedError),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCheckpoint(Generic[Network]):
+    """A network with the weights of a file.
+
+    Attributes:
+        model: the network, in evaluation mode, on the CPU.
+        sha256: checksum of the file.
+        unused_heads: heads in the file that the configuration does not ask for.
+        unused_tensors: names in the file outside the wrapped network, e.g. of a wrapper's own head.
+    """
+
+    model: Network
+    sha256: str
+    unused_heads: tuple[str, ...]
+    unused_tensors: tuple[str, ...] = ()
 
 
 def read_tensors(path: Path, of: str) -> dict[str, Tensor]:
@@ -131,3 +152,25 @@ def check_names(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
             f"`{other[0]}` with {tuple(tensors[other[0]].shape)}, not {tuple(wanted[other[0]].shape)}. Check the configuration "
             "(channels, width, heads)."
         )
+
+
+def loaded(
+    model: Network, tensors: dict[str, Tensor], path: Path, *, heads: Sequence[str], outside: Sequence[str]
+) -> LoadedCheckpoint[Network]:
+    """The network with these weights, in evaluation mode. Counters of batch norms that the file lacks stay as they are.
+
+    Args:
+        model: the network.
+        tensors: by the network's names.
+        path: of the file.
+        heads: in the file that are not read.
+        outside: names in the file outside the network.
+
+    Raises:
+        FormatError: see `check_names`.
+    """
+    wanted = model.state_dict()
+    tensors |= {name: tensor for name, tensor in wanted.items() if name.endswith(COUNTER) and name not in tensors}
+    check_names(tensors, wanted, path)
+    model.load_state_dict(tensors)
+    return LoadedCheckpoint(model.eval(), sealed.sha256(path), tuple(heads), tuple(outside))

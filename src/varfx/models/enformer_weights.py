@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from varfx.errors import FormatError
-from varfx.io import sealed
-from varfx.models.checkpoint_file import COUNTER, check_names, read_tensors, unwrapped
+from varfx.models.checkpoint_file import LoadedCheckpoint, loaded, read_tensors, unwrapped
 from varfx.models.config import EnformerConfig
 from varfx.models.enformer import Enformer
 
@@ -25,24 +23,7 @@ TRUNK_PLACES = {"1": "stem", "2": "conv_tower", "4": "transformer", "6": "final_
 _FIRST = ("stem.0.weight", "_trunk.1.0.weight")  # names that every checkpoint of an Enformer has one of
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedEnformer:
-    """A network with the weights of a file.
-
-    Attributes:
-        model: the network, in evaluation mode, on the CPU.
-        sha256: checksum of the file.
-        unused_heads: heads in the file that the configuration does not ask for.
-        unused_tensors: names in the file outside the wrapped Enformer, e.g. of a wrapper's own head.
-    """
-
-    model: Enformer
-    sha256: str
-    unused_heads: tuple[str, ...]
-    unused_tensors: tuple[str, ...] = ()
-
-
-def load_enformer(path: str | os.PathLike[str], config: EnformerConfig | None = None) -> LoadedEnformer:
+def load_enformer(path: str | os.PathLike[str], config: EnformerConfig | None = None) -> LoadedCheckpoint[Enformer]:
     """The network with the weights of a checkpoint: `.safetensors`, or saved by torch (`.bin`, `.pt`, `.pth`, `.ckpt`).
 
     Args:
@@ -62,12 +43,7 @@ def load_enformer(path: str | os.PathLike[str], config: EnformerConfig | None = 
         for name, tensor in tensors.items()
         if not name.startswith(tuple(f"_heads.{head}." for head in heads))
     }
-    model = Enformer(config)
-    wanted = model.state_dict()
-    tensors |= {name: tensor for name, tensor in wanted.items() if name.endswith(COUNTER) and name not in tensors}
-    check_names(tensors, wanted, path)
-    model.load_state_dict(tensors)
-    return LoadedEnformer(model.eval(), sealed.sha256(path), tuple(heads), outside)
+    return loaded(Enformer(config), tensors, path, heads=heads, outside=outside)
 
 
 def _plain_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -152,7 +152,7 @@ def effects_csv(table: pl.DataFrame) -> bytes:
     """All effects of a gene as CSV."""
     kept = table.drop("tss", "strand", "gene_id").with_columns(pl.col("states").list.join(";"))
     kept = kept.select(column for column in kept if column.null_count() < kept.height)
-    return kept.write_csv(float_precision=6).encode()
+    return kept.with_columns(pl.col(pl.Float64).round_sig_figs(6)).write_csv().encode()
 
 
 def marked(table: pl.DataFrame, fine: pl.DataFrame | None) -> pl.DataFrame:

@@ -50,7 +50,8 @@ def gene_pages(study: GeneStudy, config: ReportConfig, progress: Progress) -> tu
         config: of the report.
         progress: told about pages.
     """
-    networks, built, size = Networks(study.run), [], 0
+    networks, size = Networks(study.run), 0
+    built: list[tuple[str, list[Block]]] = []
     for place, gene in enumerate(study.genes, start=1):
         blocks = _page(study, networks, gene, place, config)
         size += _bytes(blocks, static=config.static)

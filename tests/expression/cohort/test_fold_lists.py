@@ -124,3 +124,11 @@ def test_lists_exclude_other_rules() -> None:
         SplitConfig(folds="lists", heldout_populations=("GBR",))
     with pytest.raises(ConfigError, match="must be a number here"):
         split_people(PEOPLE, SplitConfig(folds="lists"))
+
+
+def test_a_path_says_the_same_as_its_text(tmp_path: Path) -> None:
+    config = SplitConfig(folds=tmp_path)
+    assert config == SplitConfig(folds=str(tmp_path))
+    assert config.folds == str(tmp_path)  # as it is kept in JSON
+    with pytest.raises(ConfigError, match="`heldout_populations` and lists of `folds`"):
+        SplitConfig(folds=tmp_path, heldout_populations=("GBR",))

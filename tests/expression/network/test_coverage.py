@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,25 @@ def test_tables_that_cannot_be(cohort: Path, stranded: Path, change: Any, error:
 def run(cohort: Path, stranded: Path, exons: Path) -> ExpressionRun:
     target = TargetConfig(target="coverage", coverage=stranded, exons=exons)
     return fit_network(cohort, cohort.parent / "RUN", FitConfig(network=BORZOI, training=TRAINING, target=target))
+
+
+def test_the_run_knows_its_coverage_by_checksum(
+    cohort: Path, stranded: Path, run: ExpressionRun, tmp_path: Path
+) -> None:
+    people = open_cohort(cohort).people
+    table = pl.read_csv(stranded, separator="\t")
+    named = {row[0]: row[1:] for row in table.select("person", "bigwig_plus", "bigwig_minus").iter_rows()}
+    files = [stranded.parent / file for name in sorted(people) for file in named[name]]
+    text = "\n".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert open_run(run.path).record["provenance"]["inputs"]["files of coverage"]["sha256"] == expected
+    other = stranded.with_name("shuffled.tsv")
+    table.reverse().write_csv(other, separator="\t")
+    assert read_manifest(other, people).checksum() == expected
+    swapped = table.with_columns(bigwig_plus="bigwig_minus", bigwig_minus="bigwig_plus")
+    swapped.write_csv(other, separator="\t")
+    assert read_manifest(other, people).checksum() != expected
+    other.unlink()
 
 
 def test_predictions_are_standardised_exon_totals(cohort: Path, run: ExpressionRun) -> None:

@@ -11,14 +11,18 @@ import numpy as np
 import polars as pl
 import pytest
 import rdata
+import torch
 from scipy.stats import pearsonr
 
 from cases.cohort import small_cohort
+from cases.command_line import varfx
 from cases.transfer import as_vcf
 from cases.variants import linear_run, network_run, random_network, some_weights
 from varfx.errors import ConfigError, DataError, FormatError, StoreError
-from varfx.expression.cohort.gene_data import gene_data, imputed
+from varfx.expression.cohort.gene_data import adjusted_expression, gene_data, imputed
 from varfx.expression.cohort.store import Cohort, open_cohort
+from varfx.expression.network.batches import gene_sequences
+from varfx.expression.run import open_run
 from varfx.expression.twas.config import ExportConfig
 from varfx.expression.twas.export import export_weights
 from varfx.expression.twas.fusion import read_fusion
@@ -167,10 +171,70 @@ def test_r_objects_come_back(tmp_path: Path) -> None:
     assert list(back["t"]) == ["one", "two"]
 
 
-def test_mistakes(cohort: Cohort, run: Path, tmp_path: Path) -> None:
+def test_a_network_is_exported_as_its_linear_approximation(cohort: Cohort, run: Path, tmp_path: Path) -> None:
+    model = random_network()
+    network = network_run(tmp_path / "N", cohort, model)
+    gene, out = cohort.genes["gene_id"][1], tmp_path / "W.db"
+    done = export_weights(network, out, ExportConfig(genes=(f"{gene}.3",)))
+    assert (done.models, done.genes) == (("enformer-linearised",), 1)
+    found = read_predictdb(out).weights
+    variants, _ = cohort.window_variants(gene)
+    sequences = gene_sequences(cohort, gene, window=model.config.window)
+    place = np.asarray(sequences.offsets)
+    reference = sequences.reference().float()
+    effects = []
+    with torch.no_grad():
+        for k in range(variants.height):  # both passes whole
+            x = reference.clone()
+            x[place[k]] = torch.eye(4)[int(sequences.alt_code[k])]
+            effects.append(float(model(x[None]) - model(reference[None])) / 2)
+    weight = dict(zip(found["variant_id"], found["weight"], strict=True))
+    mine = np.array([weight[name] for name in variants["variant_id"]])
+    np.testing.assert_allclose(mine, effects, atol=2e-5 * np.abs(effects).max())
+    opened = open_run(network)
+    theirs = opened.predictions.filter(pl.col("gene_id") == gene)
+    rows = [cohort.people.index(name) for name in theirs["person"]]
+    ours = imputed(cohort.dosages(gene), cohort.fold(0))[rows] @ mine
+    r = np.corrcoef(ours, theirs["prediction"].to_numpy())[0, 1]
+    assert done.agreement is not None
+    assert done.agreement.r == {gene: pytest.approx(r, abs=1e-5)}
+    assert f"median {r:.3f} of 1 genes" in done.agreement.words()
+    with closing(sqlite3.connect(out)) as base:
+        assert base.execute('SELECT "linearised.r" FROM extra').fetchall() == [(pytest.approx(r, abs=1e-5),)]
+        about = dict(base.execute("SELECT key, value FROM varfx"))
+        r2, p = base.execute('SELECT "pred.perf.R2", "pred.perf.pval" FROM extra').fetchone()
+    assert "linear approximation of the network" in about["approximation"]
+    assert about["linearised.individuals"] == str(len(rows))
+    test = cohort.fold(0).test
+    y = adjusted_expression(cohort, gene, cohort.fold(0))[test]
+    tested = pearsonr(imputed(cohort.dosages(gene), cohort.fold(0))[test] @ mine, y, alternative="greater")
+    assert (r2, p) == (pytest.approx(max(tested.statistic, 0) ** 2, abs=1e-5), pytest.approx(tested.pvalue if tested.statistic > 0 else 1, rel=1e-4))  # fmt: skip
+
+
+def test_scores_of_a_network_may_be_given(
+    cohort: Cohort, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     network = network_run(tmp_path / "N", cohort, random_network())
-    with pytest.raises(DataError, match="is a network, and association needs weights of variants"):
-        export_weights(network, tmp_path / "W.db")
+    gene, long = cohort.genes["gene_id"][0], tmp_path / "L.parquet"
+    words = ("--genes", gene, "--gradients", "none", "--out", tmp_path / "V.annot.parquet", "--long", long)
+    assert varfx(capsys, "expr", "variants", network, *words).code == 0
+    given = varfx(capsys, "expr", "export", network, "--scores", long, "--genes", gene, "--out", tmp_path / "A.db")
+    assert given.code == 0, given.err
+    assert "these weights are a linear approximation of the network" in " ".join(given.out.split())
+    export_weights(network, tmp_path / "B.db", ExportConfig(genes=(gene,)))
+    assert read_predictdb(tmp_path / "A.db").weights.equals(read_predictdb(tmp_path / "B.db").weights)
+    config = ExportConfig(scores=long)
+    with pytest.raises(DataError, match=r"L.parquet` lacks 2 of 3 genes, first ENSG"):
+        export_weights(network, tmp_path / "C.db", config)
+    with pytest.raises(ConfigError, match="`scores` belongs to networks"):
+        export_weights(run, tmp_path / "C.db", config)
+    other = network_run(tmp_path / "N2", cohort, random_network(), fold=1)
+    with pytest.raises(DataError, match="scores another run than"):
+        export_weights(other, tmp_path / "C.db", config)
+    assert not (tmp_path / "C.db").exists()
+
+
+def test_mistakes(cohort: Cohort, run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`model` must be one of blup, elastic-net"):
         export_weights(run, tmp_path / "W.db", ExportConfig(model="ridge"))
     with pytest.raises(ConfigError, match="has models of 0, got 2"):

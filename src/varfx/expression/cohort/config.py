@@ -73,7 +73,7 @@ class PrepareFiles:
 class SplitConfig:
     """Configuration of the split of individuals and genes."""
 
-    folds: int | str = 3
+    folds: int | str | Path = 3
     """Ways to divide individuals into training, tuning and test sets, with disjoint test sets; or published folds: a table of
     individual, fold and part, or a folder with a list per part and fold."""
     tune: float = 0.1
@@ -88,6 +88,8 @@ class SplitConfig:
     """Of the folds and the genes held out."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.folds, Path):
+            object.__setattr__(self, "folds", str(self.folds))  # as the command line has it
         if isinstance(self.folds, int) and self.folds < 1:
             raise ConfigError(f"`folds` must be at least 1, got {self.folds}.")
         if isinstance(self.folds, str) and self.heldout_populations:

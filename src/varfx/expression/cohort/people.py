@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ def choose_people(
     elif config.split.heldout_populations:
         raise ConfigError("`heldout_populations` needs --populations FILE, with an individual and a population a line.")
     relatives = () if apart else pairs.pairs
-    if isinstance(config.split.folds, str):
+    if not isinstance(config.split.folds, int):
         folds = _listed_folds(config.split.folds, names, known, pairs.pairs, sieve.ledger)
     else:
         folds = split_people(names, config.split, populations=populations, relatives=relatives)
@@ -107,7 +108,7 @@ def choose_people(
 
 
 def _listed_folds(
-    path: str,
+    path: str | os.PathLike[str],
     names: tuple[str, ...],
     known: Iterable[str],
     relatives: Sequence[tuple[str, str]],

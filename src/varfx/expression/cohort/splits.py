@@ -68,7 +68,7 @@ def split_people(
         )
     units = [unit for unit in units if unit[0] not in aside]
     order = _ordered(units, population, np.random.default_rng(config.seed))
-    if isinstance(config.folds, str):
+    if not isinstance(config.folds, int):
         raise ConfigError("`folds` must be a number here; lists are read by `fold_lists.read_folds`.")
     total = sum(len(unit) for unit in order)
     sizes = {

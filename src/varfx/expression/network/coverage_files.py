@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +18,13 @@ from numpy import ndarray
 from varfx.errors import DataError, FormatError
 from varfx.expression.cohort.store import GeneWindow, window_start
 from varfx.genome.chromosomes import spelled
+from varfx.io import sealed
 from varfx.io.text_table import read_with_header
 from varfx.tracks.bigwig import BigWig
 
 PLUS, MINUS, SIZE = "bigwig_plus", "bigwig_minus", "library_size"
 OPEN_FILES = 64
+CHECKSUM_THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,13 @@ class CoverageFiles:
     def tracks(self) -> int:
         """1, or 2 of stranded libraries."""
         return len(next(iter(self.files.values())))
+
+    def checksum(self) -> str:
+        """The SHA-256 of all files' SHA-256, in the order of the individuals' names: one number for all, which names nobody."""
+        paths = [path for name in sorted(self.files) for path in self.files[name]]
+        with ThreadPoolExecutor(max_workers=min(CHECKSUM_THREADS, os.cpu_count() or 1)) as pool:
+            digests = list(pool.map(sealed.sha256, paths))
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     def bins(self, name: str, gene: GeneWindow, window: int, bin_size: int) -> Float32[ndarray, "bin track"]:
         """Coverage of an individual summed over the bins of a gene's window, along the gene's strand; its own strand first.

@@ -186,6 +186,10 @@ def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool
         name: path for name, path in (("coverage", config.target.coverage), ("exons", config.target.exons)) if path
     }
     provenance = sealed.provenance(_jsonable(config), inputs)
+    if config.target.coverage is not None:
+        files = read_manifest(config.target.coverage, cohort.people)
+        entry = {"path": str(config.target.coverage), "sha256": files.checksum()}
+        provenance["inputs"]["files of coverage"] = entry
     folder.begin(identity_of(provenance), resume=resume, overwrite=overwrite)
     folder.below(PARTS)
     folder.below(RESULT, MODELS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
+from varfx.device import check_device
 from varfx.errors import ConfigError
 from varfx.genome.builds import build_name
 from varfx.genome.matching import Matching
@@ -29,12 +31,17 @@ class ExportConfig:
     """Leave out genes whose predictions correlate with expression in test individuals at a larger p (PredictDB keeps 0.05)."""
     build: str | None = None
     """Genome build of the cohort's positions, hg19 or hg38, for the files."""
+    scores: Path | None = None
+    """Of a network: its table of `varfx expr variants --long`, in place of mutagenesis now."""
+    device: str = "auto"
+    """Where a network's mutagenesis is computed: auto (a GPU if there is one, else the CPU), cpu, cuda, cuda:N or mps."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(ExportFormat):
             raise ConfigError(f"`format` must be one of {', '.join(get_args(ExportFormat))}, got {self.format!r}.")
         if not 0 < self.max_p <= 1:
             raise ConfigError(f"`max_p` must be in (0, 1], got {self.max_p}.")
+        check_device(self.device)
         if self.build is not None:
             object.__setattr__(self, "build", build_name(self.build))
 

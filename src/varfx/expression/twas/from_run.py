@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,13 +12,34 @@ from jaxtyping import Float64
 from numpy import ndarray
 from scipy.stats import pearsonr
 
-from varfx.errors import ConfigError, DataError
+from varfx.errors import DataError
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.linear.run import chosen_genes
-from varfx.expression.run import NETWORK, ExpressionRun
+from varfx.expression.run import ExpressionRun
 from varfx.expression.twas.models import GENES_SCHEMA, WEIGHTS_SCHEMA
 from varfx.expression.weights import aligned_weights
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearModels:
+    """Linear models of a cohort's genes: those of a run, or what stands for a network.
+
+    Attributes:
+        path: of the run, for messages.
+        genes: ids of the run's.
+        models: names.
+        weights: columns of `varfx.expression.run.WEIGHT_SCHEMA`, weights that are not 0.
+        predictions: columns of `varfx.expression.run.PREDICTION_SCHEMA`, of the models.
+        intercepts: columns of `varfx.expression.run.INTERCEPT_SCHEMA`; None where nothing is assumed.
+    """
+
+    path: Path
+    genes: tuple[str, ...]
+    models: tuple[str, ...]
+    weights: pl.DataFrame
+    predictions: pl.DataFrame
+    intercepts: pl.DataFrame | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,59 +71,59 @@ class ExportedGene:
         return table.select(*WEIGHTS_SCHEMA).filter(pl.col("weight") != 0)
 
 
-def exportable_models(run: ExpressionRun, wanted: str | None) -> list[str]:
-    """Models of a run with weights of variants; one, if it is named.
+def linear_models(run: ExpressionRun) -> LinearModels:
+    """The linear models of a run of `varfx expr baseline`.
 
     Raises:
-        DataError: a network, or a run without weights.
-        ConfigError: another name.
+        DataError: a run without weights.
     """
-    if run.kind == NETWORK:
-        raise DataError(
-            f"`{run.path}` is a network, and association needs weights of variants. Its variant scores (`varfx expr variants`) can teach "
-            "a BLUP: `varfx expr baseline COHORT --models informed-blup --annot SCORES`, which can be exported."
-        )
     weights = run.weights
     models = [] if weights is None else [name for name in run.record["models"] if name in set(weights["model"])]
-    if not models:
+    if weights is None or not models:
         raise DataError(f"`{run.path}` has no weights of variants. Fit it without --no-weights.")
-    if wanted is not None and wanted not in models:
-        raise ConfigError(f"`model` must be one of {', '.join(models)} for `{run.path}`, got {wanted!r}.")
-    return models if wanted is None else [wanted]
+    return LinearModels(
+        path=run.path,
+        genes=tuple(run.record["genes"]),
+        models=tuple(models),
+        weights=weights,
+        predictions=run.predictions,
+        intercepts=run.intercepts,
+    )
 
 
 def exported_genes(
-    run: ExpressionRun, cohort: Cohort, models: Sequence[str], fold: int, genes: Sequence[str]
+    source: LinearModels, cohort: Cohort, models: Sequence[str], fold: int, genes: Sequence[str]
 ) -> list[ExportedGene]:
-    """Genes of a run with a weight in some model.
+    """Genes with a weight in some model.
 
     Args:
-        run: with weights.
+        source: the models.
         cohort: the run's.
-        models: some of the run's.
+        models: some of the source's.
         fold: whose weights.
-        genes: ids; all of the run if empty.
+        genes: ids; all of the source if empty.
 
     Raises:
         DataError: no gene has a weight.
     """
-    wanted = chosen_genes(cohort, genes or run.record["genes"])
-    assert run.weights is not None
-    parts = run.weights.filter(pl.col("fold") == fold).partition_by("gene_id", as_dict=True)
-    tested = run.predictions.filter(pl.col("part") == "test").partition_by("gene_id", as_dict=True)
+    wanted = chosen_genes(cohort, genes or source.genes)
+    parts = source.weights.filter(pl.col("fold") == fold).partition_by("gene_id", as_dict=True)
+    tested = source.predictions.filter(pl.col("part") == "test").partition_by("gene_id", as_dict=True)
     found = [
-        _exported(run, cohort, gene, models, fold, parts[gene,], tested[gene,]) for gene in wanted if (gene,) in parts
+        _exported(source, cohort, gene, models, fold, parts[gene,], tested[gene,])
+        for gene in wanted
+        if (gene,) in parts
     ]
     found = [each for each in found if each.variants.height]
     if not found:
         raise DataError(
-            f"`{run.path}`: none of {len(wanted)} genes has a weight in {', '.join(models)} of fold {fold}."
+            f"`{source.path}`: none of {len(wanted)} genes has a weight in {', '.join(models)} of fold {fold}."
         )
     return found
 
 
 def _exported(
-    run: ExpressionRun,
+    source: LinearModels,
     cohort: Cohort,
     gene: str,
     models: Sequence[str],
@@ -125,7 +147,7 @@ def _exported(
         variants=variants[kept].with_columns(eaf=X.mean(axis=0) / 2),
         weights=values[kept],
         covariance=np.atleast_2d(np.cov(X, rowvar=False)) if kept.size else np.zeros((0, 0)),
-        h2=_assumed_h2(run, gene, fold),
+        h2=_assumed_h2(source.intercepts, gene, fold),
     )
 
 
@@ -146,8 +168,7 @@ def _performance(cohort: Cohort, gene: str, model: str, tested: pl.DataFrame) ->
     return float(max(found.statistic, 0.0) ** 2), float(found.pvalue) if found.statistic > 0 else 1.0
 
 
-def _assumed_h2(run: ExpressionRun, gene: str, fold: int) -> float:
-    table = run.intercepts
+def _assumed_h2(table: pl.DataFrame | None, gene: str, fold: int) -> float:
     if table is None:
         return float("nan")
     values = table.filter((pl.col("gene_id") == gene) & (pl.col("fold") == fold))["h2"].to_numpy()

@@ -54,6 +54,7 @@ def write_predictdb(
     *,
     build: str | None,
     about: Mapping[str, str],
+    agreement: Mapping[str, float] | None = None,
 ) -> None:
     """Writes the database and, beside it, the covariances.
 
@@ -63,6 +64,7 @@ def write_predictdb(
         out: the database.
         build: of the positions.
         about: rows of the table `varfx`.
+        agreement: of a network's approximation, the correlation with the network per gene, for the column `linearised.r` of `extra`.
 
     Raises:
         StoreError: a file cannot be written.
@@ -80,6 +82,10 @@ def write_predictdb(
                 for row, table, value in zip(rows.iter_rows(named=True), tables, q, strict=True)
             ),
         )
+        if agreement is not None:
+            base.execute('ALTER TABLE extra ADD COLUMN "linearised.r" DOUBLE')
+            pairs = [(None if np.isnan(r) else r, gene) for gene, r in agreement.items()]
+            base.executemany('UPDATE extra SET "linearised.r" = ? WHERE gene = ?', pairs)
         columns = ("variant_id", "gene", "weight", "other_allele", "effect_allele", "varID", "eaf")
         for table in tables:
             base.executemany("INSERT INTO weights VALUES (?, ?, ?, ?, ?, ?, ?)", table.select(columns).iter_rows())

@@ -125,7 +125,7 @@ def overlap(
     )
     both, only_a, only_b, neither = (counted[name].to_numpy().astype(float) for name in counted.columns[1:])
     size, union = both + only_a + only_b + neither, both + only_a + only_b
-    jaccard, interval = mean_interval(both[union > 0] / union[union > 0], seed)
+    jaccard, interval = mean_interval(both[union > 0] / union[union > 0], seed, least=0, most=1)
     down = float((only_a * only_b / size).sum())
     table = np.array([[both.sum(), only_a.sum()], [only_b.sum(), neither.sum()]])
     shared = joined.filter(pl.col("a") & pl.col("b") & (pl.col("weight") != 0) & (pl.col("other_weight") != 0))
@@ -232,7 +232,7 @@ def _ld(cohort: Cohort, table: pl.DataFrame, chosen: Bool[ndarray, " row"], seed
             pairs.append(r2[np.triu_indices(X.shape[1], 1)])
     if not pairs:
         return {"genes": 0, "pairs": 0, "mean_r2": None, "mean_r2_ci95": None, "strong": None}
-    mean, interval = mean_interval(np.array([each.mean() for each in pairs]), seed)
+    mean, interval = mean_interval(np.array([each.mean() for each in pairs]), seed, least=0, most=1)
     together = np.concatenate(pairs)
     strong = float((together >= STRONG_LD).mean())
     return {
