@@ -73,8 +73,8 @@ def command_line(run: Path, out: Path, contents: ReportConfig, inputs: PriorInpu
             words.append(f"--{each.name.replace('_', '-')}")
             if value is not True:
                 several = value if isinstance(value, tuple) else (value,)
-                files = isinstance(value, Path) or each.name in ("states", "genes")
-                words += [_file_name(str(one)) if files else str(one) for one in several]
+                listed = each.name in ("states", "genes")
+                words += [_file_name(str(one)) if listed or isinstance(one, Path) else str(one) for one in several]
     return shlex.join([*words, "--out", out.name])
 
 
