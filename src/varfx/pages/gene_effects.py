@@ -13,7 +13,7 @@ from varfx.genome.gene_models import GeneModel
 from varfx.pages.genes import drawn_genes
 from varfx.pages.words import fixed, number, rounded, shortened
 from varfx.report.html.blocks import Cell, Chart, Column, Columns, Table
-from varfx.report.html.charts.gene_effects import FREQUENCIES, KINDS, EffectsData, gene_effects
+from varfx.report.html.charts.gene_effects import FREQUENCIES, KINDS, SIGNS, EffectsData, gene_effects
 
 UNIT = "sd per copy of ALT"
 MOST_VARIANTS = 1_500  # drawn of one gene
@@ -92,10 +92,11 @@ def _named(row: dict[str, object]) -> str:
 
 def _words(table: pl.DataFrame, size: int, first: str) -> str:
     counts = {kind: int((table["kind"] == kind).sum()) for kind in KINDS[:-1]}
-    marked = "; ".join(f"{kind}: {count}" for kind, count in counts.items() if count) or "none is marked"
+    signs = dict(zip(KINDS, SIGNS, strict=True))
+    marked = ", ".join(f"{signs[kind]} {kind} {count}" for kind, count in counts.items() if count)
     largest = f"The largest effect is that of {first} ({fixed(table['weight'][0], 4, sign=True)}, {table['model'][0]})."
     cut = f" Drawn: the largest {MOST_VARIANTS:,}." if size > MOST_VARIANTS else ""
-    return f"{size:,} effects that are not 0 ({marked}). {largest}{cut}"
+    return f"{size:,} effects that are not 0{f' ({marked})' if marked else ''}. {largest}{cut}"
 
 
 def _along(

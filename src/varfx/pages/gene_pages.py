@@ -188,7 +188,7 @@ def _folds(study: GeneStudy, gene: str, place: int) -> Table:
             Cell(shown=str(each["model"])),
             Cell(shown="all" if each["fold"] is None else str(each["fold"]), sort=each["fold"]),
             Cell(shown=SPLITS[each["split"]]),
-            Cell(shown=number(each["n_people"]), sort=each["n_people"]),
+            Cell(shown="" if each["n_people"] is None else f"{each['n_people']:,}", sort=each["n_people"]),
             Cell(shown=fixed(each["r2"]), sort=each["r2"]),
             Cell(shown=interval(each["r2_ci95"])),
             Cell(shown=fixed(each["pcc"]), sort=each["pcc"]),

@@ -116,7 +116,6 @@ def linearised(
     snvs = table.filter(pl.col("weight").is_finite() & (pl.col("ism").is_not_null()))
     snvs = snvs.filter((pl.col("effect_allele").str.len_chars() == 1) & (pl.col("other_allele").str.len_chars() == 1))
     model = f"{name}-linearised"
-    weights = snvs.filter(pl.col("weight") != 0).with_columns(model=pl.lit(model))
     theirs = run.predictions.filter(pl.col("fold") == fold)
     parts = theirs.partition_by("gene_id", as_dict=True, maintain_order=True)
     predictions, r = [], {}
@@ -131,6 +130,7 @@ def linearised(
         raise DataError(
             f"`{run.path}`: none of {len(wanted)} genes has predictions and scored variants in fold {fold}."
         )
+    weights = snvs.filter((pl.col("weight") != 0) & pl.col("gene_id").is_in(list(r))).with_columns(model=pl.lit(model))
     models = LinearModels(
         path=run.path,
         genes=wanted,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KINDS = ("fine-mapped eQTL", "driver", "high-scoring", "other")
 SHAPES = ("triangle-up", "diamond", "square", "circle")
 SIZES = (130, 110, 45, 26)
+SIGNS = ("▲", "◆", "■", "●")  # of the shapes, in words
 _MARKERS = ("^", "D", "s", "o")
 FREQUENCIES = ("rarer than 1 %", "1 to 5 %", "5 to 20 %", "above 20 %", "unknown")
 SHADES = (VERMILION, ORANGE, SKY, BLUE, "#A8B0B8")
@@ -131,7 +132,7 @@ def _effects(data: EffectsData) -> dict[str, Any]:
         "type": "nominal",
         "title": None,
         "scale": {"domain": kinds, "range": [SHAPES[k] for k in order]},
-        "legend": {"orient": "top", "symbolSize": 90},
+        "legend": None,
     }
     size = {
         "field": "kind",
