@@ -183,7 +183,7 @@ def test_genes_are_chosen_and_what_is_left_out_is_said(
         (["--genes", "NONE"], "1 of 1 genes are not in the run's evaluation, first NONE"),
         (["--genes", "GENE2", "--loci", 3], "`genes` and `loci` both say"),
         (["--logos", 11], "`logos` must be 0 to 10"),
-        (["--cohort", tmp_path], "is no cohort"),
+        (["--cohort", tmp_path], "has no manifest.json: it is unfinished"),
     ):
         assert message in varfx(capsys, "report", folder / "B", *options, "--out", tmp_path / "s.html").error
     monkeypatch.setattr(gene_pages, "ROOM", 1)
