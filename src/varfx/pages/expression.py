@@ -62,6 +62,7 @@ def expression_page(request: ReportRequest, progress: Progress = silent) -> Page
     given = [name for name in ONLY_PRIORS if getattr(config, name)]
     if given:
         raise ConfigError(f"`{given[0]}` belongs to reports of priors, but `{opened.path}` is a run on expression.")
+    explained = explained_section(config, opened.path.name, {*opened.record["genes"], *opened.predictions["gene_id"]})
     scores = _scores(opened, config, progress)
     study = gene_study(opened, scores, config, progress, cohort_or_none(opened, config))
     pages, shown = gene_pages(study, config, progress)
@@ -71,7 +72,7 @@ def expression_page(request: ReportRequest, progress: Progress = silent) -> Page
         _models(scores, anchors),
         _genes(scores, study, anchors),
         pages,
-        explained_section(config, opened.path.name, {*opened.record["genes"], *opened.predictions["gene_id"]}),
+        explained,
         _methods(opened),
         _downloads(scores),
     )
