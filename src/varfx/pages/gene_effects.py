@@ -179,5 +179,5 @@ def marked(table: pl.DataFrame, fine: pl.DataFrame | None) -> pl.DataFrame:
 
 def with_states(table: pl.DataFrame, names: Sequence[str], inside: Bool[ndarray, "variant state"]) -> pl.DataFrame:
     """Adds `states`: names of those in which each variant lies."""
-    lists = [[names[k] for k in np.flatnonzero(row)] for row in inside]
+    lists = [[name for name, within in zip(names, row, strict=True) if within] for row in inside]
     return table.with_columns(pl.Series("states", lists, dtype=pl.List(pl.String())))

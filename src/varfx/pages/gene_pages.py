@@ -182,7 +182,7 @@ def _folds(study: GeneStudy, gene: str, place: int) -> Table:
         Column(heading="R²", numeric=True), Column(heading="95 % interval"), Column(heading="correlation", numeric=True),
         Column(heading="95 % interval"),
     )  # fmt: skip
-    every = [*study.folds.get(gene, [])] or [each | {"fold": None, "n_people": None} for each in study.means[gene]]
+    every = [*study.folds.get(gene, [])] or [{**each, "fold": None, "n_people": None} for each in study.means[gene]]
     rows = tuple(
         (
             Cell(shown=str(each["model"])),

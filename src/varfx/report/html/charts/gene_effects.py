@@ -71,7 +71,7 @@ def gene_effects(data: EffectsData, *, name: str, title: str, caption: str, alte
         alternative=alternative,
         caption=caption,
         spec=spec(
-            **({"params": switch} if switch else {}),
+            params=switch,
             vconcat=views,
             spacing=14,
             resolve={
