@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy import ndarray
 
 from varfx.annotations.align import align
+from varfx.annotations.columns import ChannelColumns
 from varfx.annotations.dbnsfp import DbnsfpSpec, read_dbnsfp
 from varfx.annotations.foreign import AnnotationTable, read_annotation_table
-from varfx.annotations.store import KEY_SCHEMA, Annotations
+from varfx.annotations.places import KEY_SCHEMA
+from varfx.annotations.store import Annotations
 from varfx.errors import ConfigError, FormatError
 from varfx.genome import intervals
 from varfx.genome.chromosomes import CHROMOSOMES
@@ -142,32 +144,46 @@ def build_annotations(
         HarmonisationError: a table that has nothing in common with the panel, or another genome build.
         DataError: values or keys that cannot be right.
     """
-    columns = _of_panel(panel)
-    sources = dict.fromkeys(columns, panel_name)
+    columns = ChannelColumns(panel.height)
+    inputs = collect_channels(panel, columns, beds, tables, dbnsfp=dbnsfp, panel_name=panel_name)
+    return Annotations(
+        table=panel.select(list(KEY_SCHEMA)).with_columns(columns.series()),
+        metadata={**(metadata or {}), "annotation_inputs": inputs},
+    )
+
+
+def collect_channels(
+    panel: pl.DataFrame,
+    columns: ChannelColumns,
+    beds: Sequence[BedSpec],
+    tables: Sequence[TableSpec],
+    *,
+    dbnsfp: DbnsfpSpec | None,
+    panel_name: str,
+) -> list[dict[str, Any]]:
+    """Adds the channels of `build_annotations` to `columns`; returns what became of each input's rows. Arguments and errors are the same."""
+    known = _of_panel(panel)
+    for name, values in known.items():
+        columns.put(name, values)
+    sources = dict.fromkeys(known, panel_name)
     inputs: list[dict[str, Any]] = []
     for spec in beds:
         _claim(sources, spec.channel, str(spec.path))
-        columns[spec.channel] = _of_bed(spec, panel)
+        columns.put(spec.channel, _of_bed(spec, panel))
         inputs.append({"source": str(spec.path), "channels": [spec.channel]})
     for table in tables:
-        values, counts = _of_table(table, panel, panel_name)
-        for name in values:
-            _claim(sources, name, str(table.path))
-            _note_empty(name, values[name], table.path)
-        columns |= values
-        inputs.append({"source": str(table.path), "channels": list(values), "counts": counts})
+        names, counts = _of_table(table, panel, panel_name, sources, columns)
+        for name in names:
+            _note_empty(name, columns.column(name), table.path)
+        inputs.append({"source": str(table.path), "channels": names, "counts": counts})
     if dbnsfp is not None:
         values, counts = _aligned(read_dbnsfp(dbnsfp, panel), panel, panel_name)
-        for name in values:
+        for name, column in values.items():
             _claim(sources, name, str(dbnsfp.path))
-        columns |= values
+            columns.put(name, column)
         scores = {"reduce": dbnsfp.reduce, "build": dbnsfp.build, "directions": dbnsfp.columns}
         inputs.append({"source": str(dbnsfp.path), "channels": list(values), "counts": counts, **scores})
-    channels = [pl.Series(name, values, dtype=pl.Float32, nan_to_null=True) for name, values in columns.items()]
-    return Annotations(
-        table=panel.select(list(KEY_SCHEMA)).with_columns(channels),
-        metadata={**(metadata or {}), "annotation_inputs": inputs},
-    )
+    return inputs
 
 
 def _claim(sources: dict[str, str], channel: str, source: str) -> None:
@@ -201,11 +217,47 @@ def _of_bed(spec: BedSpec, panel: pl.DataFrame) -> Float[ndarray, " variant"]:
 
 
 def _of_table(
+    spec: TableSpec, panel: pl.DataFrame, panel_name: str, sources: dict[str, str], columns: ChannelColumns
+) -> tuple[list[str], dict[str, int]]:
+    """Adds a table's channels; their names, and what became of the table's rows.
+
+    A table may be split into a file per chromosome; chromosomes without a file are missing, and logged.
+    """
+    names: list[str] | None = None
+    counts: dict[str, int] = {}
+    for one, rows in _files(spec, panel):
+        part, part_counts = _of_file(one, panel if rows is None else panel[rows], panel_name)
+        if names is None:
+            names = list(part)
+            for name in names:
+                _claim(sources, name, str(spec.path))
+        elif part.keys() != {*names}:
+            odd = sorted(part.keys() ^ {*names})
+            raise FormatError(f"`{one.path}` has other columns than the files before it, first `{odd[0]}`.")
+        for name, values in part.items():
+            columns.put(name, values, rows)
+        counts = {rule: counts.get(rule, 0) + count for rule, count in part_counts.items()}
+    assert names is not None
+    return names, counts
+
+
+def _files(spec: TableSpec, panel: pl.DataFrame) -> Iterator[tuple[TableSpec, Int64[ndarray, " row"] | None]]:
+    """The files of a table, each with the panel's rows that it is for; None for all."""
+    if not is_split(spec.path):
+        yield spec, None
+        return
+    present = [name for name in CHROMOSOMES if (panel["chrom"] == name).any()]
+    paths = files_of(spec.path, present)
+    sites = {} if spec.rows_of is None else files_of(spec.rows_of, present)
+    for chrom, path in paths.items():
+        one = TableSpec(path, spec.name, spec.columns, sites.get(chrom))
+        yield one, np.flatnonzero((panel["chrom"] == chrom).to_numpy())
+
+
+def _of_file(
     spec: TableSpec, panel: pl.DataFrame, panel_name: str
 ) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
-    """Channels by name, and what became of the table's rows."""
-    if is_split(spec.path):
-        return _of_chromosomes(spec, panel, panel_name)
+    """Channels of one file by name, and what became of its rows."""
     values, counts = _aligned(
         read_annotation_table(spec.path, columns=spec.columns, rows_of=spec.rows_of), panel, panel_name
     )
@@ -232,28 +284,6 @@ def _aligned(
     for note in aligned.notes:
         _log.warning(note)
     return dict(zip(aligned.channels, aligned.values.T, strict=True)), aligned.counts
-
-
-def _of_chromosomes(
-    spec: TableSpec, panel: pl.DataFrame, panel_name: str
-) -> tuple[dict[str, Float[ndarray, " variant"]], dict[str, int]]:
-    """A table that is split into a file per chromosome; chromosomes without a file are missing, and logged."""
-    present = [name for name in CHROMOSOMES if (panel["chrom"] == name).any()]
-    paths = files_of(spec.path, present)
-    sites = {} if spec.rows_of is None else files_of(spec.rows_of, present)
-    columns: dict[str, ndarray] = {}
-    counts: dict[str, int] = {}
-    for number, chrom in enumerate(paths):
-        rows = np.flatnonzero((panel["chrom"] == chrom).to_numpy())
-        one = TableSpec(paths[chrom], spec.name, spec.columns, sites.get(chrom))
-        part, part_counts = _of_table(one, panel[rows], panel_name)
-        if number and part.keys() != columns.keys():
-            odd = sorted(part.keys() ^ columns.keys())
-            raise FormatError(f"`{paths[chrom]}` has other columns than the files before it, first `{odd[0]}`.")
-        for name, values in part.items():
-            columns.setdefault(name, np.full(panel.height, np.nan, dtype=np.float32))[rows] = values
-        counts = {rule: counts.get(rule, 0) + count for rule, count in part_counts.items()}
-    return columns, counts
 
 
 def with_frequencies(

@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
+from varfx.annotations.channels import Channels, HeldChannels, missing_counts
+from varfx.annotations.features import Features, ReadFeatures
+from varfx.annotations.moments import doubts, moments
 from varfx.annotations.store import INDICATOR
 from varfx.errors import DataError
 from varfx.short_repr import short_repr
 
 _log = logging.getLogger(__name__)
-EXTREME = 50.0  # standard deviations: a 0/1 channel with 1 in fewer than 1 of 2,500 variants, or a heavy tail
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +67,29 @@ class Standardiser:
         Raises:
             DataError: shapes or names that do not fit, or a value that is neither finite nor missing.
         """
-        _check_shapes(channels, values, missing)
-        mean, sd = np.zeros(len(channels)), np.ones(len(channels))
-        notes: list[str] = []
-        for k, name in enumerate(channels):
-            mean[k], sd[k], note = _moments(name, values[~missing[:, k], k].astype(np.float64))
-            notes += [] if note is None else [note]
+        return cls.of([_held(channels, values, missing)])
+
+    @classmethod
+    def of(cls, parts: Sequence[Channels]) -> Standardiser:
+        """The standardiser of the variants of all parts, in one pass; a part's channels may stand in another order.
+
+        Raises:
+            DataError: a name stands twice, or there are no variants.
+        """
+        names = parts[0].names
+        _check_names(names)
+        alike = [part.take(names) for part in parts]
+        found = moments(alike)
+        notes = doubts(alike, found)
         for note in notes:
             _log.warning(note)
-        return cls(tuple(channels), mean, sd, np.asarray(missing.any(axis=0)), tuple(notes))
+        return cls(
+            channels=names,
+            mean=np.array([each.mean for each in found]),
+            sd=np.array([each.sd for each in found]),
+            indicated=np.array([each.missing > 0 for each in found], dtype=bool),
+            notes=tuple(notes),
+        )
 
     def apply(
         self,
@@ -83,9 +99,6 @@ class Standardiser:
     ) -> Float32[ndarray, "variant feature"]:
         """The features of any variants, with columns matched by name.
 
-        Channels that were not there when fitted are ignored, and logged. Values missing from a channel that was
-        complete when fitted have no indicator: they become the mean, and are counted in a logged warning.
-
         Args:
             channels: a name per column.
             values: anything, NaN too, where missing.
@@ -94,35 +107,61 @@ class Standardiser:
         Raises:
             DataError: a channel is not there, or a value is neither finite nor missing.
         """
-        _check_shapes(channels, values, missing)
-        absent = [name for name in self.channels if name not in channels]
+        return self.features(_held(channels, values, missing)).rows(slice(None))
+
+    def features(self, channels: Channels) -> Features:
+        """The features of any variants, with channels matched by name: in memory where the channels are, else read with them.
+
+        Channels that were not there when fitted are ignored, and logged. Values missing from a channel that was
+        complete when fitted have no indicator: they become the mean, and are counted in a logged warning.
+
+        Raises:
+            DataError: a channel is not there.
+        """
+        absent = [name for name in self.channels if name not in channels.names]
         if absent:
             raise DataError(
                 f"{len(absent)} of {len(self.channels)} channels that the model was fitted with are not there: "
                 f"{', '.join(f'`{name}`' for name in absent[:10])}. Build the annotations with the same inputs and names."
             )
-        extra = [name for name in channels if name not in self.channels]
+        extra = [name for name in channels.names if name not in self.channels]
         if extra:
             _log.info("%d channels unknown to the model are ignored: %s", len(extra), ", ".join(extra[:10]))
+        known = channels.take(self.channels)
+        self._warn_of_gaps(known)
+        read = ReadFeatures(known, len(self.feature_names), self.standardised)
+        return read.held() if channels.held else read
+
+    def standardised(self, values: Float32[ndarray, "variant channel"]) -> Float32[ndarray, "variant feature"]:
+        """The features of values in the order of `channels`, NaN where missing."""
         features = np.empty((values.shape[0], len(self.feature_names)), dtype=np.float32)
         indicator = len(self.channels)
-        for k, name in enumerate(self.channels):
-            column = list(channels).index(name)
-            gap = missing[:, column]
-            standardised = (values[:, column].astype(np.float64) - self.mean[k]) / self.sd[k]
-            features[:, k] = np.where(gap, 0.0, standardised)
+        for k in range(len(self.channels)):
+            gap = np.isnan(values[:, k])
+            features[:, k] = np.where(gap, 0.0, (values[:, k].astype(np.float64) - self.mean[k]) / self.sd[k])
             if self.indicated[k]:
                 features[:, indicator] = gap
                 indicator += 1
-            elif gap.any():
+        return features
+
+    def _warn_of_gaps(self, channels: Channels) -> None:
+        """Warnings about gaps in channels that had none when fitted."""
+        doubtful = [
+            name
+            for name, indicated in zip(self.channels, self.indicated, strict=True)
+            if not indicated and not channels.complete(name)
+        ]
+        if not doubtful:
+            return
+        for name, count in zip(doubtful, missing_counts(channels.take(doubtful)), strict=True):
+            if count:
                 _log.warning(
                     "channel `%s` is missing for %d of %d variants, but was complete when the model was fitted: its "
                     "mean is used there",
                     name,
-                    gap.sum(),
-                    gap.size,
+                    count,
+                    channels.height,
                 )
-        return features
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values from which `from_dict` makes the same standardiser."""
@@ -156,30 +195,13 @@ class Standardiser:
         return cls(channels, mean, sd, indicated, notes)
 
 
-def _moments(name: str, present: Float64[ndarray, " variant"]) -> tuple[float, float, str | None]:
-    """Mean and standard deviation of a channel's values, and a warning about a channel that teaches nothing or too much."""
-    if not present.size:
-        return 0.0, 1.0, f"Channel `{name}` is missing for all variants: it can teach nothing."
-    mean = float(present.mean())
-    if not np.ptp(present) > 0:
-        return mean, 1.0, f"Channel `{name}` is {mean:g} for all variants: it can teach nothing."
-    sd = float(present.std())
-    away = np.abs(present - mean) / sd
-    extreme = int((away > EXTREME).sum())
-    if not extreme:
-        return mean, sd, None
-    note = (
-        f"Channel `{name}`: {extreme} of {present.size} variants lie more than {EXTREME:.0f} standard deviations from the mean, up to "
-        f"{away.max():.0f}. So few variants decide what it teaches: leave it out, join it with another, or transform its scale."
-    )
-    return mean, sd, note
+def _held(channels: Sequence[str], values: ndarray, missing: ndarray) -> HeldChannels:
+    """Arrays as channels.
 
-
-def _check_shapes(channels: Sequence[str], values: ndarray, missing: ndarray) -> None:
-    """Raises unless names and arrays fit, and every value is finite or missing."""
-    if len(set(channels)) != len(channels):
-        repeated = next(name for name in channels if list(channels).count(name) > 1)
-        raise DataError(f"`channels`: the name `{repeated}` stands more than once. Rename one of them.")
+    Raises:
+        DataError: names and arrays do not fit, or a value is neither finite nor missing.
+    """
+    _check_names(channels)
     if values.ndim != 2 or values.shape[1] != len(channels) or missing.shape != values.shape or not values.shape[0]:
         raise DataError(
             f"`values` {values.shape} and `missing` {missing.shape} must both have shape (variants, {len(channels)}), "
@@ -192,3 +214,11 @@ def _check_shapes(channels: Sequence[str], values: ndarray, missing: ndarray) ->
                 f"`values`: channel `{name}` is not finite in {bad.sum()} of {bad.size} rows, first row "
                 f"{int(bad.argmax()) + 1}. Mark them as missing."
             )
+    return HeldChannels(channels, np.where(missing, np.nan, values))
+
+
+def _check_names(channels: Sequence[str]) -> None:
+    """Raises if a name stands twice."""
+    if len(set(channels)) != len(channels):
+        repeated = next(name for name in channels if list(channels).count(name) > 1)
+        raise DataError(f"`channels`: the name `{repeated}` stands more than once. Rename one of them.")

@@ -7,25 +7,26 @@ mean and an indicator of its own; it never silently means 0.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32
 from numpy import ndarray
 
+from varfx.annotations.channels import HeldChannels
+from varfx.annotations.places import KEY_SCHEMA, Absent, find_places
 from varfx.errors import DataError
 from varfx.genome import variants
-from varfx.genome.variant_codes import SWAPPED, encode, find, in_several_rows
+from varfx.genome.variant_codes import encode, in_several_rows
 from varfx.io import sealed
 from varfx.short_repr import short_repr
 
 KIND = "annotations"
-KEY_SCHEMA = {name: kind for name, kind in variants.SCHEMA.items() if name != "eaf"}
-EFFECT_FREQUENCY = "eaf"  # the one channel that refers to the effect allele; no feature of a prior, only the frequency behind its alpha
+MADE_BY = "varfx annot build"
 INDICATOR = ".missing"
-ABSENT = "absent"  # in the metadata of a table of some variants: channels that are no gap where a variant has no row
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +53,20 @@ class Annotations:
         return tuple(name for name in self.table.columns if name not in KEY_SCHEMA)
 
     @property
+    def keys(self) -> pl.DataFrame:
+        """The columns of `KEY_SCHEMA`."""
+        return self.table.select(list(KEY_SCHEMA))
+
+    @property
+    def height(self) -> int:
+        """Number of variants."""
+        return self.table.height
+
+    def column(self, name: str) -> pl.Series:
+        """A channel of all variants, null where missing."""
+        return self.table[name]
+
+    @property
     def build(self) -> str | None:
         """Genome build of the positions, hg19 or hg38; None where it is not known, as of earlier files."""
         return self.metadata.get("build")
@@ -65,7 +80,7 @@ class Annotations:
         sealed.write_table(self.table, path, kind=KIND, metadata=self.metadata)
 
     def select(
-        self, wanted: pl.DataFrame, *, absent: Literal["error", "missing"] | None = None
+        self, wanted: pl.DataFrame, *, absent: Absent | None = None
     ) -> tuple[Float32[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]:
         """The channels of some variants, in their order, and what of it is missing (NaN in the values).
 
@@ -80,28 +95,14 @@ class Annotations:
         Raises:
             DataError: a variant has no row; or none has, of a table in which some may be absent.
         """
-        mine, theirs = encode([self.table, wanted], both_strands=False, sources=["annotations", "variants"])
-        row = find(theirs.key, mine.key)
-        known: dict[str, float] | None = self.metadata.get(ABSENT) if absent is None else None
-        if absent != "missing":
-            variants.require_no(
-                pl.Series(row < 0) if known is None else pl.Series(np.full(row.size, not (row >= 0).any())),
-                wanted,
-                "no annotations",
-                "Build the annotations on the same panel, or allow variants without."
-                if known is None
-                else "Check that both are of one genome build and strand.",
-                source="variants",
-            )
-        values = self.table.select(pl.col(self.channels).fill_null(np.nan)).to_numpy()[row]
-        values[row < 0] = np.nan
-        for name, value in (known or {}).items():
-            values[row < 0, self.channels.index(name)] = value
-        if EFFECT_FREQUENCY in self.channels:
-            exchanged = ((theirs.form ^ mine.form[row]) & SWAPPED).astype(bool)
-            column = self.channels.index(EFFECT_FREQUENCY)
-            values[:, column] = np.where(exchanged, 1 - values[:, column], values[:, column])
+        values = self.on(wanted, absent=absent).read(slice(None))
         return values, np.isnan(values)
+
+    def on(self, wanted: pl.DataFrame, *, absent: Absent | None = None) -> HeldChannels:
+        """The channels of some variants; arguments and errors as those of `select`."""
+        places = find_places(self.keys, self.metadata, wanted, absent)
+        values = self.table.select(pl.col(self.channels).fill_null(np.nan)).to_numpy()[places.row]
+        return HeldChannels(self.channels, places.filled(values, self.channels, slice(None)))
 
 
 def read_annotations(path: str | os.PathLike[str]) -> Annotations:
@@ -111,7 +112,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
         StoreError: not such a file, or damaged.
         DataError: its values cannot be right.
     """
-    table, metadata = sealed.read_table(path, kind=KIND, made_by="varfx annot build")
+    table, metadata = sealed.read_table(path, kind=KIND, made_by=MADE_BY)
     return Annotations(table=table, metadata=metadata)
 
 
@@ -133,12 +134,7 @@ def check_annotations(table: pl.DataFrame, *, source: str) -> None:
             f"`{source}`: {len(wrong)} of {len(channels)} channels are not Float32, first `{wrong[0]}` "
             f"({channels[wrong[0]]}). Cast them."
         )
-    reserved = [name for name in channels if name.endswith(INDICATOR)]
-    if reserved:
-        raise DataError(
-            f"`{source}`: {len(reserved)} channel names end in {INDICATOR}, first `{reserved[0]}`; this is kept for "
-            "indicators of missing values. Rename them."
-        )
+    check_names(list(channels), source=source)
     if table.height == 0 or not channels:
         raise DataError(f"`{source}` holds {table.height} variants and {len(channels)} channels. Give some of both.")
     for name in channels:
@@ -149,6 +145,29 @@ def check_annotations(table: pl.DataFrame, *, source: str) -> None:
             "Use null for a missing value.",
             source=source,
         )
+    check_keys(table, source=source)
+
+
+def check_names(channels: Sequence[str], *, source: str) -> None:
+    """Checks that no channel has the name of an indicator.
+
+    Raises:
+        DataError: with the first that has.
+    """
+    reserved = [name for name in channels if name.endswith(INDICATOR)]
+    if reserved:
+        raise DataError(
+            f"`{source}`: {len(reserved)} channel names end in {INDICATOR}, first `{reserved[0]}`; this is kept for "
+            "indicators of missing values. Rename them."
+        )
+
+
+def check_keys(table: pl.DataFrame, *, source: str) -> None:
+    """Checks that no variant stands twice.
+
+    Raises:
+        DataError: with the first that does.
+    """
     (coded,) = encode([table], both_strands=False, sources=[source])
     variants.require_no(
         pl.Series(in_several_rows(coded.key)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ from varfx.cli.options import WORDS, Out, as_options
 from varfx.io.output_lock import one_writer
 
 if TYPE_CHECKING:
-    import polars as pl
+    from varfx.annotations.file import AnyAnnotations
 
 _SEVERAL = dict.fromkeys(("bed", "bed_score", "table", "annot"), WORDS)
 Files = Annotated[AnnotationFiles, as_options(AnnotationFiles, group="Channels", **_SEVERAL)]
@@ -37,25 +36,24 @@ def build(
         panel: LD panel made by `varfx ld build`; it gives the variants.
         out: The file to make, by convention ending in .annot.parquet.
     """
-    from varfx.annotations.requested import annotate
+    from varfx.annotations.requested import write_annotations
     from varfx.genome.builds import said
     from varfx.ld import open_panel
 
     opened = open_panel(panel)
-    built = annotate(opened.variants, files, panel=panel, panel_build=opened.build)
-    built.write(out)
-    _show(built.table, built.channels, out)
+    built = write_annotations(opened.variants, files, out, panel=panel, panel_build=opened.build)
+    _show(built, out)
     console.print(f"genome build: {said(built.build)}{'' if built.build else ' (say it with --build)'}")
 
 
-def _show(table: pl.DataFrame, channels: Sequence[str], out: Path) -> None:
+def _show(built: AnyAnnotations, out: Path) -> None:
     """Prints each channel's mean, share of variants that are not 0, and share that is missing."""
     listing = Table()
     listing.add_column("channel", overflow="fold")
     for heading in ("mean", "not 0", "missing"):
         listing.add_column(heading, justify="right")
-    for name in channels:
-        column = table[name]
+    for name in built.channels:
+        column = built.column(name)
         if column.null_count() == column.len():
             listing.add_row(name, "-", "-", "100.00%")
             continue
@@ -63,4 +61,4 @@ def _show(table: pl.DataFrame, channels: Sequence[str], out: Path) -> None:
         covered = f"{(column != 0).sum() / present:.2%}"
         listing.add_row(name, f"{mean:.4g}", covered, f"{column.null_count() / column.len():.2%}")
     console.print(listing)
-    console.print(f"{out}: {table.height:,} variants, {len(channels)} channels", soft_wrap=True)
+    console.print(f"{out}: {built.height:,} variants, {len(built.channels)} channels", soft_wrap=True)

@@ -57,7 +57,7 @@ def h2(
         cross_fit: Fit the run's model anew on the other chromosomes of so many folds, and calibrate on all windows. Kept in OUT.folds.
         scores: Write OUT.scores.parquet: the likelihood's derivative per variant, for tests of other annotations.
     """
-    from varfx.annotations import read_annotations
+    from varfx.annotations.file import open_annotations
     from varfx.io import sealed
     from varfx.io.run_folder import check_parent
     from varfx.prior.heritability import estimate, files
@@ -73,7 +73,7 @@ def h2(
             assert run is not None
             found = _cross_fitted(run, choice, inputs, config, (out, cross_fit), progress)
         path = annot or found.inputs.get("annotations")
-        annotations = None if path is None else read_annotations(path)
+        annotations = None if path is None else open_annotations(path)
         result = estimate.heritability(found, annotations, config, annotations_name=str(path), progress=progress)
     inputs_used = {**found.inputs, **({} if path is None else {"annot": path})}
     provenance = sealed.provenance(sealed_options(config), inputs_used)

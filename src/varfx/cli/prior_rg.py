@@ -47,7 +47,7 @@ def rg(
         out: File to write ldsc's table to.
         annot: 0/1 annotations (`varfx annot build`) whose own correlation is asked.
     """
-    from varfx.annotations import read_annotations
+    from varfx.annotations.file import open_annotations
     from varfx.io import sealed
     from varfx.io.run_folder import check_parent, check_text
     from varfx.prior.correlation import correlation_table, genetic_correlation, paired
@@ -73,7 +73,7 @@ def rg(
     with progress_bar() as progress:
         found = genetic_correlation(
             paired(first, second),
-            None if annot is None else read_annotations(annot),
+            None if annot is None else open_annotations(annot),
             config,
             annotations_name=str(annot),
             progress=progress,

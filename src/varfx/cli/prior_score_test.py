@@ -44,7 +44,7 @@ def score_test(
     """
     from dataclasses import asdict
 
-    from varfx.annotations import read_annotations
+    from varfx.annotations.file import open_annotations
     from varfx.io import sealed
     from varfx.io.run_folder import check_parent
     from varfx.prior.heritability import score_test as tests
@@ -57,7 +57,7 @@ def score_test(
     with progress_bar() as progress:
         found = tests(
             source,
-            read_annotations(annot),
+            open_annotations(annot),
             estimating,
             random_annotations=config.random_annotations,
             random_fraction=config.random_fraction,

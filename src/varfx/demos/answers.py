@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from varfx.annotations import read_annotations
+from varfx.annotations.file import open_annotations
 from varfx.demos.timing import timed
 from varfx.errors import DataError
 from varfx.finemap import finemap, study_of_run, write_files
@@ -85,7 +85,7 @@ def answers_of(
     folder = run.parent
     where = Workers(workers=workers)
     with timed(seconds, "h2"):
-        found = heritability(source_of_run(run), read_annotations(annotations), progress=progress)
+        found = heritability(source_of_run(run), open_annotations(annotations), progress=progress)
         write_heritability(found, folder / "H")
     with timed(seconds, "qc"):
         quality = quality_control(inputs, where=where, progress=progress)

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import json
+import mmap
 import os
 import platform
 import shutil
@@ -226,20 +227,26 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str], *, kind: str,
         kind: what the table is, e.g. "sumstats"; `read_table` refuses another kind.
         metadata: JSON-able values returned by `read_table`, by convention with a key "provenance".
     """
-    header = {
-        "varfx.format_version": str(FORMAT_VERSION),
-        "varfx.kind": kind,
-        "varfx.metadata": json.dumps(dict(metadata), allow_nan=False),
-        "varfx.seal": (_DIGEST_LABEL + _EMPTY_DIGEST).decode(),
-    }
+    header = table_header(kind, metadata)
     with atomic_path(path, kind=kind) as partial:
         # By way of memory: polars reports a full disk as an error of the format, Python as what it is.
         buffer = io.BytesIO()
         frame.write_parquet(buffer, metadata=header, compression="zstd", compression_level=3, statistics=True)
         content = buffer.getbuffer()
-        offset = buffer.getvalue().rfind(_DIGEST_LABEL) + len(_DIGEST_LABEL)
+        footer = int.from_bytes(content[-8:-4], "little") + 8
+        offset = len(content) - footer + bytes(content[-footer:]).rfind(_DIGEST_LABEL) + len(_DIGEST_LABEL)
         content[offset : offset + 64] = hashlib.sha256(content).hexdigest().encode()
         partial.write_bytes(content)
+
+
+def table_header(kind: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Key-value metadata of a sealed table whose checksum is not yet known."""
+    return {
+        "varfx.format_version": str(FORMAT_VERSION),
+        "varfx.kind": kind,
+        "varfx.metadata": json.dumps(dict(metadata), allow_nan=False),
+        "varfx.seal": (_DIGEST_LABEL + _EMPTY_DIGEST).decode(),
+    }
 
 
 def write_plain_parquet(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
@@ -269,36 +276,62 @@ def read_table(
     import polars as pl
 
     path = Path(path)
+    check_ends(path, kind=kind, made_by=made_by)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"`{path}` cannot be read: {error.strerror or error}.") from error
+    offset = seal_offset(content, path)
+    whole = hashlib.sha256()
+    for part in (memoryview(content)[:offset], _EMPTY_DIGEST, memoryview(content)[offset + 64 :]):
+        whole.update(part)
+    if whole.hexdigest().encode() != content[offset : offset + 64]:
+        raise StoreError(f"`{path}` is damaged: its checksum is not the one it was written with. Make it anew.")
+    header = pl.read_parquet_metadata(io.BytesIO(content))
+    check_header(header, path, kind=kind)
+    return pl.read_parquet(content), json.loads(header["varfx.metadata"])
+
+
+def check_ends(path: Path, *, kind: str, made_by: str | None) -> None:
+    """Raises unless there is a file that begins and ends as a Parquet file.
+
+    Raises:
+        StoreError: with its likely content.
+    """
     if not path.is_file():
         wanted = f"a {kind} file written by varfx" if made_by is None else f"{kind} made by `{made_by}`"
         raise StoreError(
             f"`{path}` {'is a folder' if path.is_dir() else 'does not exist or is no file'}. Give {wanted}."
         )
     try:
-        content = bytearray(path.read_bytes())
+        with path.open("rb") as file:
+            first = file.read(4)
+            file.seek(max(0, path.stat().st_size - 4))
+            last = file.read(4)
     except OSError as error:
         raise StoreError(f"`{path}` cannot be read: {error.strerror or error}.") from error
-    if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
+    if first != b"PAR1" or last != b"PAR1":
         again = "Make it anew" + ("" if made_by is None else f" with `{made_by}`")
         from varfx.io.recognise import seems
 
-        found = "" if content[:4] == b"PAR1" else f": it seems to be {seems(path)}"
+        found = "" if first == b"PAR1" else f": it seems to be {seems(path)}"
         raise StoreError(
             f"`{path}` is not a whole Parquet file (it is truncated, or of another format{found}). {again}."
         )
-    offset = _seal_offset(content, path) + len(_DIGEST_LABEL)
-    digest = bytes(content[offset : offset + 64])
-    content[offset : offset + 64] = _EMPTY_DIGEST
-    if hashlib.sha256(content).hexdigest().encode() != digest:
-        raise StoreError(f"`{path}` is damaged: its checksum is not the one it was written with. Make it anew.")
-    header = pl.read_parquet_metadata(io.BytesIO(content))
+
+
+def check_header(header: Mapping[str, str], path: Path, *, kind: str) -> None:
+    """Raises unless the key-value metadata of a whole table are of this kind and of a version that is known.
+
+    Raises:
+        StoreError: naming both.
+    """
     if header["varfx.kind"] != kind:
         raise StoreError(f"`{path}` holds {header['varfx.kind']}, where {kind} is needed.")
     if int(header["varfx.format_version"]) > FORMAT_VERSION:
         raise StoreError(
             f"`{path}` has format version {header['varfx.format_version']}, newer than {FORMAT_VERSION}: update varfx."
         )
-    return pl.read_parquet(bytes(content)), json.loads(header["varfx.metadata"])
 
 
 def table_kind(path: str | os.PathLike[str]) -> str | None:
@@ -312,8 +345,13 @@ def table_kind(path: str | os.PathLike[str]) -> str | None:
         return None
 
 
-def _seal_offset(content: bytes | bytearray, path: Path) -> int:
+def seal_offset(content: bytes | mmap.mmap, path: Path) -> int:
+    """Place of the 64 digits of a table's checksum.
+
+    Raises:
+        StoreError: it has none.
+    """
     offset = content.rfind(_DIGEST_LABEL)
     if offset < 0:
         raise StoreError(f"`{path}` was not written by varfx, or its seal is damaged. Make it anew.")
-    return offset
+    return offset + len(_DIGEST_LABEL)

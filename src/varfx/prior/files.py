@@ -15,7 +15,7 @@ from varfx.io.frames import Source, is_frame, was_frame
 from varfx.prior.frames import annotations_file, sumstats_file
 
 if TYPE_CHECKING:
-    from varfx.annotations import Annotations
+    from varfx.annotations.file import AnyAnnotations
     from varfx.gwas.sumstats import SumStats
     from varfx.ld import LDPanel
     from varfx.models import ModelConfig
@@ -156,11 +156,11 @@ class PriorInputs:
             raise ConfigError("no summary statistics are given. Name at least one file with --sumstats.")
         return [read_sumstats(path) for path in self.sumstats]
 
-    def read_annotations(self) -> Annotations | None:
-        """The annotations, if any are given."""
-        from varfx.annotations import read_annotations
+    def read_annotations(self) -> AnyAnnotations | None:
+        """The annotations, if any are given; large tables stay in their file."""
+        from varfx.annotations.file import open_annotations
 
-        return None if self.annotations is None else read_annotations(self.annotations)
+        return None if self.annotations is None else open_annotations(self.annotations)
 
     def tracks_for_fit(self, model: ModelConfig) -> TrackInputs | None:
         """The tracks as `model` reads them, if any are given and it does."""

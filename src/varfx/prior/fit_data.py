@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from varfx.annotations import Annotations, Standardiser
+from varfx.annotations import Standardiser
+from varfx.annotations.file import AnyAnnotations
 from varfx.errors import ConfigError
 from varfx.genome.builds import require_same_build
 from varfx.genome.matching import Matching
@@ -43,7 +44,7 @@ class FitSources:
     files: PriorInputs
     panel: LDPanel
     sumstats: list[SumStats]
-    annotations: Annotations | None
+    annotations: AnyAnnotations | None
 
 
 @dataclass(frozen=True, eq=False)

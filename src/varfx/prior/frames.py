@@ -47,7 +47,8 @@ def annotations_file(source: Source, panel: Path | None) -> Path:
     import polars as pl
 
     from varfx.annotations.build import TableSpec, build_annotations
-    from varfx.annotations.store import KEY_SCHEMA, Annotations
+    from varfx.annotations.places import KEY_SCHEMA
+    from varfx.annotations.store import Annotations
 
     table = as_polars(source)
     leading = dict(list(table.schema.items())[: len(KEY_SCHEMA)])

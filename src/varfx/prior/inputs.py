@@ -11,11 +11,14 @@ import numpy as np
 import polars as pl
 import psutil
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.annotations import Annotations, Standardiser, build_annotations
-from varfx.annotations.store import EFFECT_FREQUENCY
+from varfx.annotations import Standardiser, build_annotations
+from varfx.annotations.channels import Channels, JoinedChannels
+from varfx.annotations.features import Features, no_features
+from varfx.annotations.file import AnyAnnotations
+from varfx.annotations.places import EFFECT_FREQUENCY
 from varfx.errors import DataError, HarmonisationError
 from varfx.genome.builds import require_same_build, said
 from varfx.genome.harmonise import harmonise
@@ -30,8 +33,6 @@ from varfx.tracks.panel import PanelTracks
 from varfx.training import TraitData, WindowData
 
 logger = logging.getLogger(__name__)
-Channels = tuple[tuple[str, ...], Float[ndarray, "variant channel"], Bool[ndarray, "variant channel"]]
-
 _DEFAULT = Matching()
 
 
@@ -98,7 +99,7 @@ def _about_build(sumstats: SumStats, panel: LDPanel) -> str:
     return f"genome build: {said(known)}" + (f"; of `{lacking[0]}` by its matching positions alone" if lacking else "")
 
 
-def require_builds(panel: LDPanel, annotations: Annotations | None, tracks: TrackInputs | None) -> None:
+def require_builds(panel: LDPanel, annotations: AnyAnnotations | None, tracks: TrackInputs | None) -> None:
     """Refuses annotations of another genome build than the panel's, tracks of another one without a chain file, and a chain file between equal builds.
 
     Raises:
@@ -149,9 +150,9 @@ def heterozygosity(variants: pl.DataFrame) -> Float[ndarray, " variant"]:
 
 
 def raw_features(
-    variants: pl.DataFrame, annotations: Annotations | None, tracks: TrackInputs | None = None
+    variants: pl.DataFrame, annotations: AnyAnnotations | None, tracks: TrackInputs | None = None
 ) -> Channels:
-    """Names, values and missingness of the channels on the variants' rows.
+    """The channels on the variants' rows.
 
     Without annotations the channels are those of the panel itself: frequency, minor-allele frequency, LD score. Tracks
     that are read as averages are channels too.
@@ -160,31 +161,26 @@ def raw_features(
         DataError: variants without annotations, or a track and an annotation of one name.
     """
     table = annotations if annotations is not None else build_annotations(variants)
-    values, missing = table.select(variants)
-    names = tuple(table.channels)
+    channels = table.on(variants)
     if tracks is None or tracks.read_as == "bases":
-        return names, values, missing
-    twice = [name for name in tracks.store.names if name in names]
+        return channels
+    twice = [name for name in tracks.store.names if name in channels.names]
     if twice:
         raise DataError(
             f"{len(twice)} tracks have the name of an annotation, first `{twice[0]}`. Rename them in the tracks' manifest, or leave "
             "that annotation out."
         )
     averages = average_tracks(tracks.store, variants, width=tracks.window, chain=tracks.chain)
-    more = averages.table.select(pl.col(averages.channels).fill_null(np.nan)).to_numpy()
-    return names + tuple(averages.channels), np.hstack([values, more]), np.hstack([missing, np.isnan(more)])
+    return JoinedChannels([channels, averages.on(variants)])
 
 
-def symmetric_channels(
-    names: tuple[str, ...], values: Float[ndarray, "variant channel"], missing: Bool[ndarray, "variant channel"]
-) -> Channels:
+def symmetric_channels(channels: Channels) -> Channels:
     """The channels that a new fit may use: all but `eaf`.
 
     A variance has no sign, so f must not depend on which allele a panel happens to call A1. Alpha takes `eaf` as
     `p (1 - p)`, which is symmetric.
     """
-    kept = [column for column, name in enumerate(names) if name != EFFECT_FREQUENCY]
-    return tuple(names[column] for column in kept), values[:, kept], missing[:, kept]
+    return channels.take([name for name in channels.names if name != EFFECT_FREQUENCY])
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +191,7 @@ class Gathered:
         panel: the LD panel.
         aligned: the traits.
         variants: the panel's, with frequencies where the panel or a GWAS knows them.
-        channels: names, values and missingness; None for a model without features.
+        channels: in memory or read from a file; None for a model without features.
         tracks: read base by base, or averaged among the channels.
         exact_ld: all traits were simulated on this panel.
     """
@@ -223,10 +219,10 @@ class Gathered:
             scratch: see `WindowData`.
             shares: how many such objects, of all processes, share this machine's memory.
         """
-        features: ndarray = np.zeros((self.variants.height, 0), dtype=np.float32)
+        features: Features = no_features(self.variants.height)
         if self.channels is not None:
             assert standardiser is not None
-            features = standardiser.apply(*self.channels)
+            features = standardiser.features(self.channels)
         tracks, panel = self.tracks, self.panel
         return WindowData(
             panel,
@@ -246,7 +242,7 @@ class Gathered:
 def gather(
     panel: LDPanel,
     associations: Sequence[SumStats],
-    annotations: Annotations | None,
+    annotations: AnyAnnotations | None,
     *,
     kind: str,
     tracks: TrackInputs | None = None,
@@ -276,31 +272,23 @@ def pooled_standardiser(gathered: Sequence[Gathered]) -> Standardiser | None:
     Raises:
         DataError: the panels' annotations have other channels.
     """
-    parts = [symmetric_channels(*each.channels) for each in gathered if each.channels is not None]
+    parts = [symmetric_channels(each.channels) for each in gathered if each.channels is not None]
     if not parts:
         return None
-    names, values, missing = parts[0]
-    if len(parts) == 1:
-        return Standardiser.fit(names, values, missing)
-    for each, (others, _, _) in zip(gathered[1:], parts[1:], strict=True):
-        apart = sorted({*names} ^ {*others})
+    for each, part in zip(gathered[1:], parts[1:], strict=True):
+        apart = sorted({*parts[0].names} ^ {*part.names})
         if apart:
             raise DataError(
                 f"the channels of `{each.panel.path}` are not those of `{gathered[0].panel.path}`: {len(apart)} are of one alone, first "
                 f"`{apart[0]}`. Build all annotations from the same files, with the same names."
             )
-    order = [[others.index(name) for name in names] for others, _, _ in parts]
-    return Standardiser.fit(
-        names,
-        np.concatenate([part[1][:, columns] for part, columns in zip(parts, order, strict=True)]),
-        np.concatenate([part[2][:, columns] for part, columns in zip(parts, order, strict=True)]),
-    )
+    return Standardiser.of(parts)
 
 
 def assemble(
     panel: LDPanel,
     associations: Sequence[SumStats],
-    annotations: Annotations | None,
+    annotations: AnyAnnotations | None,
     *,
     kind: str,
     standardiser: Standardiser | None = None,

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from varfx.annotations import Annotations
+from varfx.annotations.features import Features, no_features
+from varfx.annotations.file import AnyAnnotations
 from varfx.annotations.snpvar import PREDICTION_KIND
 from varfx.device import find_float64_device
 from varfx.errors import ConfigError
@@ -99,8 +100,8 @@ def predict(
         assert table is not None
         require_same_build(str(given.annotations), table.build, str(fitted.path), fitted.build)
         source, build = str(given.annotations), table.build or fitted.build
-        eaf = pl.col("eaf").cast(pl.Float64) if "eaf" in table.channels else pl.lit(None, pl.Float64).alias("eaf")
-        variants = table.table.select("chrom", "position", "variant_id", "effect_allele", "other_allele", eaf)
+        frequency = table.column("eaf") if "eaf" in table.channels else pl.lit(None)
+        variants = table.keys.with_columns(frequency.cast(pl.Float64).alias("eaf"))
     tracks = given.tracks_of_run(fitted)
     if tracks is not None:
         require_track_build(source, build, tracks)
@@ -172,7 +173,7 @@ def used_by_predict(given: PriorInputs) -> tuple[str, ...]:
 def variances(
     run: Run,
     variants: pl.DataFrame,
-    annotations: Annotations | None,
+    annotations: AnyAnnotations | None,
     tracks: TrackInputs | None = None,
     *,
     device: torch.device = CPU,
@@ -195,7 +196,7 @@ def variances(
 def inclusion(
     run: Run,
     variants: pl.DataFrame,
-    annotations: Annotations | None,
+    annotations: AnyAnnotations | None,
     tracks: TrackInputs | None = None,
     *,
     device: torch.device = CPU,
@@ -210,30 +211,34 @@ def inclusion(
 def _outputs(
     run: Run,
     variants: pl.DataFrame,
-    annotations: Annotations | None,
+    annotations: AnyAnnotations | None,
     tracks: TrackInputs | None,
     device: torch.device,
     output: Output,
 ) -> Float[Tensor, "variant trait"]:
     """An output of the run's network for all variants, in float64."""
-    features = np.zeros((variants.height, 0), dtype=np.float32)
+    features: Features = no_features(variants.height)
     if run.standardiser is not None:
-        features = run.standardiser.apply(*raw_features(variants, annotations, tracks))
+        features = run.standardiser.features(raw_features(variants, annotations, tracks))
     model = run.model.in_double().to(device)
     p = torch.from_numpy(heterozygosity(variants))
     if tracks is not None and tracks.read_as == "bases":
-        found = _along_tracks(partial(output, model), torch.from_numpy(features), p, variants, tracks, device)
+        found = _along_tracks(partial(output, model), features, p, variants, tracks, device)
     else:
-        x = torch.from_numpy(features)
         chunks = [slice(i, i + CHUNK) for i in range(0, max(1, len(p)), CHUNK)]
-        found = torch.cat([output(model, x[rows].to(device).double(), p[rows].to(device)).cpu() for rows in chunks])
+        found = torch.cat(
+            [
+                output(model, torch.from_numpy(features.rows(rows)).to(device).double(), p[rows].to(device)).cpu()
+                for rows in chunks
+            ]
+        )
     model.cpu()
     return found
 
 
 def _along_tracks(
     output: Callable[[TrackFeatures, Tensor], Tensor],
-    features: Tensor,
+    features: Features,
     p: Tensor,
     variants: pl.DataFrame,
     tracks: TrackInputs,
@@ -246,7 +251,7 @@ def _along_tracks(
     found: Tensor | None = None
     stretches = [*places.stretches(), *((None, nowhere[i : i + CHUNK]) for i in range(0, nowhere.size, CHUNK))]
     for chrom, rows in stretches:
-        position, predictors = places.position[rows], features[rows]
+        position, predictors = places.position[rows], torch.from_numpy(features.rows(rows))
         window = (
             gather.load_near(places.chrom[rows], position, predictors=predictors)
             if chrom is None

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from varfx.annotations.store import KEY_SCHEMA, Annotations
+from varfx.annotations.places import KEY_SCHEMA
+from varfx.annotations.store import Annotations
 from varfx.errors import DataError
 from varfx.genome.liftover import ChainFile
 from varfx.tracks.gather import TrackGather

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from varfx.annotations.build import parse_named_path
-from varfx.annotations.store import EFFECT_FREQUENCY, INDICATOR, KEY_SCHEMA
+from varfx.annotations.places import EFFECT_FREQUENCY, KEY_SCHEMA
+from varfx.annotations.store import INDICATOR
 from varfx.errors import ConfigError
 from varfx.io.visible import shown
 from varfx.io.yaml_text import read_yaml

@@ -113,7 +113,7 @@ def test_statistics_of_an_enformer_are_those_of_all_processes(
 def test_what_a_worker_says_comes_back(simulated: Simulated, z: np.ndarray, tmp_path: Path) -> None:
     """The second process gets the window that diverges; the first would wait for it for ever."""
     data = data_of(simulated, z)
-    features = data._features
+    features = data._features.values
     lost = data.panel.rows(11)[1]
     features[lost] = torch.nan
     order = [0, 11]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from varfx.annotations.store import ABSENT, Annotations
+from varfx.annotations.places import ABSENT
+from varfx.annotations.store import Annotations
 from varfx.errors import DataError
 
 KEY = ("chrom", "position", "variant_id", "effect_allele", "other_allele")

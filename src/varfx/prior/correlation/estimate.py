@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from varfx.annotations import Annotations
+from varfx.annotations.file import AnyAnnotations
 from varfx.device import find_device
 from varfx.errors import DataError
 from varfx.likelihood.bivariate import PairVariances, pair_information
@@ -128,7 +128,7 @@ class GeneticCorrelation:
 
 def genetic_correlation(
     traits: PairedTraits,
-    annotations: Annotations | None = None,
+    annotations: AnyAnnotations | None = None,
     config: CorrelationConfig = CorrelationConfig(),
     *,
     annotations_name: str = "annotations",

@@ -10,8 +10,8 @@ import polars as pl
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from varfx.annotations import Annotations
-from varfx.annotations.store import EFFECT_FREQUENCY
+from varfx.annotations.file import AnyAnnotations
+from varfx.annotations.places import EFFECT_FREQUENCY
 from varfx.errors import ConfigError, DataError
 
 LIMIT = (
@@ -46,7 +46,7 @@ class AnnotationColumns:
 
 
 def annotation_columns(
-    annotations: Annotations | None, variants: pl.DataFrame, chosen: Sequence[str] = (), *, source: str = "annotations"
+    annotations: AnyAnnotations | None, variants: pl.DataFrame, chosen: Sequence[str] = (), *, source: str = "annotations"
 ) -> AnnotationColumns:
     """The annotations of the panel's variants, matched by position and alleles.
 
@@ -74,7 +74,7 @@ def annotation_columns(
         raise ConfigError(
             f"`channels`: {len(unknown)} are not in `{source}`, first `{unknown[0]}`. It has {', '.join(names[:10])}."
         )
-    notes = [f"all {variants.height:,} panel variants are in {source} ({annotations.table.height:,} rows)"]
+    notes = [f"all {variants.height:,} panel variants are in {source} ({annotations.height:,} rows)"]
     kept, columns, binary = [], [], []
     for name in chosen or names:
         if name == EFFECT_FREQUENCY:

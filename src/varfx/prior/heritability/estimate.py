@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from varfx.annotations import Annotations
+from varfx.annotations.file import AnyAnnotations
 from varfx.errors import DataError
 from varfx.likelihood.ldsr_closed import BlockJackknife
 from varfx.prior.heritability.calibrate import Calibration, calibrate, pieces_at
@@ -90,7 +90,7 @@ class Heritability:
 
 def heritability(
     source: PriorSource,
-    annotations: Annotations | None = None,
+    annotations: AnyAnnotations | None = None,
     config: HeritabilityConfig = HeritabilityConfig(),
     *,
     annotations_name: str = "annotations",

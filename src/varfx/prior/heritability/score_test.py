@@ -20,7 +20,7 @@ import scipy.stats
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from varfx.annotations import Annotations
+from varfx.annotations.file import AnyAnnotations
 from varfx.errors import DataError
 from varfx.likelihood.blocks import FEW_BLOCKS, Blocks, effective_degrees
 from varfx.likelihood.maximise import Pieces, in_blocks, scaled_inverse
@@ -77,7 +77,7 @@ class ScoreTests:
 
 def score_test(
     source: PriorSource,
-    annotations: Annotations,
+    annotations: AnyAnnotations,
     config: HeritabilityConfig = HeritabilityConfig(),
     *,
     random_annotations: int = 0,

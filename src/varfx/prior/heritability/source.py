@@ -140,7 +140,8 @@ def source_of_run(
     if fitted.model.config.kind in PARAMETRIC:
         features = np.zeros((variants.height, 0))
         if fitted.standardiser is not None:
-            features = fitted.standardiser.apply(*raw_features(variants, annotations, tracks)).astype(np.float64)
+            channels = raw_features(variants, annotations, tracks)
+            features = fitted.standardiser.features(channels).rows(slice(None)).astype(np.float64)
         own = _own_directions(fitted, number, features, heterozygosity(variants))
     excluded = (
         *chrom_list(exclude_chrom, option="exclude-chrom"),

@@ -189,8 +189,8 @@ def _log_truth(
     variants = panel_variants(reference, [])
     averages = tracks_for_fit(inputs.tracks, inputs.chain, kind="mlp", window=config.window)
     given = inputs.read_annotations()
-    names, values, missing = raw_features(variants, given, averages)
-    features = Standardiser.fit(names, values, missing).apply(names, values, missing)
+    channels = raw_features(variants, given, averages)
+    features = Standardiser.of([channels]).features(channels).rows(slice(None))
     if by_base:
         assert averages is not None
         signals = PanelTracks(averages.store, reference.variants, width=config.window, chain=averages.chain)
@@ -198,7 +198,7 @@ def _log_truth(
     else:
         score = random_score(features, config)
     log_f = log_variances(score, heterozygosity(variants), config)
-    return log_f, features, {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(names)}
+    return log_f, features, {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(channels.names)}
 
 
 def _log_f_of_run(run: PathLike | Run, reference: LDPanel, device: torch.device) -> Float[ndarray, " variant"]:

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
+from varfx.annotations.features import Features, HeldFeatures
 from varfx.errors import DataError
 from varfx.ld import LDPanel, PanelWindow, WhitenedWindow
 from varfx.ld.squares import squared_correlations
@@ -193,7 +194,7 @@ class WindowData:
         self,
         panel: LDPanel,
         traits: Sequence[TraitData],
-        features: Float[ndarray, "variant feature"],
+        features: Float[ndarray, "variant feature"] | Features,
         heterozygosity: Float[ndarray, " variant"],
         *,
         dtype: torch.dtype = torch.float32,
@@ -207,7 +208,7 @@ class WindowData:
         Args:
             panel: the LD panel.
             traits: associations on the panel's rows.
-            features: standardised features of the panel's rows.
+            features: standardised features of the panel's rows, in memory or read a window at a time.
             heterozygosity: `p (1 - p)` of the panel's rows.
             dtype: precision of the window's tensors; half-precision `B` stays half where it is not kept in memory.
             cache_bytes: windows are kept in memory up to this size.
@@ -216,12 +217,12 @@ class WindowData:
                 correlations are not corrected for sampling.
             tracks: signals base by base around the panel's variants.
         """
-        for name, rows in (("features", features.shape[0]), ("heterozygosity", heterozygosity.shape[0])):
+        self._features = HeldFeatures(features) if isinstance(features, ndarray) else features
+        for name, rows in (("features", self._features.height), ("heterozygosity", heterozygosity.shape[0])):
             if rows != panel.variants.height:
                 raise DataError(f"`{name}` has {rows} rows, but the panel has {panel.variants.height} variants.")
         self.panel = panel
         self.traits = tuple(traits)
-        self._features = torch.from_numpy(np.ascontiguousarray(features)).to(dtype)
         self._heterozygosity = torch.from_numpy(np.ascontiguousarray(heterozygosity)).to(dtype)
         self._dtype = dtype
         self._cache_bytes = cache_bytes
@@ -290,7 +291,7 @@ class WindowData:
         whitened = [None if each is None else each.window(B, merge=merge) for each in found]
         counts = [trait.observed[stored.core_rows].sum() * trait.replicates for trait in self.traits]
         rows = torch.from_numpy(stored.panel_rows)
-        features = self._features[rows]
+        features = torch.from_numpy(np.ascontiguousarray(self._features.rows(stored.panel_rows))).to(self._dtype)
         loaded = PriorWindow(
             index=index,
             features=features,
