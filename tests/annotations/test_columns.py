@@ -44,7 +44,9 @@ def files(tmp_path: Path) -> AnnotationFiles:
         kept = rows.filter(pl.Series(rng.random(rows.height) < 0.8))
         table = kept.select(CHR="chrom", BP="position", SNP="variant_id").with_columns(
             flag=pl.Series((rng.random(kept.height) < 0.5).astype(int)),
-            score=pl.Series(np.where(rng.random(kept.height) < 0.2, np.nan, rng.normal(size=kept.height))).fill_nan(None),
+            score=pl.Series(np.where(rng.random(kept.height) < 0.2, np.nan, rng.normal(size=kept.height))).fill_nan(
+                None
+            ),
         )
         table.write_csv(tmp_path / f"base.{chrom}.annot", separator="\t", null_value="NA")
     return AnnotationFiles(bed=(str(tmp_path / "peak.bed"),), annot=(str(tmp_path / "base.@.annot"),))

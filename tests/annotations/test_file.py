@@ -32,7 +32,9 @@ def table() -> pl.DataFrame:
             "other_allele": np.where(swapped, "A", "G"),
             "eaf": pl.Series(rng.random(SIZE), dtype=pl.Float32),
             "peak": pl.Series(rng.random(SIZE) < 0.2).cast(pl.Float32),
-            "score": pl.Series(np.where(rng.random(SIZE) < 0.3, np.nan, rng.normal(4, 9, SIZE)), dtype=pl.Float32).fill_nan(None),
+            "score": pl.Series(
+                np.where(rng.random(SIZE) < 0.3, np.nan, rng.normal(4, 9, SIZE)), dtype=pl.Float32
+            ).fill_nan(None),
             "rare": pl.Series(np.arange(SIZE) == 5).cast(pl.Float32) * 1e6,
         }
     )

@@ -53,9 +53,7 @@ class ChannelColumns:
         """Whether all lie in memory."""
         return not self._stored
 
-    def put(
-        self, name: str, values: Float[ndarray, " row"], rows: Int64[ndarray, " row"] | None = None
-    ) -> None:
+    def put(self, name: str, values: Float[ndarray, " row"], rows: Int64[ndarray, " row"] | None = None) -> None:
         """Sets a channel's values of some variants, by default of all; NaN where missing, as the others are until they are set.
 
         Raises:
@@ -72,9 +70,7 @@ class ChannelColumns:
         self._stored.setdefault(name, len(self._stored))
         self._write(name, column)
 
-    def column(
-        self, name: str, first: int = 0, count: int | None = None
-    ) -> Float32[ndarray, " row"]:
+    def column(self, name: str, first: int = 0, count: int | None = None) -> Float32[ndarray, " row"]:
         """Values of `count` variants from the row `first` on; by default of all."""
         size = self.height - first if count is None else min(count, self.height - first)
         if name in self._held:

@@ -159,4 +159,3 @@ def open_annotations(path: str | os.PathLike[str]) -> AnyAnnotations:
     if size <= HELD_BYTES:
         return read_annotations(path)
     return AnnotationFile(open_rows(Path(path), kind=KIND, made_by=MADE_BY))
-

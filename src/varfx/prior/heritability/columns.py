@@ -46,7 +46,11 @@ class AnnotationColumns:
 
 
 def annotation_columns(
-    annotations: AnyAnnotations | None, variants: pl.DataFrame, chosen: Sequence[str] = (), *, source: str = "annotations"
+    annotations: AnyAnnotations | None,
+    variants: pl.DataFrame,
+    chosen: Sequence[str] = (),
+    *,
+    source: str = "annotations",
 ) -> AnnotationColumns:
     """The annotations of the panel's variants, matched by position and alleles.
 

@@ -198,7 +198,11 @@ def _log_truth(
     else:
         score = random_score(features, config)
     log_f = log_variances(score, heterozygosity(variants), config)
-    return log_f, features, {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(channels.names)}
+    return (
+        log_f,
+        features,
+        {"network": {**asdict(config), "hidden": list(config.hidden)}, "channels": list(channels.names)},
+    )
 
 
 def _log_f_of_run(run: PathLike | Run, reference: LDPanel, device: torch.device) -> Float[ndarray, " variant"]:
