@@ -15,22 +15,22 @@ Rows = slice | Int64[ndarray, " row"]
 
 
 class Channels(Protocol):
-    """Channels of some variants.
-
-    Attributes:
-        names: of the channels.
-        height: number of variants.
-        held: whether all values lie in memory.
-    """
+    """Channels of some variants."""
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        ...
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """Number of variants."""
+        ...
 
     @property
-    def held(self) -> bool: ...
+    def held(self) -> bool:
+        """Whether all values lie in memory."""
+        ...
 
     def read(self, rows: Rows) -> Float32[ndarray, "row channel"]:
         """Values of some variants, NaN where missing; not to be written to."""
