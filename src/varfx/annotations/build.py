@@ -177,12 +177,12 @@ def collect_channels(
             _note_empty(name, columns.column(name), table.path)
         inputs.append({"source": str(table.path), "channels": names, "counts": counts})
     if dbnsfp is not None:
-        values, counts = _aligned(read_dbnsfp(dbnsfp, panel), panel, panel_name)
-        for name, column in values.items():
+        coding, counts = _aligned(read_dbnsfp(dbnsfp, panel), panel, panel_name)
+        for name, column in coding.items():
             _claim(sources, name, str(dbnsfp.path))
             columns.put(name, column)
         scores = {"reduce": dbnsfp.reduce, "build": dbnsfp.build, "directions": dbnsfp.columns}
-        inputs.append({"source": str(dbnsfp.path), "channels": list(values), "counts": counts, **scores})
+        inputs.append({"source": str(dbnsfp.path), "channels": list(coding), "counts": counts, **scores})
     return inputs
 
 

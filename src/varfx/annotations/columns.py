@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -34,7 +35,7 @@ class ChannelColumns:
         self._most_held = held_bytes // (4 * max(1, height))
         self._held: dict[str, ndarray] = {}
         self._stored: dict[str, int] = {}  # place of each column of the file
-        self._file = None
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> ChannelColumns:
         return self
@@ -109,6 +110,6 @@ class ChannelColumns:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (lives as long as this object)
             self._file.seek(4 * self._stored[name] * self.height)
-            self._file.write(memoryview(column).cast("B"))
+            self._file.write(column.data.cast("B"))
         except OSError as error:
             raise write_error(self._folder / "temporary file", error) from error
