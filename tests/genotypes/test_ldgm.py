@@ -7,10 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cases.web import serving
 from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome.variants import SCHEMA
 from varfx.genotypes.ld_source import CorrelationSource, GenotypeSource
 from varfx.genotypes.ldgm import NUM_PEOPLE, Ldgm, correlation_of, precision_matrix
+from varfx.genotypes.open_ld import open_source
 
 HEADER = "chrom,chromStart,chromEnd,name,snplistName,population,numVariants,numIndices,numEntries,info\n"
 SITES = "index,anc_alleles,deriv_alleles,EUR,AFR,site_ids,position,swap\n"
@@ -275,3 +277,20 @@ def test_signs_refer_to_the_derived_allele_whatever_swap_says(shared_data: Path,
     agree = (np.sign(np.outer(z, z)) == np.sign(R))[unlike]
     assert agree.size > 1000
     assert agree.mean() > 0.9
+
+
+def test_a_server_s_models_are_those_of_a_folder(folder: Path) -> None:
+    local, everything = Ldgm(folder), np.arange(11)
+    with serving(folder.parent) as web:
+        for address in (f"{web}/{folder.name}", f"{web}/{folder.name}/metadata.csv"):
+            source = pickle.loads(pickle.dumps(open_source(address)))
+            assert source.name == address
+            assert source.variants.equals(local.variants)
+            for here, there in zip(
+                local.correlation(everything, everything), source.correlation(everything, everything), strict=True
+            ):
+                np.testing.assert_array_equal(here, there)
+        (folder / "two.EUR.edgelist").write_text("0,0,-1\n1,1,1\n2,2,1\n3,3,1\n")
+        source = open_source(f"{web}/{folder.name}")
+        with pytest.raises(DataError, match=rf"`{web}/{folder.name}/two.EUR.edgelist`: its precision matrix of 4"):
+            source.correlation(everything, everything)  # type: ignore[attr-defined]

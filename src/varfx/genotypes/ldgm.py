@@ -30,6 +30,7 @@ from varfx.genome import variants
 from varfx.genotypes import ld_source
 from varfx.genotypes.ld_source import MissingRegion, PositionIndex
 from varfx.io.ledger import LedgerRow, Sieve
+from varfx.io.remote import Mirror
 from varfx.io.stream import is_file
 from varfx.io.text_numbers import decimals, whole_numbers
 from varfx.io.text_table import read_headerless, read_with_header
@@ -80,6 +81,7 @@ class Ldgm:
         maf: float = 0.0,
         num_people: int | None = None,
         one_per_index: bool = False,
+        mirror: Mirror | None = None,
     ) -> None:
         """Reads the lists of variants, and of the precision matrices only which indexes they have.
 
@@ -89,6 +91,7 @@ class Ldgm:
             maf: the least minor-allele frequency to keep.
             num_people: sample size behind the matrices; by default that of the 1000 Genomes population.
             one_per_index: keep one variant per index.
+            mirror: where the files lie on another machine; `path` then has their names alone.
 
         Raises:
             ConfigError: an unknown population, or several and none chosen; `maf` outside [0, 0.5); no `num_people`.
@@ -99,7 +102,8 @@ class Ldgm:
         path = Path(path)
         path = path / METADATA if path.is_dir() else path
         self.name = str(path)
-        self._blocks, self.missing, self.population = _read_metadata(path, population)
+        self._mirror = mirror
+        self._blocks, self.missing, self.population = _read_metadata(self._here(path), path.parent, population)
         if num_people is None and self.population not in NUM_PEOPLE:
             raise ConfigError(f"`num_people` must be given: the size of population {self.population} is not known.")
         self.num_people = NUM_PEOPLE[self.population] if num_people is None else num_people
@@ -146,20 +150,29 @@ class Ldgm:
             cross[np.ix_(rows, columns)] = R[np.ix_(nodes, self._node[panel[columns]])]
         return square, cross
 
+    def _here(self, path: Path) -> Path:
+        """Where a file of the source can be read: a remote one is fetched."""
+        return path if self._mirror is None else self._mirror.bring(path.name)
+
     def _block_correlation(self, number: int) -> Float32[ndarray, "node node"]:
         if number not in self._loaded:
             while len(self._loaded) >= _BLOCKS_IN_MEMORY:
                 self._loaded.popitem(last=False)
-            edges = self._blocks[number].edges
-            self._loaded[number] = correlation_of(precision_matrix(edges)[1], edges)
+            edges = self._here(self._blocks[number].edges)
+            try:
+                self._loaded[number] = correlation_of(precision_matrix(edges)[1], edges)
+            except (DataError, FormatError) as error:
+                if self._mirror is None:
+                    raise
+                raise type(error)(self._mirror.told(str(error))) from error
         self._loaded.move_to_end(number)
         return self._loaded[number]
 
     def _read_block(self, number: int, maf: float, one_per_index: bool) -> tuple[pl.DataFrame, Sieve]:
         """The block's variants that stay, with `block` and `node` (place among the indexes present)."""
         block = self._blocks[number]
-        sites = _read_sites(block, self.population)
-        present, _ = precision_matrix(block.edges)
+        sites = _read_sites(self._here(block.sites), block.chrom, self.population)
+        present, _ = precision_matrix(self._here(block.edges))
         beyond = present[-1] - int(sites["index"].max())  # type: ignore[arg-type]
         if beyond > 0:
             raise FormatError(
@@ -241,7 +254,10 @@ def correlation_of(P: sparse.csc_matrix, path: Path) -> Float32[ndarray, "node n
     return R
 
 
-def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tuple[MissingRegion, ...], str]:
+def _read_metadata(
+    path: Path, folder: Path, population: str | None
+) -> tuple[list[_Block], tuple[MissingRegion, ...], str]:
+    """The blocks whose files are in the folder, those whose are not, and the population."""
     table = read_with_header(path, METADATA_COLUMNS, "blocks")
     populations = table["population"].unique().sort().to_list()
     if population is None and len(populations) > 1:
@@ -257,8 +273,8 @@ def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tu
             row["chrom"],
             row["chromStart"],
             row["chromEnd"],
-            path.parent / row["name"],
-            path.parent / row["snplistName"],
+            folder / row["name"],
+            folder / row["snplistName"],
         )
         absent = [file.name for file in (block.edges, block.sites) if not is_file(file)]
         if absent:
@@ -273,16 +289,16 @@ def _read_metadata(path: Path, population: str | None) -> tuple[list[_Block], tu
     return blocks, tuple(missing), chosen
 
 
-def _read_sites(block: _Block, population: str) -> pl.DataFrame:
+def _read_sites(path: Path, chrom: str, population: str) -> pl.DataFrame:
     """All variants of a block: `SCHEMA` and `index`."""
     columns = ("index", "anc_alleles", "deriv_alleles", "site_ids", "position", population)
-    table = read_with_header(block.sites, columns, "variants", may_be_empty="site_ids")
+    table = read_with_header(path, columns, "variants", may_be_empty="site_ids")
     return table.select(
-        pl.lit(block.chrom).alias("chrom"),
-        whole_numbers(table, "position", block.sites).alias("position"),
+        pl.lit(chrom).alias("chrom"),
+        whole_numbers(table, "position", path).alias("position"),
         pl.col("site_ids").alias("variant_id"),
         pl.col("deriv_alleles").str.to_uppercase().alias("effect_allele"),
         pl.col("anc_alleles").str.to_uppercase().alias("other_allele"),
-        decimals(table, population, block.sites).alias("eaf"),
-        whole_numbers(table, "index", block.sites).alias("index"),
+        decimals(table, population, path).alias("eaf"),
+        whole_numbers(table, "index", path).alias("index"),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from varfx.errors import ConfigError
 from varfx.genotypes.config import Filters, RAllele, ReferenceConfig
 from varfx.genotypes.ld_source import LDSource
+from varfx.genotypes.matrices.foreign import refuse_unread
 from varfx.genotypes.matrices.open import is_matrix, layout_of, open_matrices
 from varfx.genotypes.matrices.remote import open_remote
 from varfx.genotypes.matrices.squares import is_square
@@ -40,7 +41,7 @@ def open_source(
     Args:
         paths: PREFIX.bed or PREFIX.pgen (any number of them, of the same individuals), a bare PREFIX, square matrices (any number), or
             one of: a folder of UKBB_LD, SBayesRC, PRS-CS, LDpred2 or magenpy files, or one of their files, LDGM's metadata.csv or its folder.
-            Addresses (s3://, https://) of all but LDGM are read file by file, and nothing of them is kept.
+            Addresses (s3://, https://) of all are read file by file, and nothing of them is kept.
         maf: the least minor-allele frequency to keep; without effect on LD without frequencies (UKBB_LD).
         keep: individuals of genotype files to use: a file (FID and IID, or IID, per line) or a sequence of IIDs.
         population: of LDGM or PRS-CSx; may be left out where the folder holds one.
@@ -67,6 +68,7 @@ def open_source(
     }
     for path in paths:
         require_folder(path)
+        refuse_unread(path)
     remote = [os.fspath(path) for path in paths if is_remote(path)]
     if remote:
         if len(remote) < len(paths):

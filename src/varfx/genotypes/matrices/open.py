@@ -80,7 +80,7 @@ def open_matrices(
     if layout != "LDGM" and not path.exists():
         raise ConfigError(f"`{path}` does not exist. Check the path.")
     if layout == "LDGM":
-        return Ldgm(path, population=population, maf=maf, num_people=num_people)
+        return Ldgm(path, population=population, maf=maf, num_people=num_people, mirror=mirror)
     if layout == "UKBB_LD":
         return UkbLD(path, num_people=UKB_NUM_PEOPLE if num_people is None else num_people, chroms=chrom)
     if layout == "SBayesRC":

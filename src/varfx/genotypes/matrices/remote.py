@@ -11,14 +11,16 @@ from typing import Any
 from varfx.errors import ConfigError, DataError, DownloadError, FormatError
 from varfx.genome.chromosomes import spelled
 from varfx.genotypes.ld_source import LDSource
+from varfx.genotypes.ldgm import METADATA
 from varfx.genotypes.matrices import prscs
 from varfx.genotypes.matrices.open import layout_of, open_matrices
 from varfx.genotypes.matrices.squares import is_square
 from varfx.genotypes.ukb_ld import UKB_NUM_PEOPLE, UkbLD
-from varfx.io.remote import Folder, Mirror
+from varfx.io.remote import Folder, Mirror, is_remote
 
-_FILES = (".rds", ".zip", *prscs.ENDINGS)
-_CHROM = re.compile(r"chr_?([0-9A-Za-z]+)\.(?:rds|zip|hdf5|h5)$")  # of files of one chromosome
+_FILES = (".rds", ".zip", METADATA, *prscs.ENDINGS)
+_CHROM = re.compile(r"chr_?([0-9A-Za-z]+)(?:\.(?:rds|zip|hdf5|h5))?$")  # of files or folders of one chromosome
+_VALUES = "matrix/data"  # of a group of magenpy
 
 
 def open_remote(
@@ -43,27 +45,30 @@ def open_remote(
         options: of squares.
 
     Raises:
-        ConfigError: addresses of several folders, a layout that must be fetched first, or an option of another one.
+        ConfigError: addresses of several folders, or an option of another layout.
         FormatError, DataError: see the layouts.
         DownloadError: a folder or a file that cannot be fetched.
     """
     folder, files = _split(addresses)
-    names = _names(folder, files)
+    here = Folder(folder)
+    names = _names(here, files)
+    groups = [] if files else _groups(here, names)
+    above, _, last = folder.rpartition("/")
+    if not files and is_remote(above) and _is_group(here):  # one chromosome of magenpy
+        folder, names, files, groups = above, [], [last], [last]
     with tempfile.TemporaryDirectory(prefix="varfx-remote-") as scratch:
         root = Path(scratch) / "names" / "of"  # nothing lies above it
         root.mkdir(parents=True)
         for name in _of_chromosomes(names, chrom, folder):
             (root / name).touch()
+        for name in _of_chromosomes(groups, chrom, folder):
+            (root / name / _VALUES).mkdir(parents=True)
         paths = [root / name for name in files] or [root]
         layout = layout_of(paths[0])
         if layout == "UKBB_LD":
             return _ukbb(addresses[0], num_people, chrom, population or variants or options.get("r_allele"))
-        if layout == "LDGM":
-            raise ConfigError(
-                f"`{addresses[0]}` holds LD graphical models, which are not read over the network. Fetch them first."
-            )
         mirror = Mirror(folder)
-        if chrom and not any(_CHROM.search(name) for name in names):
+        if chrom and not any(_CHROM.search(name) for name in (*names, *groups)):
             raise ConfigError(
                 f"`chrom` chooses files, but `{addresses[0]}` ({layout}) has none per chromosome. Leave it out."
             )
@@ -100,15 +105,27 @@ def _split(addresses: Sequence[str]) -> tuple[str, list[str]]:
     return plain[0], []
 
 
-def _names(folder: str, files: Sequence[str]) -> list[str]:
+def _names(folder: Folder, files: Sequence[str]) -> list[str]:
     """Names of the files in a folder; of one that lists none, the files given."""
     try:
-        names = Folder(folder).names()
+        names = folder.names()
     except DownloadError:
         if not files:
             raise
         names = []
     return sorted({*files, *(name for name in names if name not in ("", ".", "..") and "\0" not in name)})
+
+
+def _groups(folder: Folder, names: Sequence[str]) -> list[str]:
+    """Names of the folders in a folder that are groups of magenpy, where no file makes it another layout."""
+    if any(not name.startswith(".") and not name.endswith(".zip") for name in names):
+        return []
+    return [name for name in folder.folders() if _is_group(folder.below(name))]
+
+
+def _is_group(folder: Folder) -> bool:
+    """Whether a remote folder is a group of magenpy."""
+    return "matrix" in folder.folders() and "data" in folder.below("matrix").folders()
 
 
 def _of_chromosomes(names: Sequence[str], chrom: Sequence[str], folder: str) -> list[str]:
