@@ -134,12 +134,7 @@ def _effects(data: EffectsData) -> dict[str, Any]:
         "scale": {"domain": kinds, "range": [SHAPES[k] for k in order]},
         "legend": None,
     }
-    size = {
-        "field": "kind",
-        "type": "nominal",
-        "scale": {"domain": kinds, "range": [SIZES[k] for k in order]},
-        "legend": None,
-    }
+    size = {"field": "size", "type": "quantitative", "scale": None, "legend": None}
     fields = {"variant": "id", "alleles": "alleles", "effect": "weight", "model": "model", "frequency": "frequency", "": "kind"}  # fmt: skip
     if any(data.variants["states"]):
         fields["states"] = "states"
@@ -156,7 +151,8 @@ def _effects(data: EffectsData) -> dict[str, Any]:
             "encoding": {"x": _x(data), "y": y, "color": shade, "shape": shape, "size": size, "tooltip": hover},
         },
     ]
-    shades = [{"calculate": colour, "as": "shade"}]
+    sizes = "".join(f"datum.kind == '{kind}' ? {area} : " for kind, area in zip(KINDS[:-1], SIZES[:-1], strict=True))
+    shades = [{"calculate": colour, "as": "shade"}, {"calculate": f"{sizes}{SIZES[-1]}", "as": "size"}]
     return {"width": "fill", "height": 240, "data": {"name": "variants"}, "transform": shades, "layer": layers}
 
 

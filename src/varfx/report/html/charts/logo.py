@@ -103,7 +103,7 @@ def _view(row: int, words: str, limit: float, bases: tuple[int, int], *, last: b
         "type": "quantitative",
         "title": words.split(", "),
         "scale": {"domain": [-1.08 * limit, 1.08 * limit], "nice": False},
-        "axis": {"tickCount": 3, "format": ".1e" if limit < 0.01 else ".2~r"},
+        "axis": {"tickCount": 3, "format": ".2~g"},
     }
     layers = [
         {
