@@ -12,7 +12,7 @@ from varfx.errors import ConfigError, FormatError
 from varfx.expression.explain.explain import ENRICHMENT, EQTL, MOTIFS
 from varfx.io.stream import read_bytes
 from varfx.pages.config import ReportConfig
-from varfx.pages.words import fixed, number, rounded
+from varfx.pages.words import fixed, number, rounded, signed
 from varfx.report.html.blocks import Absent, Block, Cell, Column, Columns, Prose, Section, Table
 from varfx.report.html.charts.forest import forest
 
@@ -141,7 +141,7 @@ def motif_table(table: pl.DataFrame, name: str) -> Table | None:
             Cell(shown=fixed(row["delta"], 2, sign=True), sort=row["delta"]),
             Cell(shown=f"{row['p_ref']:.1e}", sort=row["p_ref"]),
             Cell(shown=f"{row['p_alt']:.1e}", sort=row["p_alt"]),
-            Cell(shown=fixed(row["weight"], 4, sign=True), sort=row["weight"]),
+            Cell(shown=signed(row["weight"]), sort=row["weight"]),
         )
         for row in strong.head(MOST_MOTIFS).iter_rows(named=True)
     )

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from varfx.genome.gene_models import GeneModel
 from varfx.pages.genes import drawn_genes
-from varfx.pages.words import fixed, number, rounded, shortened
+from varfx.pages.words import fixed, number, rounded, shortened, signed
 from varfx.report.html.blocks import Cell, Chart, Column, Columns, Table
 from varfx.report.html.charts.gene_effects import FREQUENCIES, KINDS, SIGNS, EffectsData, gene_effects
 
@@ -94,7 +94,7 @@ def _words(table: pl.DataFrame, size: int, first: str) -> str:
     counts = {kind: int((table["kind"] == kind).sum()) for kind in KINDS[:-1]}
     signs = dict(zip(KINDS, SIGNS, strict=True))
     marked = ", ".join(f"{signs[kind]} {kind} {count}" for kind, count in counts.items() if count)
-    largest = f"The largest effect is that of {first} ({fixed(table['weight'][0], 4, sign=True)}, {table['model'][0]})."
+    largest = f"The largest effect is that of {first} ({signed(table['weight'][0])}, {table['model'][0]})."
     cut = f" Drawn: the largest {MOST_VARIANTS:,}." if size > MOST_VARIANTS else ""
     return f"{size:,} effects that are not 0{f' ({marked})' if marked else ''}. {largest}{cut}"
 
@@ -134,7 +134,7 @@ def effects_table(table: pl.DataFrame, name: str) -> Table:
             Cell(shown=f"{row['position']:,}", sort=row["position"]),
             Cell(shown=f"{shortened(row['other_allele'], 12)}>{shortened(row['effect_allele'], 12)}"),
             Cell(shown=row["model"]),
-            Cell(shown=fixed(row["weight"], 4, sign=True), sort=row["weight"]),
+            Cell(shown=signed(row["weight"]), sort=row["weight"]),
             Cell(shown=number(row["eaf"]), sort=row["eaf"]),
             Cell(
                 shown=fixed(None if row["tss_distance"] is None else row["tss_distance"] / 1000, 2, sign=True),
@@ -146,7 +146,9 @@ def effects_table(table: pl.DataFrame, name: str) -> Table:
         for row in largest.iter_rows(named=True)
     )
     caption = f"The {len(rows)} largest of {table.height:,} effects; the download has all."
-    return Table(name=name, caption=caption, columns=columns, rows=rows, visible_rows=8)
+    kept = len(columns) if table["states"].list.len().sum() else len(columns) - 1
+    shown = tuple(row[:kept] for row in rows)
+    return Table(name=name, caption=caption, columns=columns[:kept], rows=shown, visible_rows=8)
 
 
 def effects_csv(table: pl.DataFrame) -> bytes:

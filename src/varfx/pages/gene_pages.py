@@ -13,7 +13,7 @@ from varfx.pages.explained import motif_table
 from varfx.pages.gene_effects import UNIT, effects_chart, effects_csv, effects_table
 from varfx.pages.gene_logos import Networks, logo_charts
 from varfx.pages.gene_study import GeneStudy
-from varfx.pages.words import fixed, interval, number, rounded
+from varfx.pages.words import fixed, interval, number, rounded, signed
 from varfx.progress import Progress
 from varfx.report.html.blocks import (
     Absent,
@@ -226,10 +226,10 @@ def _eqtls(pairs: pl.DataFrame, place: int) -> Table:
         (
             Cell(shown=name(row, "")),
             Cell(shown=fixed(row["pip"], 3), sort=row["pip"]),
-            Cell(shown=fixed(row["weight"], 4, sign=True), sort=row["weight"]),
+            Cell(shown=signed(row["weight"]), sort=row["weight"]),
             Cell(shown=fixed(row["tss_distance"] / 1000, 2, sign=True), sort=row["tss_distance"]),
             Cell(shown=name(row, "control_")),
-            Cell(shown=fixed(row["control_weight"], 4, sign=True), sort=row["control_weight"]),
+            Cell(shown=signed(row["control_weight"]), sort=row["control_weight"]),
         )
         for row in pairs.iter_rows(named=True)
     )

@@ -28,6 +28,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits and its sign."""
+    return f"{'+' if value is not None and value > 0 else ''}{number(value, digits)}"
+
+
 def fixed(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
     """A number with so many decimals."""
     if value is None or not math.isfinite(value):

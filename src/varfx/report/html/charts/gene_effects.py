@@ -118,7 +118,10 @@ def _x(data: EffectsData, field: str = "kb") -> dict[str, Any]:
 
 
 def _effects(data: EffectsData) -> dict[str, Any]:
-    y: dict[str, Any] = {"field": "weight", "type": "quantitative", "title": data.unit}
+    low, high = min(0.0, *data.variants["weight"]), max(0.0, *data.variants["weight"])
+    margin = 0.08 * (high - low)
+    scale = {"domain": [low - margin, high + margin], "nice": False}
+    y: dict[str, Any] = {"field": "weight", "type": "quantitative", "title": data.unit, "scale": scale}
     shade = {
         "field": "shade",
         "type": "nominal",
@@ -138,7 +141,7 @@ def _effects(data: EffectsData) -> dict[str, Any]:
     fields = {"variant": "id", "alleles": "alleles", "effect": "weight", "model": "model", "frequency": "frequency", "": "kind"}  # fmt: skip
     if any(data.variants["states"]):
         fields["states"] = "states"
-    hover = tooltip(fields, {"weight": ".4f", "frequency": ".3f"})
+    hover = tooltip(fields, {"weight": "+.3g", "frequency": ".3f"})
     colour = "by == 'model' ? datum.model : datum.maf" if len(data.models) > 1 else "datum.maf"
     layers = [
         {
