@@ -58,7 +58,7 @@ def test_every_strong_association_is_reported_once(positions: list[int], seed: i
     assert (np.asarray(reported)[z > 5.4514] == 1).all()
     for each in found:
         assert each.start <= each.own_start < each.own_end <= each.end
-        assert each.end - each.start <= config.longest
+        assert each.end - each.start <= config.sized(dense=False).longest
         if each.end - each.start < each.own_end - each.own_start + 1:
             assert each == whole(each.chrom, each.start, each.end)
 
@@ -108,3 +108,12 @@ def test_remarks_on_named_loci() -> None:
 def test_wrong_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LocusConfig(**options)  # type: ignore[arg-type]
+
+
+def test_lengths_left_open_follow_the_panel() -> None:
+    wide, dense = (LocusConfig().sized(dense=dense) for dense in (False, True))
+    assert (wide.flank, wide.longest) == (1_500_000, 6_000_000)
+    assert (dense.flank, dense.longest) == (500_000, 2_000_000)
+    assert LocusConfig(flank=100_000).sized(dense=True) == LocusConfig(flank=100_000, longest=400_000)
+    short = LocusConfig(longest=2_400_000).sized(dense=False)
+    assert (short.flank, short.longest) == (1_200_000, 2_400_000)

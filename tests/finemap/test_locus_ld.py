@@ -8,6 +8,7 @@ import numpy as np
 
 from cases.simulated_panel import CORE, Simulated, associations
 from varfx.finemap import susie
+from varfx.finemap.ld_matrix import LowRankLD
 from varfx.finemap.locus_ld import locus_ld
 from varfx.genotypes.open_ld import open_source
 from varfx.ld import PanelConfig, build_panel
@@ -54,3 +55,21 @@ def test_truncation_leaves_every_marginal_association(
     exact = susie(z, X.T @ X / len(X), 1e5, L=1)
     np.testing.assert_allclose(one.pip, exact.pip, rtol=0, atol=1e-9)
     assert int(susie(z, ld, 1e5).pip.argmax()) == int(np.abs(z).argmax())
+
+
+def test_part_of_a_core_has_the_directions_of_its_variants(simulated: Simulated) -> None:
+    rows = np.arange(25, 60)
+    ld = locus_ld(simulated.open(), [0, 1], rows)
+    X = simulated.X[:, rows]
+    R = X.T @ X / len(X)
+    assert ld.U.shape[1] <= np.linalg.matrix_rank(R)
+    np.testing.assert_allclose(ld.block(np.arange(rows.size)), R, rtol=0, atol=2e-6)
+
+
+def test_orthogonal_columns_are_their_own_directions(rng: np.random.Generator) -> None:
+    Q, _ = np.linalg.qr(rng.standard_normal((30, 8)))
+    U = Q * np.sqrt(rng.uniform(0.1, 3, 8))
+    for own in (U, U @ np.linalg.qr(rng.standard_normal((8, 8)))[0]):
+        lam, turn = LowRankLD(U=own, D=np.zeros(30)).spectrum
+        assert (np.diff(lam) >= 0).all()
+        np.testing.assert_allclose((own @ turn).T @ (own @ turn), np.diag(lam), rtol=0, atol=1e-12)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from varfx.errors import ConfigError
 
 Switch = Literal["auto", "on", "off"]
 ZMethod = Literal["pve", "score"]
+FLANK, DENSE_FLANK = 1_500_000, 500_000  # bases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,21 +80,34 @@ class LocusConfig:
 
     lead_p: float = 5e-8
     """Largest p-value of a locus's lead variant."""
-    flank: int = 1_500_000
-    """Bases on each side of a lead; loci that overlap are merged."""
-    longest: int = 6_000_000
+    flank: int | None = None
+    """Bases on each side of a lead; loci that overlap are merged. By default 1,500,000, and 500,000 on panels as dense as a biobank's
+    (windows of mean rank 512 and more)."""
+    longest: int | None = None
     """Bases above which a merged locus is cut into windows of two flanks, a third of that apart. Each reports the variants nearest to its
-    centre."""
+    centre. By default four flanks."""
     mhc: bool = False
     """Fine-map the MHC too (chr6:25-36 Mb), where LD is too long for most panels."""
 
     def __post_init__(self) -> None:
         if not 0 < self.lead_p <= 1:
             raise ConfigError(f"`lead-p` must be above 0 and at most 1, got {self.lead_p}. The usual value is 5e-8.")
-        if self.flank < 1 or self.longest < 2 * self.flank:
+        flank = DENSE_FLANK if self.flank is None else self.flank
+        if flank < 1 or (self.longest is not None and self.longest < 2 * flank):
             raise ConfigError(
-                f"`flank` must be positive and `longest` at least twice it, got {self.flank} and {self.longest}."
+                f"`flank` must be positive and `longest` at least twice it, got {flank:,} and {self.longest or 4 * flank:,}."
             )
+
+    def sized(self, *, dense: bool) -> LocusConfig:
+        """The same with lengths where they were left open.
+
+        Args:
+            dense: whether the panel's windows have many directions.
+        """
+        flank = self.flank
+        if flank is None:
+            flank = min(DENSE_FLANK if dense else FLANK, (self.longest or 4 * FLANK) // 2)
+        return replace(self, flank=flank, longest=4 * flank if self.longest is None else self.longest)
 
 
 @dataclass(frozen=True, kw_only=True)

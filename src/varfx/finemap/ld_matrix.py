@@ -26,6 +26,7 @@ from varfx.short_repr import short_repr
 TILE = 256  # rows and columns compared at a time
 NEGLIGIBLE = 1e-14  # entries of a vector below this share of its largest are left out of a product
 RELATIVE_FLOOR = 1e-10  # eigenvalues at or below this share of the largest are rounding noise
+ORTHOGONAL = 1e-14  # of the columns of U, against the longest: rounding
 
 
 class LDMatrix(Protocol):
@@ -151,7 +152,12 @@ class LowRankLD:
     @cached_property
     def spectrum(self) -> tuple[Float[ndarray, " rank"], Float[ndarray, "rank rank"]]:
         """Eigenvalues, ascending, and eigenvectors of `U' U`: those of `U U'` are `U Q lam^-1/2`."""
-        lam, Q = np.linalg.eigh(self.U.T @ self.U)
+        G = self.U.T @ self.U
+        lam = G.diagonal()
+        if np.abs(G - np.diag(lam)).max(initial=0.0) <= ORTHOGONAL * lam.max(initial=0.0):
+            order = np.argsort(lam, kind="stable")
+            return lam[order], np.eye(lam.size)[:, order]
+        lam, Q = np.linalg.eigh(G)
         return lam, Q
 
     def dense_if_smaller(self) -> LDMatrix:

@@ -149,8 +149,9 @@ def loci_of_associations(variants: pl.DataFrame, z: Float[ndarray, " variant"], 
     Args:
         variants: `chrom` and `position`, in genome order.
         z: their associations; NaN for none.
-        config: thresholds.
+        config: thresholds; lengths left open are those of a panel that is not dense.
     """
+    config = config.sized(dense=False)
     position = variants["position"].to_numpy()
     limit = threshold(config.lead_p)
     size = np.abs(np.nan_to_num(z))
@@ -160,8 +161,10 @@ def loci_of_associations(variants: pl.DataFrame, z: Float[ndarray, " variant"], 
         if chrom == MHC[0] and not config.mhc:
             here &= (position <= MHC[1]) | (position > MHC[2])
         strong = here & (size >= limit)
+        assert config.flank is not None
+        assert config.longest is not None
         for start, end in _merged(_leads(position[strong], size[strong], config.flank), config.flank):
-            found += _cut(chrom, start, end, position[strong], config)
+            found += _cut(chrom, start, end, position[strong], config.flank, config.longest, mhc=config.mhc)
     return found
 
 
@@ -188,19 +191,19 @@ def _merged(leads: list[int], flank: int) -> list[tuple[int, int]]:
     return merged
 
 
-def _cut(chrom: str, start: int, end: int, strong: ndarray, config: LocusConfig) -> list[Locus]:
+def _cut(chrom: str, start: int, end: int, strong: ndarray, flank: int, longest: int, *, mhc: bool) -> list[Locus]:
     """A stretch without the MHC, in windows if it is long; windows that would report no strong association are left out."""
     parts = [(start, end)]
-    if chrom == MHC[0] and not config.mhc:
+    if chrom == MHC[0] and not mhc:
         parts = [part for part in ((start, min(end, MHC[1])), (max(start, MHC[2]), end)) if part[0] < part[1]]
         if end <= MHC[1] or start >= MHC[2]:
             parts = [(start, end)]
     found = []
     for first, last in parts:
-        if last - first <= config.longest:
+        if last - first <= longest:
             found.append(whole(chrom, first, last))
             continue
-        width, step = 2 * config.flank, 2 * config.flank // 3
+        width, step = 2 * flank, 2 * flank // 3
         starts = range(first, max(first + 1, last - width + step), step)
         for number, begin in enumerate(starts):
             middle = begin + width // 2

@@ -1,20 +1,23 @@
 """The LD of a locus from a panel, also across the edges of its cores.
 
-Within a core i the panel holds `R[i,i] = V lam V'` with truncated eigenpairs, across its edge `R[i,+] = V lam^1/2 B`. With W the
-eigenvectors of all cores of the locus side by side,
+Within a core i the panel holds `R[i,i] = V lam V'` with truncated eigenpairs, across its edge `R[i,+] = V lam^1/2 B`. Of the core's variants
+in the locus, `V_S lam^1/2 = W s Q'` by the eigenpairs of its Gram matrix. With the W of all cores side by side,
 
-    R = W G W' + diag(D),   G[i,i] = diag(lam_i),   G[i,j] = lam_i^1/2 B_i[:, j] V_j,   D = 1 - rowsum
+    R = W G W' + diag(D),   G[i,i] = diag(s_i^2),   G[i,j] = s_i Q_i' B_i[:, j] W_j,   D = 1 - rowsum
 
-so that the diagonal of R is 1. `G = F F'` gives `U = W F`. Variants without an association lose their row of U, which is exact.
+so that the diagonal of R is 1. `G = P g P'` gives `U = W P g^1/2`, with as many columns as the variants of the locus have directions: those
+that a panel's rank rule would have cut off (`varfx.ld.whiten.rewhiten`) go into D.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
-from varfx.finemap.ld_matrix import DenseLD, LowRankLD
+from varfx.finemap.ld_matrix import RELATIVE_FLOOR, DenseLD, LowRankLD
 from varfx.ld import LDPanel, PanelWindow
 
 
@@ -29,15 +32,56 @@ def locus_ld(panel: LDPanel, cores: list[int], rows: Int[ndarray, " variant"]) -
     Raises:
         StoreError: the panel is damaged.
     """
-    windows = [panel.window(index) if len(cores) > 1 else panel.own(index) for index in cores]
-    F = _root(_coupled(windows))
-    parts, offset = [], 0
-    for window in windows:
-        rank = window.factors.lam.size
-        _, _, inside = np.intersect1d(rows, window.core_rows, assume_unique=True, return_indices=True)
-        parts.append(window.factors.V[inside].astype(np.float64) @ F[offset : offset + rank])
-        offset += rank
-    return with_unit_diagonal(np.concatenate(parts))
+    windows = (panel.window(index) if len(cores) > 1 else panel.own(index) for index in cores)
+    parts = [part for part in (_part(window, rows) for window in windows) if part.rows.size]
+    if len(parts) == 1:
+        (only,) = parts
+        return with_unit_diagonal(only.W * only.s)
+    g, P = np.linalg.eigh(_coupled(parts))
+    kept = g > RELATIVE_FLOOR * g[-1]  # rounding and a flank's end make some negative
+    F = P[:, kept] * np.sqrt(g[kept])
+    shares = np.split(F, np.cumsum([part.s.size for part in parts])[:-1])
+    return with_unit_diagonal(np.concatenate([part.W @ share for part, share in zip(parts, shares, strict=True)]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A core's share in a locus.
+
+    Attributes:
+        rows: panel rows of its variants.
+        W: orthonormal columns, (row, direction).
+        s: square roots of the variances along them.
+        Q: directions in the core's own; None for the identity.
+        window: the core's.
+    """
+
+    rows: Int[ndarray, " row"]
+    W: Float[ndarray, "row direction"]
+    s: Float[ndarray, " direction"]
+    Q: Float[ndarray, "rank direction"] | None
+    window: PanelWindow
+
+    def towards(self, other: _Part) -> Float[ndarray, "direction direction"]:
+        """`s Q' B[:, j] W_j` from this core's flank; 0 for variants beyond it."""
+        _, columns, there = np.intersect1d(self.window.panel_rows, other.rows, assume_unique=True, return_indices=True)
+        across = self.window.factors.B[:, columns].astype(np.float64) @ other.W[there]
+        return np.asarray(self.s[:, None] * (across if self.Q is None else self.Q.T @ across))
+
+
+def _part(window: PanelWindow, rows: Int[ndarray, " variant"]) -> _Part:
+    """The directions of a core's variants in the locus."""
+    lam = window.factors.lam
+    own, _, inside = np.intersect1d(rows, window.core_rows, assume_unique=True, return_indices=True)
+    V = window.factors.V[inside].astype(np.float64)
+    if own.size in (0, window.core_rows.size):
+        return _Part(own, V, np.sqrt(lam), None, window)
+    U = V * np.sqrt(lam)
+    squares, Q = np.linalg.eigh(U.T @ U)
+    cut_off = max(0.0, window.core_rows.size - float(lam.sum()))  # variance of the core that the panel lacks
+    kept = squares > max(min(float(lam[-1]) / 2, cut_off), RELATIVE_FLOOR * squares[-1])
+    squares, Q = squares[kept], Q[:, kept]
+    return _Part(own, U @ (Q / np.sqrt(squares)), np.sqrt(squares), Q, window)
 
 
 def with_unit_diagonal(U: ndarray) -> LowRankLD:
@@ -51,33 +95,13 @@ def with_unit_diagonal(U: ndarray) -> LowRankLD:
     return LowRankLD(U=DenseLD(U @ U.T).factored().U, D=ld.D)
 
 
-def _coupled(windows: list[PanelWindow]) -> ndarray:
-    """G: covariance of the cores' eigen-directions."""
-    ranks = [window.factors.lam.size for window in windows]
-    edges = np.concatenate([[0], np.cumsum(ranks)])
-    G = np.diag(np.concatenate([window.factors.lam for window in windows]))
-    for i, first in enumerate(windows):
-        for j in range(i + 1, len(windows)):
-            block = (_across(first, windows[j]) + _across(windows[j], first).T) / 2
+def _coupled(parts: list[_Part]) -> Float[ndarray, "direction direction"]:
+    """G: covariance of the directions of all cores."""
+    edges = np.concatenate([[0], np.cumsum([part.s.size for part in parts])])
+    G = np.diag(np.concatenate([part.s for part in parts]) ** 2)
+    for i, first in enumerate(parts):
+        for j, second in enumerate(parts[i + 1 :], start=i + 1):
+            block = (first.towards(second) + second.towards(first).T) / 2
             G[edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = block
             G[edges[j] : edges[j + 1], edges[i] : edges[i + 1]] = block.T
     return G
-
-
-def _across(first: PanelWindow, second: PanelWindow) -> ndarray:
-    """`lam^1/2 B[:, j] V_j` from the first core's flank; 0 for variants beyond it."""
-    _, columns, inside = np.intersect1d(first.panel_rows, second.core_rows, assume_unique=True, return_indices=True)
-    B = first.factors.B[:, columns].astype(np.float64)
-    return np.asarray(np.sqrt(first.factors.lam)[:, None] * (B @ second.factors.V[inside].astype(np.float64)))
-
-
-def _root(G: ndarray) -> ndarray:
-    """F with `G = F F'`; directions that rounding or a flank's end made negative are left out."""
-    if not np.any(G - np.diag(np.diag(G))):
-        return np.diag(np.sqrt(np.diag(G)))
-    try:
-        return np.asarray(np.linalg.cholesky(G))
-    except np.linalg.LinAlgError:
-        lam, Q = np.linalg.eigh(G)
-        kept = lam > 1e-10 * lam[-1]
-        return np.asarray(Q[:, kept] * np.sqrt(lam[kept]))

@@ -20,6 +20,7 @@ from varfx.finemap.locus_fit import LocusFit, LocusTask, fit_loci, locus_sizes
 from varfx.finemap.source import Study
 from varfx.io.ledger import Ledger, LedgerRow
 from varfx.io.workers import Job, Workers, map_pieces
+from varfx.ld.gaps import LEAST_RANK
 from varfx.prior.inputs import simulated_on
 from varfx.progress import Progress, silent
 from varfx.qc import baseline_of
@@ -200,7 +201,8 @@ def _loci(study: Study, bed: PathLike | None, config: FinemapConfig) -> list[Loc
     chroms = list(dict.fromkeys(core.chrom for core in study.panel.cores))
     if bed is not None:
         return loci_of_bed(bed, chroms)
-    found = loci_of_associations(variants, study.trait.data.z, config.loci)
+    dense = float(study.panel.windows["rank"].to_numpy().mean()) >= LEAST_RANK
+    found = loci_of_associations(variants, study.trait.data.z, config.loci.sized(dense=dense))
     if not found:
         strongest = float(np.nanmax(np.abs(study.trait.data.z)))
         raise DataError(

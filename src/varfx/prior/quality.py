@@ -28,6 +28,7 @@ from varfx.qc import (
     WindowCheck,
     check_core,
     check_core_variants,
+    evenly_spaced,
     judge,
     lacks_square_norm,
     spread_of,
@@ -135,17 +136,14 @@ def quality_control(
 
 
 def quality_warnings(panel: LDPanel, trait: TraitData) -> list[str]:
-    """Sentences on windows whose LD does not fit a trait's associations, from up to 64 windows of the panel; often none.
+    """Sentences on windows whose LD does not fit a trait's associations, from some windows of the panel; often none.
 
     Args:
         panel: the LD panel.
         trait: associations on its rows.
     """
     z = trait.z if trait.z.ndim == 1 else trait.z[:, 0]
-    indexes = np.arange(len(panel.cores))
-    if indexes.size > 64:
-        indexes = indexes[np.linspace(0, indexes.size - 1, 64).astype(int)]
-    checks = {int(index): check_core(panel, int(index), z) for index in indexes}
+    checks = {int(index): check_core(panel, int(index), z) for index in evenly_spaced(panel)}
     found = {index: check for index, check in checks.items() if check is not None}
     baseline = Baseline.of(list(found.values()))
     marks = {index: judge(check, baseline=baseline).mark for index, check in found.items()}

@@ -5,7 +5,7 @@ Imports `ld`. Start with `check_window` for plain arrays and `check_core` for a 
 """
 
 from varfx.qc.marks import Baseline, Verdict, judge
-from varfx.qc.panel import baseline_of, check_core, check_core_variants, lacks_square_norm, spread_of
+from varfx.qc.panel import baseline_of, check_core, check_core_variants, evenly_spaced, lacks_square_norm, spread_of
 from varfx.qc.variants import VariantChecks, check_variants, dentist
 from varfx.qc.window import Directions, WindowCheck, check_window, directions_of, estimate_s
 
@@ -23,6 +23,7 @@ __all__ = [
     "dentist",
     "directions_of",
     "estimate_s",
+    "evenly_spaced",
     "judge",
     "lacks_square_norm",
     "spread_of",

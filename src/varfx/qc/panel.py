@@ -9,11 +9,15 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from varfx.ld import LDPanel
+from varfx.ld.gaps import LEAST_RANK
 from varfx.qc.marks import Baseline
 from varfx.qc.variants import VariantChecks, check_variants
 from varfx.qc.window import WindowCheck, check_window, directions_of
 
-MOST_WINDOWS = 64  # looked at for a baseline
+MOST_WINDOWS, MOST_LARGE = (
+    64,
+    24,
+)  # looked at for a baseline; of those of rank 512 and more, of which each takes seconds
 
 
 def check_core(panel: LDPanel, index: int, z: Float[ndarray, " variant"]) -> WindowCheck | None:
@@ -63,18 +67,29 @@ def spread_of(n: Float[ndarray, " variant"], rows: Int[ndarray, " observed"]) ->
 
 
 def baseline_of(panel: LDPanel, z: Float[ndarray, " variant"], indexes: Sequence[int] | None = None) -> Baseline | None:
-    """What is usual for the panel: medians over up to 64 of its windows, evenly spaced; None for fewer than 10.
+    """What is usual for the panel: medians over some of its windows; None for fewer than 10.
 
     Args:
         panel: the LD panel.
         z: associations on the panel's rows, NaN for none.
         indexes: numbers of the cores to choose from; by default all.
     """
-    chosen = np.arange(len(panel.cores)) if indexes is None else np.asarray(indexes)
-    if chosen.size > MOST_WINDOWS:
-        chosen = chosen[np.linspace(0, chosen.size - 1, MOST_WINDOWS).astype(int)]
+    chosen = evenly_spaced(panel, indexes)
     checks = [check_core(panel, int(index), z) for index in chosen]
     return Baseline.of([check for check in checks if check is not None])
+
+
+def evenly_spaced(panel: LDPanel, indexes: Sequence[int] | None = None) -> Int[ndarray, " window"]:
+    """Up to 64 of a panel's windows, 24 of those of a mean rank of 512 and more.
+
+    Args:
+        panel: the LD panel.
+        indexes: numbers of the cores to choose from; by default all.
+    """
+    chosen = np.arange(len(panel.cores)) if indexes is None else np.asarray(indexes)
+    large = float(panel.windows["rank"].to_numpy()[chosen].mean()) >= LEAST_RANK if chosen.size else False
+    most = MOST_LARGE if large else MOST_WINDOWS
+    return chosen if chosen.size <= most else chosen[np.linspace(0, chosen.size - 1, most).astype(int)]
 
 
 def lacks_square_norm(panel: LDPanel) -> bool:

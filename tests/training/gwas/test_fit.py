@@ -255,6 +255,28 @@ def test_start_is_the_optimum_of_the_constant_model(simulated: Simulated, traits
         assert abs(float(model.log_sigma2.grad[trait])) < 0.05  # type: ignore[index]
 
 
+def test_start_of_many_large_windows_begins_on_few(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    from varfx.training.gwas import start
+
+    data, windows = data_of(simulated), list(range(12))
+    monkeypatch.setattr(start, "LEAST_RANK", 1)
+    looked: list[int] = []
+    objective = start._objective
+    monkeypatch.setattr(start, "_objective", lambda *given: looked.append(len(given[2])) or objective(*given))
+    losses, numbers = [], []
+    for many in (1000, 4):
+        monkeypatch.setattr(start, "MANY", many)
+        model = prior("constant")
+        looked.clear()
+        start_at_constant(model, data, windows, mean_ld_score=5.0)
+        numbers.append(looked.count(len(windows)))
+        values = torch.cat([model.scale, model.alpha, model.log_sigma2]).detach().double().numpy()
+        losses.append(objective(values, data, windows, 0, "likelihood", start.Placement(torch.device("cpu")))[0])
+    terms = sum(data[index].traits[0].num_terms for index in windows)  # type: ignore[union-attr]
+    assert (losses[1] - losses[0]) * terms < 2 * start.NATS
+    assert numbers[1] < 0.7 * numbers[0]
+
+
 def test_start_sees_nothing_of_held_out_windows(simulated: Simulated) -> None:
     z = z_of(simulated)
     changed = z.copy()
