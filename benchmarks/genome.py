@@ -7,8 +7,11 @@ is a command in processes of its own, with `--threads` threads. Noted are wall-c
 processes together, and bytes on disk. A step that is in the JSON file is not done again; another share joins the file.
 
 A genome is 2,763 windows. With one share its time is that of the part times the ratio; with two shares the line through both, so that what happens
-once (start of Python) is not multiplied; the constant prior's start, on 64 windows of a genome, is told apart by a fit with twice as many. Memory likewise, but never below the larger part's. `hours` are processor
-hours over 2 cores: what two cores would need that do nothing else.
+once (start of Python, baselines, learning of a mixture) is not multiplied. The constant prior's start, on 64 windows of a genome, is told
+apart by a fit with twice as many; it is an upper bound, as a start on 32 windows and more begins on an eighth of them. Memory likewise, but
+never below the larger part's. `hours` are processor hours over 2 cores: what two cores would need that do nothing else.
+
+`--processes 2` times, beside, one and two processes of one thread each on the same steps (`--devices`), and compares their models.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from safetensors.torch import load_file
 
 import _genome_material as material
 from _measure import machine
@@ -32,6 +37,7 @@ from _measure import machine
 VARFX = [sys.executable, "-c", "import sys; from varfx.cli import main; sys.argv[0] = 'varfx'; sys.exit(main())"]
 PASSES = 3
 GENOME_PASSES = 10
+PROCESS_STEPS = 24
 START, START_WINDOWS = 4, 64  # windows of the constant prior, in the part and of a genome
 FITS = ("fit, 1 step", "fit, 1 step, twice the start", "fit")
 CORES = 2
@@ -135,6 +141,39 @@ def part(share: float, options: argparse.Namespace, keep: dict[str, Any]) -> Non
         found["steps"][name] = {**result, "disk_bytes": disk(folder) - before, "load_average": os.getloadavg()[0]}
         print(f"{windows} windows, {name}: {found['steps'][name]}", flush=True)
         _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
+    if options.processes and "processes" not in found:
+        found["processes"] = processes(folder, windows, options.processes, options)
+        _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
+
+
+def processes(folder: Path, windows: int, number: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of the same steps by one process and by `number`, of one thread each, and how far their models are apart."""
+    words = steps(folder, windows)["fit"]
+    at = words.index("--max-steps") + 1
+    found: dict[str, Any] = {}
+    runs = []
+    for count in (1, number):
+        run = folder / f"RUN.{count}"
+        shutil.rmtree(run, ignore_errors=True)
+        few, many = (
+            measured(
+                [*words[: at - 1], "--max-steps", str(steps_), *words[at + 1 : -1], str(out),
+                 "--windows-per-step", str(number), "--devices", str(count), "--device", "cpu"],
+                1, folder / f"processes_{count}.log", options.most_seconds,
+            )
+            for steps_, out in ((1, run.with_suffix(f".{count}.once")), (1 + PROCESS_STEPS, run))
+        )  # fmt: skip
+        found[str(count)] = {"seconds_per_step": round((many["seconds"] - few["seconds"]) / PROCESS_STEPS, 2), **many}
+        runs.append(load_file(run / "model.safetensors"))
+    apart = max(float((runs[0][name] - runs[1][name]).abs().max()) for name in runs[0])
+    ratio = found["1"]["seconds_per_step"] / found[str(number)]["seconds_per_step"]
+    return {
+        **found,
+        "windows_per_step": number,
+        "steps": PROCESS_STEPS,
+        "speed_up": round(ratio, 2),
+        "largest_difference": apart,
+    }
 
 
 def genome(parts: dict[str, Any]) -> dict[str, Any]:
@@ -145,21 +184,35 @@ def genome(parts: dict[str, Any]) -> dict[str, Any]:
         points = [(size, step) for size, step in seen if "stopped" not in step][-2:]
         if points:
             rows[name] = {
-                "hours": round(_line([(n, s["processor_seconds"]) for n, s in points]) / CORES / 3600, 2),
+                "hours": round(_hours(parts, name), 2),
                 "peak_bytes": round(_line([(n, s["peak_bytes"]) for n, s in points], least=True)),
                 "from_windows": [n for n, _ in points],
             }
     if all(name in rows for name in FITS):
-        once, twice, whole = (rows.pop(name)["hours"] for name in FITS)
-        share = max(each["windows"] for each in parts.values()) / material.GENOME_WINDOWS
-        start = max(twice - once, 0.0) * share  # hours of START windows, whatever the genome
-        each = (whole - once) / PASSES
-        rows["fit, constant start"] = {"hours": round(start * START_WINDOWS / START, 2)}
-        rows["fit, before and after"] = {"hours": round(max(once - start / share, 0.0), 2)}
+        for name in FITS:
+            rows.pop(name)
+        started = max(_start(each) for each in parts.values())  # processor seconds of START windows
+        once, whole = (_hours(parts, name, less=started) for name in (FITS[0], FITS[2]))
+        each = max(whole - once, 0.0) / PASSES
+        rows["fit, constant start, at most"] = {"hours": round(started / CORES / 3600 * START_WINDOWS / START, 2)}
+        rows["fit, before and after"] = {"hours": round(once, 2)}
         rows["fit, a pass of training"] = {"hours": round(each, 2), "minutes": round(60 * each, 1)}
         total = sum(row["hours"] for row in rows.values()) + (GENOME_PASSES - 1) * each
         rows["whole job"] = {"hours": round(total, 1), "passes": GENOME_PASSES}
     return {"steps": rows, "goals": GOALS}
+
+
+def _start(part: dict[str, Any]) -> float:
+    """Processor seconds of the constant start on START windows."""
+    once, twice = (part["steps"].get(name, {}).get("processor_seconds", 0.0) for name in FITS[:2])
+    return max(twice - once, 0.0) if twice else 0.0
+
+
+def _hours(parts: dict[str, Any], name: str, *, less: float = 0.0) -> float:
+    """Hours of a genome on CORES cores; `less` is left out of each part's processor seconds."""
+    seen = [(each["windows"], each["steps"][name]) for each in parts.values() if name in each["steps"]]
+    points = sorted((n, step["processor_seconds"] - less) for n, step in seen if "stopped" not in step)
+    return _line(points[-2:]) / CORES / 3600
 
 
 def _line(points: list[tuple[int, float]], *, least: bool = False) -> float:
@@ -184,6 +237,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/genome"), help="about 90 MB per window, kept")
     parser.add_argument("--dtype", default="float16", help="of the panel's B: auto's choice for a genome")
     parser.add_argument("--threads", type=int, default=CORES)
+    parser.add_argument("--processes", type=int, default=0, help="compare one process with so many; 2 or more")
     parser.add_argument("--only", nargs="*", help="names of the steps to do, by default all")
     parser.add_argument("--most-seconds", type=float, default=36_000, help="a step is stopped after so long")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/genome.json"))

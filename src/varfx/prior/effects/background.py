@@ -14,13 +14,14 @@ from varfx.prior.effects.gibbs import SparseRegression
 from varfx.prior.effects.shape import EffectShape
 
 MOST_CONDITION = 1e5  # of C, for which float32 suffices
-SOLVED = 1e-13  # relative residual of a solution
+SOLVED, SOLVED_LARGE = 1e-13, 1e-6  # relative residual of a solution; of a large window, whose signal is in float32
 MOST_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class FactoredBackground:
-    """A window of known background. The sampler's regression is in float32; posterior means given its effects are exact.
+    """A window of known background. The sampler's regression is in float32; posterior means given its effects are exact,
+    those of large windows to 1e-6.
 
     Attributes:
         signal: B, whitened correlations.
@@ -76,23 +77,32 @@ class FactoredBackground:
 
     def effects(self, s: Float[ndarray, " variant"], inside: ndarray) -> Float[ndarray, " chosen"]:
         """Posterior means of background and sparse effects together, given the means `s` of the latter."""
-        left = self.w if not s.any() else self.w - self.signal @ s
+        left = self.w if not s.any() else self.w - self._signal(s)
         solved = self._solve(left)
-        return np.asarray((s + self.shape.background * self.F * (self.signal.T @ solved))[inside])
+        return np.asarray((s + self.shape.background * self.F * self._scores(solved))[inside])
+
+    def _signal(self, b: Float[ndarray, " variant"]) -> Float[ndarray, " rank"]:
+        """`B b` in the precision of B, which a float64 vector would convert anew in every product."""
+        return np.asarray(self.signal @ b.astype(self.signal.dtype), dtype=np.float64)
+
+    def _scores(self, u: Float[ndarray, " rank"]) -> Float[ndarray, " variant"]:
+        """`B' u`, likewise."""
+        return np.asarray(u.astype(self.signal.dtype) @ self.signal, dtype=np.float64)
 
     def _solve(self, left: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
-        """`C^-1 left` in float64: conjugate gradients, with the factor as preconditioner, so that few steps suffice."""
+        """`C^-1 left`: conjugate gradients, with the factor as preconditioner, so that few steps suffice."""
         variance = self.shape.background * self.F
+        solved_to = SOLVED_LARGE if self.signal.dtype == np.float32 else SOLVED
         solved, residual = np.zeros_like(left), left.copy()
         direction, before = np.zeros_like(left), 1.0
         for _ in range(MOST_STEPS):
-            if np.linalg.norm(residual) <= SOLVED * np.linalg.norm(left):
+            if np.linalg.norm(residual) <= solved_to * np.linalg.norm(left):
                 break
             preconditioned = self.inverse.T @ (self.inverse @ residual.astype(np.float32))
             product = float(residual @ preconditioned)
             direction = preconditioned + product / before * direction
             before = product
-            image = self.signal @ (variance * (self.signal.T @ direction)) + self.sigma2 * direction
+            image = self._signal(variance * self._scores(direction)) + self.sigma2 * direction
             step = product / float(direction @ image)
             solved += step * direction
             residual -= step * image
