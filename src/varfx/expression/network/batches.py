@@ -6,6 +6,7 @@ bases and its genotypes.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ from varfx.expression.network.stretch import Stretch
 from varfx.training.people.batches import Part
 
 KEPT_GENES = 256  # windows with genotypes that stay on the device
+_READING = threading.RLock()  # files are read by one thread at a time
 
 
 def gene_sequences(
@@ -56,12 +58,13 @@ def gene_sequences(
     """
     window = check_window(cohort, window)
     gene = cohort.gene(gene_id)
-    stretch = Stretch(
-        codes=cohort.reference(gene_id),
-        start=gene.start,
-        variants=cohort.window_variants(gene_id)[0],
-        genotypes=cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id),
-    )
+    with _READING:
+        stretch = Stretch(
+            codes=cohort.reference(gene_id),
+            start=gene.start,
+            variants=cohort.window_variants(gene_id)[0],
+            genotypes=cohort.haplotypes(gene_id) if haplotypes else cohort.dosages(gene_id),
+        )
     return stretch.sequences(
         window_start(gene.tss, gene.strand, window),
         window,
@@ -151,16 +154,21 @@ class CohortBatches:
         shift: int = 0,
     ) -> Float[Tensor, "individual *haplotype base 4"]:
         """Sequences of some individuals."""
-        window = self._kept.get(gene)
-        if window is None or window.device != numbered(device):
-            window = self._read(self.genes[gene], device)
-            self._kept[gene] = window
-        self._kept.move_to_end(gene)
-        if len(self._kept) > KEPT_GENES:
-            self._kept.popitem(last=False)
+        window = self._window_of(gene, device)
         if isinstance(window, IndelWindow):
             return window.encode(rows.tolist())
         return window.encode(torch.from_numpy(rows), reverse_complement=reverse_complement, shift=shift)
+
+    def _window_of(self, gene: int, device: torch.device) -> WindowSequences | IndelWindow:
+        with _READING:
+            window = self._kept.get(gene)
+            if window is None or window.device != numbered(device):
+                window = self._read(self.genes[gene], device)
+                self._kept[gene] = window
+            self._kept.move_to_end(gene)
+            if len(self._kept) > KEPT_GENES:
+                self._kept.popitem(last=False)
+            return window
 
     def _read(self, gene_id: str, device: torch.device) -> WindowSequences | IndelWindow:
         train = self._fold.train.tolist()

@@ -137,7 +137,7 @@ class IndelWindow:
         x = x if x.ndim == 4 else x[:, None].expand(-1, 2, -1, -1)
         rows = np.arange(len(self._carried))[people if isinstance(people, slice) else np.asarray(people)]
         source = np.stack([[self._spelled(self._carried[row, copy]) for copy in range(2)] for row in rows])
-        found = self._picked(x, torch.from_numpy(source).to(x.device))
+        found = self._picked(x, _moved(torch.from_numpy(source), x.device))
         return found if self._haplotypes else found.mean(dim=1)
 
     def frequencies(self, people: Sequence[int]) -> Float64[ndarray, " indel"]:
@@ -306,3 +306,8 @@ def _carried(read: DonorVariants, rows: Bool[ndarray, " variant"]) -> Bool[ndarr
         return np.moveaxis(read.haplotypes[rows] > 0, 0, -1)
     copies = read.dosages[rows].T
     return np.stack([copies > 1, copies > 0], axis=1)
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    """On the device; to a GPU by a copy that the host does not wait for."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)

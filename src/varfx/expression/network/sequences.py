@@ -201,9 +201,10 @@ class WindowSequences:
         return self._view(reverse_complement, shift).template.clone()
 
     def _view(self, turned: bool, shift: int) -> _View:
-        if self._last is None or self._last.key != (turned, shift):
-            self._last = self._make_view(turned, shift)
-        return self._last
+        view = self._last  # read once: another thread may set it meanwhile
+        if view is None or view.key != (turned, shift):
+            self._last = view = self._make_view(turned, shift)
+        return view
 
     def _make_view(self, turned: bool, shift: int) -> _View:
         """Base i of the view is base i + shift of the sequence, which is turned about its middle base first."""

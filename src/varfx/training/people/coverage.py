@@ -86,15 +86,13 @@ class CoverageModule(ExpressionModule):
             DataError: the loss is not finite.
         """
         self._hold_trunk(batch.step < self.loss.frozen_epochs * self.order.steps_per_epoch)
-        rows = batch.rows[processes.rank() :: processes.world()]
         dropout = Dropout(
             (self.config.seed * 1_000_003 + batch.step) * processes.world() + processes.rank(), self.device
         )
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for number, first in enumerate(range(0, len(rows), self.config.people_at_once)):
-            some = rows[first : first + self.config.people_at_once]
+        for number, some in enumerate(self.cuts(batch)):
             with dropout.part(number):
-                predicted = self.network(self.data.encode(batch.gene, some, self.device))
+                predicted = self.network(self.sequences(batch, number))
             observed = self.data.coverage(batch.gene, some).to(predicted)
             each = poisson_multinomial(predicted, observed, self.loss.total_weight)
             if self.loss.difference_weight:
@@ -109,6 +107,10 @@ class CoverageModule(ExpressionModule):
         if not math.isfinite(total):
             raise DataError(DIVERGED)
         return float(total)
+
+    def passes(self, cuts: int) -> int:
+        """One: the loss is a sum over individuals."""
+        return 1
 
     def _hold_trunk(self, held: bool) -> None:
         """Lets the head train alone: the trunk computes as in evaluation and gets no gradient; or lets both train again."""

@@ -81,7 +81,10 @@ def train_module(
     network.cpu().train()  # loaded weights come in evaluation mode, and Lightning keeps a mode
     join(config.devices, config.num_nodes, config.device)
     watch = Watch(folder, progress, module.total_steps, config.patience, resume)
-    run(module, watch, device=config.device, devices=config.devices, num_nodes=config.num_nodes)
+    try:
+        run(module, watch, device=config.device, devices=config.devices, num_nodes=config.num_nodes)
+    finally:
+        module.close()
     network.cpu().load_state_dict(watch.best, strict=False)
     processes.first_does(lambda: write_history(folder / "history.csv", watch.history, HISTORY_COLUMNS))
     return ExpressionOutcome(watch.history, watch.best_number, "early" if watch.early else "epochs")

@@ -20,9 +20,10 @@ from varfx.models.full_precision import full_precision
 from varfx.training import processes
 from varfx.training.dropout import Dropout
 from varfx.training.loop import FitModule
+from varfx.training.people.ahead import Ahead
 from varfx.training.people.batches import Batch, BatchOrder, GeneBatches
 from varfx.training.people.config import ExpressionTrainConfig
-from varfx.training.people.pairwise import AllReduce, backward, sum_gradients
+from varfx.training.people.pairwise import AllReduce, backward, passes, sum_gradients
 from varfx.training.people.predict import DIVERGED
 
 
@@ -97,6 +98,7 @@ class ExpressionModule(FitModule):
         self.order = BatchOrder(data, config.batch, config.seed, config.reverse_complement, config.max_shift)
         self.total_steps = config.epochs * self.order.steps_per_epoch
         self.losses: list[float] = []  # of the steps since the last check
+        self._ahead: Ahead[tuple[tuple[int, int], Tensor]] | None = None  # in training
 
     @property
     def all_reduce(self) -> AllReduce | None:
@@ -112,28 +114,64 @@ class ExpressionModule(FitModule):
         optimizer.step()
         fold_statistics(self.network, self.all_reduce)
 
+    def cuts(self, batch: Batch) -> list[Int64[ndarray, " individual"]]:
+        """Individuals of each micro-batch of this process."""
+        rows, size = batch.rows[processes.rank() :: processes.world()], self.config.people_at_once
+        return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+    def passes(self, cuts: int) -> int:
+        """Forward passes over each of a batch's micro-batches."""
+        return passes(cuts, self.config.keep_graphs)
+
+    def sequences(self, batch: Batch, number: int) -> Tensor:
+        """Sequences of a micro-batch: made ahead in training, in the order in which it asks for them."""
+        if self._ahead is None:
+            return self._encoded(batch, number)
+        place, x = next(self._ahead)
+        assert place == (batch.step, number), f"micro-batch {place} was made ahead, not {batch.step, number}"
+        return x
+
+    def _encoded(self, batch: Batch, number: int) -> Tensor:
+        some = self.cuts(batch)[number]
+        return self.data.encode(
+            batch.gene, some, self.device, reverse_complement=batch.reverse_complement, shift=batch.shift
+        )
+
+    def _all_encoded(self) -> Iterator[tuple[tuple[int, int], Tensor]]:
+        """Sequences of all steps that are left, each micro-batch as often as it goes through the network."""
+        for batch in self.order.from_step(self.first_step, self.config.epochs):
+            cuts = len(self.cuts(batch))
+            for number in [*range(cuts)] * self.passes(cuts):
+                yield (batch.step, number), self._encoded(batch, number)
+
+    def on_train_start(self) -> None:
+        """Begins to make sequences ahead."""
+        self._ahead = Ahead(self._all_encoded())
+
+    def on_train_end(self) -> None:
+        """Makes no more."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the thread that makes sequences ahead, if there is one."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
     def gradients(self, batch: Batch) -> float:
         """Loss of a batch; its gradient is accumulated in `.grad`, equal in every process.
 
         Raises:
             DataError: the loss is not finite.
         """
-        rows = batch.rows[processes.rank() :: processes.world()]
-        size = self.config.people_at_once
-        cuts = [rows[first : first + size] for first in range(0, len(rows), size)]
+        cuts = self.cuts(batch)
 
-        def prediction(some: Int64[ndarray, " individual"]) -> Callable[[], Tensor]:
-            def compute() -> Tensor:
-                x = self.data.encode(
-                    batch.gene, some, self.device, reverse_complement=batch.reverse_complement, shift=batch.shift
-                )
-                return self.network(x)  # type: ignore[no-any-return]
-
-            return compute
+        def prediction(number: int) -> Callable[[], Tensor]:
+            return lambda: self.network(self.sequences(batch, number))
 
         sums = backward(
             self.network,
-            [prediction(some) for some in cuts],
+            [prediction(number) for number in range(len(cuts))],
             [self.data.targets(batch.gene, some) for some in cuts],
             Dropout((self.config.seed * 1_000_003 + batch.step) * processes.world() + processes.rank(), self.device),
             all_reduce=self.all_reduce,
@@ -168,19 +206,23 @@ class ExpressionModule(FitModule):
     @torch.no_grad()
     def _tuning_pairs(self, data: GeneBatches) -> list[tuple[ndarray, ndarray]]:
         """Predictions in float32 and targets of each gene's tuning individuals; each process predicts its share of them."""
+        size, world = self.config.people_at_once, processes.world()
+        people = [data.people(gene, "tune") for gene in range(data.num_genes)]
+        cuts = [
+            (gene, slice(first, first + world * size, world))
+            for gene, rows in enumerate(people)
+            for first in range(processes.rank(), len(rows), world * size)
+        ]
+        found = [torch.zeros(len(rows), device=self.device) for rows in people]
+        encoded = (data.encode(gene, people[gene][here], self.device) for gene, here in cuts)
+        with full_precision(self.network), Ahead(encoded) as sequences:
+            for (gene, here), x in zip(cuts, sequences, strict=True):
+                found[gene][here] = self._predict(gene, x, data).to(found[gene].dtype)
         pairs = []
-        with full_precision(self.network):
-            for gene in range(data.num_genes):
-                rows = data.people(gene, "tune")
-                predicted = torch.zeros(len(rows), device=self.device)
-                for first in range(processes.rank(), len(rows), processes.world() * self.config.people_at_once):
-                    here = slice(first, first + processes.world() * self.config.people_at_once, processes.world())
-                    predicted[here] = self._predict(gene, data.encode(gene, rows[here], self.device), data).to(
-                        predicted.dtype
-                    )
-                if self.all_reduce is not None:
-                    self.all_reduce(predicted)
-                pairs.append((predicted.cpu().numpy(), data.targets(gene, rows).numpy()))
+        for gene, rows in enumerate(people):
+            if self.all_reduce is not None:
+                self.all_reduce(found[gene])
+            pairs.append((found[gene].cpu().numpy(), data.targets(gene, rows).numpy()))
         return pairs
 
     def check_due(self, step: int, last: int) -> bool:

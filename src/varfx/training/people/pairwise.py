@@ -115,7 +115,7 @@ def backward(
 
     With `norm` = batch, statistics are those of a micro-batch, so that the result depends on the cut, as published.
     """
-    keep = keep_graphs or len(parts) <= 1
+    keep = passes(len(parts), keep_graphs) == 1
     predictions: list[Tensor] = []
     with contextlib.nullcontext() if keep else unobserved(network), torch.set_grad_enabled(keep):
         for number, part in enumerate(parts):
@@ -134,6 +134,11 @@ def backward(
                 prediction = parts[number]()
         torch.autograd.backward(prediction, sums.gradient(residual))
     return sums
+
+
+def passes(parts: int, keep_graphs: bool) -> int:
+    """Forward passes of `backward` over each of a batch's micro-batches, one round after the other."""
+    return 1 if keep_graphs or parts <= 1 else 2
 
 
 def sum_gradients(network: nn.Module, all_reduce: AllReduce) -> None:

@@ -14,6 +14,7 @@ from varfx.errors import DataError
 from varfx.models.coverage import Predictor
 from varfx.models.expression import ExpressionNetwork
 from varfx.models.full_precision import full_precision
+from varfx.training.people.ahead import Ahead
 from varfx.training.people.batches import GeneBatches
 
 DIVERGED = "the fit diverged: its predictions are not finite any more. Lower --learning-rate."
@@ -44,15 +45,16 @@ def predict(
 
     Args:
         network: the network.
-        encode: sequences of some individuals, on the network's device.
+        encode: sequences of some individuals, on the network's device; called by another thread, while the network computes.
         rows: the individuals.
         micro_batch: how many at once.
 
     Raises:
         DataError: a prediction is not finite.
     """
-    with full_precision(network):
-        parts = [network(encode(rows[first : first + micro_batch])) for first in range(0, len(rows), micro_batch)]
+    cuts = (rows[first : first + micro_batch] for first in range(0, len(rows), micro_batch))
+    with full_precision(network), Ahead(encode(some) for some in cuts) as sequences:
+        parts = [network(x) for x in sequences]
     values = np.concatenate([np.zeros(0, np.float32), *(part.float().cpu().numpy() for part in parts)])
     if not np.isfinite(values).all():
         raise DataError(DIVERGED)
