@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from varfx.device import check_device, check_several, find_device, find_float64_device, for_float64, numbered
+from varfx.device import (
+    check_device,
+    check_several,
+    device_in_turn,
+    find_device,
+    find_float64_device,
+    for_float64,
+    numbered,
+)
 from varfx.errors import ConfigError
 
 
@@ -30,6 +38,16 @@ def pretend(monkeypatch: pytest.MonkeyPatch, gpus: int, *, mps: bool = False) ->
 def test_names(monkeypatch: pytest.MonkeyPatch, gpus: int, name: str, expected: str) -> None:
     pretend(monkeypatch, gpus)
     assert find_device(name) == torch.device(expected)  # cuda:0, not cuda: these are unequal
+
+
+def test_works_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, 2)
+    assert [str(device_in_turn("auto", number)) for number in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert {str(device_in_turn("cuda:1", number)) for number in range(3)} == {"cuda:1"}
+    pretend(monkeypatch, 0)
+    assert {str(device_in_turn("auto", number)) for number in range(3)} == {"cpu"}
+    with pytest.raises(ConfigError, match="finds no GPU"):
+        device_in_turn("cuda", 1)
 
 
 def test_mps_is_taken_only_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,24 @@ def find_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", number)
 
 
+def device_in_turn(name: str, number: int) -> torch.device:
+    """The device of one of several independent works: `auto` and `cuda` mean all GPUs in turn, other names one device.
+
+    Args:
+        name: as of `find_device`.
+        number: of the work, from 0.
+
+    Raises:
+        ConfigError: as `find_device`.
+    """
+    import torch
+
+    found = find_device(name)
+    if found.type != "cuda" or ":" in name:
+        return found
+    return torch.device("cuda", number % torch.cuda.device_count())
+
+
 def numbered(device: torch.device) -> torch.device:
     """The same device with the number that its tensors carry: `cuda` is the current GPU."""
     import torch

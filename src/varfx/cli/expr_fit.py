@@ -66,6 +66,7 @@ def fit(
 
         varfx expr fit COHORT --checkpoint pytorch_model.bin --out RUN
         varfx expr fit COHORT --genes genes.txt --single-gene --checkpoint pytorch_model.bin --fold all --out RUN
+        varfx expr fit COHORT --genes genes.txt --single-gene --width 96 --workers 8 --device cuda --out RUN
         varfx expr fit COHORT --genes all --width 96 --depth 2 --out RUN
         varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --readout attention --out RUN
         varfx expr fit COHORT --model borzoi --checkpoint model.safetensors --target coverage --coverage people.tsv --exons genes.gtf.gz --out RUN
@@ -74,7 +75,7 @@ def fit(
     Args:
         cohort: The cohort (`varfx expr prepare`).
         out: The run's folder.
-        workers: Networks (of single genes, or of folds) trained at the same time, each in its own process.
+        workers: Networks (of single genes, or of folds) trained at the same time, each in its own process; several share a GPU, and take several GPUs in turn.
         scheduler: Address of a running dask.distributed scheduler, in place of --workers; its workers see the same files.
         resume: Continue an interrupted run.
         overwrite: Replace a finished run.

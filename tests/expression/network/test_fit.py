@@ -19,10 +19,12 @@ from varfx.errors import ConfigError, DataError, FormatError, StoreError
 from varfx.expression.cohort.gene_data import gene_data
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import read_genes
+from varfx.expression.network import fit as fit_module
 from varfx.expression.network.batches import CohortBatches, gene_sequences
 from varfx.expression.network.config import FitConfig, NetworkChoice, fold_numbers
 from varfx.expression.network.fit import fit_network, open_network
-from varfx.expression.run import ExpressionRun, open_run, training_fold
+from varfx.expression.network.tasks import NetworkTask
+from varfx.expression.run import ExpressionRun, open_run, run_folder, training_fold
 from varfx.models.expression import ExpressionNetworkConfig
 from varfx.training.people import fit as training_module
 from varfx.training.people.config import ExpressionTrainConfig
@@ -272,6 +274,27 @@ def test_networks_of_single_genes_on_processes(cohort: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(there.predictions["prediction"], here.predictions["prediction"], rtol=1e-6, atol=1e-6)
     with pytest.raises(ConfigError, match=r"`devices` and `num-nodes` one on many devices\. Give one of the two"):
         fit_network(cohort, tmp_path / "no", config(training=replace(TRAINING, devices=2)), workers=2)
+
+
+def test_networks_take_several_gpus_in_turn(monkeypatch: pytest.MonkeyPatch, cohort: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    used: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        fit_module,
+        "fit_one",
+        lambda cohort, task, config, network, folder, device, progress: used.append(
+            (str(device), config.training.device)
+        ),
+    )
+    opened, folder = open_cohort(cohort), run_folder(tmp_path / "RUN")
+    task = NetworkTask(0, opened.genes_train[:1], (), True)
+    for device in ("auto", "cuda:1", "cpu"):
+        options = config(training=replace(TRAINING, device=device))
+        for number in range(3):
+            fit_module._fit_piece((opened, options, folder), (number, task))
+    names = ["cuda:0", "cuda:1", "cuda:0", *["cuda:1"] * 3, *["cpu"] * 3]
+    assert used == [(name, name) for name in names]
 
 
 def test_no_names_or_values_of_people_while_training(cohort: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import safetensors.torch
 import torch
 
-from varfx.device import find_device
+from varfx.device import device_in_turn, find_device
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
@@ -60,8 +60,8 @@ def fit_network(
         cohort: made by `varfx expr prepare`.
         out: the run's folder.
         config: what is trained. The network's window must be the cohort's, or shorter.
-        workers: processes that train one network each, of one gene or fold; 1 trains in this process with all its threads,
-            None is one per core.
+        workers: processes that train one network each, of one gene or fold, side by side on one GPU or in turn on several; 1 trains in
+            this process with all its threads, None is one per core.
         scheduler: address of a running dask.distributed scheduler whose workers see the same files; in place of
             `workers`.
         resume: go on with an interrupted run in `out`.
@@ -151,7 +151,7 @@ def _fit_elsewhere(
         folder=folder.building,
         threads=None,
     )
-    for _ in map_pieces(job, todo, where):
+    for _ in map_pieces(job, list(enumerate(todo)), where):
         progress(done := done + 1, len(tasks), "networks")
 
 
@@ -160,13 +160,12 @@ def _open_pieces(cohort: Path, config: FitConfig, folder: RunFolder) -> tuple[Co
     return open_cohort(cohort), config, folder
 
 
-def _fit_piece(state: tuple[Cohort, FitConfig, RunFolder], task: NetworkTask) -> None:
-    """Trains one network in a worker, unless it is finished."""
-    from varfx.training.launch import device_here
-
-    cohort, config, folder = state
+def _fit_piece(state: tuple[Cohort, FitConfig, RunFolder], piece: tuple[int, NetworkTask]) -> None:
+    """Trains one network in a worker, unless it is finished; with several GPUs on the one whose turn it is."""
+    (cohort, config, folder), (number, task) = state, piece
     if not _is_finished(folder, task):
-        device = device_here(config.training.device)
+        device = device_in_turn(config.training.device, number)
+        config = replace(config, training=replace(config.training, device=str(device)))
         fit_one(cohort, task, config, start_network(config).network, folder, device, silent)
 
 
@@ -219,6 +218,12 @@ def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> E
     if isinstance(network, CoverageNetwork):
         return _gene_totals(run, network, fold, gene_id).eval()
     return network.eval()
+
+
+def shared_network(run: ExpressionRun) -> bool:
+    """True if a fold's genes have one network that reads them all alike; false of single genes' and of coverage, whose exons differ."""
+    config = run.record["config"]
+    return run.kind == NETWORK and not config["single_gene"] and not config["network"].get("coverage_tracks")
 
 
 def _gene_totals(run: ExpressionRun, network: CoverageNetwork, fold: int, gene_id: str | None) -> GeneTotals:
