@@ -30,40 +30,58 @@ MIN_SHARE = 1e-8  # of a bin's attention that stays: with less, the difference w
 
 
 class LocalTransformer:
-    """The transformer around a reference. The network must be in evaluation mode.
+    """The transformer around a reference, or around several. The network must be in evaluation mode.
 
     Args:
         network: the Enformer.
-        bins: the reference after the tower.
+        bins: the reference after the tower; of several windows along the first axis.
         rows: the bins whose output is wanted.
     """
 
     @torch.no_grad()
-    def __init__(self, network: Enformer, bins: Float[Tensor, "bin channel"], rows: slice) -> None:
+    def __init__(self, network: Enformer, bins: Float[Tensor, "*window bin channel"], rows: slice) -> None:
+        bins = bins if bins.ndim == 3 else bins[None]
         self._bins = bins
         self._rows = rows
         layers = [cast(TransformerLayer, layer) for layer in network.transformer]
         config = network.config
-        self._basis = position_basis(len(bins), config.width // config.heads, config.gamma_scale, bins.device)
+        self._basis = position_basis(bins.shape[1], config.width // config.heads, config.gamma_scale, bins.device)
         self._basis = self._basis.to(bins.dtype)
-        self._first = _FirstLayer(layers[0], bins, self._basis) if len(layers) > 1 else None
+        self._first = [_FirstLayer(layers[0], each, self._basis) for each in bins] if len(layers) > 1 else []
         self._middle = layers[1:-1]
-        self._last = _LastLayer(layers[-1], bins.shape[1], self._basis, rows) if layers else None
+        self._last = _LastLayer(layers[-1], bins.shape[2], self._basis, rows) if layers else None
 
     @torch.no_grad()
-    def change(self, changed: ChangedBins) -> Float[Tensor, "variant row channel"]:
-        """The output at `rows` for each variant, with its changed bins in place of the reference's."""
+    def change(
+        self, changed: ChangedBins, window: Int64[Tensor, " variant"] | None = None
+    ) -> Float[Tensor, "variant row channel"]:
+        """The output at `rows` for each variant, with its changed bins in place of the reference's.
+
+        Args:
+            changed: of the tower.
+            window: of several windows, the number of each variant's, ascending.
+        """
         count = changed.values.shape[1]
         places = changed.first[:, None] + torch.arange(count, device=changed.first.device)
-        x = self._bins.repeat(len(places), 1, 1)
+        x = self._bins[0].repeat(len(places), 1, 1) if window is None else self._bins[window]
         x.scatter_(1, _like(places, changed.values), changed.values)
         if self._last is None:
             return x[:, self._rows]
-        if self._first is not None:
-            x = self._first.change(x, places)
+        if self._first:
+            x = self._attend_first(x, places, window)
         for layer in self._middle:
             x = layer(x, self._basis, slice(0, x.shape[1], 1))
         return self._last.read(x)
+
+    def _attend_first(
+        self, x: Float[Tensor, "variant bin channel"], places: Int64[Tensor, "variant changed"], window: Tensor | None
+    ) -> Float[Tensor, "variant bin channel"]:
+        """The first layer: each window has kept sums of its own, and its variants stand together."""
+        if window is None:
+            return self._first[0].change(x, places)
+        numbers, counts = torch.unique_consecutive(window, return_counts=True)
+        parts = zip(numbers.tolist(), x.split(counts.tolist()), places.split(counts.tolist()), strict=True)
+        return torch.cat([x[:0], *(self._first[number].change(some, where) for number, some, where in parts)])
 
 
 class _FirstLayer:

@@ -1,4 +1,4 @@
-"""Enformer's stem and tower around one changed base: the reference's values everywhere else are kept.
+"""Enformer's stem and tower around one changed base: the reference's values everywhere else are kept, of one window or of several.
 
 A base reaches 15 positions through the stem's convolution, half as many after pooling, then four more with each stage before
 the next halving: never more than eight. Each stage recomputes these few positions from the kept input of the reference
@@ -37,7 +37,7 @@ class _Stage:
     before: nn.Module  # what stands before the convolution, position by position
     convolution: nn.Conv1d
     after: nn.Sequential  # the residual block, position by position, and the pooling of pairs
-    padded: Float[Tensor, "channel position"]
+    padded: Float[Tensor, "window channel position"]
     length: int  # positions of the input
 
     @property
@@ -46,51 +46,61 @@ class _Stage:
 
 
 class LocalTower:
-    """Stem and tower of a reference sequence, kept so that changes of one base are cheap.
+    """Stem and tower of a reference sequence, or of several, kept so that changes of one base are cheap.
 
     The network must be in evaluation mode: with statistics of the pass, every bin depends on every base.
 
     Args:
         network: the Enformer.
-        reference: what it sees, on its device and in its dtype.
+        reference: what it sees, on its device and in its dtype; of several windows along the first axis.
 
     Attributes:
         bins: the reference after the tower.
     """
 
-    bins: Float[Tensor, "bin channel"]
+    bins: Float[Tensor, "*window bin channel"]
 
     @torch.no_grad()
-    def __init__(self, network: Enformer, reference: Float[Tensor, "position channel"]) -> None:
+    def __init__(self, network: Enformer, reference: Float[Tensor, "*window position channel"]) -> None:
         self._stages: list[_Stage] = []
-        x = reference.mT[None]
+        x = reference.mT if reference.ndim == 3 else reference.mT[None]
         for number, stage in enumerate([network.stem, *network.conv_tower]):
             parts = list(cast(nn.Sequential, stage))
             block = nn.Sequential(nn.Identity(), parts[0]) if number == 0 else cast(nn.Sequential, parts[0])
             before, convolution, after = block[:-1], cast(nn.Conv1d, block[-1]), nn.Sequential(*parts[1:])
             activated = before(x)
             margin = convolution.kernel_size[0] // 2 + 1
-            padded = nn.functional.pad(activated[0], (margin, margin))
+            padded = nn.functional.pad(activated, (margin, margin))
             self._stages.append(_Stage(before, convolution, after, padded, x.shape[2]))
             x = after(convolution(activated))
-        self.bins = x[0].mT.contiguous()
+        bins = x.mT.contiguous()
+        self.bins = bins if reference.ndim == 3 else bins[0]
 
     @torch.no_grad()
-    def change(self, positions: Int64[Tensor, " variant"], values: Float[Tensor, "variant channel"]) -> ChangedBins:
+    def change(
+        self,
+        positions: Int64[Tensor, " variant"],
+        values: Float[Tensor, "variant channel"],
+        window: Int64[Tensor, " variant"] | None = None,
+    ) -> ChangedBins:
         """The bins around each variant, computed with `values` in place of the reference at its position.
 
         Args:
             positions: 0-based, in the order of the reference.
             values: what stands there, e.g. the one-hot of the other allele.
+            window: of several windows, the number of each variant's.
         """
         first, x = positions, values[:, :, None]
         for stage in self._stages:
-            first, x = _through(stage, first, x)
+            first, x = _through(stage, first, x, window)
         return ChangedBins(first=first, values=x.mT)
 
 
 def _through(
-    stage: _Stage, first: Int64[Tensor, " variant"], x: Float[Tensor, "variant channel position"]
+    stage: _Stage,
+    first: Int64[Tensor, " variant"],
+    x: Float[Tensor, "variant channel position"],
+    window: Int64[Tensor, " variant"] | None,
 ) -> tuple[Int64[Tensor, " variant"], Float[Tensor, "variant channel half"]]:
     """The positions after a stage that see the changed ones before it, `first` and the following."""
     size, half = x.shape[2], stage.half
@@ -100,7 +110,11 @@ def _through(
     start = 2 * begin - half  # of what the convolution reads
     width = 2 * count + 2 * half
     places = (start + half + 1)[:, None] + torch.arange(width, device=first.device)
-    read = stage.padded[:, places].transpose(0, 1)
+    if window is None:
+        read = stage.padded[0][:, places].transpose(0, 1)
+    else:
+        channels = torch.arange(x.shape[1], device=first.device)[:, None]
+        read = stage.padded[window[:, None, None], channels, places[:, None]]
     changed = (first - start)[:, None] + torch.arange(size, device=first.device)
     read = read.scatter(2, changed[:, None].expand(-1, x.shape[1], -1), stage.before(x))
     y = nn.functional.conv1d(read, stage.convolution.weight, stage.convolution.bias)

@@ -14,7 +14,8 @@ from cases.local_attention import changed_sequences, enliven, lively, sequence
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network.batches import gene_sequences
-from varfx.expression.variants.ism import Mutagenesis, mutagenesis, window_mutagenesis
+from varfx.expression.network.sequences import WindowSequences, WindowVariants
+from varfx.expression.variants.ism import Mutagenesis, mutagenesis, window_mutagenesis, windows_mutagenesis
 from varfx.models.enformer import AttentionPool, SigmoidGELU
 from varfx.models.expression import ExpressionNetwork, ExpressionNetworkConfig
 
@@ -71,6 +72,46 @@ def test_every_variant_of_a_window_on_both_strands(cohort: Cohort, gene: str) ->
     np.testing.assert_allclose(found.effect, effects, rtol=0, atol=1e-5)
     exact = window_mutagenesis(model.double(), gene_sequences(cohort, gene, missing="reference"))
     np.testing.assert_allclose(exact.effect, effects, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "double"), [("enformer", False), ("enformer", True), ("shallow", True), ("borzoi", True)]
+)
+def test_passes_of_many_genes_equal_one_gene_after_the_other(cohort: Cohort, kind: str, double: bool) -> None:
+    changes = {
+        "shallow": {"depth": 1, "pooling": "attention"},
+        "borzoi": {"model": "borzoi", "num_downsamples": 6, "depth": 1},
+    }
+    """In float32 to the bound that a gene alone keeps to float64 above: passes of another size round as much."""
+    model = network(**changes.get(kind, {}))
+    model = model.double() if double else model
+    genes = cohort.genes["gene_id"].to_list()
+    sequences = [gene_sequences(cohort, gene, missing="reference") for gene in genes]
+    together = windows_mutagenesis(model, sequences, variants_per_pass=7)
+    for each, found in zip(sequences, together, strict=True):
+        alone = window_mutagenesis(model, each)
+        assert np.abs(alone.effect).max() > 1e-5
+        tolerance = 1e-10 if double else 1e-5
+        assert found.reference == pytest.approx(alone.reference, abs=tolerance)
+        np.testing.assert_allclose(found.effect, alone.effect, rtol=0, atol=tolerance)
+
+
+def test_a_window_without_variants_among_others(cohort: Cohort) -> None:
+    model = network().double()
+    one, two = (gene_sequences(cohort, gene, missing="reference") for gene in cohort.genes["gene_id"][:2])
+    empty = WindowSequences(
+        WindowVariants(
+            torch.arange(1024).remainder(4).byte(),
+            *(torch.zeros(0, dtype=kind) for kind in (torch.long, torch.uint8, torch.uint8)),
+            "+",
+        ),
+        torch.zeros(1, 0, dtype=torch.int8),
+    )
+    first, middle, last = windows_mutagenesis(model, [one, empty, two], variants_per_pass=64)
+    assert middle.effect.shape == (0,)
+    assert middle.reference == pytest.approx(float(model(empty.reference()[None].double())[0].detach()), abs=1e-12)
+    for found, each in ((first, one), (last, two)):
+        np.testing.assert_allclose(found.effect, window_mutagenesis(model, each).effect, rtol=0, atol=1e-10)
 
 
 def test_trained_in_bfloat16_or_left_in_training_mode_is_the_same(cohort: Cohort) -> None:

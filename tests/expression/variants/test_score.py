@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,45 @@ def test_a_network_is_scored_by_mutagenesis_beside_the_elastic_net(runs: Runs) -
         strand = 1 if cohort.gene(gene).strand == "+" else -1
         assert rows["tss_distance"].to_list() == [strand * (p - cohort.gene(gene).tss) for p in rows["position"]]
         np.testing.assert_allclose(rows["eaf"], gene_data(cohort, gene, 0).X[fold.train].mean(0) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("float64", [False, True])
+def test_genes_share_passes_and_have_the_same_scores(runs: Runs, float64: bool) -> None:
+    one = VariantConfig(float64=float64)
+    alone = score_variants(runs.network, one)
+    told: list[tuple[int, int]] = []
+    together = score_variants(
+        runs.network,
+        replace(one, genes_per_pass=3, variants_per_pass=50),
+        progress=lambda done, total, what: told.append((done, total)),
+    )
+    assert told == [(n, 4) for n in range(1, 5)]
+    tolerance = 1e-10 if float64 else 1e-5  # of predictions of 3: effects are small differences of them
+    mutagenesis = ["weight", "ism"]
+    assert_frame_equal(
+        together.table.select(mutagenesis), alone.table.select(mutagenesis), abs_tol=tolerance, rel_tol=0
+    )
+    rest = [name for name in LONG_SCHEMA if name not in (*mutagenesis, "gradient")]
+    assert_frame_equal(together.table.select(rest), alone.table.select(rest))
+    assert_frame_equal(together.table.select("gradient"), alone.table.select("gradient"), abs_tol=1e-4, rel_tol=0)
+    assert [each["gene"] for each in together.genes] == [each["gene"] for each in alone.genes]
+    if float64:  # the shared network comes back to float32 for the next gene's gradient
+        plain = score_variants(runs.network).table
+        np.testing.assert_array_equal(alone.table["gradient"], plain["gradient"])
+        assert 0 < (alone.table["ism"] - plain["ism"]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (VariantConfig(float64=True), "float64"),
+        (VariantConfig(gradients="people"), "gradients people"),
+        (VariantConfig(genes_per_pass=2), "genes-per-pass"),
+    ],
+)
+def test_choices_of_networks_are_refused_for_linear_models(runs: Runs, config: VariantConfig, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{name}` is for networks, and `.*B` holds linear models"):
+        score_variants(runs.linear, config)
 
 
 def test_drivers_are_chosen_on_tuning_people_and_scored_on_test_people(runs: Runs) -> None:

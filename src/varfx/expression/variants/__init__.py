@@ -1,7 +1,7 @@
 """Effects of variants on expression: in-silico mutagenesis, gradients, drivers.
 
 Start with `score` (the command `expr variants`), then `ism` (effects by exchanged bases) and `drivers` (variants that
-explain a prediction). Names load when first used.
+explain a prediction); `effects` joins networks and linear models. Names load when first used.
 """
 
 from typing import TYPE_CHECKING

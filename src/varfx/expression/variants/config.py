@@ -32,6 +32,8 @@ class VariantConfig:
     """Input gradients of networks: none, on the reference, or on test individuals too (a pass for each of them)."""
     variants_per_pass: int = VARIANTS_PER_PASS
     """Bounds the memory of mutagenesis."""
+    genes_per_pass: int | None = None
+    """Genes of one network whose variants fill passes together; by default 16 on a GPU, 1 elsewhere. Networks of single genes and of coverage take 1."""
     indels: bool = False
     """Score the insertions and deletions too, of a run fitted with --indels; they get rows of their own, and are neither high-scoring nor drivers."""
     float64: bool = False
@@ -45,5 +47,7 @@ class VariantConfig:
         if self.gradients not in get_args(Gradients):
             raise ConfigError(f"`gradients` must be none, reference or people, got {self.gradients!r}.")
         check_device(self.device)
-        if self.top < 1:
-            raise ConfigError(f"`top` must be at least 1, got {self.top}.")
+        for name in ("top", "variants_per_pass", "genes_per_pass"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"`{name.replace('_', '-')}` must be at least 1, got {value}.")

@@ -28,9 +28,26 @@ PEOPLE_PER_PASS = 4
 
 def reference_attribution(network: Predictor, sequences: WindowSequences) -> Float64[ndarray, " base"]:
     """The standardised attribution z of every base of a window, on the reference; bases along the gene's strand."""
+    return reference_attributions(network, [sequences])[0]
+
+
+def reference_attributions(
+    network: Predictor, sequences: Sequence[WindowSequences], *, windows_per_pass: int = PEOPLE_PER_PASS
+) -> list[Float64[ndarray, " base"]]:
+    """The same of several genes' windows that one network reads.
+
+    Args:
+        network: the network, on the device of the sequences.
+        sequences: the genes' windows.
+        windows_per_pass: bounds the memory.
+    """
+    found: list[Float64[ndarray, " base"]] = []
     with full_precision(network):
-        gradient = gradient_times_input(network, sequences.reference()[None].to(network.head.weight))
-    return standardised(gradient.double().cpu().numpy())
+        for first in range(0, len(sequences), windows_per_pass):
+            x = torch.stack([each.reference() for each in sequences[first : first + windows_per_pass]])
+            products = _products(network, x.to(network.head.weight)).double().cpu().numpy()
+            found += [standardised(each) for each in products]
+    return found
 
 
 def people_attribution(
@@ -73,11 +90,16 @@ def gradient_times_input(
     network: Predictor, x: Float[Tensor, "individual base 4"] | Float[Tensor, "individual haplotype base 4"]
 ) -> Float[Tensor, "base 4"]:
     """The mean of x * df/dx over sequences; of an individual's two haplotypes, whose predictions are averaged, the sum."""
+    product = _products(network, x).mean(dim=0)
+    return product if product.ndim == 2 else product.sum(dim=0)
+
+
+def _products(network: Predictor, x: Float[Tensor, "*sequence base 4"]) -> Float[Tensor, "*sequence base 4"]:
+    """x * df/dx of each sequence; those of a batch do not depend on each other."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(network(x).sum(), x)
-    product = (x.detach() * gradient).mean(dim=0)
-    return product if product.ndim == 2 else product.sum(dim=0)
+    return x.detach() * gradient
 
 
 def standardised(gradient: Float64[ndarray, "base nucleotide"]) -> Float64[ndarray, " base"]:

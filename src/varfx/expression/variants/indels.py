@@ -32,6 +32,7 @@ def score_indels(
     genes: Sequence[str],
     *,
     fold: int,
+    float64: bool = False,
     device: str = "auto",
     progress: Progress = silent,
 ) -> pl.DataFrame:
@@ -42,6 +43,7 @@ def score_indels(
         cohort: its cohort.
         genes: Ensembl ids.
         fold: number of the fold.
+        float64: compute in float64.
         device: where to compute.
         progress: told of genes done.
 
@@ -60,7 +62,7 @@ def score_indels(
         network = open_network(run, fold, gene_id).to(find_device(device))
         window = files.window(cohort, gene_id, window=network.config.window, mean_of=train, device=find_device(device))
         gene = cohort.gene(gene_id)
-        effect = indel_effects(network, window)
+        effect = indel_effects(network.double() if float64 else network, window)
         strand = 1 if gene.strand == "+" else -1
         columns = {
             "gene_id": gene_id,
@@ -90,7 +92,7 @@ def check_indels(run: ExpressionRun) -> None:
 
 @torch.no_grad()
 def indel_effects(network: Predictor, window: IndelWindow) -> np.ndarray:
-    """Homozygous effects of a window's indels, in float32 and evaluation mode."""
+    """Homozygous effects of a window's indels, in the precision of the network's weights and evaluation mode."""
     with full_precision(network):
         weight = network.head.weight
         start = float(network(window.reference()[None].to(weight))[0])

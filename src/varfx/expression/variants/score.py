@@ -17,25 +17,20 @@ import polars as pl
 from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
-from varfx.device import find_device
 from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.gene_data import adjusted_expression, imputed
-from varfx.expression.cohort.store import Cohort, GeneWindow, window_start
+from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import cohort_of
 from varfx.expression.gene_list import gene_ids
 from varfx.expression.linear.run import chosen_genes
-from varfx.expression.network.batches import gene_sequences
-from varfx.expression.network.fit import open_network
 from varfx.expression.run import NETWORK, ExpressionRun, open_run
 from varfx.expression.variants.config import RULES, Rule, VariantConfig
 from varfx.expression.variants.drivers import driver_score, find_drivers, high_scoring
-from varfx.expression.variants.gradients import people_attribution, reference_attribution
+from varfx.expression.variants.effects import Effects, ModelEffects, groups, inside_window
 from varfx.expression.variants.indels import check_indels, score_indels
-from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
 from varfx.expression.weights import aligned_weights
 from varfx.io.workers import Job, SingleWorker, map_pieces
-from varfx.models.coverage import Predictor
 from varfx.progress import Progress, silent
 
 ELASTIC_NET = "elastic-net"
@@ -57,17 +52,6 @@ class VariantScores:
     genes: list[dict[str, Any]]
     variants: pl.DataFrame
     model: str
-
-
-@dataclass(frozen=True, eq=False)
-class _Effects:
-    """A model's effects of the variants of a window; NaN where it has none."""
-
-    reference: float
-    weight: Float64[ndarray, " variant"]  # per copy of ALT
-    ism: Float64[ndarray, " variant"]
-    gradient: Float64[ndarray, " variant"]
-    people_gradient: Float64[ndarray, " variant"]
 
 
 def score_variants(
@@ -102,36 +86,55 @@ def score_variants(
     config = config or VariantConfig()
     config = replace(config, genes=gene_ids(config.genes))
     opened = open_run(run)
+    _refuse_unused(opened, config)
     if config.indels:
         check_indels(opened)
     other = None if baseline is None else open_run(baseline)
     people = cohort_of([opened, *([] if other is None else [other])], cohort)
     job = _job(opened, people, config, other)
     work = Job(
-        function=_score_gene,
-        start=_same,
+        function=_score_genes,
+        start=_start,
         arguments=(job,),
         what="genes",
         folder=folder,
         threads=None,
     )
     found = {}
-    for table, record in map_pieces(work, job.genes, where):
-        found[record["gene"]] = table, record
-        progress(len(found), len(job.genes), "genes")
+    for group in map_pieces(work, groups(opened, config, job.genes), where):
+        for table, record in group:
+            found[record["gene"]] = table, record
+            progress(len(found), len(job.genes), "genes")
     tables, records = zip(*(found[gene_id] for gene_id in job.genes), strict=True)
     scores = VariantScores(pl.concat(tables), list(records), people.variants, job.model)
     if not config.indels:
         return scores
-    extra = score_indels(opened, people, job.genes, fold=config.fold, device=config.device, progress=progress)
+    extra = score_indels(
+        opened,
+        people,
+        job.genes,
+        fold=config.fold,
+        float64=config.float64,
+        device=config.device,
+        progress=progress,
+    )
     keys = extra.select(KEY).unique(subset=[name for name in KEY if name != "variant_id"], maintain_order=True)
     return replace(
         scores, table=pl.concat([scores.table, extra]), variants=pl.concat([people.variants.select(KEY), keys])
     )
 
 
-def _same(job: _Job) -> _Job:
-    return job
+def _refuse_unused(run: ExpressionRun, config: VariantConfig) -> None:
+    """Raises ConfigError if a choice for networks is made for linear models."""
+    given = {
+        "float64": config.float64,
+        "gradients people": config.gradients == "people",
+        "genes-per-pass": config.genes_per_pass is not None,
+    }
+    for name in (name for name, value in given.items() if value and run.kind != NETWORK):
+        raise ConfigError(
+            f"`{name}` is for networks, and `{run.path}` holds linear models, whose effects are their weights. Leave it out."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,19 +190,27 @@ def _chosen_model(run: ExpressionRun, config: VariantConfig) -> str:
     return config.model
 
 
-def _score_gene(job: _Job, gene_id: str) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Rows of `LONG_SCHEMA` and the record of one gene."""
+def _start(job: _Job) -> tuple[_Job, ModelEffects]:
+    """State of a worker."""
+    return job, ModelEffects(job.run, job.cohort, job.config, job.model)
+
+
+def _score_genes(state: tuple[_Job, ModelEffects], genes: tuple[str, ...]) -> list[tuple[pl.DataFrame, dict[str, Any]]]:
+    """Rows of `LONG_SCHEMA` and the record of each gene."""
+    job, model = state
+    effects = zip(genes, model.of(genes), strict=True)
+    return [_score_gene(job, gene_id, each, model.window) for gene_id, each in effects]
+
+
+def _score_gene(job: _Job, gene_id: str, effects: Effects, window: int | None) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Rows of `LONG_SCHEMA` and the record of one gene; of a network with the bases that it reads."""
     cohort, config = job.cohort, job.config
     gene, fold = cohort.gene(gene_id), cohort.fold(config.fold)
     variants, _ = cohort.window_variants(gene_id)
     dosages = imputed(cohort.dosages(gene_id), fold)
-    if job.run.kind == NETWORK:
-        network = open_network(job.run, config.fold, gene_id).to(find_device(config.device))
-        inside = _inside(gene, variants, network.config.window)
+    if window is not None:
+        inside = inside_window(gene, variants, window)
         variants, dosages = variants.filter(pl.Series(inside, dtype=pl.Boolean)), dosages[:, inside]
-        effects = _network_effects(job, gene_id, network, fold.test.tolist(), fold.train.tolist())
-    else:
-        effects = _linear_effects(job, gene_id, variants)
     elastic_net = _elastic_net(job, gene_id, variants)
     count = config.top if elastic_net is None else int(np.count_nonzero(elastic_net))
     scored = high_scoring(effects.weight, count)
@@ -235,33 +246,6 @@ def _score_gene(job: _Job, gene_id: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     }
 
 
-def _network_effects(job: _Job, gene_id: str, network: Predictor, test: list[int], train: list[int]) -> _Effects:
-    config = job.config
-    sequences = gene_sequences(
-        job.cohort, gene_id, find_device(config.device), window=network.config.window, mean_of=train
-    )
-    nothing = np.full(len(sequences.offsets), np.nan)
-    places = sequences.offsets.cpu().numpy()
-    gradient = reference_attribution(network, sequences)[places] if config.gradients != "none" else nothing
-    averaged = people_attribution(network, sequences, test)[places] if config.gradients == "people" else nothing
-    network = network.double() if config.float64 else network
-    found = window_mutagenesis(network, sequences, variants_per_pass=config.variants_per_pass)
-    return _Effects(found.reference, found.effect / 2, found.effect, gradient, averaged)
-
-
-def _linear_effects(job: _Job, gene_id: str, variants: pl.DataFrame) -> _Effects:
-    weights, intercepts = job.run.weights, job.run.intercepts
-    assert weights is not None
-    assert intercepts is not None
-    mine = (pl.col("gene_id") == gene_id) & (pl.col("model") == job.model) & (pl.col("fold") == job.config.fold)
-    intercept = intercepts.filter(mine)["intercept"]
-    weight = aligned_weights(variants, weights.filter(mine))
-    nothing = np.full(variants.height, np.nan)
-    if not len(intercept):  # left out of the fit, e.g. as constant
-        return _Effects(float("nan"), nothing, nothing, nothing, nothing)
-    return _Effects(float(intercept[0]), weight, nothing, nothing, nothing)
-
-
 def _elastic_net(job: _Job, gene_id: str, variants: pl.DataFrame) -> Float64[ndarray, " variant"] | None:
     """Weights of the elastic net per copy of ALT, 0 for those it left out."""
     if job.elastic_net is None:
@@ -270,7 +254,7 @@ def _elastic_net(job: _Job, gene_id: str, variants: pl.DataFrame) -> Float64[nda
 
 
 def _drivers(
-    job: _Job, gene_id: str, effects: _Effects, dosages: Float32[ndarray, "individual variant"]
+    job: _Job, gene_id: str, effects: Effects, dosages: Float32[ndarray, "individual variant"]
 ) -> tuple[dict[Rule, Bool[ndarray, " variant"]] | None, dict[str, Any]]:
     """Drivers by each rule from tuning individuals; those of the chosen rule on test individuals."""
     parts = {part: _predictions(job, gene_id, part) for part in ("tune", "test")}
@@ -310,12 +294,6 @@ def _predictions(job: _Job, gene_id: str, part: str) -> tuple[list[int], Float64
     )
     place = {name: row for row, name in enumerate(job.cohort.people)}
     return [place[name] for name in rows["person"]], rows["prediction"].to_numpy().astype(np.float64)
-
-
-def _inside(gene: GeneWindow, variants: pl.DataFrame, window: int) -> Bool[ndarray, " variant"]:
-    """Variants in the network's window around the TSS, which may be shorter than the cohort's."""
-    offset = variants["position"].to_numpy() - 1 - window_start(gene.tss, gene.strand, window)
-    return np.asarray((offset >= 0) & (offset < window))
 
 
 def _finite(value: float) -> float | None:
