@@ -130,6 +130,7 @@ def evaluate(
         progress: told about each gene.
 
     Raises:
+        ConfigError: no run; genotype files of another cohort where the runs are judged at home.
         StoreError: a run or the cohort is damaged, or the cohort is not the one that the runs were made on.
         DataError: runs of different cohorts, or predictions of other individuals than the test individuals.
     """
@@ -137,9 +138,12 @@ def evaluate(
     opened = [open_run(path) for path in runs]
     if not opened:
         raise ConfigError("no run is given. Name at least one made by `varfx expr baseline` or `varfx expr fit`.")
-    judged = (
-        _at_home(opened, cohort) if _is_home(opened, cohort) else _elsewhere(opened, cohort, home, transfer, progress)
-    )
+    at_home = _is_home(opened, cohort)
+    if at_home and transfer.files_given:
+        raise ConfigError(
+            f"`{transfer.files_given[0]}` belongs to --cohort OTHER: at home the runs' own predictions are judged. Leave it out."
+        )
+    judged = _at_home(opened, cohort) if at_home else _elsewhere(opened, cohort, home, transfer, progress)
     people, notes = judged.cohort, judged.notes
     scored = _score_all(judged, config.num_samples, config.seed, progress)
     heldout = set((judged.home or people).genes_heldout)

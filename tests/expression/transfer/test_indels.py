@@ -81,6 +81,8 @@ def test_a_cohort_with_the_files_of_its_individuals(home: Cohort, tmp_path: Path
         DataError, match=r"no\.fa`, the genome that `.*` was fitted with, is not there. Say .* --reference"
     ):
         predict_elsewhere(run, [other.path], lost)
+    with pytest.raises(ConfigError, match="`indels` belongs to --cohort OTHER"):
+        evaluate([run], transfer=config)
     plain = network_run(tmp_path / "PLAIN", home, random_network(window=128))
     with pytest.raises(ConfigError, match="`indels` is for networks of `varfx expr fit --indels`"):
         predict_elsewhere(plain, [other.path], config)

@@ -40,3 +40,8 @@ class TransferConfig:
             raise ConfigError(f"`absent` must be mean or reference, got {self.absent!r}.")
         if self.people_per_batch < 1:
             raise ConfigError(f"`people_per_batch` must be at least 1, got {self.people_per_batch}.")
+
+    @property
+    def files_given(self) -> list[str]:
+        """Names of the options that name files with indels."""
+        return [name.replace("_", "-") for name in ("indels", "home_indels", "reference") if getattr(self, name)]

@@ -214,8 +214,7 @@ def _other_donors(run: ExpressionRun, others: Others, genotypes: Sequence[Path])
 
 def refuse_unused(runs: Sequence[ExpressionRun], config: TransferConfig) -> None:
     """Raises ConfigError if files with indels are named, and no run reads any."""
-    given = [name for name in ("indels", "home_indels", "reference") if getattr(config, name)]
-    if given and not any(reads_indels(run) for run in runs):
+    if config.files_given and not any(reads_indels(run) for run in runs):
         raise ConfigError(
-            f"`{given[0].replace('_', '-')}` is for networks of `varfx expr fit --indels`, and `{runs[0].path}` has read no indels. Leave it out."
+            f"`{config.files_given[0]}` is for networks of `varfx expr fit --indels`, and `{runs[0].path}` has read no indels. Leave it out."
         )
