@@ -167,6 +167,24 @@ def test_micro_batches_change_nothing(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_a_bfloat16_trunk_has_the_gradient_of_float32_to_its_rounding() -> None:
+    """Readout, loss and weights are float32: every weight has a gradient that points where that of float32 does."""
+    gradients, losses = [], []
+    for precision in ("float32", "bfloat16"):
+        network = lively(small_network(precision=precision)).train()
+        calibrate(network, Simulated())
+        module = ExpressionModule(network, Simulated(), ExpressionTrainConfig(micro_batch=5))
+        losses.append(module.gradients(module.order.epoch(0)[0]))
+        assert all(each.grad is not None and each.grad.dtype == torch.float32 for each in network.parameters())
+        gradients.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))
+        assert network(Simulated().x[0, :2]).dtype == torch.float32
+    exact, rounded = gradients
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert not torch.equal(exact, rounded)
+    assert torch.cosine_similarity(exact, rounded, dim=0) > 0.99
+    assert float(rounded.norm()) == pytest.approx(float(exact.norm()), rel=0.05)
+
+
 def test_tuning_is_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """bfloat16 resolves 1/256 of a prediction: early stopping would choose among rounded numbers."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
