@@ -80,7 +80,8 @@ class LocalTransformer:
         if window is None:
             return self._first[0].change(x, places)
         numbers, counts = torch.unique_consecutive(window, return_counts=True)
-        parts = zip(numbers.tolist(), x.split(counts.tolist()), places.split(counts.tolist()), strict=True)
+        sizes = counts.tolist()
+        parts = zip(numbers.tolist(), torch.split(x, sizes), torch.split(places, sizes), strict=True)
         return torch.cat([x[:0], *(self._first[number].change(some, where) for number, some, where in parts)])
 
 
