@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
@@ -23,6 +24,38 @@ hypothesis.settings.load_profile("shared machine")
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its terminal's width to workers; ours prints as into a file
 SHARED_DATA = Path(os.environ.get("VARFX_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
+# The files that take longest, most first, so that no test process waits for the other's last one. One that is missing
+# here costs time alone.
+LONGEST = (
+    "expression/network/test_fit.py", "expression/variants/test_score.py", "training/gwas/test_ddp.py", "cli/test_cluster.py",
+    "ld/test_build.py", "training/gwas/test_fit.py", "torture/test_sample.py", "test_gpu_benchmark.py",
+    "training/people/test_fit.py", "prior/experiment/test_experiment.py", "cli/test_prior.py", "io/test_workers.py",
+    "prior/test_evaluate.py", "linalg/test_logdet.py", "prior/test_weights.py", "expression/linear/test_run.py",
+    "training/test_nodes.py", "cli/test_demo_expression.py", "cli/test_demo.py", "expression/linear/test_informed.py",
+    "expression/cohort/test_published_cases.py", "prior/test_ldsc.py", "likelihood/test_stochastic.py", "cli/test_finemap.py",
+)  # fmt: skip
+# Files and folders whose tests share a fixture that takes long, and therefore a test process.
+TOGETHER = (
+    ("expression/network/test_fit.py", "expression/variants/test_score.py"),
+    ("pages",),
+    ("prior/ancestries",),
+    ("prior/heritability",),
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each file goes to one test process as a whole, so that what a module's tests share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0].removeprefix("tests/")
+            return next((group[0] for group in TOGETHER if file.startswith(group)), file)
+
+    config.option.loadscopereorder = False  # by number of tests, which says little about their time
+    return ByFile(config, log)
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m gpu`, files without such tests are not even imported: a machine with a GPU may lack what they need."""
@@ -32,6 +65,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
     if not SHARED_DATA.is_dir():
         for item in items:
             if item.get_closest_marker("shared_data"):
@@ -39,6 +74,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is loaded now stays: garbage is not looked for among the millions of objects of torch and of 7,000 tests
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +160,32 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VARFX_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local workers start in a tenth of a second (`cases.forked`)."""
+    from cases.forked import ForkedWorker, preload
+    from varfx.io.local_workers import LocalWorkers
+
+    preload()
+    monkeypatch.setattr(LocalWorkers, "_spawn", lambda self: ForkedWorker(os.environ))
+
+
+@pytest.fixture
+def forked_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that train together start in a tenth of a second (`cases.forked`).
+
+    On a machine with a GPU they are spawned, as in use: Lightning forks nothing that CUDA may be in.
+    """
+    from lightning.pytorch.strategies import DDPStrategy
+
+    from cases.forked import preload
+    from varfx.training import session
+
+    def strategy(*, start_method: str, **options: Any) -> DDPStrategy:
+        forked = start_method == "spawn" and not torch.cuda.is_available()
+        return DDPStrategy(start_method="forkserver" if forked else start_method, **options)
+
+    preload()
+    monkeypatch.setattr(session, "DDPStrategy", strategy)

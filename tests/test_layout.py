@@ -114,38 +114,7 @@ def test_nothing_below_the_command_line_prints(path: Path) -> None:
     assert not [name for _, name in imports(path) if name.split(".")[0] in ("rich", "cyclopts", "click", "tqdm")]
 
 
-def modules_after(code: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after some code."""
-    code += "\nimport sys\nprint('\\n'.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
-
-
-def test_a_room_keeps_its_function_of_a_submodules_name() -> None:
-    code = """
-from varfx.prior.fit import fit as _
-import varfx.prior, varfx.gwas.clean
-from varfx.prior import fit
-assert callable(fit) and fit.__module__ == "varfx.prior.fit"
-assert callable(varfx.gwas.clean)
-assert set(varfx.prior.__all__) <= set(dir(varfx.prior))
-try:
-    varfx.prior.nothing
-except AttributeError as error:
-    assert str(error) == "module 'varfx.prior' has no attribute 'nothing'", error
-else:
-    raise SystemExit("no error")
-"""
-    modules_after(code)
-
-
 SLOW = {"torch", "lightning", "polars", "numpy", "scipy", "zarr", "pyarrow", "matplotlib", "cyclopts", "rich"}
-
-
-def test_importing_varfx_loads_nothing_slow() -> None:
-    assert not modules_after("import varfx; varfx.__version__; varfx.VarfxError; dir(varfx)") & SLOW
-
 
 # What makes a help page slow: 0.02 processor seconds (yaml) to 4 (Lightning).
 NOT_FOR_HELP = SLOW - {"cyclopts", "rich"} | {"jaxtyping", "sklearn", "distributed", "yaml", "threadpoolctl", "email"}
@@ -181,7 +150,8 @@ for words in {sorted(commands(build_app()))}:
         os._exit(not right)
     assert os.waitpid(child, 0)[1] == 0, words
 """
-    modules_after(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # Rooms and modules of everything but training itself.
@@ -190,29 +160,61 @@ WITHOUT_LIGHTNING = (
     "prior.simulation.simulate", "expression.evaluate", "expression.linear.run", "expression.network.fit",
     "expression.variants.score", "training", "training.gwas.windows", "training.people.predict",
 )  # fmt: skip
-
-
-def test_only_training_loads_lightning() -> None:
-    code = "import varfx.prior as p; [getattr(p, name) for name in p.__all__]\nimport varfx.training.gwas.config\n"
-    code += "\n".join(f"import varfx.{name}" for name in WITHOUT_LIGHTNING)
-    assert not modules_after(code) & {"lightning", "pytorch_lightning"}
-
-
-def test_configurations_need_no_torch() -> None:
-    names = ("models.config", "training.gwas.config", "training.people.config", "expression.network.config")
-    names += ("prior.config", "prior.explain.config", "prior.simulation.config")
-    code = "\n".join(f"import varfx.{name}" for name in names) + "\nfrom varfx.models import ModelConfig; ModelConfig()"
-    assert not modules_after(code) & SLOW
-
-
-def test_importing_does_nothing_to_the_process() -> None:
-    code = """
-import logging, os, signal
+CONFIGURATIONS = (
+    "models.config", "training.gwas.config", "training.people.config", "expression.network.config", "prior.config",
+    "prior.explain.config", "prior.simulation.config",
+)  # fmt: skip
+# Steps of one interpreter, each with more imports than those before it: what it loads and what it leaves alone.
+STEPS = {
+    "importing varfx loads nothing slow": f"""
+import logging, os, signal, sys
 def state():
     return logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), os.getcwd(), logging.getLogger().level
 before = state()
-import varfx
+import varfx; varfx.__version__; varfx.VarfxError; dir(varfx)
+assert not {SLOW} & set(sys.modules)
+""",
+    "configurations need no torch": "\n".join(f"import varfx.{name}" for name in CONFIGURATIONS)
+    + f"""
+from varfx.models import ModelConfig; ModelConfig()
+assert not {SLOW} & set(sys.modules)
+""",
+    "a room keeps its function of a submodule's name": """
+from varfx.prior.fit import fit as _
+import varfx.prior, varfx.gwas.clean
+from varfx.prior import fit
+assert callable(fit) and fit.__module__ == "varfx.prior.fit"
+assert callable(varfx.gwas.clean)
+assert set(varfx.prior.__all__) <= set(dir(varfx.prior))
+try:
+    varfx.prior.nothing
+except AttributeError as error:
+    assert str(error) == "module 'varfx.prior' has no attribute 'nothing'", error
+else:
+    raise SystemExit("no error")
+""",
+    "importing does nothing to the process": """
 varfx.WhitenedWindow, varfx.gwas, varfx.ld, varfx.likelihood, varfx.linalg
 assert state() == before, (state(), before)
-"""
-    modules_after(code)
+""",
+    "only training loads Lightning": "[getattr(varfx.prior, name) for name in varfx.prior.__all__]\n"
+    + "\n".join(f"import varfx.{name}" for name in WITHOUT_LIGHTNING)
+    + """
+assert not {"lightning", "pytorch_lightning"} & set(sys.modules)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def last_step() -> str:
+    """The step that failed, with its error: empty if none did. One process, as each would import torch anew."""
+    code = "".join(f"step = {name!r}\nprint(step, flush=True)\n{lines}" for name, lines in STEPS.items())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return f"{done.stdout.splitlines()[-1]}: {done.stderr}" if done.returncode else ""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_an_import_loads_and_does(last_step: str, step: str) -> None:
+    names = list(STEPS)
+    failed = names.index(last_step.split(": ")[0]) if last_step else len(names)
+    assert names.index(step) < failed, last_step

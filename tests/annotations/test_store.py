@@ -83,7 +83,7 @@ def test_variants_without_a_row_are_refused_or_missing() -> None:
         annotations().select(strand)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.permutations(range(4)), st.lists(st.booleans(), min_size=4, max_size=4))
 def test_order_and_orientation_follow_the_wanted_variants(order: list[int], exchange: list[bool]) -> None:
     table = annotations().table[order]

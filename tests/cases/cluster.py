@@ -16,9 +16,14 @@ import psutil
 TESTS = Path(__file__).parents[1]
 SCRIPT = """
 import sys, time
+from multiprocessing import forkserver, set_forkserver_preload
 from pathlib import Path
+import dask
 from distributed import LocalCluster
 if __name__ == "__main__":
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    set_forkserver_preload(sys.argv[2:] or ["distributed"])
+    forkserver.ensure_running()  # before dask adds every package that it may use
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1", silence_logs=60)
     Path(sys.argv[1], "cluster.tmp").write_text(cluster.scheduler_address)
     Path(sys.argv[1], "cluster.tmp").rename(Path(sys.argv[1], "cluster.address"))
@@ -41,11 +46,16 @@ def started(command: list[str], folder: Path, pattern: str, count: int) -> subpr
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, and the scheduler's address; all its processes end with the block."""
+def running_cluster(folder: Path, *preload: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and the scheduler's address; all its processes end with the block.
+
+    Args:
+        folder: a folder that is not there yet.
+        preload: modules that one process imports for all workers, which are forks of it; also for those that replace a lost one.
+    """
     folder.mkdir()
     (folder / "cluster.py").write_text(SCRIPT)
-    child = started([sys.executable, str(folder / "cluster.py"), str(folder)], folder, "cluster.address", 1)
+    child = started([sys.executable, str(folder / "cluster.py"), str(folder), *preload], folder, "cluster.address", 1)
     family = psutil.Process(child.pid).children(recursive=True)
     try:
         yield child, (folder / "cluster.address").read_text()

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from cases.cluster import Killing, running_cluster
 from cases.cohort import small_cohort
+from cases.forked import SLOW_IMPORTS
 from cases.simulated_panel import Simulated, haplotypes, write_bed
 from varfx.expression.evaluate import evaluate
 from varfx.expression.evaluation_config import EvaluationConfig
@@ -35,7 +36,7 @@ CORE, CORES, PER_CORE = 100_000, 40, 12
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_cluster(tmp_path_factory.mktemp("dask") / "cluster") as (_, found):
+    with running_cluster(tmp_path_factory.mktemp("dask") / "cluster", *SLOW_IMPORTS) as (_, found):
         yield found
 
 

@@ -158,7 +158,7 @@ def canonical(row: Row) -> tuple[object, ...]:
     return (row[0], row[1], min(spellings))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(variant_rows(), variant_rows())
 def test_matches_agree_with_a_search_over_all_pairs(rows: list[Row], targets: list[Row]) -> None:
     keys, target_keys = [canonical(row) for row in rows], [canonical(row) for row in targets]
@@ -172,7 +172,7 @@ def test_matches_agree_with_a_search_over_all_pairs(rows: list[Row], targets: li
     assert (signs(frame(rows), frame(targets)) or {}) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(variant_rows(), variant_rows())
 def test_exchanging_the_alleles_of_the_table_negates_every_sign(rows: list[Row], targets: list[Row]) -> None:
     exchanged = [(*row[:3], row[4], row[3], None if row[5] is None else 1 - row[5]) for row in rows]
@@ -181,7 +181,7 @@ def test_exchanging_the_alleles_of_the_table_negates_every_sign(rows: list[Row],
     assert after == negated
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(variant_rows(), variant_rows())
 def test_reading_the_table_on_the_other_strand_changes_nothing(rows: list[Row], targets: list[Row]) -> None:
     # Holds for palindromes too: their strand comes from the frequency, not from the letters.
@@ -189,7 +189,7 @@ def test_reading_the_table_on_the_other_strand_changes_nothing(rows: list[Row], 
     assert signs(frame(read), frame(targets)) == signs(frame(rows), frame(targets))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(variant_rows(), variant_rows(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(rows: list[Row], targets: list[Row], random: object) -> None:
     order, target_order = list(range(len(rows))), list(range(len(targets)))

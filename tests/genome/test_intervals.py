@@ -53,7 +53,7 @@ def test_touching_nested_and_unsorted_intervals(tmp_path: Path) -> None:
 interval = st.tuples(st.sampled_from(["1", "2", "X"]), st.integers(0, 40), st.integers(0, 15), st.integers(-3, 3))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(interval, min_size=1, max_size=12),
     st.lists(st.tuples(st.sampled_from(["1", "2", "3"]), st.integers(1, 60)), min_size=1, max_size=30),
@@ -169,7 +169,7 @@ def test_no_shared_chromosome_names_both_sides(tmp_path: Path) -> None:
         require_shared_chromosome(read_bed(path), pl.concat([places(1), places(1, chrom="2")]), path=path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=80),

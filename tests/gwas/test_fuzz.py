@@ -69,7 +69,7 @@ fuzz = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 choices = {"drop_invalid": st.booleans(), "n": st.sampled_from([None, "1000", "200,800"])}
 
 
-@settings(fuzz, max_examples=150)
+@settings(fuzz, max_examples=100)
 @given(
     content=st.binary(max_size=300), magic=st.sampled_from([b"", b"\x1f\x8b", b"(\xb5/\xfd", b"PAR1", b"#"]), **choices
 )
@@ -94,13 +94,13 @@ def mutants(draw: st.DrawFn) -> bytes:
     return bytes(content)
 
 
-@settings(fuzz, max_examples=250)
+@settings(fuzz, max_examples=120)
 @given(content=mutants(), **choices)
 def test_mutants_of_valid_files(content: bytes, drop_invalid: bool, n: str | None) -> None:
     check(content, drop_invalid=drop_invalid, n=n)
 
 
-@settings(fuzz, max_examples=80)
+@settings(fuzz, max_examples=40)
 @given(content=mutants(), place=st.integers(0, 10**6), byte=st.binary(min_size=1, max_size=1), **choices)
 def test_mutants_of_compressed_files(
     content: bytes, place: int, byte: bytes, drop_invalid: bool, n: str | None
@@ -126,13 +126,13 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
     return [names, *rows]
 
 
-@settings(fuzz, max_examples=250)
+@settings(fuzz, max_examples=120)
 @given(table=tables(), separator=st.sampled_from(["\t", " ", ","]), **choices)
 def test_random_tables(table: list[list[str]], separator: str, drop_invalid: bool, n: str | None) -> None:
     check("\n".join(separator.join(row) for row in table).encode(), drop_invalid=drop_invalid, n=n)
 
 
-@settings(fuzz, max_examples=60)
+@settings(fuzz, max_examples=30)
 @given(table=tables(), place=st.integers(0, 10**6), byte=st.binary(min_size=1, max_size=1), **choices)
 def test_random_parquet(table: list[list[str]], place: int, byte: bytes, drop_invalid: bool, n: str | None) -> None:
     names = list(dict.fromkeys(table[0]))
@@ -149,7 +149,7 @@ def test_random_parquet(table: list[list[str]], place: int, byte: bytes, drop_in
         check(content[:place] + byte + content[place + 1 :], drop_invalid=drop_invalid, n=n)
 
 
-@settings(fuzz, max_examples=60)
+@settings(fuzz, max_examples=30)
 @given(text=st.one_of(st.text(max_size=80), st.sampled_from(["samples: 3", "samples: [{sample_size: .nan}]", "a: b"])))
 def test_random_sidecars(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

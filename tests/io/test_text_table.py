@@ -259,7 +259,7 @@ def test_whole_numbers_as_r_writes_them() -> None:
     assert whole(pl.Series([3, None])).to_list() == [3, None]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.text('ab ,"\t#é', max_size=5), min_size=2, max_size=3), min_size=1, max_size=5))
 def test_quoted_fields_come_back(tmp_path: Path, rows: list[list[str]]) -> None:
     """What Python's csv module writes with quotes is read back, but for the blanks around it."""

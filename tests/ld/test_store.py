@@ -57,7 +57,7 @@ def noticed_or_harmless(path: Path, expected: list[np.ndarray]) -> bool:
 READ = ("manifest.json", "variants.parquet", "windows.parquet", "lam", "V", "B", "core", "panel")
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), mask=st.integers(1, 255))
 def test_any_changed_byte_is_noticed(panel: Path, data: st.DataObject, mask: int) -> None:
     expected = content(open_panel(panel))
