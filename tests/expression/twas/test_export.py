@@ -177,7 +177,9 @@ def test_a_network_is_exported_as_its_linear_approximation(cohort: Cohort, run: 
     gene, out = cohort.genes["gene_id"][1], tmp_path / "W.db"
     done = export_weights(network, out, ExportConfig(genes=(f"{gene}.3",)))
     assert (done.models, done.genes) == (("enformer-linearised",), 1)
-    found = read_predictdb(out).weights
+    models = read_predictdb(out)
+    assert "these weights are a linear approximation of the network" in " ".join(models.notes)
+    found = models.weights
     variants, _ = cohort.window_variants(gene)
     sequences = gene_sequences(cohort, gene, window=model.config.window)
     place = np.asarray(sequences.offsets)

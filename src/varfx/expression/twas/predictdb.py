@@ -148,6 +148,7 @@ def read_predictdb(path: str | os.PathLike[str]) -> GeneModels:
         scale="allele",
         build=build or named,
         source=str(path),
+        notes=[f"{path}: {about['approximation']}"] if "approximation" in about else [],
     )
 
 
