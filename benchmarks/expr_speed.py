@@ -19,12 +19,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WORKS = ("fit", "variants", "variants, large passes", "predict")
-WINDOW, PEOPLE, GENES, VARIANTS = 16_384, 30, 4, 60
+WINDOW, PEOPLE, GENES, VARIANTS = 4_096, 24, 3, 60
 
 
 def main() -> None:
@@ -49,7 +50,6 @@ def main() -> None:
 def compared(before: Path, folder: Path, rounds: int) -> dict[str, Any]:
     """Both versions by turns; the one that begins alternates."""
     import numpy as np
-    import torch
 
     from _measure import machine
 
@@ -71,7 +71,7 @@ def compared(before: Path, folder: Path, rounds: int) -> dict[str, Any]:
     return {
         "benchmark": "expr_speed",
         "machine": machine(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "cohort": {"bases": WINDOW, "individuals": PEOPLE, "genes": GENES, "rounds": rounds, "threads": 1},
         "processor_seconds_per_gene": {
             work: {name: round(statistics.median(values) / GENES, 4) for name, values in by_name.items()}
@@ -109,7 +109,7 @@ def serve(folder: Path, name: str) -> None:
         "prepare": lambda number: prepare(place),
         "fit": lambda number: fit(place, f"RUN{number}"),
         "variants": lambda number: variants(place),
-        "variants, large passes": lambda number: variants(place, variants_per_pass=64, genes_per_pass=4),
+        "variants, large passes": lambda number: variants(place, variants_per_pass=64, genes_per_pass=GENES),
         "predict": lambda number: predict(place),
     }
     for number, line in enumerate(sys.stdin):
