@@ -21,7 +21,7 @@ from varfx.annotations.places import KEY_SCHEMA, Absent, find_places
 from varfx.errors import DataError
 from varfx.genome import variants
 from varfx.genome.variant_codes import encode, in_several_rows
-from varfx.io import sealed
+from varfx.io import sealed, sealed_rows
 from varfx.short_repr import short_repr
 
 KIND = "annotations"
@@ -72,12 +72,13 @@ class Annotations:
         return self.metadata.get("build")
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes a sealed `*.annot.parquet`.
+        """Writes a sealed `*.annot.parquet`, in row groups of about a window, for who reads it a part at a time.
 
         Raises:
             StoreError: the file cannot be written.
         """
-        sealed.write_table(self.table, path, kind=KIND, metadata=self.metadata)
+        groups = self.table.iter_slices(sealed_rows.ROWS_PER_GROUP)
+        sealed_rows.write_rows(groups, path, kind=KIND, metadata=self.metadata)
 
     def select(
         self, wanted: pl.DataFrame, *, absent: Absent | None = None

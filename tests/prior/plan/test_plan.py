@@ -16,7 +16,7 @@ from varfx.errors import ConfigError
 from varfx.models import ModelConfig
 from varfx.prior.plan.commands import Products
 from varfx.prior.plan.job import Schedule, panel_job, uniform_job
-from varfx.prior.plan.plan import plan
+from varfx.prior.plan.plan import TRAIT_BYTES, VARIANT_BYTES, feature_bytes, plan
 from varfx.prior.plan.rates import measure_rates, this_machine
 
 
@@ -89,6 +89,9 @@ def test_memory_and_disk() -> None:
     assert found.host["network's values"] == 64 * RATES.saved_bytes
     assert found.host["weights and moments"] == 16 * RATES.parameters
     assert found.device == {}
+    assert found.host["features"] == 3 * 4 * 1000 * 2
+    assert found.host["tables of variants"] == 1000 * (VARIANT_BYTES + TRAIT_BYTES)
+    assert feature_bytes(12e6, 200) == 2**28 + 9 * 12e6  # read from their file, not 29 GB
     on_gpu = plan(small_job(), RATES, replace(MACHINE, device=10**10))
     assert "network's values" not in on_gpu.host
     assert on_gpu.device["network's values"] == 300 * RATES.saved_bytes

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from varfx.annotations.file import HELD_BYTES, KEPT_BYTES
 from varfx.likelihood.cost_model import CostModel
 from varfx.prior.plan.commands import UNMEASURED, Products, Work, command_work
 from varfx.prior.plan.job import Job
@@ -36,6 +37,10 @@ BLOCKS = 2  # of tracks in host memory: one in use, one read ahead
 CACHE_SHARE = 1 / 3  # of the memory that is free may hold windows (`varfx.prior.inputs`)
 BUSY = 0.7
 ADAM_COPIES = 4  # weights, gradients, and two moments
+HELD_COPIES = 3  # of annotations in memory: the table, its rows of the panel's variants, standardised
+PLACE_BYTES = 9  # per variant whose annotations stay in their file: its row, and whether alleles are exchanged
+VARIANT_BYTES = 280  # of the panel's table, and of the arrays that match a trait to it (benchmarks/annotation_memory.py)
+TRAIT_BYTES = 140  # of a trait's table, and its z, n and frequencies on the panel's rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,12 @@ class Plan:
         }
 
 
+def feature_bytes(variants: float, num_features: int) -> float:
+    """Memory of annotations and features: all of them up to `HELD_BYTES`, else the row groups that were read last."""
+    size = 4.0 * variants * num_features
+    return HELD_COPIES * size if size <= HELD_BYTES else KEPT_BYTES + PLACE_BYTES * variants
+
+
 def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
     """Disk, memory and time of a job, at the measured rates."""
     disk = _disk(job)
@@ -139,7 +150,8 @@ def plan(job: Job, rates: Rates, machine: Machine) -> Plan:
     host = {
         "process": float(rates.process_bytes),
         "windows kept": cache,
-        "features": float(_variants(job) * (job.num_features + 1) * 4),
+        "features": feature_bytes(_variants(job), job.num_features),
+        "tables of variants": float(_variants(job) * (VARIANT_BYTES + TRAIT_BYTES * job.num_traits)),
         "blocks of tracks": float(BLOCKS * job.block_bytes.max()),
         "window read ahead": float((job.sizes.rank * job.sizes.num_panel * 4).max()),
         **({} if on_gpu else working),
