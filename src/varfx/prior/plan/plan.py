@@ -39,7 +39,9 @@ BUSY = 0.7
 ADAM_COPIES = 4  # weights, gradients, and two moments
 HELD_COPIES = 3  # of annotations in memory: the table, its rows of the panel's variants, standardised
 PLACE_BYTES = 9  # per variant whose annotations stay in their file: its row, and whether alleles are exchanged
-VARIANT_BYTES = 280  # of the panel's table, and of the arrays that match a trait to it (benchmarks/annotation_memory.py)
+VARIANT_BYTES = (
+    280  # of the panel's table, and of the arrays that match a trait to it (benchmarks/annotation_memory.py)
+)
 TRAIT_BYTES = 140  # of a trait's table, and its z, n and frequencies on the panel's rows
 
 
