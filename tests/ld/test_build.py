@@ -118,6 +118,7 @@ def test_bed_pgen_and_ukb_ld_give_the_same_likelihood(tmp_path: Path, rng: np.ra
             np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_parallel_is_serial_bit_for_bit(bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, "1")
@@ -414,6 +415,7 @@ class Dying:
         os._exit(9)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_dies_is_told(bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_workers, "ALLOWED_FAILURES", 0)
     with pytest.raises(

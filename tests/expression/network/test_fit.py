@@ -263,6 +263,7 @@ def test_resumed_runs_are_the_same(cohort: Path, tmp_path: Path, monkeypatch: py
     fit_network(cohort, tmp_path / "part", options, overwrite=True)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_networks_of_single_genes_on_processes(cohort: Path, tmp_path: Path) -> None:
     """Two processes train the same networks as one, and finished ones are kept."""
     options = config(single_gene=True, genes=tuple(open_cohort(cohort).genes_train[:2]), folds=(0,))

@@ -247,6 +247,7 @@ def test_annotations_have_the_largest_score_of_any_gene_and_a_mask(runs: Runs) -
     assert 0 < annotations.table["scored"].sum() < annotations.table.height
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_processes_change_nothing(runs: Runs) -> None:
     options = VariantConfig(genes=tuple(runs.cohort.genes["gene_id"][:2]))
     here = score_variants(runs.network, options)

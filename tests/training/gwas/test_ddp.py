@@ -95,6 +95,7 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_statistics_of_an_enformer_are_those_of_all_processes(
     simulated: Simulated, z: np.ndarray, tracks: SimulatedTracks, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_statistics_of_an_enformer_are_those_of_all_processes(
     assert moved == {3}  # the calibration, and two steps
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_what_a_worker_says_comes_back(simulated: Simulated, z: np.ndarray, tmp_path: Path) -> None:
     """The second process gets the window that diverges; the first would wait for it for ever."""
     data = data_of(simulated, z)
