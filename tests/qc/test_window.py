@@ -27,7 +27,7 @@ from varfx.qc import (
     judge,
     lacks_square_norm,
 )
-from varfx.qc.strong_effects import largest_outside, strong_effects
+from varfx.qc.strong_effects import StrongEffects, largest_outside, strong_effects
 
 SIZE = 120
 
@@ -198,12 +198,13 @@ GOOD = WindowCheck(
     energy_ratio=1.0,
     energy_z=0.0,
     energy_p=0.5,
+    energy_least=1.0,
     s=1e-4,
     s_lr=0.0,
     sigma2=1.0,
     variance_lr=0.1,
 )
-BAD = replace(GOOD, s=0.35, s_lr=200.0, energy_ratio=6.0, energy_z=20.0, energy_p=1e-80)
+BAD = replace(GOOD, s=0.35, s_lr=200.0, energy_ratio=6.0, energy_least=6.0, energy_z=20.0, energy_p=1e-80)
 
 
 def test_a_window_is_judged_beside_the_others() -> None:
@@ -219,15 +220,18 @@ def test_a_window_is_judged_beside_the_others() -> None:
     assert Baseline.of([GOOD] * 10).doubtful == ()  # type: ignore[union-attr]
 
 
-def test_s_alone_does_not_fail_a_window_whose_energy_is_near_its_expectation() -> None:
+def test_s_alone_does_not_fail_a_window_whose_energy_strong_effects_may_explain() -> None:
     assert judge(replace(BAD, energy_ratio=3.5)).mark == "warn"
     assert judge(replace(BAD, energy_ratio=4.5)).evidence == ("s",)
+    assert judge(replace(BAD, energy_least=1.4)).mark == "warn"
+    assert judge(replace(BAD, energy_least=1.6)).evidence == ("s",)
 
 
 def test_marks_of_few_variants_and_of_panels_without_a_p_value() -> None:
     assert judge(replace(BAD, variants=19)).mark == "pass"
     assert judge(replace(BAD, energy_p=np.nan)).mark == "fail"
-    assert judge(replace(BAD, energy_ratio=np.nan, energy_p=np.nan)).mark == "fail"  # a panel of full rank
+    full_rank = replace(BAD, energy_ratio=np.nan, energy_p=np.nan, energy_least=np.nan)
+    assert judge(full_rank).mark == "fail"
     inflated = judge(replace(GOOD, sigma2=1.5, variance_lr=20.0))
     assert (inflated.mark, inflated.cause) == ("warn", "inflated associations")
 
@@ -254,3 +258,28 @@ def test_cores_of_a_panel(simulated: Simulated, tmp_path: Path, rng: np.random.G
     assert rows.tolist() == list(range(40))
     assert variants.kriging.shape == (40,)
     assert not lacks_square_norm(panel)
+
+
+def test_an_effect_taken_for_its_neighbour_s_is_no_failure() -> None:
+    """Two variants in LD, of which truncation took a third of the second one's variance: its effect is found at the first."""
+    r, b = 0.75, 40.0
+    U = np.array([[1.0, 0.0], [r, 0.35]])
+    lacking = 1 - np.square(U).sum(1)
+    found = strong_effects(b * np.array([r, U[1] @ U[1]]), U, lacking)
+    first = int(found.rows[0])
+    other = 1 - first
+    R = U @ U.T + np.diag(lacking)
+    assert found.most[0] == pytest.approx(max(lacking[first], lacking[other] / R[0, 1] ** 2))
+    top = 0.8
+    assert found.at_most(top) >= found.outside(top)
+    assert StrongEffects(np.array([0]), np.array([2.0]), np.array([0.1]), np.array([0.3])).at_most(
+        top
+    ) == pytest.approx(0.96)
+
+
+def test_the_least_energy_is_below_the_ratio(R: ndarray, rng: np.random.Generator) -> None:
+    b = np.zeros(SIZE)
+    b[60] = 30.0
+    plain, strong = (check_window(draw(R, rng, each), directions(R)) for each in (np.zeros(SIZE), b))
+    assert plain.energy_least == plain.energy_ratio
+    assert 0 < strong.energy_least <= strong.energy_ratio

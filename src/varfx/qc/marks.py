@@ -33,6 +33,8 @@ class Bounds:
         s: of `estimate_s`, where its likelihood ratio is above `likelihood_ratio` and the energy, if there is one, has a p-value below
             `energy_p` and a ratio above `beside_s`.
         beside_s: smallest ratio of the energy where s speaks. Strong effects that partly hide each other raise s and, less, the energy.
+        beyond_effects: smallest ratio of the energy where s speaks, if strong effects left outside all that they can: an effect that is
+            found at another variant in LD raises s and the energy, too.
         energy_ratio: of the energy outside the kept directions, with a p-value below `energy_p`.
         energy_p: largest p-value of the energy.
         sigma2: of the residual variance, where its likelihood ratio is above `likelihood_ratio`.
@@ -42,6 +44,7 @@ class Bounds:
 
     s: float
     beside_s: float
+    beyond_effects: float
     energy_ratio: float
     energy_p: float
     sigma2: float
@@ -49,8 +52,26 @@ class Bounds:
     stands_out: float
 
 
-WARN = Bounds(s=0.1, beside_s=0.0, energy_ratio=2.0, energy_p=1e-3, sigma2=1.3, likelihood_ratio=15.0, stands_out=1.5)
-FAIL = Bounds(s=0.2, beside_s=4.0, energy_ratio=15.0, energy_p=1e-6, sigma2=3.0, likelihood_ratio=60.0, stands_out=3.0)
+WARN = Bounds(
+    s=0.1,
+    beside_s=0.0,
+    beyond_effects=0.0,
+    energy_ratio=2.0,
+    energy_p=1e-3,
+    sigma2=1.3,
+    likelihood_ratio=15.0,
+    stands_out=1.5,
+)
+FAIL = Bounds(
+    s=0.2,
+    beside_s=4.0,
+    beyond_effects=1.5,
+    energy_ratio=15.0,
+    energy_p=1e-6,
+    sigma2=3.0,
+    likelihood_ratio=60.0,
+    stands_out=3.0,
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +164,8 @@ def _above(check: WindowCheck, bounds: Bounds, baseline: Baseline | None) -> tup
         "s": check.s > max(bounds.s, times * usual.s)
         and check.s_lr > bounds.likelihood_ratio
         and unlikely
-        and not check.energy_ratio <= bounds.beside_s,
+        and not check.energy_ratio <= bounds.beside_s
+        and not check.energy_least <= bounds.beyond_effects,
         "energy": check.energy_ratio > np.fmax(bounds.energy_ratio, times * usual.energy_ratio) and unlikely,
         "variance": check.sigma2 > max(bounds.sigma2, times * usual.sigma2)
         and check.variance_lr > bounds.likelihood_ratio,

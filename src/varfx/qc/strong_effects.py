@@ -7,6 +7,9 @@ at variant j reaches the rest `R_o` of the LD (trace mu, squared norm nu, larges
     |R_o e_j|^2 b^2 <= top d_j b^2             its energy outside; (nu / mu) d_j b^2 on the mean over variants
     4 b^2 e_j' R_o^3 e_j <= 4 top^2 d_j b^2    its part of that energy's variance
 
+Another variant in LD r with j may carry the effect in its place, of size b / r, and leave more: `top b^2 max d / r^2` over variants with r2 of at
+least 0.5 is the most that an effect leaves outside.
+
 A panel keeps only trace and norm of the rest. So `reach`, the smaller of `top` and 1.8 nu / mu, stands for `|R_o e_j|^2 / d_j`: 99 % of the
 variants of real LD stay below it (rank rules 0.9 to 0.99).
 """
@@ -26,6 +29,7 @@ ENTRY = 25.0  # squared association given the others, from which on an effect is
 FREE = 0.2  # smallest variance given the others of a variant that enters
 NEAR = 0.3  # r2 given the others, from which on variants must show a candidate's effect
 SHOWN = 0.35  # share of it
+CARRIES = 0.5  # r2 with a variant that entered, from which on another may carry its effect
 MOST_HIDDEN = 1.8  # times its association, that an effect may be where no variant is near
 
 
@@ -37,11 +41,17 @@ class StrongEffects:
         rows: variants that entered, in order.
         b: their effects together, in units of z.
         lacking: variance outside of each effect's variant: the mean over variants, by how well each would explain the effect.
+        most: largest variance outside of a variant that may carry the effect, over its r2 with the one that entered.
     """
 
     rows: Int[ndarray, " effect"]
     b: Float[ndarray, " effect"]
     lacking: Float[ndarray, " effect"]
+    most: Float[ndarray, " effect"]
+
+    def at_most(self, top: float) -> float:
+        """Energy that they leave outside at the very most, where no eigenvalue there exceeds `top`."""
+        return float(top * (self.b * self.b * self.most).sum())
 
     def outside(self, reach: float) -> float:
         """Energy that they may leave outside, where an effect of 1 leaves at most `reach` times the variance that its variant lacks."""
@@ -63,6 +73,7 @@ def strong_effects(
     total = np.einsum("jr,jr->j", U, U) + lacking
     rows: list[int] = []
     doubt: list[float] = []
+    most: list[float] = []
     across = np.zeros((z.size, 0))  # R between all variants and those that entered
     given, variance = z, total
     weights: ndarray = np.zeros((0, z.size))
@@ -81,12 +92,15 @@ def strong_effects(
         rows.append(row)
         likely = np.exp(0.5 * (score - score[row]))
         doubt.append(float(likely @ lacking / likely.sum()))
+        r2 = column * column / (total * total[row])
+        carries = r2 >= CARRIES
+        most.append(float((lacking[carries] / r2[carries]).max()))
         across = np.column_stack([across, column])
         weights = np.linalg.solve(across[rows], across.T)  # (effect, variant)
         given = z - weights.T @ z[rows]
         variance = np.maximum(total - np.einsum("ej,je->j", weights, across), 1e-12)
     b = np.linalg.solve(across[rows], z[rows]) if rows else np.zeros(0)
-    return StrongEffects(np.array(rows, dtype=np.int64), b, np.array(doubt))
+    return StrongEffects(np.array(rows, dtype=np.int64), b, np.array(doubt), np.array(most))
 
 
 def _supported(row: int, z: ndarray, given: ndarray, variance: ndarray, partial: ndarray, refused: ndarray) -> bool:

@@ -42,6 +42,7 @@ class WindowCheck:
         energy_ratio: energy outside the kept directions over its mean; NaN where nothing is outside.
         energy_z: normal deviate of `energy_p`; NaN where the panel lacks |R|^2.
         energy_p: p-value of the energy.
+        energy_least: energy over its mean if strong effects left outside all that they can; at most `energy_ratio`.
         s: share of z that R does not explain.
         s_lr: 2 log likelihood ratio of an s beside a constant prior and 0.001, which rounding of stored LD leaves.
         sigma2: residual variance of z beside a constant prior.
@@ -53,6 +54,7 @@ class WindowCheck:
     energy_ratio: float
     energy_z: float
     energy_p: float
+    energy_least: float
     s: float
     s_lr: float
     sigma2: float
@@ -132,6 +134,8 @@ def check_window(z: Float[ndarray, " observed"], directions: Directions) -> Wind
     mean_reach = (directions.rest_square or np.inf) / max(directions.rest, MIN_REST)
     leaves = strong.outside(min(top, REACH * mean_reach))
     energy_ratio, deviate, p = _energy(outside, directions, F, top, leaves)
+    most = _mean_energy(directions, F, max(leaves, strong.at_most(top)))
+    least = energy_ratio * _mean_energy(directions, F, leaves) / most if most > 0 else np.nan
     expected = directions.rest + leaves
     own = outside * directions.rest / expected if expected > 0 else outside
     s = _inconsistency(lam, q * q, directions.rest, outside, beyond, 0.0)[0]
@@ -142,6 +146,7 @@ def check_window(z: Float[ndarray, " observed"], directions: Directions) -> Wind
         energy_ratio=energy_ratio,
         energy_z=deviate,
         energy_p=p,
+        energy_least=least,
         s=s,
         s_lr=s_lr,
         sigma2=sigma2,
@@ -156,6 +161,11 @@ def estimate_s(z: Float[ndarray, " variant"], R: Float[ndarray, "variant variant
     return _inconsistency(lam, np.square(V.T @ z), 0.0, 0.0, 0, 0.0)[0]
 
 
+def _mean_energy(directions: Directions, F: float, strong: float) -> float:
+    """Mean of the energy outside, given effects of variance F and what strong ones leave."""
+    return directions.rest + F * (directions.rest_square or 0.0) + strong
+
+
 def _energy(outside: float, directions: Directions, F: float, top: float, strong: float) -> tuple[float, float, float]:
     """Ratio to the mean, normal deviate and p-value of the energy outside, given effects of variance F and what strong ones leave."""
     mu = directions.rest
@@ -164,7 +174,7 @@ def _energy(outside: float, directions: Directions, F: float, top: float, strong
     square = directions.rest_square
     if square is None or square <= 0:
         return outside / (mu + strong), np.nan, np.nan
-    mean = mu + F * square + strong
+    mean = _mean_energy(directions, F, strong)
     half_variance = square * (1 + F * top) ** 2 + 2 * top * strong
     scale, freedom = half_variance / mean, mean**2 / half_variance
     p = float(chi2.sf(outside / scale, freedom))
