@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lightning
@@ -321,35 +322,62 @@ def test_wrong_options(options: dict[str, object], message: str) -> None:
         TrainConfig(**options)  # type: ignore[arg-type]
 
 
-FIT = """
+FITS = """
 import os, signal, sys
 from varfx.models import ModelConfig
 from varfx.prior import SplitConfig, fit
-from varfx.training import TrainConfig
+from varfx.training import TrainConfig, train  # here, so that no child imports Lightning again
 
-panel, sumstats, annot, out, how, step, resume = sys.argv[1:]
-signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+panel, sumstats, annot, out = sys.argv[1:]
 
-def progress(done, total, what):
-    if what.startswith("steps") and done == int(step):
-        os.kill(os.getpid(), getattr(signal, how))
+def interrupted(number, step, resume):
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
 
-try:
-    fit(panel, [sumstats], out, annotations=annot, model=ModelConfig(kind="mlp", hidden=(6,)),
-        training=TrainConfig(max_steps=60, check_every=10, windows_per_step=2),
-        split=SplitConfig(holdout_chrom=("3",)), resume=resume == "yes", progress=progress)
-except KeyboardInterrupt:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    sys.exit(130)
+    def progress(done, total, what):
+        if what.startswith("steps") and done == step:
+            os.kill(os.getpid(), number)
+
+    try:
+        fit(panel, [sumstats], out, annotations=annot, model=ModelConfig(kind="mlp", hidden=(6,)),
+            training=TrainConfig(max_steps=60, check_every=10, windows_per_step=2),
+            split=SplitConfig(holdout_chrom=("3",)), resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        sys.exit(130)
+
+for line in sys.stdin:  # one fit in a child per line, told by its end
+    name, step, resume = line.split()
+    child = os.fork()
+    if not child:
+        os.dup2(2, 1)
+        interrupted(getattr(signal, name), int(step), resume == "yes")
+        sys.exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def run_fit(simulated: Simulated, out: Path, how: str, step: int, resume: bool) -> int:
-    words = [simulated.panel, simulated.weight, simulated.annot, out, how, step, "yes" if resume else "no"]
-    done = subprocess.run([sys.executable, "-c", FIT, *map(str, words)], capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 130, 143, -signal.SIGKILL):
-        raise AssertionError(done.stderr)
-    return done.returncode
+@contextlib.contextmanager
+def fits(simulated: Simulated, out: Path) -> Iterator[Callable[[str, int, bool], int]]:
+    """A function that runs a fit in a process of its own, which sends itself a signal at a step, and returns its exit status.
+
+    A signal reaches that process alone: its parent, which has imported all and computed nothing, starts the next one by a fork.
+    """
+    words = [simulated.panel, simulated.weight, simulated.annot, out]
+    with subprocess.Popen(
+        [sys.executable, "-c", FITS, *map(str, words)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as parent:  # fmt: skip
+
+        def run_fit(how: str, step: int, resume: bool) -> int:
+            parent.stdin.write(f"{how} {step} {'yes' if resume else 'no'}\n")
+            parent.stdin.flush()
+            status = int(parent.stdout.readline() or 1)
+            if status not in (0, 130, 143, -signal.SIGKILL):
+                parent.stdin.close()
+                raise AssertionError(parent.stderr.read())
+            return status
+
+        yield run_fit
 
 
 def fit_here(simulated: Simulated, out: Path, *, resume: bool = False) -> None:
@@ -369,14 +397,15 @@ def fit_here(simulated: Simulated, out: Path, *, resume: bool = False) -> None:
 def test_a_killed_fit_resumes_to_the_same_bits(simulated: Simulated, tmp_path: Path) -> None:
     """Killed after a checkpoint, then Ctrl-C, then SIGTERM, then finished: the same bytes as without an interruption."""
     fit_here(simulated, tmp_path / "whole")
-    assert run_fit(simulated, tmp_path / "stopped", "SIGKILL", 27, False) == -signal.SIGKILL
-    last = tmp_path / "stopped.building" / "checkpoints" / "last"
-    sealed_folder.check_directory(last)
-    assert {path.suffix for path in last.iterdir()} == {".safetensors", ".json"}
-    assert run_fit(simulated, tmp_path / "stopped", "SIGINT", 45, True) == 130
-    assert not (tmp_path / "stopped" / "manifest.json").exists()
-    assert run_fit(simulated, tmp_path / "stopped", "SIGTERM", 53, True) == 143
-    assert read_checkpoint(last)["callbacks"]["watch"]["step"] == 54  # the step was finished, and nothing is lost
+    with fits(simulated, tmp_path / "stopped") as run_fit:
+        assert run_fit("SIGKILL", 27, False) == -signal.SIGKILL
+        last = tmp_path / "stopped.building" / "checkpoints" / "last"
+        sealed_folder.check_directory(last)
+        assert {path.suffix for path in last.iterdir()} == {".safetensors", ".json"}
+        assert run_fit("SIGINT", 45, True) == 130
+        assert not (tmp_path / "stopped" / "manifest.json").exists()
+        assert run_fit("SIGTERM", 53, True) == 143
+        assert read_checkpoint(last)["callbacks"]["watch"]["step"] == 54  # the step was finished, and nothing is lost
     fit_here(simulated, tmp_path / "stopped", resume=True)
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name

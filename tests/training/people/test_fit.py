@@ -291,6 +291,7 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
 # --- processes
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Seven individuals a batch, so that the shares differ; in float64, as AdamW's first steps are the signs of gradients."""
     networks, said = [], []
