@@ -33,6 +33,11 @@ from safetensors.torch import load_file
 
 import _genome_material as material
 from _measure import machine
+from varfx.gwas.sumstats import read_sumstats
+from varfx.ld import LDPanel
+from varfx.prior.inputs import align_trait
+from varfx.prior.quality import quality_warnings
+from varfx.qc.panel import MOST_LARGE
 
 VARFX = [sys.executable, "-c", "import sys; from varfx.cli import main; sys.argv[0] = 'varfx'; sys.exit(main())"]
 PASSES = 3
@@ -40,6 +45,7 @@ GENOME_PASSES = 10
 PROCESS_STEPS = 24
 START, START_WINDOWS = 4, 64  # windows of the constant prior, in the part and of a genome
 FITS = ("fit, 1 step", "fit, 1 step, twice the start", "fit")
+WITH_BASELINE = (*FITS, "finemap")
 CORES = 2
 GOALS = {"pass_minutes": 25, "hours": 12, "peak_bytes": 8e9}
 POLL_SECONDS = 0.1
@@ -141,9 +147,24 @@ def part(share: float, options: argparse.Namespace, keep: dict[str, Any]) -> Non
         found["steps"][name] = {**result, "disk_bytes": disk(folder) - before, "load_average": os.getloadavg()[0]}
         print(f"{windows} windows, {name}: {found['steps'][name]}", flush=True)
         _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
+    if "quality_seconds" not in found and (folder / "S.sumstats.parquet").is_file():
+        found["quality_seconds"] = round(quality_seconds(folder, panel), 2)
+        _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
     if options.processes and "processes" not in found:
         found["processes"] = processes(folder, windows, options.processes, options)
         _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
+
+
+def quality_seconds(folder: Path, panel: LDPanel) -> float:
+    """Processor seconds per window of the baseline that fit and finemap compute on at most MOST_LARGE windows, whatever the genome."""
+    trait = align_trait(read_sumstats(folder / "S.sumstats.parquet"), panel).data
+    before = time.process_time()
+    quality_warnings(panel, trait)
+    return (time.process_time() - before) / _looked_at(len(panel.cores))
+
+
+def _looked_at(windows: int) -> int:
+    return min(windows, MOST_LARGE)
 
 
 def processes(folder: Path, windows: int, number: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -179,12 +200,14 @@ def processes(folder: Path, windows: int, number: int, options: argparse.Namespa
 def genome(parts: dict[str, Any]) -> dict[str, Any]:
     """What the steps would take for 2,763 windows, and the goals."""
     rows: dict[str, Any] = {}
+    quality = max((each.get("quality_seconds", 0.0) for each in parts.values()), default=0.0)
     for name in {name: None for each in parts.values() for name in each["steps"]}:
+        check = quality if name in WITH_BASELINE else 0.0
         seen = sorted((each["windows"], each["steps"][name]) for each in parts.values() if name in each["steps"])
         points = [(size, step) for size, step in seen if "stopped" not in step][-2:]
         if points:
             rows[name] = {
-                "hours": round(_hours(parts, name), 2),
+                "hours": round(_hours(parts, name, check=check), 2),
                 "peak_bytes": round(_line([(n, s["peak_bytes"]) for n, s in points], least=True)),
                 "from_windows": [n for n, _ in points],
             }
@@ -192,7 +215,7 @@ def genome(parts: dict[str, Any]) -> dict[str, Any]:
         for name in FITS:
             rows.pop(name)
         started = max(_start(each) for each in parts.values())  # processor seconds of START windows
-        once, whole = (_hours(parts, name, less=started) for name in (FITS[0], FITS[2]))
+        once, whole = (_hours(parts, name, less=started, check=quality) for name in (FITS[0], FITS[2]))
         each = max(whole - once, 0.0) / PASSES
         rows["fit, constant start, at most"] = {"hours": round(started / CORES / 3600 * START_WINDOWS / START, 2)}
         rows["fit, before and after"] = {"hours": round(once, 2)}
@@ -208,11 +231,20 @@ def _start(part: dict[str, Any]) -> float:
     return max(twice - once, 0.0) if twice else 0.0
 
 
-def _hours(parts: dict[str, Any], name: str, *, less: float = 0.0) -> float:
-    """Hours of a genome on CORES cores; `less` is left out of each part's processor seconds."""
+def _hours(parts: dict[str, Any], name: str, *, less: float = 0.0, check: float = 0.0) -> float:
+    """Hours of a genome on CORES cores.
+
+    Args:
+        parts: what was measured.
+        name: of the step.
+        less: processor seconds that are left out of each part.
+        check: processor seconds per window of the baseline, which a genome needs for MOST_LARGE windows.
+    """
     seen = [(each["windows"], each["steps"][name]) for each in parts.values() if name in each["steps"]]
-    points = sorted((n, step["processor_seconds"] - less) for n, step in seen if "stopped" not in step)
-    return _line(points[-2:]) / CORES / 3600
+    points = sorted(
+        (n, step["processor_seconds"] - less - check * _looked_at(n)) for n, step in seen if "stopped" not in step
+    )
+    return (_line(points[-2:]) + check * MOST_LARGE) / CORES / 3600
 
 
 def _line(points: list[tuple[int, float]], *, least: bool = False) -> float:
