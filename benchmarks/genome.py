@@ -48,7 +48,7 @@ FITS = ("fit, 1 step", "fit, 1 step, twice the start", "fit")
 WITH_BASELINE = (*FITS, "finemap")
 CORES = 2
 GOALS = {"pass_minutes": 25, "hours": 12, "peak_bytes": 8e9}
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.5
 
 
 def steps(folder: Path, windows: int) -> dict[str, list[str]]:
