@@ -147,7 +147,7 @@ def genetic_correlation(
         DataError: annotations of other variants, a prior without variance.
     """
     columns = annotation_columns(annotations, traits.first.variants, config.channels, source=annotations_name)
-    stacked = np.column_stack([np.ones(len(traits.first.f)), columns.directions()])
+    stacked = np.column_stack([np.ones(len(traits.first.f)), columns.directions().rows(slice(None))])
     D = np.ascontiguousarray(stacked[:, independent(stacked[traits.first.seen])])
     for source in (traits.first, traits.second):
         if not source.f[source.counted].sum() > 0:

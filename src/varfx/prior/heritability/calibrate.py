@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
 
+from varfx.annotations.features import Features
 from varfx.device import find_device
 from varfx.ld.gaps import LEAST_RANK
 from varfx.likelihood.average_information import window_information
@@ -21,6 +23,7 @@ from varfx.likelihood.maximise import Maximum, Pieces, maximise
 from varfx.prior.heritability.config import HeritabilityConfig
 from varfx.prior.heritability.errors import Steps, error_steps
 from varfx.prior.heritability.source import PriorSource
+from varfx.prior.heritability.stacked import Columns, as_features, row_blocks
 from varfx.progress import Progress, silent
 from varfx.training.gwas.placement import Placement
 from varfx.training.gwas.windows import in_background
@@ -38,19 +41,22 @@ class Calibration:
     """A calibrated prior.
 
     Attributes:
-        directions: D, one row per panel variant; the first column is 1.
+        directions: D of any panel variants; the first column is 1.
         maximum: of theta = (delta, log sigma2), with scores and information per window.
         steps: of the deleted blocks from theta; None with too few windows.
     """
 
-    directions: Float[ndarray, "variant direction"]
+    directions: Features
     maximum: Maximum
     steps: Steps | None
 
-    @property
+    @cached_property
     def factor(self) -> Float[ndarray, " variant"]:
         """exp(D delta) of each variant."""
-        return log_factor_exp(self.directions, self.maximum.theta[:-1])
+        found = np.empty(self.directions.height)
+        for rows in row_blocks(np.ones(found.size, dtype=bool)):
+            found[rows] = log_factor_exp(self.directions.rows(rows), self.maximum.theta[:-1])
+        return found
 
     @property
     def sigma2(self) -> float:
@@ -65,7 +71,7 @@ def log_factor_exp(directions: ndarray, delta: ndarray) -> Float[ndarray, " vari
 
 def calibrate(
     source: PriorSource,
-    directions: Float[ndarray, "variant direction"],
+    directions: Columns,
     config: HeritabilityConfig = HeritabilityConfig(),
     *,
     free: int = 1,
@@ -83,25 +89,26 @@ def calibrate(
     Raises:
         DataError: variances without a finite likelihood.
     """
+    D = as_features(directions)
 
     def evaluate(theta: ndarray) -> Pieces | None:
-        return pieces_at(source, directions, theta, device=config.device, progress=progress)
+        return pieces_at(source, D, theta, device=config.device, progress=progress)
 
-    precision = np.full(directions.shape[1] + 1, 1 / LOG_ENRICHMENT_SD**2)
+    precision = np.full(D.width + 1, 1 / LOG_ENRICHMENT_SD**2)
     precision[:free] = precision[-1] = 0.0
-    start = np.r_[np.zeros(directions.shape[1]), np.log(source.sigma2)]
+    start = np.r_[np.zeros(D.width), np.log(source.sigma2)]
     some = first_windows(source)
     if some:  # the last rounds on all windows begin near their maximum
         part = replace(source, windows=some)
 
         def on_some(theta: ndarray) -> Pieces | None:
-            return pieces_at(part, directions, theta, device=config.device, progress=progress)
+            return pieces_at(part, D, theta, device=config.device, progress=progress)
 
         share = len(some) / len(source.windows)
         start = maximise(on_some, start, prior_precision=precision * share, max_rounds=FIRST_ROUNDS).theta
     maximum = maximise(evaluate, start, prior_precision=precision)
     steps = error_steps(maximum.pieces, source.panel, source.windows, config, precision)
-    return Calibration(directions, maximum, steps)
+    return Calibration(D, maximum, steps)
 
 
 def first_windows(source: PriorSource) -> tuple[int, ...]:
@@ -114,7 +121,7 @@ def first_windows(source: PriorSource) -> tuple[int, ...]:
 
 def pieces_at(
     source: PriorSource,
-    directions: Float[ndarray, "variant direction"],
+    directions: Columns,
     theta: Float[ndarray, " parameter"],
     *,
     device: str = "auto",
@@ -132,7 +139,7 @@ def pieces_at(
         progress: told about each window.
     """
     where = find_device(device)
-    F = source.n_ref * source.f * log_factor_exp(directions, theta[:-1])
+    D = as_features(directions)
     sigma2 = float(np.exp(theta[-1]))
     found = []
     windows = (
@@ -144,7 +151,9 @@ def pieces_at(
         rows = source.panel_rows[window.index]
         trait = window.traits[0]
         assert trait is not None
-        F_here, D_here = (torch.from_numpy(np.ascontiguousarray(array[rows])).to(where) for array in (F, directions))
+        mine = np.ascontiguousarray(D.rows(rows), dtype=np.float64)
+        F = source.n_ref * source.f[rows] * log_factor_exp(mine, theta[:-1])
+        F_here, D_here = (torch.from_numpy(array).to(where) for array in (F, mine))
         information = window_information(trait, F_here, D_here, sigma2)
         if information is None:
             return None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from numpy import ndarray
 
+from varfx.annotations.channels import Channels, HeldChannels, Rows, blocks
 from varfx.annotations.file import AnyAnnotations
+from varfx.annotations.moments import Moments
 from varfx.annotations.places import EFFECT_FREQUENCY
 from varfx.errors import ConfigError, DataError
 
@@ -22,27 +25,80 @@ INDEPENDENT = 1e-6  # share of a direction's square that must lie outside the ot
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnnotationColumns:
-    """Annotations on the panel's rows.
+    """Annotations on the panel's rows, read for some variants at a time.
 
     Attributes:
-        names: of the annotations.
-        values: float64, without gaps.
+        channels: the annotations, NaN where missing.
+        fill: value of each in its gaps.
+        centre: of each as a direction: its mean, 0 for 0/1.
+        scale: of each as a direction: its standard deviation, 1 for 0/1.
         binary: which hold 0 and 1 only.
         notes: what was left out or filled, in words.
     """
 
-    names: tuple[str, ...]
-    values: Float[ndarray, "variant annotation"]
+    channels: Channels
+    fill: Float[ndarray, " annotation"]
+    centre: Float[ndarray, " annotation"]
+    scale: Float[ndarray, " annotation"]
     binary: Bool[ndarray, " annotation"]
     notes: tuple[str, ...]
 
-    def directions(self) -> Float[ndarray, "variant annotation"]:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the annotations."""
+        return self.channels.names
+
+    @property
+    def height(self) -> int:
+        """Number of variants."""
+        return self.channels.height
+
+    @property
+    def width(self) -> int:
+        """Number of annotations."""
+        return len(self.channels.names)
+
+    @property
+    def values(self) -> Float64[ndarray, "variant annotation"]:
+        """Those of all variants, in memory."""
+        return self.rows(slice(None))
+
+    def rows(self, rows: Rows) -> Float64[ndarray, "row annotation"]:
+        """Those of some variants, without gaps."""
+        values = self.channels.read(rows).astype(np.float64)
+        return np.where(np.isnan(values), self.fill, values)
+
+    def take(self, numbers: Sequence[int]) -> AnnotationColumns:
+        """Some of the annotations, in this order; the others are not read."""
+        some = list(numbers)
+        parts = {name: getattr(self, name)[some] for name in ("fill", "centre", "scale", "binary")}
+        return replace(self, channels=self.channels.take([self.names[number] for number in some]), **parts)
+
+    def directions(self) -> AnnotationDirections:
         """0/1 as they are, continuous ones standardised and limited to 5 standard deviations."""
-        found = self.values.copy()
-        for column in np.flatnonzero(~self.binary):
-            centred = found[:, column] - found[:, column].mean()
-            found[:, column] = np.clip(centred / (centred.std() or 1.0), -LIMIT, LIMIT)
-        return found
+        return AnnotationDirections(self)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationDirections:
+    """Annotations as directions of calibration."""
+
+    columns: AnnotationColumns
+
+    @property
+    def height(self) -> int:
+        """Number of variants."""
+        return self.columns.height
+
+    @property
+    def width(self) -> int:
+        """Number of annotations."""
+        return self.columns.width
+
+    def rows(self, rows: Rows) -> Float64[ndarray, "row annotation"]:
+        """Those of some variants."""
+        standardised = (self.columns.rows(rows) - self.columns.centre) / self.columns.scale
+        return np.clip(standardised, -LIMIT, LIMIT)
 
 
 def annotation_columns(
@@ -68,10 +124,12 @@ def annotation_columns(
         ConfigError: an unknown name.
     """
     if annotations is None:
+        empty = HeldChannels((), np.zeros((variants.height, 0), dtype=np.float32))
+        none = np.zeros(0)
         return AnnotationColumns(
-            names=(), values=np.zeros((variants.height, 0)), binary=np.zeros(0, dtype=bool), notes=()
+            channels=empty, fill=none, centre=none, scale=none, binary=np.zeros(0, dtype=bool), notes=()
         )
-    values, missing = annotations.select(variants)
+    channels = annotations.on(variants)
     names = list(annotations.channels)
     unknown = [name for name in chosen if name not in names]
     if unknown:
@@ -79,35 +137,55 @@ def annotation_columns(
             f"`channels`: {len(unknown)} are not in `{source}`, first `{unknown[0]}`. It has {', '.join(names[:10])}."
         )
     notes = [f"all {variants.height:,} panel variants are in {source} ({annotations.height:,} rows)"]
-    kept, columns, binary = [], [], []
-    for name in chosen or names:
-        if name == EFFECT_FREQUENCY:
-            continue
-        column, gap = values[:, names.index(name)].astype(np.float64), missing[:, names.index(name)]
-        present = column[~gap]
-        is_binary = bool(np.isin(present, (0.0, 1.0)).all())
-        if not present.size or np.ptp(np.r_[present, 0.0] if is_binary and gap.any() else present) == 0:
+    asked = channels.take([name for name in chosen or names if name != EFFECT_FREQUENCY])
+    kept, fill, centre, scale, binary = [], [], [], [], []
+    for name, found, is_binary in zip(asked.names, *_scanned(asked), strict=True):
+        outside = is_binary and found.missing > 0
+        low, high = (min(found.low, 0.0), max(found.high, 0.0)) if outside else (found.low, found.high)
+        if not high > low:
             notes.append(f"`{name}` has one value for all variants and is left out")
             continue
-        column[gap] = 0.0 if is_binary else present.mean()
-        if gap.any():
+        if found.missing:
             filled = "outside" if is_binary else "its mean"
-            notes.append(f"`{name}` is missing for {gap.sum():,} of {gap.size:,} variants: counted as {filled}")
+            notes.append(f"`{name}` is missing for {found.missing:,} of {asked.height:,} variants: counted as {filled}")
         kept.append(name)
-        columns.append(column)
-        binary.append(is_binary)
+        fill.append(0.0 if is_binary else found.mean)
+        centre.append(0.0 if is_binary else found.mean)
+        scale.append(1.0 if is_binary else sqrt(found.square / asked.height) or 1.0)
+        binary.append(bool(is_binary))
     if not kept:
         raise DataError(f"`{source}` has no annotation that differs between the panel's {variants.height:,} variants.")
     return AnnotationColumns(
-        names=tuple(kept), values=np.column_stack(columns), binary=np.array(binary), notes=tuple(notes)
+        channels=asked.take(kept),
+        fill=np.array(fill),
+        centre=np.array(centre),
+        scale=np.array(scale),
+        binary=np.array(binary),
+        notes=tuple(notes),
     )
 
 
+def _scanned(channels: Channels) -> tuple[list[Moments], Bool[ndarray, " annotation"]]:
+    """Moments of each channel, and whether it holds 0 and 1 only."""
+    found = [Moments() for _ in channels.names]
+    binary = np.ones(len(found), dtype=bool)
+    for _, values in blocks(channels) if found else ():
+        binary &= ((values == 0) | (values == 1) | np.isnan(values)).all(0)
+        for number, each in enumerate(found):
+            each.add(values[:, number])
+    return found, binary
+
+
 def independent(directions: Float[ndarray, "variant direction"]) -> list[int]:
-    """Directions that are no sum of earlier ones: pivots of the Gram matrix, in order."""
-    norms = np.linalg.norm(directions, axis=0)
-    scaled = directions / np.where(norms > 0, norms, 1.0)
-    gram: ndarray = scaled.T @ scaled
+    """Directions that are no sum of earlier ones, in order."""
+    return pivots(directions.T @ directions)
+
+
+def pivots(squares: Float[ndarray, "direction direction"]) -> list[int]:
+    """Pivots of the Gram matrix of directions: those that are no sum of earlier ones, in order."""
+    norms = np.sqrt(np.diag(squares))
+    scale = np.where(norms > 0, norms, 1.0)
+    gram: ndarray = squares / scale[:, None] / scale
     kept: list[int] = []
     for column in range(len(gram)):
         cross = gram[kept][:, [column]]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
-from varfx.prior.heritability.columns import LIMIT, AnnotationColumns, independent
+from varfx.annotations.features import Features, HeldFeatures
+from varfx.prior.heritability.columns import LIMIT, AnnotationColumns, pivots
 from varfx.prior.heritability.source import PriorSource
+from varfx.prior.heritability.stacked import Scaled, Stacked, as_features, gram, level
 
 
-def calibration_directions(
-    source: PriorSource, columns: AnnotationColumns
-) -> tuple[Float[ndarray, "variant direction"], list[str]]:
+def calibration_directions(source: PriorSource, columns: AnnotationColumns) -> tuple[Features, list[str]]:
     """1, the annotations, and the prior's own directions, without those that others span on the calibrating windows; and notes."""
     slope = np.ones(source.f.size) if source.own is None else source.own.slope
-    parts = [np.ones((source.f.size, 1)), slope[:, None] * columns.directions(), own_directions(source)]
+    parts = [level(source.f.size), Scaled(columns.directions(), slope), own_directions(source)]
     names = ["level", *columns.names]
-    stacked = np.hstack(parts)
-    seen = stacked[source.seen]
-    kept = independent(seen)
+    squares = gram(Stacked(parts), source.seen)
+    kept = pivots(squares)
     notes = []
-    absent = [names[k] for k in range(1, len(columns.names) + 1) if not seen[:, k].any()]
+    absent = [names[k] for k in range(1, len(columns.names) + 1) if not squares[k, k] > 0]
     if absent:
         notes.append(
             f"{len(absent)} annotations have no variant in the calibrating windows, first `{absent[0]}`: their numbers are the plug-in's"
@@ -36,20 +35,25 @@ def calibration_directions(
             f"{len(kept) + 1} parameters are estimated from {len(source.windows)} windows: errors are rough. Name fewer annotations with "
             "--channels"
         )
-    return np.ascontiguousarray(stacked[:, kept]), notes
+    return Stacked(parts, kept), notes
 
 
-def own_directions(source: PriorSource) -> Float[ndarray, "variant direction"]:
+def own_directions(source: PriorSource) -> Features:
     """Directions in which the prior itself may be off: coefficients of a constant or linear model, whose sampling error is counted so.
 
     For others log f, standardised over variants of positive f and limited to 5 standard deviations: a network may be too sure or not sure enough
     of its differences, and enrichments would inherit that.
     """
     if source.own is not None:
-        return source.own.values
+        return as_features(source.own.values)
     some = source.f > 0
     log_f = np.zeros(source.f.size)
     log_f[some] = np.log(source.f[some])
     log_f[some] -= log_f[some].mean()
     spread = float(log_f[some].std())
-    return np.clip(log_f / (spread or 1.0), -LIMIT, LIMIT)[:, None]
+    return HeldFeatures(np.clip(log_f / (spread or 1.0), -LIMIT, LIMIT)[:, None])
+
+
+def independent_of(parts: Sequence[Features], source: PriorSource) -> Features:
+    """Directions side by side without those that earlier ones span on the calibrating windows."""
+    return Stacked(parts, pivots(gram(Stacked(parts), source.seen)))

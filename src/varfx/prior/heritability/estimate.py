@@ -8,33 +8,39 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from numpy import ndarray
 
+from varfx.annotations.features import Features, HeldFeatures
 from varfx.annotations.file import AnyAnnotations
 from varfx.errors import DataError
 from varfx.likelihood.ldsr_closed import BlockJackknife
 from varfx.prior.heritability.calibrate import Calibration, calibrate, pieces_at
-from varfx.prior.heritability.columns import AnnotationColumns, annotation_columns, independent
+from varfx.prior.heritability.columns import AnnotationColumns, annotation_columns
 from varfx.prior.heritability.config import HeritabilityConfig
-from varfx.prior.heritability.directions import calibration_directions, own_directions
+from varfx.prior.heritability.directions import calibration_directions, independent_of, own_directions
 from varfx.prior.heritability.quantities import (
     AnnotationHeritability,
     Estimate,
     GroupHeritability,
+    QuantileColumns,
+    Spread,
     Sums,
     annotation_heritability,
     group_heritability,
     liability_factor,
-    quantile_groups,
+    quantile_cuts,
+    spread_of,
     sums_of,
     t_interval,
     top_groups,
 )
 from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource, describe
+from varfx.prior.heritability.stacked import Stacked, as_features, level, row_blocks, triangle
 from varfx.progress import Progress, silent
 
 HIGH_SIGMA2 = 1.2
+COLLINEAR = 1e-12  # singular value, of the largest, below which directions of a model are sums of others
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,24 +119,24 @@ def heritability(
     directions, about = calibration_directions(source, columns)
     calibration = calibrate(source, directions, config, progress=progress)
     counted = counted_variants(source, config.min_maf)
-    X = np.column_stack([np.ones(counted.sum()), columns.values[counted]])
+    X = Stacked((level(columns.height), columns))
 
-    def sums(some: ndarray) -> Sums:
-        return sums_of(some, source.f[counted], calibration.factor[counted], directions[counted], calibration.steps)
+    def sums(some: Features) -> Sums:
+        return sums_of(some, source.f, calibration.factor, directions, calibration.steps, counted)
 
-    by_annotation = sums(X)
+    by_annotation, spread = sums(X), spread_of(X, counted)
     factor = None
     if config.population_prev is not None and config.sample_prev is not None:
         factor = liability_factor(config.population_prev, config.sample_prev)
     h2 = by_annotation.estimate(lambda v: v[..., 0], positive=True)
-    entries = annotation_heritability(by_annotation, X, columns.names, columns.binary)
+    entries = annotation_heritability(by_annotation, spread, columns.names, columns.binary)
     top = _top(source, counted, config, progress)
     return Heritability(
         h2=h2,
         h2_liability=None if factor is None else _scaled(h2, factor),
         sigma2=_sigma2(calibration),
         plug_in={"h2": float(by_annotation.plug_in[0]), "sigma2": source.sigma2},
-        base=base_entry(by_annotation, X),
+        base=base_entry(by_annotation, spread),
         annotations=entries,
         top=top,
         quantiles=_quantiles(columns, counted, config.quantiles, sums),
@@ -171,8 +177,9 @@ def coefficients(source: PriorSource, calibration: Calibration) -> list[dict[str
     """
     if source.own is None:
         return []
-    design = np.column_stack([np.ones(source.f.size), source.own.values])
-    onto = np.linalg.pinv(design) @ calibration.directions
+    design = Stacked((level(source.f.size), as_features(source.own.values)))
+    R = triangle(Stacked((design, calibration.directions)))
+    onto = np.linalg.pinv(R[:, : design.width], rcond=COLLINEAR) @ R[:, design.width :]
     fitted = np.r_[0.0, source.own.coefficients]
     value = fitted + onto @ calibration.maximum.theta[:-1]
     se: list[float | None] = [None] * len(value)
@@ -217,9 +224,8 @@ def variant_scores(
     ).filter(pl.Series(source.counted))
 
 
-def base_entry(sums: Sums, X: Float[ndarray, "variant column"]) -> AnnotationHeritability:
+def base_entry(sums: Sums, spread: Spread) -> AnnotationHeritability:
     """The entry of all variants; its tau is the intercept of f on the annotations."""
-    inverse = np.linalg.pinv(X.T @ X)
     known = sums.steps is not None
     one = Estimate(value=1.0, se=0.0 if known else None, ci95=(1.0, 1.0) if known else None)
     return AnnotationHeritability(
@@ -233,7 +239,7 @@ def base_entry(sums: Sums, X: Float[ndarray, "variant column"]) -> AnnotationHer
         enrichment_p=None,
         log10_p_mean=None,
         coefficient=None,
-        tau=sums.estimate(lambda v: v @ inverse[0]),
+        tau=sums.estimate(lambda v: v @ spread.inverse[0]),
         tau_star=Estimate(value=0.0, se=None, ci95=None),
         plug_in_h2=float(sums.plug_in[0]),
         plug_in_enrichment=1.0,
@@ -246,28 +252,37 @@ def _top(
     """Enrichment of the variants of largest f, calibrated along these very groups: the annotations say nothing of them."""
     if not config.top:
         return []
-    groups = np.zeros((source.f.size, len(config.top)))
-    groups[counted] = top_groups(source.f[counted], config.top)
-    stacked = np.hstack([np.ones((source.f.size, 1)), groups, own_directions(source)])
-    directions = np.ascontiguousarray(stacked[:, independent(stacked[source.seen])])
+    inside = np.zeros((source.f.size, len(config.top)), dtype=bool)
+    inside[counted] = top_groups(source.f[counted], config.top)
+    ones, groups = level(source.f.size), HeldFeatures(inside)
+    directions = independent_of((ones, groups, own_directions(source)), source)
     calibration = calibrate(source, directions, config, progress=progress)
-    columns = np.column_stack([np.ones(counted.sum()), groups[counted]])
-    sums = sums_of(columns, source.f[counted], calibration.factor[counted], directions[counted], calibration.steps)
+    columns = Stacked((ones, groups))
+    sums = sums_of(columns, source.f, calibration.factor, directions, calibration.steps, counted)
     return group_heritability(sums, [f"top {share:.4g}" for share in config.top])
 
 
 def _quantiles(
-    columns: AnnotationColumns, counted: ndarray, count: int, sums: Callable[[ndarray], Sums]
+    columns: AnnotationColumns, counted: ndarray, count: int, sums: Callable[[Features], Sums]
 ) -> list[tuple[str, GroupHeritability]]:
+    continuous = columns.take(np.flatnonzero(~columns.binary))
+    if not continuous.width:
+        return []
+    cuts = [quantile_cuts(_column(continuous.take([number]), counted), count) for number in range(continuous.width)]
+    together = sums(Stacked((level(columns.height), QuantileColumns(continuous, count, cuts))))
     found = []
-    for column in np.flatnonzero(~columns.binary):
-        values = columns.values[counted, column]
-        groups = quantile_groups(values, count)
-        filled = np.flatnonzero(groups.any(0))
+    for place, name in enumerate(continuous.names):
+        first = 1 + place * count
+        filled = np.flatnonzero(together.totals[first : first + count])
         names = [f"quantile {number + 1} of {count}" for number in filled]
-        entries = group_heritability(sums(np.column_stack([np.ones(len(values)), groups[:, filled]])), names)
-        found += [(columns.names[column], each) for each in entries]
+        entries = group_heritability(together.take([0, *(first + filled)]), names)
+        found += [(name, each) for each in entries]
     return found
+
+
+def _column(annotation: AnnotationColumns, counted: ndarray) -> ndarray:
+    """The values of one annotation in counted variants."""
+    return np.concatenate([annotation.rows(rows)[:, 0] for rows in row_blocks(counted)])
 
 
 def _sigma2(calibration: Calibration) -> Estimate:
@@ -298,7 +313,7 @@ def _record(
         "n_blocks": None if calibration.steps is None else calibration.steps.blocks.count,
         "block_length": None if calibration.steps is None else calibration.steps.blocks.length,
         "se_inflation": None if calibration.steps is None else calibration.steps.blocks.inflation,
-        "n_parameters": calibration.directions.shape[1] + 1,
+        "n_parameters": calibration.directions.width + 1,
         "se_method": config.se,
         "min_maf": config.min_maf,
         "maf_range": [float(maf.min()), float(maf.max())] if maf.size else None,

@@ -12,15 +12,20 @@ eps_b to first order. So no quantity needs another pass over windows, and an enr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from varfx.annotations.channels import Rows
+from varfx.annotations.features import Features
+from varfx.annotations.moments import Moments
 from varfx.likelihood.ldsr_closed import BlockJackknife
 from varfx.prior.heritability.errors import LEAST_DEGREES, Steps
+from varfx.prior.heritability.stacked import Columns, as_features, row_blocks
 
 STEP = 1e-4  # of numeric derivatives by sums, relative
 
@@ -127,6 +132,16 @@ class Sums:
         interval = positive_interval if positive else t_interval
         return Estimate(value=value, se=se, ci95=interval(value, se, df), df=df)
 
+    def take(self, columns: Sequence[int]) -> Sums:
+        """The sums over some of the columns, in this order."""
+        some = list(columns)
+        moved = BlockJackknife(
+            estimate=self.jackknife.estimate[some], delete_values=self.jackknife.delete_values[:, some]
+        )
+        return replace(
+            self, jackknife=moved, plug_in=self.plug_in[some], totals=self.totals[some], slopes=self.slopes[:, some]
+        )
+
     def _gradient(self, function: Callable[[ndarray], ndarray]) -> Float[ndarray, " column"]:
         """Derivative of a function by the sums, from central differences."""
         sums = self.jackknife.estimate
@@ -136,11 +151,12 @@ class Sums:
 
 
 def sums_of(
-    columns: Float[ndarray, "variant column"],
+    columns: Columns,
     f: Float[ndarray, " variant"],
     factor: Float[ndarray, " variant"],
-    directions: Float[ndarray, "variant direction"],
+    directions: Columns,
     steps: Steps | None,
+    counted: Bool[ndarray, " variant"] | None = None,
 ) -> Sums:
     """The sums of calibrated f over columns.
 
@@ -150,37 +166,65 @@ def sums_of(
         factor: exp(D delta).
         directions: D.
         steps: of the deleted blocks, with log sigma2 last.
+        counted: variants to sum over; by default all.
     """
-    calibrated = f * factor
-    value = columns.T @ calibrated
-    slopes = directions.T @ (calibrated[:, None] * columns)
+    X, D = as_features(columns), as_features(directions)
+    value, plug_in, totals = np.zeros((3, X.width))
+    slopes = np.zeros((D.width, X.width))
+    for rows in row_blocks(np.ones(f.size, dtype=bool) if counted is None else counted):
+        mine, calibrated = X.rows(rows).astype(np.float64, copy=False), f[rows] * factor[rows]
+        value += mine.T @ calibrated
+        plug_in += mine.T @ f[rows]
+        totals += mine.sum(0)
+        slopes += D.rows(rows).T @ (calibrated[:, None] * mine)
     moved = value[None] if steps is None else value + steps.values[:, :-1] @ slopes
-    return Sums(BlockJackknife(estimate=value, delete_values=moved), columns.T @ f, columns.sum(0), slopes, steps)
+    return Sums(BlockJackknife(estimate=value, delete_values=moved), plug_in, totals, slopes, steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """What is needed of columns beside sums of f.
+
+    Attributes:
+        inverse: pseudo-inverse of X'X.
+        low: smallest value of each column.
+        sd: standard deviation of each column.
+    """
+
+    inverse: Float[ndarray, "column column"]
+    low: Float[ndarray, " column"]
+    sd: Float[ndarray, " column"]
+
+
+def spread_of(columns: Features, counted: Bool[ndarray, " variant"]) -> Spread:
+    """The spread of columns over counted variants."""
+    squares, found = np.zeros((columns.width, columns.width)), [Moments() for _ in range(columns.width)]
+    for rows in row_blocks(counted):
+        part = columns.rows(rows)
+        squares += part.T @ part
+        for number, each in enumerate(found):
+            each.add(part[:, number])
+    sd = [sqrt(each.square / each.count) for each in found]
+    return Spread(np.linalg.pinv(squares), np.array([each.low for each in found]), np.array(sd))
 
 
 def annotation_heritability(
-    sums: Sums, columns: Float[ndarray, "variant column"], names: Sequence[str], binary: Bool[ndarray, " annotation"]
+    sums: Sums, spread: Spread, names: Sequence[str], binary: Bool[ndarray, " annotation"]
 ) -> list[AnnotationHeritability]:
     """One entry per annotation.
 
     Args:
-        sums: over `columns`.
-        columns: 1, then the annotations, of the counted variants.
+        sums: over 1, then the annotations.
+        spread: of the same columns.
         names: of the annotations.
         binary: which are 0/1.
     """
-    inverse = np.linalg.pinv(columns.T @ columns)
-    return [
-        _annotation(sums, inverse, columns[:, number + 1], number + 1, name, bool(binary[number]))
-        for number, name in enumerate(names)
-    ]
+    return [_annotation(sums, spread, number + 1, name, bool(binary[number])) for number, name in enumerate(names)]
 
 
-def _annotation(
-    sums: Sums, inverse: ndarray, values: Float[ndarray, " variant"], column: int, name: str, binary: bool
-) -> AnnotationHeritability:
+def _annotation(sums: Sums, spread: Spread, column: int, name: str, binary: bool) -> AnnotationHeritability:
     M, M_c = sums.totals[0], sums.totals[column]
-    proper = bool(M_c > 0 and values.min() >= 0)
+    proper = bool(M_c > 0 and spread.low[column] >= 0)
     p, log10_p, coefficient, enrichment = None, None, None, None
     if proper:
         enrichment = sums.estimate(lambda v: v[..., column] / v[..., 0] * M / M_c, positive=True)
@@ -189,7 +233,7 @@ def _annotation(
         if enrichment.se is not None:
             p = t_test(coefficient)
             log10_p = log10_p_value(sums.estimate(lambda v: v[..., column] / M_c - v[..., 0] / M))
-    spread = float(values.std())
+    inverse, sd = spread.inverse[column], float(spread.sd[column])
     return AnnotationHeritability(
         name=name,
         binary=binary,
@@ -201,8 +245,8 @@ def _annotation(
         enrichment_p=p,
         log10_p_mean=log10_p,
         coefficient=coefficient if binary else None,
-        tau=sums.estimate(lambda v: v @ inverse[column]),
-        tau_star=sums.estimate(lambda v: spread * (v @ inverse[column]) * M / v[..., 0]),
+        tau=sums.estimate(lambda v: v @ inverse),
+        tau_star=sums.estimate(lambda v: sd * (v @ inverse) * M / v[..., 0]),
         plug_in_h2=float(sums.plug_in[column]),
         plug_in_enrichment=float(sums.plug_in[column] / sums.plug_in[0] * M / M_c) if proper else None,
     )
@@ -231,20 +275,66 @@ def _group(sums: Sums, column: int, name: str) -> GroupHeritability:
     )
 
 
-def top_groups(f: Float[ndarray, " variant"], shares: Sequence[float]) -> Float[ndarray, "variant group"]:
+def top_groups(f: Float[ndarray, " variant"], shares: Sequence[float]) -> Bool[ndarray, "variant group"]:
     """0/1 columns of the `ceil(q M)` variants of largest f per share q."""
     order = np.argsort(-f, kind="stable")
-    groups = np.zeros((f.size, len(shares)))
+    groups = np.zeros((f.size, len(shares)), dtype=bool)
     for column, share in enumerate(shares):
-        groups[order[: int(np.ceil(share * f.size - 1e-9))], column] = 1.0
+        groups[order[: int(np.ceil(share * f.size - 1e-9))], column] = True
     return groups
 
 
-def quantile_groups(values: Float[ndarray, " variant"], count: int) -> Float[ndarray, "variant group"]:
-    """0/1 columns of `count` groups by rank, of equal size but for ties, which stay together."""
-    rank: Int[ndarray, " variant"] = np.searchsorted(np.sort(values), values, side="left")
-    number = np.minimum(rank * count // values.size, count - 1)
-    return np.asarray((number[:, None] == np.arange(count)).astype(np.float64))
+def quantile_groups(
+    values: Float[ndarray, " variant"], count: int, cuts: Float[ndarray, " cut"] | None = None
+) -> Bool[ndarray, "variant group"]:
+    """0/1 columns of `count` groups by rank, of equal size but for ties, which stay together.
+
+    Args:
+        values: of the variants.
+        count: number of groups.
+        cuts: smallest value of each group but the first; by default those of these variants.
+    """
+    number = np.searchsorted(quantile_cuts(values, count) if cuts is None else cuts, values, side="right")
+    return np.asarray(number[:, None] == np.arange(count))
+
+
+def quantile_cuts(values: Float[ndarray, " variant"], count: int) -> Float[ndarray, " cut"]:
+    """Smallest value of each group but the first; infinite where this group and all later ones are empty."""
+    ordered = np.r_[np.sort(values), np.inf]
+    begin = -(-np.arange(1, count) * values.size // count)
+    at = ordered[begin]
+    tied = np.searchsorted(ordered, at, side="left") < begin
+    return np.asarray(ordered[np.where(tied, np.searchsorted(ordered, at, side="right"), begin)])
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileColumns:
+    """0/1 columns of the quantiles of several annotations, those of the first before those of the second.
+
+    Attributes:
+        annotations: continuous ones.
+        count: number of quantiles of each.
+        cuts: of each, see `quantile_cuts`.
+    """
+
+    annotations: Features
+    count: int
+    cuts: Sequence[Float[ndarray, " cut"]]
+
+    @property
+    def height(self) -> int:
+        """Number of variants."""
+        return self.annotations.height
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.count * self.annotations.width
+
+    def rows(self, rows: Rows) -> Bool[ndarray, "row column"]:
+        """Those of some variants."""
+        values = self.annotations.rows(rows)
+        return np.hstack([quantile_groups(values[:, k], self.count, cuts) for k, cuts in enumerate(self.cuts)])
 
 
 def t_interval(value: float, se: float, df: float) -> tuple[float, float]:

@@ -20,15 +20,19 @@ import scipy.stats
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from varfx.annotations.features import Features
 from varfx.annotations.file import AnyAnnotations
 from varfx.errors import DataError
 from varfx.likelihood.blocks import FEW_BLOCKS, Blocks, effective_degrees
 from varfx.likelihood.maximise import Pieces, in_blocks, scaled_inverse
 from varfx.prior.heritability.calibrate import calibrate, pieces_at
-from varfx.prior.heritability.columns import annotation_columns, independent
+from varfx.prior.heritability.columns import annotation_columns
 from varfx.prior.heritability.config import HeritabilityConfig
+from varfx.prior.heritability.directions import independent_of
 from varfx.prior.heritability.errors import LEAST_DEGREES, window_blocks
+from varfx.prior.heritability.random_columns import RandomColumns
 from varfx.prior.heritability.source import FEW_WINDOWS, PriorSource
+from varfx.prior.heritability.stacked import Scaled, Stacked, as_features, level
 from varfx.progress import Progress, silent
 
 HELD = 1e-7  # share of an annotation's information below which the prior's own parameters hold it
@@ -104,25 +108,24 @@ def score_test(
         DataError: annotations of other variants; a random annotation would be empty.
     """
     columns = annotation_columns(annotations, source.variants, config.channels, source=annotations_name)
-    rng = np.random.default_rng(seed)
     size = source.f.size
     if random_annotations and round(random_fraction * size) < 1:
         raise DataError(f"`random-fraction` {random_fraction:g} of {size:,} variants is none: give a larger share.")
-    random = (rng.random((size, random_annotations)) < random_fraction).astype(np.float64)
+    random = RandomColumns(size, random_annotations, random_fraction, seed)
     slope = np.ones(size) if source.own is None else source.own.slope
-    new = slope[:, None] * np.hstack([columns.directions(), random])
+    new = Scaled(Stacked((columns.directions(), random)), slope)
     base = _base_directions(source)
-    calibration = calibrate(source, base, config, free=base.shape[1], progress=progress)
+    calibration = calibrate(source, base, config, free=base.width, progress=progress)
     theta = calibration.maximum.theta
     pieces = pieces_at(
         source,
-        np.hstack([base, new]),
-        np.r_[theta[:-1], np.zeros(new.shape[1]), theta[-1]],
+        Stacked((base, new)),
+        np.r_[theta[:-1], np.zeros(new.width), theta[-1]],
         device=config.device,
         progress=progress,
     )
     assert pieces is not None  # the likelihood exists at this theta
-    found = efficient_scores(pieces, base.shape[1], _blocks(source, calibration.maximum.pieces, config))
+    found = efficient_scores(pieces, base.width, _blocks(source, calibration.maximum.pieces, config))
     count = len(columns.names)
     return ScoreTests(
         tests=[_test(name, found, place) for place, name in enumerate(columns.names)],
@@ -205,13 +208,10 @@ def _blocks(source: PriorSource, pieces: Pieces, config: HeritabilityConfig) -> 
     return blocks if blocks.count > 1 else None
 
 
-def _base_directions(source: PriorSource) -> Float[ndarray, "variant direction"]:
+def _base_directions(source: PriorSource) -> Features:
     """1 and the model's own directions, as far as they differ on the calibrating windows."""
-    parts = [np.ones((source.f.size, 1))]
-    if source.own is not None:
-        parts.append(source.own.values)
-    stacked = np.hstack(parts)
-    return np.ascontiguousarray(stacked[:, independent(stacked[source.seen])])
+    own = () if source.own is None else (as_features(source.own.values),)
+    return independent_of((level(source.f.size), *own), source)
 
 
 def _notes(source: PriorSource, names: Sequence[str], found: EfficientScores) -> list[str]:

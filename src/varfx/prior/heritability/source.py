@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from varfx.annotations.features import Features, HeldFeatures, no_features
 from varfx.annotations.snpvar import read_variances
 from varfx.device import find_device
 from varfx.errors import ConfigError, DataError
@@ -26,6 +27,7 @@ from varfx.prior.cross_fit import cross_fit
 from varfx.prior.files import PriorInputs, inputs_of_run
 from varfx.prior.held_out import has_association
 from varfx.prior.heritability.config import WindowChoice
+from varfx.prior.heritability.stacked import Columns, Scaled, Stacked, times
 from varfx.prior.inputs import align_trait, assemble, heterozygosity, panel_variants, raw_features
 from varfx.prior.predict import variances
 from varfx.prior.run import Run, open_run
@@ -44,13 +46,13 @@ class OwnDirections:
 
     Attributes:
         names: `alpha`, then the features.
-        values: d log f / d coefficient per panel variant.
+        values: d log f / d coefficient of panel variants, in memory or of some at a time.
         coefficients: the fitted ones.
         slope: d log f / d score; a new annotation of the model would move f along its product with this.
     """
 
     names: tuple[str, ...]
-    values: Float[ndarray, "variant direction"]
+    values: Columns
     coefficients: Float[ndarray, " direction"]
     slope: Float[ndarray, " variant"]
 
@@ -138,10 +140,10 @@ def source_of_run(
     f = variances(fitted, variants, annotations, tracks, device=find_device(device))[:, number]
     own = None
     if fitted.model.config.kind in PARAMETRIC:
-        features = np.zeros((variants.height, 0))
+        features: Features = no_features(variants.height)
         if fitted.standardiser is not None:
             channels = raw_features(variants, annotations, tracks)
-            features = fitted.standardiser.features(channels).rows(slice(None)).astype(np.float64)
+            features = fitted.standardiser.features(channels)
         own = _own_directions(fitted, number, features, heterozygosity(variants))
     excluded = (
         *chrom_list(exclude_chrom, option="exclude-chrom"),
@@ -309,7 +311,7 @@ def _windows_of_run(
     ]
 
 
-def _own_directions(run: Run, number: int, features: ndarray, p: Float[ndarray, " variant"]) -> OwnDirections:
+def _own_directions(run: Run, number: int, features: Features, p: Float[ndarray, " variant"]) -> OwnDirections:
     """Directions of alpha and of the weights of a linear model."""
     model = run.model.in_double().cpu()
     alpha = float(model.alpha.detach()[number])
@@ -317,10 +319,10 @@ def _own_directions(run: Run, number: int, features: ndarray, p: Float[ndarray, 
     if model.config.kind == "constant" or run.standardiser is None:
         return OwnDirections(names=("alpha",), values=log_p, coefficients=np.array([alpha]), slope=np.ones(len(p)))
     weights = dict(model.network.named_parameters())["weights.weight"].detach()[number].double()
-    slope = link_slope(features @ weights.numpy(), model.config.link)
+    slope = link_slope(times(features, weights.numpy()), model.config.link)
     return OwnDirections(
         names=("alpha", *run.standardiser.feature_names),
-        values=np.hstack([log_p, slope[:, None] * features]),
+        values=Stacked((HeldFeatures(log_p), Scaled(features, slope))),
         coefficients=np.r_[alpha, weights.numpy()],
         slope=slope,
     )
