@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from numpy import ndarray
 
 from cases.heritability import Draw, with_channel
-from varfx.annotations import Annotations, channels
+from varfx.annotations import Annotations, channels, file
 from varfx.annotations.channels import HeldChannels, Rows
 from varfx.annotations.features import HeldFeatures
 from varfx.prior.heritability import HeritabilityConfig, heritability, score_test
@@ -150,6 +151,24 @@ def test_directions_and_sums_are_those_of_the_whole_table(prior: PriorSource, ri
 
 
 @pytest.mark.usefixtures("block")
+def test_annotations_in_their_file(
+    prior: PriorSource, rich: Annotations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "HELD_BYTES", 0)
+    rich.write(tmp_path / "A.annot.parquet")
+    opened = file.open_annotations(tmp_path / "A.annot.parquet")
+    assert isinstance(opened, file.AnnotationFile)
+    held, read = (annotation_columns(each, prior.variants) for each in (rich, opened))
+    assert (read.names, read.notes) == (held.names, held.notes)
+    np.testing.assert_array_equal(read.values, held.values)
+    np.testing.assert_array_equal(read.take([2, 0]).values, held.values[:, [2, 0]])
+    rows = np.array([5, 900, 3])
+    np.testing.assert_array_equal(read.directions().rows(rows), held.directions().rows(slice(None))[rows])
+    nothing = annotation_columns(None, prior.variants)
+    assert nothing.directions().rows(rows).shape == (3, 0)
+
+
+@pytest.mark.usefixtures("block")
 def test_projections_are_those_of_the_whole_table(prior: PriorSource, rich: Annotations) -> None:
     D, _ = calibration_directions(prior, annotation_columns(rich, prior.variants))
     whole = D.rows(slice(None))
@@ -213,10 +232,10 @@ def test_small_blocks_change_nothing_and_are_all_that_is_read(
     monkeypatch.setattr(channels, "BLOCK", 7)
     read = Read(rich)
     found = heritability(prior, read, config)  # type: ignore[arg-type]
-    np.testing.assert_allclose([*_numbers(found.to_dict())], [*_numbers(whole.to_dict())], rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose([*_numbers(found.to_dict())], [*_numbers(whole.to_dict())], rtol=1e-9, atol=1e-12)
     assert found.notes == whole.notes
     assert len(found.quantiles) == 9  # three different values of `steps` have groups of their own, and one spans two
     again = score_test(prior, read, config, random_annotations=3, random_fraction=0.1)  # type: ignore[arg-type]
-    np.testing.assert_allclose([each.z for each in again.tests], [each.z for each in tests.tests], rtol=1e-8)
-    np.testing.assert_allclose(again.random_z, tests.random_z, rtol=1e-8)
+    np.testing.assert_allclose([each.z for each in again.tests], [each.z for each in tests.tests], rtol=1e-9)
+    np.testing.assert_allclose(again.random_z, tests.random_z, rtol=1e-9)
     assert max(read.asked) == max(len(rows) for rows in prior.panel_rows.values()) < 200

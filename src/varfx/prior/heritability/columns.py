@@ -98,7 +98,7 @@ class AnnotationDirections:
     def rows(self, rows: Rows) -> Float64[ndarray, "row annotation"]:
         """Those of some variants."""
         standardised = (self.columns.rows(rows) - self.columns.centre) / self.columns.scale
-        return np.clip(standardised, -LIMIT, LIMIT)
+        return np.asarray(np.clip(standardised, -LIMIT, LIMIT))
 
 
 def annotation_columns(

@@ -265,7 +265,7 @@ def _top(
 def _quantiles(
     columns: AnnotationColumns, counted: ndarray, count: int, sums: Callable[[Features], Sums]
 ) -> list[tuple[str, GroupHeritability]]:
-    continuous = columns.take(np.flatnonzero(~columns.binary))
+    continuous = columns.take(np.flatnonzero(~columns.binary).tolist())
     if not continuous.width:
         return []
     cuts = [quantile_cuts(_column(continuous.take([number]), counted), count) for number in range(continuous.width)]

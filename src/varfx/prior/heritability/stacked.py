@@ -101,9 +101,9 @@ def gram(columns: Features, among: Bool[ndarray, " variant"]) -> Float64[ndarray
 
 def triangle(columns: Features) -> Float64[ndarray, "row column"]:
     """R of the QR decomposition of all variants' columns, from block to block: as exact as that of the whole table, unlike X'X."""
-    found = np.zeros((0, columns.width))
+    found: ndarray = np.zeros((0, columns.width))
     for rows in row_blocks(np.ones(columns.height, dtype=bool)):
-        found = np.linalg.qr(np.vstack([found, columns.rows(rows)]), mode="r")
+        found = np.asarray(np.linalg.qr(np.vstack([found, columns.rows(rows)]), mode="r"))
     return found
 
 
