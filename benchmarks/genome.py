@@ -8,8 +8,12 @@ processes together, and bytes on disk. A step that is in the JSON file is not do
 
 A genome is 2,763 windows. With one share its time is that of the part times the ratio; with two shares the line through both, so that what happens
 once (start of Python, baselines, learning of a mixture) is not multiplied. The constant prior's start, on 64 windows of a genome, is told
-apart by a fit with twice as many; it is an upper bound, as a start on 32 windows and more begins on an eighth of them. Memory likewise, but
-never below the larger part's. `hours` are processor hours over 2 cores: what two cores would need that do nothing else.
+apart by a fit with twice as many; it is an upper bound, as a start on 32 windows and more begins on an eighth of them. A pass of training is
+that of the larger share. `hours` are processor hours over 2 cores: what two cores would need that do nothing else; on a busy machine they are
+too long, as threads wait for each other.
+
+Memory is that of the part, not extrapolated: windows are kept in up to a third of what is free, and what grows with the variants is in
+`annotation_memory.py`.
 
 `--processes 2` times, beside, one and two processes of one thread each on the same steps (`--devices`), and compares their models.
 """
@@ -47,13 +51,14 @@ START, START_WINDOWS = 4, 64  # windows of the constant prior, in the part and o
 FITS = ("fit, 1 step", "fit, 1 step, twice the start", "fit")
 WITH_BASELINE = (*FITS, "finemap")
 CORES = 2
+TRAINING = 0.9 * 0.9  # share of the windows
 GOALS = {"pass_minutes": 25, "hours": 12, "peak_bytes": 8e9}
 POLL_SECONDS = 0.5
 
 
 def steps(folder: Path, windows: int) -> dict[str, list[str]]:
     """The command line of each step."""
-    training = round(windows * 0.9 * 0.9)
+    training = round(windows * TRAINING)
     S, run = f"{folder}/S.sumstats.parquet", f"{folder}/RUN"
     fit = f"prior fit --panel {folder}/P.ld.zarr --sumstats {S} --annotations {folder}/A.annot.parquet --model mlp"
     split = "--holdout-fraction 0.1 --validation-fraction 0.1"
@@ -208,15 +213,18 @@ def genome(parts: dict[str, Any]) -> dict[str, Any]:
         if points:
             rows[name] = {
                 "hours": round(_hours(parts, name, check=check), 2),
-                "peak_bytes": round(_line([(n, s["peak_bytes"]) for n, s in points], least=True)),
+                "part_peak_bytes": max(s["peak_bytes"] for _, s in points),
                 "from_windows": [n for n, _ in points],
             }
     if all(name in rows for name in FITS):
         for name in FITS:
             rows.pop(name)
         started = max(_start(each) for each in parts.values())  # processor seconds of START windows
-        once, whole = (_hours(parts, name, less=started, check=quality) for name in (FITS[0], FITS[2]))
-        each = max(whole - once, 0.0) / PASSES
+        once = _hours(parts, FITS[0], less=started, check=quality)
+        largest = max(
+            (part for part in parts.values() if FITS[2] in part["steps"]), key=lambda part: int(part["windows"])
+        )
+        each = _pass_seconds(largest) / CORES / 3600
         rows["fit, constant start, at most"] = {"hours": round(started / CORES / 3600 * START_WINDOWS / START, 2)}
         rows["fit, before and after"] = {"hours": round(once, 2)}
         rows["fit, a pass of training"] = {"hours": round(each, 2), "minutes": round(60 * each, 1)}
@@ -229,6 +237,13 @@ def _start(part: dict[str, Any]) -> float:
     """Processor seconds of the constant start on START windows."""
     once, twice = (part["steps"].get(name, {}).get("processor_seconds", 0.0) for name in FITS[:2])
     return max(twice - once, 0.0) if twice else 0.0
+
+
+def _pass_seconds(part: dict[str, Any]) -> float:
+    """Processor seconds of a pass over a genome, by the steps of a part."""
+    once, whole = (part["steps"][name]["processor_seconds"] for name in (FITS[0], FITS[2]))
+    steps_done = PASSES * round(part["windows"] * TRAINING)
+    return float(max(whole - once, 0.0) / steps_done * material.GENOME_WINDOWS * TRAINING)
 
 
 def _hours(parts: dict[str, Any], name: str, *, less: float = 0.0, check: float = 0.0) -> float:
@@ -247,13 +262,13 @@ def _hours(parts: dict[str, Any], name: str, *, less: float = 0.0, check: float 
     return (_line(points[-2:]) + check * MOST_LARGE) / CORES / 3600
 
 
-def _line(points: list[tuple[int, float]], *, least: bool = False) -> float:
-    """The value at a genome's windows: through two points, or through one and the origin (memory: as it is)."""
+def _line(points: list[tuple[int, float]]) -> float:
+    """The value at a genome's windows: through two points, or through one and the origin."""
     (n, value), total = points[-1], material.GENOME_WINDOWS
     if len(points) == 1:
-        return value if least else value * total / n
+        return value * total / n
     slope = (value - points[0][1]) / (n - points[0][0])
-    return max(value, value + slope * (total - n)) if least else value + max(slope, 0.0) * (total - n)
+    return value + max(slope, 0.0) * (total - n)
 
 
 def _write(path: Path | None, result: dict[str, Any]) -> None:
