@@ -102,7 +102,7 @@ def test_errors_are_one_line_and_leave_nothing(
         ([folder / "N", "--out", out, "--genes", "ENSG7"], "has no gene ENSG7"),
         ([folder / "N", "--out", tmp_path / "no" / "V.annot.parquet"], "does not exist. Create it first."),
         ([folder / "N", "--out", out, "--cohort", tmp_path], "has no manifest.json"),
-        ([folder / "N", "--out", out, "--variants-per-pass", "0"], "`variants_per_pass` must be at least 1"),
+        ([folder / "N", "--out", out, "--variants-per-pass", "0"], "`variants-per-pass` must be at least 1, got 0"),
     ):
         assert message in varfx(capsys, "expr", "variants", *words).error
     assert not list(tmp_path.iterdir())

@@ -78,9 +78,8 @@ def start_at_constant(
         def loss(values: ndarray, windows: Sequence[int], trait: int = number) -> tuple[float, ndarray]:
             return _objective(values, data, windows, trait, objective, place)
 
-        ranks = data.panel.windows["rank"].to_numpy()[chosen]
-        large = len(chosen) >= MANY and ranks.mean() >= LEAST_RANK
-        best = _by_few(loss, guess, chosen, ranks, steps) if large else _bounded(loss, guess, chosen, steps).x
+        terms = _terms(data, chosen)
+        best = _by_few(loss, guess, chosen, terms, steps) if terms else _bounded(loss, guess, chosen, steps).x
         logger.info("%s: constant start scale %.3f alpha %.3f sigma2 %.3f", trait.name, *best[:2], math.exp(best[2]))
         with torch.no_grad():
             for parameter, value in zip((model.scale, model.alpha, model.log_sigma2), best, strict=True):
@@ -93,7 +92,15 @@ def _bounded(loss: Loss, start: ndarray, windows: Sequence[int], steps: int) -> 
     )
 
 
-def _by_few(loss: Loss, guess: ndarray, windows: Sequence[int], ranks: ndarray, steps: int) -> ndarray:
+def _terms(data: WindowData, windows: Sequence[int]) -> int:
+    """Number of whitened associations in many large windows; 0 for few, or where each costs little."""
+    if len(windows) < MANY:
+        return 0
+    ranks = data.panel.windows["rank"].to_numpy()[list(windows)]
+    return int(ranks.sum()) if ranks.mean() >= LEAST_RANK else 0
+
+
+def _by_few(loss: Loss, guess: ndarray, windows: Sequence[int], terms: int, steps: int) -> ndarray:
     """The optimum on many windows: that on an eighth of them, whose curvature then makes a quasi-Newton step on all a Newton step.
 
     Steps end once the next would gain less than `NATS`. Where the search leaves the bounds, it is done within them on all windows.
@@ -108,7 +115,7 @@ def _by_few(loss: Loss, guess: ndarray, windows: Sequence[int], ranks: ndarray, 
         value, gradient = loss(few.x + turn @ y, windows)
         return value, turn.T @ gradient
 
-    gtol = math.sqrt(2 * NATS / ranks.sum())
+    gtol = math.sqrt(2 * NATS / terms)
     found = minimize(turned, np.zeros(3), jac=True, method="BFGS", options={"maxiter": steps, "gtol": gtol, "norm": 2})
     best = few.x + turn @ found.x
     inside = all(low < value < high for value, (low, high) in zip(best, BOUNDS, strict=True))
