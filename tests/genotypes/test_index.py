@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import shutil
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,4 +76,29 @@ def test_a_damaged_index(tmp_path: Path) -> None:
     path = variant_file(tmp_path / "a.vcf.gz", LONG)
     Path(f"{path}.tbi").write_bytes(b"TBI\1\5\0\0\0")
     with pytest.raises(FormatError, match=r"a\.vcf\.gz\.tbi` cannot be read\. Make the index anew"):
+        check_index(path, ".tbi")
+
+
+def test_a_damaged_index_is_refused_before_htslib_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from varfx.genotypes.vcf import VcfFile
+
+    path = variant_file(tmp_path / "a.vcf.gz", LONG)
+    index = Path(f"{path}.tbi")
+    content = bytearray(gzip.decompress(index.read_bytes()))
+    content[36 + 6 : 36 + 10] = b"\xff\xff\xff\x7f"  # bins of the first contig, after two names
+    index.write_bytes(gzip.compress(bytes(content)))
+    os.utime(path, (10**9, 10**9))
+    monkeypatch.setattr(VcfFile, "_open", lambda _: pytest.fail("htslib was given the index"))
+    with pytest.raises(FormatError, match=r"a\.vcf\.gz\.tbi` cannot be read\. Make the index anew"):
+        VcfFile(path)
+
+
+def test_a_contig_that_begins_beyond_any_file(tmp_path: Path) -> None:
+    path = variant_file(tmp_path / "a.vcf.gz", LONG)
+    index = Path(f"{path}.tbi")
+    content = bytearray(gzip.decompress(index.read_bytes()))
+    first = content.index(struct.pack("<I", 4681), 36)  # the bin of the first 16 kb
+    content[first + 8 : first + 16] = b"\xff\xff\xff\xff\xff\xff\xff\x7f"
+    index.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(FormatError, match=r"begins elsewhere|cannot be read"):
         check_index(path, ".tbi")

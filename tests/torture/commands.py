@@ -29,6 +29,8 @@ class Command:
     """Whether it goes on with --resume; else the same command does."""
     extra: tuple[str, ...] = ()
     """Options of the first and of every further run."""
+    beside: tuple[str, ...] = ()
+    """Further files that it makes."""
 
     def line(self, inputs: Path, folder: Path, *more: object) -> list[object]:
         """The words as typed, with the output in `folder`."""
@@ -67,8 +69,8 @@ COMMANDS = (
         "RUN",
         resume=True,
     ),
-    Command("prior weights", lambda at: ["prior", "weights", at / "RUN"], "W.tsv.gz"),
-    Command("explain", lambda at: ["prior", "explain", at / "RUN", "--sample", 20, "--repeats", 1], "WHY"),
+    Command("prior weights", lambda at: ["prior", "weights", at / "RUN"], "W.tsv.gz", beside=("W.tsv.gz.effects.json",)),
+    Command("explain", lambda at: ["prior", "explain", at / "RUN", "--sample", 20, "--repeats", 1], "WHY", resume=True),
     Command("experiment", lambda at: ["experiment", at / "tiny.yaml", "--workers", 1], "EXPERIMENT", resume=True),
     Command(
         "expr prepare",

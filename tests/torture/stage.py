@@ -82,7 +82,7 @@ class Stage:
             pass  # the interruption came after the last rename
         elif ended.status:
             return f"again: status {ended.status}, {ended.error[:300]}"
-        left = [path.name for path in self.folder.iterdir() if path.name != command.out]
+        left = [path.name for path in self.folder.iterdir() if path.name not in (command.out, *command.beside)]
         if left:
             return f"left behind: {', '.join(left)}"
         return self._other(command)

@@ -27,11 +27,7 @@ def check_index(path: Path, ending: str) -> None:
     Raises:
         FormatError: the index is damaged, or of another version of the file.
     """
-    index = Path(f"{path}{ending}")
-    try:
-        contigs = list(_contigs(read_bytes(index)))
-    except (struct.error, UnicodeDecodeError, ValueError) as error:
-        raise FormatError(f"`{index}` cannot be read. Make the index anew.") from error
+    index, contigs = Path(f"{path}{ending}"), index_contigs(path, ending)
     chunks = [(number, name, first, last) for number, (name, first, last) in enumerate(contigs) if last]
     if not chunks:
         return
@@ -48,6 +44,25 @@ def check_index(path: Path, ending: str) -> None:
         rest = bgzf_text(file, last >> 16, last & 0xFFFF, 1) if last >> 16 < path.stat().st_size else None
         if rest != b"":
             raise FormatError(f"`{index}` does not belong to `{path}`: the records of the two end elsewhere. {remedy}")
+
+
+def index_contigs(path: Path, ending: str) -> list[tuple[str | None, int, int]]:
+    """The name of each contig of an index (None if it has no names), and the first and last virtual offset of its records.
+
+    To be read before htslib reads the index, which ends the process on some damage.
+
+    Args:
+        path: the VCF or BCF.
+        ending: of the index beside it.
+
+    Raises:
+        FormatError: the index is damaged.
+    """
+    index = Path(f"{path}{ending}")
+    try:
+        return list(_contigs(read_bytes(index)))
+    except (struct.error, UnicodeDecodeError, ValueError) as error:
+        raise FormatError(f"`{index}` cannot be read. Make the index anew.") from error
 
 
 def _begins(record: bytes, number: int, name: str | None) -> bool:

@@ -21,7 +21,7 @@ from varfx.errors import FormatError
 from varfx.genome.chromosomes import chrom_names
 from varfx.genome.htslib import silent_pysam
 from varfx.genotypes.bcf_header import check_bcf_header
-from varfx.genotypes.index import check_index
+from varfx.genotypes.index import check_index, index_contigs
 from varfx.genotypes.records import ABSENT, MISSING, Record
 from varfx.genotypes.vcf_dosages import alleles_of, copies_of
 from varfx.io.stream import check_bgzf, stream_bytes
@@ -59,11 +59,13 @@ class VcfFile:
             )
         if self.path.suffix == ".bcf":
             check_bcf_header(self.path)
+        for index in indices:  # htslib may use either, reads one on opening, and does not survive every damage
+            index_contigs(self.path, index)
         self._open()
         self.people = self._people()
         if not self.people:
             raise FormatError(f"`{self.path}` holds no individuals, only sites. Give the file with genotypes.")
-        for index in indices:  # htslib may use either, and does not survive every damage
+        for index in indices:
             check_index(self.path, index)
         contigs = self._contigs(indices[0])
         self.contigs = tuple(contigs)

@@ -134,8 +134,8 @@ def bgzf_text(file: BinaryIO, block: int, within: int, size: int) -> bytes | Non
         within: bytes of the decompressed block before the place.
         size: bytes wanted.
     """
-    found = b""
-    while len(found) < within + size:
+    found, end = b"", file.seek(0, os.SEEK_END)
+    while len(found) < within + size and block < end:
         file.seek(block)
         head = file.read(18)
         if not head:
