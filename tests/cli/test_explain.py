@@ -16,6 +16,7 @@ from cases.simulated_panel import Simulated
 from cases.simulated_tracks import simulate_tracks
 from varfx.cli.app import run as run_command
 from varfx.io import sealed
+from varfx.prior.explain.explain import explanation_folder
 
 FAST = ["--max-steps", "60", "--check-every", "20", "--holdout-chrom", "3"]
 
@@ -132,6 +133,15 @@ def test_a_finished_explanation_is_replaced_only_when_told(
     again = varfx(capsys, "prior", "explain", linear, *words)
     assert again.code == 2
     assert "holds a finished explanation. Choose another --out, or replace it with --overwrite." in again.error
+
+
+def test_what_a_kill_left_is_made_anew(linear: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = explanation_folder(tmp_path / "WHY")
+    folder.begin({"config": {}, "inputs": {}})
+    (folder.result / "channels.tsv").write_text("half")
+    assert varfx(capsys, "prior", "explain", linear, "--out", tmp_path / "WHY", "--repeats", 0).code == 0
+    assert "every checksum is right" in varfx(capsys, "info", tmp_path / "WHY").out
+    assert not folder.building.exists()
 
 
 def test_highest_and_named_variants(linear: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

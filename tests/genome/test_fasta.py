@@ -13,6 +13,7 @@ from cases.donors import write_fasta
 from varfx.errors import DataError, FormatError
 from varfx.genome.builds import LENGTHS
 from varfx.genome.fasta import bases, open_fasta
+from varfx.genome.fasta_index import check_index
 
 SEQUENCES = {"chr7": "ACGTNacgtnRrYy*-" * 40, "chr22": "TTTGGGCCCAAA" * 30, "chrUn_1": "ACGT"}
 
@@ -127,6 +128,18 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path, name: str, earli
     for ending in (".fai", ".gzi"):
         Path(f"{path}{ending}").unlink(missing_ok=True)
     assert open_fasta(path).lengths["22"] == 360
+
+
+@pytest.mark.parametrize("numbers", ["360\t7\t0\t61", "360\t7\t60\t9", "-360\t7\t60\t61", f"360\t{10**30}\t60\t61"])
+@pytest.mark.parametrize("name", ["r.fa", "r.fa.gz"])
+def test_an_index_without_lines_is_refused(tmp_path: Path, name: str, numbers: str) -> None:
+    path = write_fasta(tmp_path / name, {"chr22": "ACGT" * 90})
+    open_fasta(path).close()
+    Path(f"{path}.fai").write_text(f"chr22\t{numbers}\n")
+    with pytest.raises(FormatError, match=r"its index belongs to another|cannot be read|does not belong"):
+        open_fasta(path)
+    with pytest.raises(FormatError, match=r"\.fai` (cannot be read\. Remove it|does not belong to)"):
+        check_index(path, {"22": "chr22"})
 
 
 def test_ambiguity_codes(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ COMMANDS = (
         resume=True,
     ),
     Command("prior weights", lambda at: ["prior", "weights", at / "RUN"], "W.tsv.gz", beside=("W.tsv.gz.effects.json",)),
-    Command("explain", lambda at: ["prior", "explain", at / "RUN", "--sample", 20, "--repeats", 1], "WHY", resume=True),
+    Command("explain", lambda at: ["prior", "explain", at / "RUN", "--sample", 20, "--repeats", 1], "WHY"),
     Command("experiment", lambda at: ["experiment", at / "tiny.yaml", "--workers", 1], "EXPERIMENT", resume=True),
     Command(
         "expr prepare",

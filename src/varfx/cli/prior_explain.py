@@ -67,7 +67,7 @@ def explain(
     from varfx.prior.explain.explain import explanation_folder, write_explanation
 
     folder = explanation_folder(out)
-    folder.check(overwrite=overwrite)
+    folder.check(resume=True, overwrite=overwrite)  # all is written at the end: what a kill left then is made anew
     with progress_bar() as progress:
         found = explain_run(
             run,

@@ -27,18 +27,29 @@ def check_index(path: Path, contigs: Mapping[str, str]) -> None:
     index = Path(f"{path}.fai")
     try:
         rows = [line.split("\t") for line in index.read_text(encoding="utf-8").splitlines() if line]
-        entries = {row[0]: tuple(int(number) for number in row[1:5]) for row in rows}
+        entries = {row[0]: _lines(*(int(number) for number in row[1:5])) for row in rows}
         blocks = _blocks(Path(f"{path}.gzi")) if is_gzip(path) else None
         wanted = {contigs[chrom] for chrom in NUCLEAR if chrom in contigs} | {rows[-1][0]}
         with open(path, "rb") as file:
             wrong = [name for name in entries if name in wanted and not _fits(file, blocks, name, *entries[name])]
-    except (OSError, ValueError, IndexError, TypeError, struct.error) as error:
+    except (OSError, OverflowError, ValueError, IndexError, TypeError, struct.error) as error:
         raise FormatError(f"`{index}` cannot be read. Remove it to have it made anew.") from error
     if wrong:
         raise FormatError(
             f"`{index}` does not belong to `{path}`: {len(wrong)} of {len(wanted)} sequences begin or end elsewhere, first "
             f"{wrong[0]}. The file was changed after it was indexed: remove the index to have it made anew."
         )
+
+
+def _lines(length: int, offset: int, line_bases: int, line_bytes: int) -> tuple[int, int, int, int]:
+    """The numbers of an entry.
+
+    Raises:
+        ValueError: they describe no lines.
+    """
+    if min(length, offset, line_bases, line_bytes) < 0 or (length and not 0 < line_bases <= line_bytes):
+        raise ValueError("an entry of the index is none")
+    return length, offset, line_bases, line_bytes
 
 
 def _fits(
