@@ -255,3 +255,10 @@ def test_european_ld_scores(shared_data: Path) -> None:
     assert scores.counts.tolist() == [1_173_569.0]
     assert scores.names == ("L2",)
     assert len(scores.files) == 22
+
+
+def test_a_long_word_is_not_repeated_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.l2.ldscore.gz"
+    write(TABLE, path, counts="1\t" + "x" * 10_000)
+    with pytest.raises(FormatError, match=r"but holds 2 words: 1 x{40}\. Give the file"):
+        read_ld_scores(path)

@@ -247,7 +247,7 @@ def _read_counts(files: list[Path], num_annotations: int, suffix: str) -> Float[
         if values.size != num_annotations or not np.isfinite(values).all():
             raise FormatError(
                 f"`{path}` must hold {num_annotations} numbers, one for each column of `{file.name}`, but holds "
-                f"{len(words)} words: {' '.join(words[:3])}. Give the file that came with the LD scores."
+                f"{len(words)} words: {' '.join(word[:40] for word in words[:3])}. Give the file that came with the LD scores."
             )
         total += values
     return total
