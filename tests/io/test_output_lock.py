@@ -127,3 +127,19 @@ def test_a_command_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFix
         )
         other.communicate("\n")
     assert not out.exists()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    out = tmp_path / "S[1].parquet"
+    (tmp_path / ".S[1].parquet.0123abcd.partial").write_text("half")
+    (tmp_path / ".S1.parquet.0123abcd.partial").write_text("another's")
+    folder = tmp_path / ".S[1].parquet.89abcdef.partial"
+    folder.mkdir()
+    (folder / "half").touch()
+    with held_output(out):
+        left = {path.name for path in tmp_path.iterdir() if path.suffix == ".partial"}
+        assert left == {".S1.parquet.0123abcd.partial"}
+        mine = tmp_path / ".S[1].parquet.11111111.partial"
+        mine.touch()
+        with held_output(out):
+            assert mine.exists()

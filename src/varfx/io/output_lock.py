@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import glob
 import inspect
 import logging
 import os
@@ -52,6 +53,15 @@ def one_writer(function: Callable[P, T]) -> Callable[P, T]:
     return locked
 
 
+def _sweep(out: Path) -> None:
+    """Removes what a killed writer of `out` left under a temporary name (`varfx.io.sealed.atomic_path`)."""
+    from varfx.io import sealed
+
+    for left in out.parent.glob(f".{glob.escape(out.name)}.????????.partial"):
+        with contextlib.suppress(OSError):
+            sealed.remove(left)
+
+
 @contextlib.contextmanager
 def held_output(out: str | os.PathLike[str]) -> Iterator[None]:
     """A block in which no other process writes `out`, a file or folder; this process may enter again.
@@ -70,6 +80,7 @@ def held_output(out: str | os.PathLike[str]) -> Iterator[None]:
         yield
         return
     _HELD[path] = descriptor
+    _sweep(Path(out))
     try:
         yield
     finally:
