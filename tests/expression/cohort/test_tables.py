@@ -242,3 +242,13 @@ def test_geuvadis(shared_data: Path) -> None:
     assert covariates.values.shape == (53, 358)
     assert covariates.people == read.people
     assert read.values[0, 0] == 0.7878783927
+
+
+@pytest.mark.parametrize("name", ["^x$", "*"])
+def test_a_corner_that_polars_would_take_for_a_pattern(tmp_path: Path, name: str) -> None:
+    (tmp_path / "c.txt").write_text(f"{name}\ta\tb\nage\t1\t2\n")
+    read = read_covariates(tmp_path / "c.txt")
+    assert (read.names, read.people, read.values.tolist()) == (("age",), ("a", "b"), [[1.0, 2.0]])
+    (tmp_path / "alone.txt").write_text(f"{name}\n{name}\n")
+    with pytest.raises(FormatError, match="has no columns of individuals"):
+        read_covariates(tmp_path / "alone.txt")

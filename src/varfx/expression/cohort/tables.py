@@ -99,7 +99,9 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
         raise FormatError(
             f"`{path}` has no columns of individuals behind its {first} columns about genes. Check the file."
         )
-    places = table.select(chrom_expr(names[0])).with_columns(start=whole(table[names[1]]), end=whole(table[names[2]]))
+    places = table.select(chrom_expr(names[0])).with_columns(
+        start=whole(column_of(table, names[1])), end=whole(column_of(table, names[2]))
+    )
     _require(path, places["start"].is_null() | places["end"].is_null(), "genes have no whole numbers as start and end")
     return _expression(path, table, gene=names[3], people=names[first:], places=places)
 
@@ -156,7 +158,7 @@ def read_covariates(path: str | os.PathLike[str]) -> Covariates:
     """
     path = Path(path)
     table = _read_table(path, "covariates", named_rows=True)
-    names = table[table.columns[0]].fill_null("").to_list()
+    names = column_of(table, table.columns[0]).fill_null("").to_list()
     _require_distinct(path, names, "covariates")
     people = tuple(table.columns[1:])
     if not people:
