@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from varfx.report.html.blocks import Chart, Columns, Legend
-from varfx.report.html.charts.layout import ZOOM, spec, tooltip, zooming
+from varfx.report.html.charts.layout import SHARED_X, ZOOM, spec, tooltip, zooming
 from varfx.report.html.charts.locus_data import gene_labels, gene_rows
 from varfx.report.html.theme import BLUE, GREEN, GREY, ORANGE, SERIES, SKY, VERMILION
 from varfx.report.style import panels, styled
@@ -74,15 +74,7 @@ def gene_effects(data: EffectsData, *, name: str, title: str, caption: str, alte
             params=switch,
             vconcat=views,
             spacing=14,
-            resolve={
-                "scale": {
-                    "x": "shared",
-                    "y": "independent",
-                    "color": "independent",
-                    "shape": "independent",
-                    "size": "independent",
-                }
-            },
+            resolve=SHARED_X,
             reserved=175 if data.ticks["name"] else 80,
             domain=data.domain,
             unit="kb",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# Views below each other have one position axis, and all else of their own.
+SHARED_X = {"scale": {"x": "shared"} | dict.fromkeys(("y", "color", "shape", "size"), "independent")}
 ZOOM = "zoom"
 ONLY_WITH_KEY = "wheel![event.ctrlKey || event.metaKey]"  # the wheel alone scrolls the page
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from varfx.report.html.blocks import Chart, Legend
 from varfx.report.html.charts.associations import GENOME_WIDE
-from varfx.report.html.charts.layout import ZOOM, colours, spec, tooltip, zooming
+from varfx.report.html.charts.layout import SHARED_X, ZOOM, colours, spec, tooltip, zooming
 from varfx.report.html.charts.locus_data import NEUTRAL, NO_SET, LocusData, gene_labels, gene_rows, set_colours
 from varfx.report.html.charts.locus_picture import locus_figure, scatter_figure
 from varfx.report.html.theme import BLUE, GREY, R2_BINS, R2_COLOURS
@@ -45,15 +45,7 @@ def locus_chart(data: LocusData, *, name: str, alternative: str, caption: str) -
         spec=spec(
             vconcat=views,
             spacing=14,
-            resolve={
-                "scale": {
-                    "x": "shared",
-                    "color": "independent",
-                    "y": "independent",
-                    "size": "independent",
-                    "shape": "independent",
-                }
-            },
+            resolve=SHARED_X,
             reserved=175 if data.ticks["name"] else 80,
             domain=data.domain,
             view=data.view,
