@@ -20,7 +20,7 @@ from cases.reports import EVIL
 from varfx.expression.cohort.gene_data import adjusted_expression
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.explain.around import around_variant
-from varfx.expression.network.fit import open_network
+from varfx.expression.network.opened import open_network
 from varfx.expression.run import open_run
 from varfx.pages import gene_pages
 from varfx.pages.agreement import LEAST_INDIVIDUALS, grouped

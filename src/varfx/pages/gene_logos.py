@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,39 +12,31 @@ from varfx.report.html.blocks import Chart
 from varfx.report.html.charts.logo import logo
 
 if TYPE_CHECKING:
-    from varfx.models.coverage import Predictor
+    from varfx.expression.network.opened import OpenNetworks
 
 
-@dataclass(eq=False)
-class Networks:
-    """The networks of a run, one kept in memory at a time."""
+def networks_of(run: ExpressionRun) -> OpenNetworks | None:
+    """The networks of a run; None of linear models."""
+    if run.kind != NETWORK:
+        return None
+    from varfx.expression.network.opened import OpenNetworks
 
-    run: ExpressionRun
-    _key: tuple[int, str | None] | None = field(default=None, init=False)
-    _network: Predictor | None = field(default=None, init=False)
-
-    def of(self, fold: int, gene_id: str) -> Predictor:
-        """The network of a fold and gene, in evaluation mode."""
-        from varfx.expression.network.fit import open_network
-
-        own = self.run.record["config"]["single_gene"] or "coverage" in self.run.record
-        key = (fold, gene_id if own else None)
-        if self._network is None or key != self._key:
-            self._network, self._key = open_network(self.run, fold, gene_id), key
-        return self._network
+    return OpenNetworks(run)
 
 
-def logo_charts(networks: Networks, cohort: Cohort, effects: pl.DataFrame, count: int, name: str) -> list[Chart]:
+def logo_charts(
+    networks: OpenNetworks | None, cohort: Cohort, effects: pl.DataFrame, count: int, name: str
+) -> list[Chart]:
     """Attributions around the `count` single-nucleotide variants of a gene with the largest effects.
 
     Args:
-        networks: of the run; linear models have no picture.
+        networks: of the run; None of linear models, which have no picture.
         cohort: the run's.
         effects: of the gene; columns of `LONG_SCHEMA`.
         count: how many.
         name: how the charts' names begin.
     """
-    if networks.run.kind != NETWORK or not count:
+    if networks is None or not count:
         return []
     from varfx.expression.explain.around import around_variant
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from varfx.pages.agreement import agreement_block
 from varfx.pages.config import ReportConfig
 from varfx.pages.explained import motif_table
 from varfx.pages.gene_effects import UNIT, effects_chart, effects_csv, effects_table
-from varfx.pages.gene_logos import Networks, logo_charts
+from varfx.pages.gene_logos import logo_charts, networks_of
 from varfx.pages.gene_study import GeneStudy
 from varfx.pages.words import fixed, interval, number, rounded, signed
 from varfx.progress import Progress
@@ -36,6 +36,9 @@ from varfx.report.html.blocks import (
 from varfx.report.html.charts.forest import forest
 from varfx.report.html.escape import embedded_json
 
+if TYPE_CHECKING:
+    from varfx.expression.network.opened import OpenNetworks
+
 ROOM = 3_000_000  # bytes of all pages of genes, so that the report stays below 5 MB
 PICTURE = 60_000  # bytes of a chart as PNG
 TEXT = 9_000  # bytes of a page's tables and specifications
@@ -50,7 +53,7 @@ def gene_pages(study: GeneStudy, config: ReportConfig, progress: Progress) -> tu
         config: of the report.
         progress: told about pages.
     """
-    networks, size = Networks(study.run), 0
+    networks, size = networks_of(study.run), 0
     built: list[tuple[str, list[Block]]] = []
     for place, gene in enumerate(study.genes, start=1):
         blocks = _page(study, networks, gene, place, config)
@@ -101,7 +104,7 @@ def _links(study: GeneStudy, shown: Sequence[str], place: int) -> Links:
     return Links(about=f"Pages beside {study.name(shown[place])}", entries=tuple(entries))
 
 
-def _page(study: GeneStudy, networks: Networks, gene: str, place: int, config: ReportConfig) -> list[Block]:
+def _page(study: GeneStudy, networks: OpenNetworks | None, gene: str, place: int, config: ReportConfig) -> list[Block]:
     effects = None if study.effects is None else study.effects.filter(pl.col("gene_id") == gene)
     blocks: list[Block] = [_facts(study, gene, effects), *_metrics(study, gene, place)]
     if study.cohort is not None:

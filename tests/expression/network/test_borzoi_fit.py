@@ -15,7 +15,8 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.expression.cohort.store import open_cohort
 from varfx.expression.network.batches import gene_sequences
 from varfx.expression.network.config import FitConfig, NetworkChoice
-from varfx.expression.network.fit import fit_network, open_network
+from varfx.expression.network.fit import fit_network
+from varfx.expression.network.opened import open_network
 from varfx.expression.network.reference_only import ReferenceGenes
 from varfx.expression.variants.ism import window_mutagenesis
 from varfx.expression.variants.score import VariantConfig, score_variants

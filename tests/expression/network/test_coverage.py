@@ -21,7 +21,8 @@ from varfx.expression.network.batches import gene_sequences
 from varfx.expression.network.config import FitConfig
 from varfx.expression.network.coverage import exon_bins, variation
 from varfx.expression.network.coverage_files import read_manifest
-from varfx.expression.network.fit import fit_network, open_network
+from varfx.expression.network.fit import fit_network
+from varfx.expression.network.opened import open_network
 from varfx.expression.network.target import TargetConfig
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.expression.transfer.predict import predict_elsewhere

@@ -22,7 +22,8 @@ from varfx.expression.gene_list import read_genes
 from varfx.expression.network import fit as fit_module
 from varfx.expression.network.batches import CohortBatches, gene_sequences
 from varfx.expression.network.config import FitConfig, NetworkChoice, fold_numbers
-from varfx.expression.network.fit import fit_network, open_network
+from varfx.expression.network.fit import fit_network
+from varfx.expression.network.opened import open_network
 from varfx.expression.network.tasks import NetworkTask
 from varfx.expression.run import ExpressionRun, open_run, run_folder, training_fold
 from varfx.models.expression import ExpressionNetworkConfig

@@ -17,7 +17,7 @@ from varfx.expression.cohort.gene_data import imputed
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.linear.config import BaselineConfig
 from varfx.expression.linear.run import fit_baselines
-from varfx.expression.network.fit import open_network
+from varfx.expression.network.opened import open_network
 from varfx.expression.network.sequences import WindowSequences, WindowVariants
 from varfx.expression.run import open_run, training_fold
 from varfx.expression.transfer.config import TransferConfig

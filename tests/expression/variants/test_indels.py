@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import safetensors.torch
 import torch
 
 from cases.cohort import small_cohort
@@ -16,9 +17,11 @@ from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.network.batches import CohortBatches, gene_sequences
 from varfx.expression.network.config import FitConfig
-from varfx.expression.network.fit import fit_network, open_network
+from varfx.expression.network.fit import fit_network
 from varfx.expression.network.indels import indel_files
+from varfx.expression.network.opened import OpenNetworks, open_network
 from varfx.expression.run import ExpressionRun
+from varfx.expression.variants.indels import score_indels
 from varfx.expression.variants.score import VariantConfig, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.models.expression import ExpressionNetworkConfig
@@ -87,6 +90,21 @@ def test_predictions_and_effects_are_of_spelled_sequences(home: Cohort, run: Exp
     annotations = as_annotations(scores.table, scores.variants, rule="variformer").table
     assert annotations.height == home.variants.height + 4
     assert annotations.filter(pl.col("effect_allele").str.len_bytes() > 1)["ism"].null_count() == 0
+
+
+def test_a_network_is_read_once_for_all_genes(
+    home: Cohort, run: ExpressionRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, plain = [], safetensors.torch.load_file
+    monkeypatch.setattr(safetensors.torch, "load_file", lambda path: read.append(path) or plain(path))
+    in_double = score_indels(run, home, home.genes_train, fold=0, float64=True)
+    assert len(read) == 1
+    pieces = [score_indels(run, home, [gene], fold=0, float64=True) for gene in home.genes_train]
+    assert in_double.equals(pl.concat(pieces))
+    networks = OpenNetworks(run)
+    first = networks.of(0, home.genes_train[0]).double()
+    assert networks.of(0, home.genes_train[1]) is first
+    assert first.head.weight.dtype == torch.float32
 
 
 def test_mistakes(home: Cohort, run: ExpressionRun, tmp_path: Path) -> None:

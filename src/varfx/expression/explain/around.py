@@ -17,7 +17,7 @@ from varfx.errors import DataError
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import cohort_of
 from varfx.expression.network.batches import gene_sequences
-from varfx.expression.network.fit import open_network
+from varfx.expression.network.opened import OpenNetworks
 from varfx.expression.network.sequences import WindowSequences, WindowVariants
 from varfx.expression.run import open_run
 from varfx.expression.variants.gradients import gradient_times_input
@@ -143,6 +143,7 @@ def around_top(
     opened = open_run(run)
     people = cohort_of([opened], cohort)
     best = table.sort(pl.col("weight").abs(), descending=True).unique("gene_id", keep="first", maintain_order=True)
+    networks = OpenNetworks(opened)
     for row in best.head(count).iter_rows(named=True):
-        network = open_network(opened, row["fold"], row["gene_id"])
+        network = networks.of(row["fold"], row["gene_id"])
         yield row, around_variant(network, people, row["gene_id"], row["position"], row["effect_allele"])

@@ -11,7 +11,8 @@ from varfx._lazy import export
 if TYPE_CHECKING:
     from varfx.expression.network.batches import CohortBatches
     from varfx.expression.network.config import FitConfig, ZeroShotConfig
-    from varfx.expression.network.fit import fit_network, open_network
+    from varfx.expression.network.fit import fit_network
+    from varfx.expression.network.opened import open_network
     from varfx.expression.network.sequences import WindowSequences, WindowVariants
     from varfx.expression.network.zero_shot import predict_zero_shot
 
@@ -31,7 +32,8 @@ export(
     {
         "batches": "CohortBatches",
         "config": "FitConfig ZeroShotConfig",
-        "fit": "fit_network open_network",
+        "fit": "fit_network",
+        "opened": "open_network",
         "sequences": "WindowSequences WindowVariants",
         "zero_shot": "predict_zero_shot",
     },

@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import safetensors.torch
-import torch
 
 from varfx.device import device_in_turn, find_device
-from varfx.errors import ConfigError, DataError
+from varfx.errors import ConfigError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
 from varfx.expression.network.config import FitConfig, NetworkChoice
 from varfx.expression.network.coverage_files import read_manifest
-from varfx.expression.network.fit_one import PARTS, PREDICTIONS_KIND, fit_one, new_network, start_network
+from varfx.expression.network.fit_one import PARTS, PREDICTIONS_KIND, fit_one, start_network
 from varfx.expression.network.indels import indel_files
-from varfx.expression.network.tasks import NetworkTask, network_stem, network_tasks
+from varfx.expression.network.tasks import NetworkTask, network_tasks
 from varfx.expression.run import (
     MODELS,
     NETWORK,
@@ -34,9 +32,7 @@ from varfx.expression.run import (
 from varfx.io import sealed
 from varfx.io.run_folder import RESULT, RunFolder, identity_of
 from varfx.io.workers import Job, SingleWorker, Workers, map_pieces
-from varfx.models.coverage import CoverageNetwork, GeneTotals
-from varfx.models.expression import ExpressionNetwork, LoadedNetwork
-from varfx.models.expression_config import ExpressionNetworkConfig
+from varfx.models.expression import LoadedNetwork
 from varfx.progress import Progress, silent
 from varfx.training import processes
 
@@ -193,49 +189,6 @@ def _begin(cohort: Cohort, folder: RunFolder, config: FitConfig, *, resume: bool
     folder.below(PARTS)
     folder.below(RESULT, MODELS)
     return provenance
-
-
-def open_network(run: ExpressionRun, fold: int, gene_id: str | None = None) -> ExpressionNetwork | GeneTotals:
-    """A trained network of a run, in evaluation mode on the CPU; it maps sequences to one value per individual.
-
-    Args:
-        run: of kind "expression network".
-        fold: number of the fold.
-        gene_id: of a run with a network for each gene, or of coverage, whose exons it names; not looked at otherwise.
-
-    Raises:
-        DataError: the run is of another kind, or has no such network.
-    """
-    if run.kind != NETWORK:
-        raise DataError(f"`{run.path}` holds {run.kind}, where a run of `varfx expr fit` is needed.")
-    stem = network_stem(fold, gene_id if run.record["config"]["single_gene"] else None)
-    path = run.path / MODELS / f"{stem}.safetensors"
-    if not path.is_file():
-        stems = sorted(file.stem for file in (run.path / MODELS).iterdir())
-        raise DataError(f"`{run.path}` has no network {stem}; it has {len(stems)}, first {stems[0]}.")
-    network = new_network(ExpressionNetworkConfig(**run.record["config"]["network"]))
-    network.load_state_dict(safetensors.torch.load_file(path))
-    if isinstance(network, CoverageNetwork):
-        return _gene_totals(run, network, fold, gene_id).eval()
-    return network.eval()
-
-
-def shared_network(run: ExpressionRun) -> bool:
-    """True if a fold's genes have one network that reads them all alike; false of single genes' and of coverage, whose exons differ."""
-    config = run.record["config"]
-    return run.kind == NETWORK and not config["single_gene"] and not config["network"].get("coverage_tracks")
-
-
-def _gene_totals(run: ExpressionRun, network: CoverageNetwork, fold: int, gene_id: str | None) -> GeneTotals:
-    """A gene's expression from a coverage network."""
-    for each in run.record["coverage"]:
-        if each["fold"] == fold and each["gene_id"] == gene_id:
-            bins = torch.zeros(network.config.trunk().num_bins(network.config.window), dtype=torch.bool)
-            bins[each["bins"]] = True
-            return GeneTotals(network, bins, each["mean"], each["spread"], each["clip"])
-    raise DataError(
-        f"`{run.path}` predicts coverage, and has none of gene {gene_id} in fold {fold}. Name one of its genes."
-    )
 
 
 def _finish(

@@ -18,8 +18,8 @@ from torch import Tensor
 from varfx.device import find_device
 from varfx.errors import DataError
 from varfx.expression.cohort.store import window_start
-from varfx.expression.network.fit import open_network
 from varfx.expression.network.indels import IndelWindow
+from varfx.expression.network.opened import OpenNetworks
 from varfx.expression.network.sequences import WindowSequences
 from varfx.expression.network.stretch import Stretch
 from varfx.expression.run import ExpressionRun, training_fold
@@ -34,6 +34,7 @@ Sequences = WindowSequences | IndelWindow
 
 def network_predictions(
     run: ExpressionRun,
+    networks: OpenNetworks,
     window: MatchedWindow,
     folds: Sequence[int],
     config: TransferConfig,
@@ -43,6 +44,7 @@ def network_predictions(
 
     Args:
         run: of networks.
+        networks: the run's, on the device of `config`.
         window: of the gene.
         folds: some of the run's.
         config: rules for variants.
@@ -55,7 +57,7 @@ def network_predictions(
     device, phased = find_device(config.device), bool(run.record["config"].get("phased"))
     found: KeyedValues = {}
     for number in folds:
-        network = open_network(run, number, window.gene.gene_id).to(device)
+        network = networks.of(number, window.gene.gene_id)
         train = training_fold(run, window.home, number, model).train
         if reads is None:
             sequences: Sequences = _sequences(window, train, network.config.window, phased, config)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from varfx.device import find_device
 from varfx.errors import ConfigError, DataError, StoreError
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.gene_list import gene_ids
 from varfx.expression.linear.run import chosen_genes
+from varfx.expression.network.opened import OpenNetworks
 from varfx.expression.run import NETWORK, PREDICTION_SCHEMA, ExpressionRun, open_run
 from varfx.expression.transfer.config import TransferConfig
 from varfx.expression.transfer.indels import indel_sources, refuse_unused
@@ -161,19 +163,20 @@ def predict_others(
     heldout = set(run.record.get("heldout_genes", []))
     empty: list[str] = []
     sources, unphased = indel_sources(run, home, others, config), 0
+    networks = OpenNetworks(run, find_device(config.device)) if run.kind == NETWORK else None
     for done, gene_id in enumerate(wanted, start=1):
         window = match_window(home, gene_id, others)
         for step, count in window.counts().items():
             ledger.add(step, count)
         comparison.add(window)
-        if run.kind == NETWORK:
+        if networks is not None:
             reads = (
                 None if sources is None else sources.read(home, window.gene, run.record["config"]["network"]["window"])
             )
             for step, count in ({} if reads is None else reads.counts()).items():
                 ledger.add(step, count)
             unphased += reads is not None and reads.loses_phase
-            values = network_predictions(run, window, folds, config, reads)
+            values = network_predictions(run, networks, window, folds, config, reads)
         else:
             values = linear_predictions(run, window, models, folds, config.absent)
         tables.append(_rows(gene_id, values, others.people, "hogp" if gene_id in heldout else "hop"))

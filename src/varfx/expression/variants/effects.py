@@ -13,7 +13,7 @@ from numpy import ndarray
 from varfx.device import find_device
 from varfx.expression.cohort.store import Cohort, GeneWindow, window_start
 from varfx.expression.network.batches import gene_sequences
-from varfx.expression.network.fit import open_network, shared_network
+from varfx.expression.network.opened import OpenNetworks, shared_network
 from varfx.expression.run import NETWORK, ExpressionRun
 from varfx.expression.variants.config import VariantConfig
 from varfx.expression.variants.gradients import people_attribution, reference_attributions
@@ -70,22 +70,13 @@ class ModelEffects:
     def __init__(self, run: ExpressionRun, cohort: Cohort, config: VariantConfig, model: str) -> None:
         self._run, self._cohort, self._config, self._model = run, cohort, config, model
         self.window = int(run.record["config"]["network"]["window"]) if run.kind == NETWORK else None
-        self._shared: Predictor | None = None
+        self._networks = OpenNetworks(run, find_device(config.device)) if run.kind == NETWORK else None
 
     def of(self, genes: Sequence[str]) -> list[Effects]:
         """Effects of the variants of each gene's window, of genes that stand together in `groups`."""
-        if self.window is None:
+        if self._networks is None:
             return [self._linear(gene_id) for gene_id in genes]
-        return self._of_network(self._network(genes[0]), genes)
-
-    def _network(self, gene_id: str) -> Predictor:
-        """The network of a gene, in float32 on the device."""
-        if self._shared is not None:
-            return self._shared.float()
-        network = open_network(self._run, self._config.fold, gene_id).to(find_device(self._config.device))
-        if shared_network(self._run):
-            self._shared = network
-        return network
+        return self._of_network(self._networks.of(self._config.fold, genes[0]), genes)
 
     def _of_network(self, network: Predictor, genes: Sequence[str]) -> list[Effects]:
         config, fold, device = self._config, self._cohort.fold(self._config.fold), find_device(self._config.device)

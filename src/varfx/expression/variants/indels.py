@@ -16,8 +16,8 @@ import torch
 from varfx.device import find_device
 from varfx.errors import ConfigError
 from varfx.expression.cohort.store import Cohort, window_start
-from varfx.expression.network.fit import open_network
 from varfx.expression.network.indels import IndelWindow, indel_files
+from varfx.expression.network.opened import OpenNetworks
 from varfx.expression.run import NETWORK, ExpressionRun
 from varfx.expression.variants.ism import WHOLE_AT_ONCE
 from varfx.expression.variants.table import KEY, LONG_SCHEMA
@@ -57,10 +57,11 @@ def score_indels(
     assert files is not None
     (model,) = run.record["models"]
     train = cohort.fold(fold).train.tolist()
-    tables = []
+    tables, where = [], find_device(device)
+    networks = OpenNetworks(run, where)
     for number, gene_id in enumerate(genes, 1):
-        network = open_network(run, fold, gene_id).to(find_device(device))
-        window = files.window(cohort, gene_id, window=network.config.window, mean_of=train, device=find_device(device))
+        network = networks.of(fold, gene_id)
+        window = files.window(cohort, gene_id, window=network.config.window, mean_of=train, device=where)
         gene = cohort.gene(gene_id)
         effect = indel_effects(network.double() if float64 else network, window)
         strand = 1 if gene.strand == "+" else -1
