@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from varfx.errors import DataError, FormatError
-from varfx.genotypes.name_lists import SAMPLE, read_individuals, read_keys, read_mapping, read_pairs
+from varfx.genotypes.name_lists import SAMPLE, read_individuals, read_keys, read_mapping
 
 KNOWN = tuple(f"S{number}" for number in range(9))
 INDIVIDUALS = {
@@ -24,6 +25,13 @@ INDIVIDUALS = {
     "withdrawals": "S1,2024-01-01\nS2,2024-01-01\n",
     "spreadsheet": '"Sample_ID","Date"\n"S1","2024-01-01"\n"S2","2024-01-01"\n',
     "other column order": "sex\tiid\n1\tS1\n2\tS2\n",
+    "IGSR": "Sample name\tSex\tBiosample ID\nS1\tmale\tX\nS2\tfemale\tY\n",
+    "pedigree": "Family ID\tIndividual ID\tPaternal ID\nF1\tS1\t0\nF2\tS2\t0\n",
+    "semicolons": "IID;why, if known\nS1;left\nS2;moved, then left\n",
+    "column far right": "batch\tplate\tIID\nB\t1\tS1\nB\t1\tS2\n",
+    "R's row names": '"x"\n"1" "S1"\n"2" "S2"\n',
+    "R's row names of a part": '"IID" "why"\n"5" "S1" "left"\n"8" "S2" "left"\n',
+    "a reason that names a column": "S1 sample swap\nS2 sample swap\n",
     "comments": "# withdrawn\nS1\n\n# later\nS2\n",
 }
 
@@ -45,8 +53,6 @@ def test_names_that_plink_joins_for_vcf(tmp_path: Path) -> None:
             "F1_S1",
             "F2_S2",
         )
-    pairs = "#FID1 IID1 FID2 IID2 KINSHIP\nF1 S1 F2 S2 0.2\n"
-    assert read_pairs(write(tmp_path, pairs), "pairs", ["F1_S1", "F2_S2"]).pairs == (("F1_S1", "F2_S2"),)
 
 
 def test_unknown_names_are_counted_and_none_known_is_an_error(tmp_path: Path) -> None:
@@ -65,46 +71,16 @@ def test_a_list_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None:
     assert read_individuals(write(tmp_path, "S1 S1\nS1 S2\n"), "individuals", KNOWN).names == ("S1", "S2")  # one family
 
 
-PAIRS = {
-    "two columns": "S1 S2\nS3 S4\n",
-    "KING .kin0": "FID1\tID1\tFID2\tID2\tKinship\nS1\tS1\tS2\tS2\t0.25\nS3\tS3\tS4\tS4\t0.25\n",
-    "PLINK 2 .kin0": "#FID1\tIID1\tFID2\tIID2\tKINSHIP\nS1\tS1\tS2\tS2\t0.25\nS3\tS3\tS4\tS4\t0.25\n",
-    "PLINK 2 .kin0 without families": "#IID1\tIID2\tKINSHIP\nS1\tS2\t0.25\nS3\tS4\t0.25\n",
-    "KING .kin": "FID\tID1\tID2\tN_SNP\nF\tS1\tS2\t9\nG\tS3\tS4\t9\n",
-    "PLINK 1 .genome": " FID1 IID1 FID2 IID2 RT PI_HAT\n S1 S1 S2 S2 UN 0.5\n S3 S3 S4 S4 UN 0.5\n",
-    "somalier": "#sample_a\tsample_b\trelatedness\nS1\tS2\t0.5\nS3\tS4\t0.5\n",
-    "hail": "i\tj\tkin\nS1\tS2\t0.2\nS3\tS4\t0.2\n",
-    "four columns": "S1 S1 S2 S2\nS3 S3 S4 S4\n",
-    "four columns with families": "F1 S1 F1 S2 0.25\nF2 S3 F2 S4 0.25\n",
-    "comma": "ID1,ID2,Kinship\nS1,S2,0.2\nS3,S4,0.2\n",
-    "byte order mark": "\ufeffS1\tS2\r\nS3\tS4\r\n",
-}
-
-
-@pytest.mark.parametrize("kind", PAIRS)
-def test_pairs(tmp_path: Path, kind: str) -> None:
-    read = read_pairs(write(tmp_path, PAIRS[kind]), "pairs", KNOWN)
-    assert read.pairs == (("S1", "S2"), ("S3", "S4"))
-    assert (read.unknown, read.first_unknown) == (0, None)
-
-
-def test_pairs_of_unknown_names_and_of_a_name_with_itself(tmp_path: Path) -> None:
-    read = read_pairs(write(tmp_path, "S1 S2\nX1 X2\nS3 X4\n"), "pairs", KNOWN)
-    assert (read.pairs, read.unknown, read.first_unknown) == ((("S1", "S2"),), 2, ("X1", "X2"))
-    with pytest.raises(FormatError, match=r"2 of 3 pairs are of a name with itself, first in line 1 \(S1\)"):
-        read_pairs(write(tmp_path, "S1 S1\nS2 S3\nS4 S4\n"), "pairs", KNOWN)
-    with pytest.raises(
-        DataError, match=r"none of its 1 pairs \(first s1 s2\).*s1 and S1 differ in upper and lower case"
-    ):
-        read_pairs(write(tmp_path, "s1 s2\n"), "pairs", KNOWN)
-    with pytest.raises(FormatError, match="1 of 2 lines have fewer than two columns, first line 2"):
-        read_pairs(write(tmp_path, "S1 S2\nS3\n"), "pairs", KNOWN)
-
-
 MAPPINGS = {
     "two columns": "S1 YRI\nS2 GBR\n",
     "1000 Genomes": "sample\tpop\tsuper_pop\tgender\nS1\tYRI\tAFR\tmale\nS2\tGBR\tEUR\tfemale\n",
     ".psam": "#IID\tPAT\tMAT\tSEX\tSuperPop\tPopulation\nS1\t0\t0\t1\tAFR\tYRI\nS2\t0\t0\t2\tEUR\tGBR\n",
+    "IGSR": "Sample name\tSex\tPopulation code\tSuperpopulation code\nS1\tmale\tYRI\tAFR\nS2\tmale\tGBR\tEUR\n",
+    "1000 Genomes pedigree": "Family ID\tIndividual ID\tGender\tPopulation\nF\tS1\t1\tYRI\nF\tS2\t1\tGBR\n",
+    "R's row names": '"sample" "pop"\n"1" "S1" "YRI"\n"2" "S2" "GBR"\n',
+    "header of one other column": "FID IID cohort\nF S1 YRI\nF S2 GBR\n",
+    "names behind": "YRI S1\nGBR S2\n",
+    "unknown of some": "IID,pop\nS1,YRI\nS2,GBR\nS3,NA\nS4,.\n",
     "--within": "F1 S1 YRI\nF2 S2 GBR\n",
     "--within, family is individual": "S1 S1 YRI\nS2 S2 GBR\n",
     "comma": "iid,population\nS1,YRI\nS2,GBR\n",
@@ -114,6 +90,40 @@ MAPPINGS = {
 @pytest.mark.parametrize("kind", MAPPINGS)
 def test_populations(tmp_path: Path, kind: str) -> None:
     assert read_mapping(write(tmp_path, MAPPINGS[kind]), "populations", KNOWN) == {"S1": "YRI", "S2": "GBR"}
+
+
+@pytest.mark.parametrize(
+    "text", ["sample\tgender\tsite\nS1\tmale\tLeeds\nS2\tmale\tYork\n", "S1 male YRI\nS2 male GBR\n"]
+)
+def test_a_property_in_one_of_several_columns_is_never_guessed(tmp_path: Path, text: str) -> None:
+    with pytest.raises(FormatError, match=r"2 columns may be meant \((gender, site|male, YRI)\).*such as iid and population"):
+        read_mapping(write(tmp_path, text), "populations", KNOWN)
+    with pytest.raises(FormatError, match=r"empty in all 1 lines"):
+        read_mapping(write(tmp_path, "S1 NA\n"), "populations", KNOWN)
+
+
+def test_names_with_blanks_and_numbers_of_rows_that_are_names_too(tmp_path: Path) -> None:
+    assert read_individuals(write(tmp_path, "Sample 1\nSample 2\n"), "individuals", ["Sample 1", "Sample 2"]).names == (
+        "Sample 1",
+        "Sample 2",
+    )
+    read = read_individuals(write(tmp_path, '"IID"\n"1" "3"\n"2" "4"\n'), "individuals", list("123456"))
+    assert (read.names, read.unknown) == (("3", "4"), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "says"),
+    [
+        ("7", "007", "7 and 007 differ in leading zeros"),
+        ("X7", "7", "X7 and 7 differ as by R's `check.names`"),
+        ("GTEX.1A", "GTEX-1A", "GTEX.1A and GTEX-1A differ as by R's `check.names`"),
+        ("S1_S1", "S1", "S1_S1 and S1 differ as by PLINK's FID_IID"),
+        ("S1", "F_S1", "S1 and F_S1 differ as by PLINK's FID_IID"),
+    ],
+)
+def test_forms_of_names_that_are_no_match_are_named(tmp_path: Path, name: str, known: str, says: str) -> None:
+    with pytest.raises(DataError, match=re.escape(says)):
+        read_individuals(write(tmp_path, f"{name}\n"), "individuals", [known, "Z"])
 
 
 def test_samples_and_their_individuals(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Lists of individuals as PLINK, KING, cohorts and spreadsheets write them: names, pairs of names, and names with a property.
+"""Lists of individuals as PLINK, cohorts and spreadsheets write them: names, and names with a property.
 
-Columns are found by a header (`#FID IID`, `ID1 ID2`, `sample pop`, ...), with or without "#". Without one, the columns are those
-whose fields are known names. A file in which two readings name different individuals is refused: add a header. Names in VCF
-may be PLINK's `FID_IID`, which is tried as well.
+Columns are found by a header (`#FID IID`, `Sample name`, `sample pop`, ...), with or without "#". Without one, the columns are
+those whose fields are known names. A file with two possible readings is refused: it needs a header. Names in VCF may be PLINK's
+`FID_IID`, which is tried as well. Row names of R, which its header does not mention, are no column.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from varfx.errors import DataError, FormatError
 from varfx.io.text_lines import BLANKS, as_text, numbered_lines, split_fields
+from varfx.io.text_numbers import MISSING
 
-FAMILY = ("fid", "family_id", "family", "famid")
-SAMPLE = ("sample_id", "sampleid", "sampid", "sample", "samples", "s")
+FAMILY = ("fid", "family_id", "familyid", "family", "famid")
+SAMPLE = ("sample_id", "sampleid", "sampid", "sample_name", "samplename", "sample", "samples", "s")
 INDIVIDUAL = (
     *("iid", "individual_id", "individualid", "individual", "participant_id", "participant", "subject_id", "subjid"),
     *("subject", "donor_id", "donor", "person_id", "person", *SAMPLE, "indv", "eid", "id", "name"),
 )
 POPULATION = (
-    *("population", "pop", "population_code", "superpopulation", "super_population", "superpop", "super_pop"),
-    *("ancestry", "group", "cluster"),
+    *("population", "pop", "population_code", "pop_code", "population_name", "superpopulation", "super_population"),
+    *("superpop", "super_pop", "superpopulation_code", "superpopulation_name", "ancestry", "group", "cluster"),
 )
-_PAIR = re.compile(r"(?:iid|id|indv|ind|individual|sample|person|name)[_. ]?(1|2|a|b|i|j)|(i)|(j)")
-_FAMILY_PAIR = re.compile(r"(?:fid|family|famid)[_. ]?(1|2|a|b|i|j)")
-_SECOND = ("2", "b", "j")
+PAIR = re.compile(r"(?:iid|id|indv|ind|individual|sample|person|name)_?(1|2|a|b|i|j)|(i)|(j)")
+_BETWEEN = re.compile(r"[ .\-]+")  # the words of a column's name
 Entry = TypeVar("Entry", str, tuple[str, str])  # a name or a pair of names
 
 
@@ -40,18 +40,25 @@ class NameTable:
     Attributes:
         path: the file.
         what: its lines in words.
-        header: names of the columns in lower case; empty without a header.
+        header: names of the columns in lower case, with _ for blanks, dots and hyphens; empty without a header.
         rows: line number and fields, in file order; never empty.
+        lines: the text of each row.
     """
 
     path: Path
     what: str
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
+    lines: tuple[str, ...] = ()
 
     def column(self, number: int) -> list[str]:
         """A column; "" where a row is shorter."""
         return [fields[number] if number < len(fields) else "" for _, fields in self.rows]
+
+    @property
+    def width(self) -> int:
+        """Number of fields that every row has."""
+        return min(len(fields) for _, fields in self.rows)
 
     def found(self, words: Sequence[str]) -> int | None:
         """The column that the header calls by the first of these words that it has."""
@@ -72,33 +79,42 @@ class NameTable:
 
 
 def read_name_table(
-    path: str | os.PathLike[str], what: str, *, words: Sequence[str] = (*INDIVIDUAL, *FAMILY)
+    path: str | os.PathLike[str],
+    what: str,
+    *,
+    words: Sequence[str] = (*INDIVIDUAL, *FAMILY),
+    known: Collection[str] = (),
 ) -> NameTable:
-    """The lines of a list, split at tabs, commas or blanks; comments (`# ...`) and blank lines are left out.
+    """The lines of a list, split at tabs, semicolons, commas or blanks; comments (`# ...`) and blank lines are left out.
 
     Args:
         path: the file, plain, gzip or zstd.
         what: the lines in words, for messages.
-        words: names of columns in lower case; a first line with one of them as first or second field is a header.
+        words: names of columns in lower case; a first line with one of them as first or second field, or one that ends in "id"
+            anywhere, is a header.
+        known: names that may stand there; a line with one of them is no header.
 
     Raises:
         FormatError: no such file, damaged, not text, or without any line.
     """
     header: tuple[str, ...] = ()
     rows: list[tuple[int, tuple[str, ...]]] = []
+    lines: list[str] = []
     for number, line in numbered_lines(path):
         text = as_text(line).strip()
-        fields = split_fields(text, "\t" if "\t" in text else "," if "," in text else BLANKS)
-        fields_lower = tuple(field.lstrip("#").strip().lower() for field in fields)
+        fields = split_fields(text, _separator(text))
         if not any(fields):
             continue
-        if not rows and not header and _is_header(fields_lower, words):
-            header = fields_lower
+        columns = tuple(_BETWEEN.sub("_", field.lstrip("#").strip().lower()) for field in fields)
+        first = not rows and not header
+        if first and _is_header(columns, words) and not any(name in known for name in (text, *fields)):
+            header = columns
         elif not text.startswith("#"):
             rows.append((number, tuple(fields)))
+            lines.append(text)
     if not rows:
         raise FormatError(f"`{path}` is empty: it should list {what}.")
-    return NameTable(Path(path), what, header, tuple(rows))
+    return _without_row_names(NameTable(Path(path), what, header, tuple(rows), tuple(lines)))
 
 
 @dataclass(frozen=True)
@@ -126,14 +142,15 @@ def read_individuals(path: str | os.PathLike[str], what: str, known: Collection[
         DataError: none of the names is known, or two columns name different individuals.
         FormatError: as `read_name_table`.
     """
-    table = read_name_table(path, what)
+    names = set(known)
+    table = read_name_table(path, what, known=names)
     readings = [list(dict.fromkeys(reading)) for reading in _name_readings(table)]
-    chosen = _choose(table, readings, lambda reading: {name for name in reading if name in set(known)})
-    names = tuple(name for name in chosen if name in set(known))
-    unknown = tuple(name for name in chosen if name not in set(known))
-    if not names:
-        raise DataError(f"`{path}`: none of its {len(chosen)} {what} is known{_compared(chosen, known)}.")
-    return Individuals(names, unknown)
+    chosen = choose_reading(table, readings, lambda reading: {name for name in reading if name in names})
+    found = tuple(name for name in chosen if name in names)
+    unknown = tuple(name for name in chosen if name not in names)
+    if not found:
+        raise DataError(f"`{path}`: none of its {len(chosen)} {what} is known{compared(chosen, known)}.")
+    return Individuals(found, unknown)
 
 
 def read_keys(path: str | os.PathLike[str], what: str) -> list[tuple[str | None, str]]:
@@ -150,52 +167,6 @@ def read_keys(path: str | os.PathLike[str], what: str) -> list[tuple[str | None,
     return [(fields[0], fields[1]) if len(fields) > 1 else (None, fields[0]) for _, fields in table.rows]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of individuals.
-
-    Attributes:
-        pairs: those of whom both are known.
-        unknown: how many others there are.
-        first_unknown: the first of them; None without any.
-    """
-
-    pairs: tuple[tuple[str, str], ...]
-    unknown: int = 0
-    first_unknown: tuple[str, str] | None = None
-
-
-def read_pairs(path: str | os.PathLike[str], what: str, known: Collection[str]) -> Pairs:
-    """Pairs of a table such as KING's .kin0, PLINK's .genome, or of two columns without header.
-
-    Raises:
-        DataError: none of the pairs is of known individuals, or two readings name different pairs.
-        FormatError: as `read_name_table`; a line with fewer than two fields, or a pair of a name with itself.
-    """
-    table = read_name_table(path, what)
-    table.require_columns(2)
-    names = set(known)
-    readings = _pair_readings(table)
-    chosen = _choose(
-        table, readings, lambda reading: {pair for pair in reading if set(pair) <= names and len(set(pair)) > 1}
-    )
-    selves = [number for number, (first, second) in enumerate(chosen) if first == second]
-    if selves:
-        line, name = table.rows[selves[0]][0], chosen[selves[0]][0]
-        raise FormatError(
-            f"`{path}`: {len(selves)} of {len(chosen)} pairs are of a name with itself, first in line {line} ({name}). Name "
-            "the columns of the two individuals in a header line, such as IID1 and IID2."
-        )
-    unknown = [pair for pair in chosen if not set(pair) <= names]
-    pairs = tuple(dict.fromkeys(pair for pair in chosen if set(pair) <= names))
-    if not pairs:
-        raise DataError(
-            f"`{path}`: none of its {len(chosen)} pairs (first {chosen[0][0]} {chosen[0][1]}) is of individuals with genotypes"
-            f"{_compared([name for pair in chosen for name in pair], known)}. Its columns must be names of individuals."
-        )
-    return Pairs(pairs, len(unknown), unknown[0] if unknown else None)
-
-
 def read_mapping(
     path: str | os.PathLike[str],
     what: str,
@@ -206,6 +177,8 @@ def read_mapping(
 ) -> dict[str, str]:
     """A property by name, e.g. the population of each individual, or the individual of each sample.
 
+    Names without a value (`NA`, `.`, nothing) are left out.
+
     Args:
         path: the file.
         what: the lines in words, for messages.
@@ -214,77 +187,37 @@ def read_mapping(
         values: words for the column of the property.
 
     Raises:
-        FormatError: as `read_name_table`, a line with fewer than two fields, or a name with two different values.
+        FormatError: as `read_name_table`, a line with fewer than two fields, a name with two different values, no value at all,
+            or several columns that may hold them.
     """
-    table = read_name_table(path, what)
+    table = read_name_table(path, what, words=(*keys, *INDIVIDUAL, *FAMILY), known=known or ())
     table.require_columns(2)
     key = table.found(keys)
     if key is None:
         key = _column_of_names(table, known)
-    value = table.found([word for word in values if word in table.header and table.header.index(word) != key])
-    value = key + 1 if value is None else value
+    value = _column_of_values(table, key, (keys[0], values[0]), values)
     mapping: dict[str, str] = {}
     for name, cell in zip(table.column(key), table.column(value), strict=True):
+        if cell in MISSING:
+            continue
         if mapping.setdefault(name, cell) != cell:
             raise FormatError(f"`{path}`: {name} stands there twice, with {mapping[name]} and {cell}. Keep one line.")
+    if not mapping:
+        raise FormatError(f"`{path}`: the column of values is empty in all {len(table.rows)} lines. Check the file.")
     return mapping
 
 
 def alike(names: Collection[str], known: Collection[str]) -> str:
-    """A hint where names differ from known ones in upper and lower case only; else empty."""
-    lower = {name.lower(): name for name in known}
-    same = next((name for name in names if name not in known and name.lower() in lower), None)
-    return "" if same is None else f" {same} and {lower[same.lower()]} differ in upper and lower case."
+    """A hint at the probable cause where a name is another form of a known one; else empty."""
+    for form, says in _FORMS:
+        theirs = {form(name): name for name in known}
+        same = next((name for name in names if name not in known and form(name) in theirs), None)
+        if same is not None:
+            return f" {same} and {theirs[form(same)]} {says}."
+    return ""
 
 
-def _is_header(fields: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the first line names columns: one of the first two does so, or two of all are a pair's."""
-    pairs = [field for field in fields if _PAIR.fullmatch(field) and len(field) > 1]
-    return len(pairs) > 1 or tuple(fields[:2]) == ("i", "j") or any(field in words for field in fields[:2])
-
-
-def _name_readings(table: NameTable) -> list[list[str]]:
-    """The names by each column that may hold them, the likeliest first."""
-    family, individual = table.found(FAMILY), table.found(INDIVIDUAL)
-    if individual is not None:
-        columns = [table.column(individual)]
-        return columns if family is None else [*columns, _joined(table, family, individual)]
-    if min(len(fields) for _, fields in table.rows) < 2:
-        return [table.column(0)]
-    return [table.column(1), table.column(0), _joined(table, 0, 1)]
-
-
-def _pair_readings(table: NameTable) -> list[list[tuple[str, str]]]:
-    """The pairs by each two columns that may hold them, the likeliest first."""
-    names, families = (_pair_columns(table.header, pattern) for pattern in (_PAIR, _FAMILY_PAIR))
-    width = min(len(fields) for _, fields in table.rows)
-    if names is not None:
-        readings = [_paired(table.column(names[0]), table.column(names[1]))]
-        shared = table.found(FAMILY)
-        fid = families or ((shared, shared) if shared is not None else None)
-        if fid is not None:
-            readings.append(_paired(_joined(table, fid[0], names[0]), _joined(table, fid[1], names[1])))
-        return readings
-    readings = [_paired(table.column(0), table.column(1))]
-    if width >= 4:  # FID1 IID1 FID2 IID2
-        readings += [
-            _paired(table.column(1), table.column(3)),
-            _paired(_joined(table, 0, 1), _joined(table, 2, 3)),
-        ]
-    return readings
-
-
-def _pair_columns(header: Sequence[str], pattern: re.Pattern[str]) -> tuple[int, int] | None:
-    found: dict[bool, int] = {}
-    for number, word in enumerate(header):
-        match = pattern.fullmatch(word)
-        if match is not None:
-            ending = next(group for group in match.groups() if group)
-            found.setdefault(ending in _SECOND, number)
-    return (found[False], found[True]) if len(found) == 2 else None
-
-
-def _choose(
+def choose_reading(
     table: NameTable, readings: Sequence[list[Entry]], recognised: Callable[[list[Entry]], set[Entry]]
 ) -> list[Entry]:
     """The reading with the most recognised entries, the first of equals.
@@ -304,27 +237,99 @@ def _choose(
     return readings[best]
 
 
-def _column_of_names(table: NameTable, known: Collection[str] | None) -> int:
-    """The first or second column: the one with more known names, the second if they are equal and a third follows."""
-    width = min(len(fields) for _, fields in table.rows)
-    if known is None or width < 3:
-        return 0
-    names = set(known)
-    first, second = (sum(name in names for name in table.column(number)) for number in (0, 1))
-    return 1 if second >= first and second else 0
+def joined(table: NameTable, family: int, individual: int) -> list[str]:
+    """`FID_IID` of each row, as PLINK names samples in VCF."""
+    return [f"{fid}_{iid}" for fid, iid in zip(table.column(family), table.column(individual), strict=True)]
 
 
-def _joined(table: NameTable, family: int, individual: int) -> list[str]:
-    """`FID_IID`, as PLINK names samples in VCF."""
-    return [f"{fid}_{iid}" for fid, iid in _paired(table.column(family), table.column(individual))]
-
-
-def _paired(first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(first, second, strict=True))
-
-
-def _compared(names: Sequence[str], known: Collection[str]) -> str:
+def compared(names: Sequence[str], known: Collection[str]) -> str:
     """Both sides' first names, for a message."""
     some = next(iter(known), None)
     other = "" if some is None else f"; known are {len(known)} ({some}{', ...' if len(known) > 1 else ''})"
     return f" (first {names[0]}{other}).{alike(names, known)}".rstrip(".")
+
+
+def _is_header(fields: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether the first line names columns: by one of its first two words, by `...id` anywhere, or by a pair's two columns."""
+    pairs = [field for field in fields if PAIR.fullmatch(field) and len(field) > 1]
+    named = any(field in words for field in fields[:2])
+    named |= any(field in words and len(field) > 2 and field.endswith(("id", "sample_name")) for field in fields)
+    return named or len(pairs) > 1 or tuple(fields[:2]) == ("i", "j")
+
+
+def _separator(text: str) -> str:
+    """Tab, or whichever of semicolon and comma comes first, or blanks."""
+    marks = [mark for mark in ";," if mark in text]
+    return "\t" if "\t" in text else min(marks, key=text.index, default=BLANKS)
+
+
+def _without_row_names(table: NameTable) -> NameTable:
+    """The table without the column of row names that R writes: rows are longer by one than the line that names the columns."""
+    header, rows, lines = table.header, table.rows, table.lines
+    if not header and len(rows) > 1:
+        header, rows, lines = tuple(field.lower() for field in rows[0][1]), rows[1:], lines[1:]
+    if not header or any(len(fields) != len(header) + 1 for _, fields in rows):
+        return table
+    numbered = [fields[0] for _, fields in rows] == [str(number) for number in range(1, len(rows) + 1)]
+    if not numbered and not all(line.startswith('"') for line in lines):
+        return table
+    return replace(table, header=header, rows=tuple((number, fields[1:]) for number, fields in rows), lines=lines)
+
+
+def _name_readings(table: NameTable) -> list[list[str]]:
+    """The names by each column that may hold them, the likeliest first; at last whole lines, as names may hold blanks."""
+    family, individual = table.found(FAMILY), table.found(INDIVIDUAL)
+    if individual is not None:
+        columns = [table.column(individual)]
+        return columns if family is None else [*columns, joined(table, family, individual)]
+    whole = [line.strip('"') for line in table.lines]
+    if table.width < 2:
+        return [table.column(0), whole]
+    return [table.column(1), table.column(0), joined(table, 0, 1), whole]
+
+
+def _column_of_names(table: NameTable, known: Collection[str] | None) -> int:
+    """The first or second column: the one with more known names, the second if they are equal and a third follows."""
+    if known is None:
+        return 0
+    names = set(known)
+    first, second = (sum(name in names for name in table.column(number)) for number in (0, 1))
+    return 1 if second > first or (second == first > 0 and table.width > 2) else 0
+
+
+def _column_of_values(table: NameTable, key: int, example: tuple[str, str], words: Sequence[str]) -> int:
+    """The column that the header calls by one of `words`, or the only one beside names and families.
+
+    Raises:
+        FormatError: there are several.
+    """
+    named = table.found([word for word in words if word in table.header and table.header.index(word) != key])
+    if named is not None:
+        return named
+    family = table.found(FAMILY) if table.header else (0 if key == 1 and table.width == 3 else None)
+    others = [column for column in range(len(table.header) or table.width) if column not in (key, family)]
+    if len(others) == 1:
+        return others[0]
+    columns = table.header or table.rows[0][1]
+    raise FormatError(
+        f"`{table.path}`: {len(others)} columns may be meant ({', '.join(columns[column] for column in others)[:80]}). Name the two that "
+        f"count in a header line, such as {example[0]} and {example[1]}."
+    )
+
+
+def _as_r_writes(name: str) -> str:
+    """A name after R's `make.names`: hyphens and blanks become dots, a digit at the beginning gets an X."""
+    bare = re.sub(r"[^\w.]", ".", name)
+    return f"X{bare}" if re.match(r"[\d_]|\.\d", bare) else bare
+
+
+# Forms in which a name and a known one may be equal, and what then tells them apart.
+_FORMS: tuple[tuple[Callable[[str], str], str], ...] = (
+    (str.lower, "differ in upper and lower case"),
+    (lambda name: name.lstrip("0"), "differ in leading zeros"),
+    (_as_r_writes, "differ as by R's `check.names`: write the table with check.names = FALSE"),
+    (
+        lambda name: name.rpartition("_")[2],
+        "differ as by PLINK's FID_IID: write the VCF with `--export vcf bgz id-paste=iid`",
+    ),
+)

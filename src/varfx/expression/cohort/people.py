@@ -15,7 +15,8 @@ from varfx.errors import ConfigError, DataError
 from varfx.expression.cohort.config import PrepareConfig, PrepareFiles
 from varfx.expression.cohort.fold_lists import read_folds, related_across
 from varfx.expression.cohort.splits import PeopleSplit, split_people, unrelated
-from varfx.genotypes.name_lists import Pairs, alike, read_individuals, read_mapping, read_pairs
+from varfx.genotypes.name_lists import alike, read_individuals, read_mapping
+from varfx.genotypes.pair_lists import Pairs, read_pairs
 from varfx.io.ledger import Ledger, Sieve
 
 FEW_TESTED = 3  # test individuals; scores of so few say nothing
@@ -70,10 +71,16 @@ def choose_people(
         _note_unknown(notes, "--exclude-people", listed.unknown, len(listed.names), known)
     pairs = Pairs(()) if inputs.relatives is None else read_pairs(inputs.relatives, "pairs of relatives", genotyped)
     if pairs.first_unknown is not None:
-        total = len(pairs.pairs) + pairs.unknown
+        total = len(pairs.pairs) + pairs.unrelated + pairs.unknown
         notes.append(
             f"--relatives: {pairs.unknown} of {total} pairs name someone without genotypes, first "
             f"{' '.join(pairs.first_unknown)}; {len(pairs.pairs)} pairs are used."
+        )
+    if pairs.unrelated:
+        total = len(pairs.pairs) + pairs.unrelated
+        notes.append(
+            f"--relatives: {pairs.unrelated} of {total} pairs have {pairs.bound}: beyond the fourth degree, they are no relatives. Give "
+            "two columns without that coefficient to use every pair."
         )
     apart = config.relatives_rule == "exclude"
     sieve = join_people(
