@@ -12,7 +12,7 @@ from torture.readers import _donors_read, _variances
 from varfx.annotations.foreign import read_annotation_table
 from varfx.annotations.ld_scores import read_ld_scores
 from varfx.errors import VarfxError
-from varfx.expression.cohort.tables import read_covariates, read_gene_ids
+from varfx.expression.cohort.tables import read_covariates
 from varfx.expression.gene_list import gene_ids, read_genes
 from varfx.genome.gtf import read_gtf
 from varfx.genome.liftover import read_chain
@@ -95,7 +95,7 @@ def test_a_variant_id_in_latin1_is_read_or_refused() -> None:
 
 def test_gene_lists(tmp_path: Path) -> None:
     """Latin-1 is read as such where the names are only compared; a list of thousands of letters is no file."""
-    for read in (read_genes, read_gene_ids, lambda path: gene_ids([str(path)])):
+    for read in (read_genes, lambda path: gene_ids([str(path)])):
         assert read(CASES / "genes.txt")[0] == "ENSG00000000000"
     assert len(gene_ids([",".join(f"ENSG{k:011d}" for k in range(500))])) == 1
 

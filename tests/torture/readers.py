@@ -171,7 +171,7 @@ def readers(root: Path) -> list[Reader]:
         Reader("gct", "tables", ("e.gct",), _call(tables, "read_gct", "e.gct")),
         Reader("covariates", "tables", ("cov.txt",), _call(tables, "read_covariates", "cov.txt")),
         Reader("gtf", "tables", ("g.gtf",), _call("varfx.genome.gtf", "read_gtf", "g.gtf")),
-        Reader("gene ids", "tables", ("genes.txt",), _call(tables, "read_gene_ids", "genes.txt")),
+        Reader("gene ids", "tables", ("genes.txt",), _call("varfx.expression.gene_list", "read_genes", "genes.txt")),
         Reader("kin0", "tables", ("pairs.kin0",), _call("varfx.genotypes.pair_lists", "read_pairs", "pairs.kin0", "relatives", ("S1", "S2", "S3"))),
         Reader("remove list", "tables", ("remove.txt",), _call("varfx.genotypes.name_lists", "read_individuals", "remove.txt", "exclude", ("S1", "S2"))),
         Reader("positions", "tables", ("a.annot.txt",), _call("varfx.gwas.positions", "read_positions", "a.annot.txt")),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from varfx.errors import DataError
+from varfx.errors import FormatError
+from varfx.genotypes.name_lists import read_name_table
 from varfx.io.stream import is_file
-from varfx.io.text_lines import read_fields
+
+GENE_IDS = ("gene_id", "geneid", "ensembl_gene_id", "ensembl_id", "ensembl", "phenotype_id", "gene", "name")
+_BETWEEN = re.compile(r"""[\s,;"']+""")
 
 
 def gene_ids(words: Sequence[str]) -> tuple[str, ...]:
     """Gene ids of these words: a file stands for the ids in it, and `all` alone for none, which is every gene.
 
     Raises:
-        DataError: see `read_genes`.
+        FormatError: see `read_genes`.
     """
     if tuple(words) == ("all",):
         return ()
@@ -28,15 +32,21 @@ def _names_file(word: str) -> bool:
 
 
 def read_genes(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Ensembl ids in a file: the first word of each line, and further ones that begin with ENS. What follows a `#` does not count.
+    """Gene ids in a file, each once: the column that a header calls `gene_id` or the like; else all words of a line that begin
+    with ENS, or its first word where none does. What follows a `#` does not count.
 
     Raises:
-        DataError: it cannot be read, or names no gene.
+        FormatError: it cannot be read, or names no gene.
     """
-    genes: dict[str, None] = {}
-    for _, fields in read_fields(path, "genes, one Ensembl id per line"):
-        words = " ".join(fields).partition("#")[0].split()
-        genes |= dict.fromkeys([*words[:1], *(word for word in words[1:] if word.startswith("ENS"))])
-    if not genes:
-        raise DataError(f"`{path}` names no gene. Give Ensembl ids, one a line.")
-    return tuple(genes)
+    table = read_name_table(path, "genes, one Ensembl id per line", words=GENE_IDS)
+    column = table.found(GENE_IDS)
+    genes = table.column(column) if column is not None else [gene for line in table.lines for gene in _ids(line)]
+    named = tuple(dict.fromkeys(gene for gene in genes if gene))
+    if not named:
+        raise FormatError(f"`{path}` names no gene. Give Ensembl ids, one a line.")
+    return named
+
+
+def _ids(line: str) -> list[str]:
+    words = [word for word in _BETWEEN.split(line.partition("#")[0]) if word]
+    return [word for word in words if word.startswith("ENS")] or words[:1]

@@ -16,7 +16,6 @@ from varfx.expression.cohort.tables import (
     read_covariates,
     read_expression_bed,
     read_gct,
-    read_gene_ids,
 )
 
 PLACE = ["chr1", "999", "1000"]
@@ -215,12 +214,41 @@ def test_bad_covariates(tmp_path: Path, rows: list[list[str]], message: str) -> 
         read_covariates(write(tmp_path, rows, separator=" "))
 
 
-@pytest.mark.parametrize(
-    "text", ["ENSG1.2\nENSG2\n", "gene_id\tname\nENSG1.2\tA\nENSG2\tB\n", "name,gene_id\nA,ENSG1.2\nB,ENSG2\n"]
-)
-def test_lists_of_genes(tmp_path: Path, text: str) -> None:
-    (tmp_path / "genes.txt").write_text(text)
-    assert read_gene_ids(tmp_path / "genes.txt") == ("ENSG1.2", "ENSG2")
+TRANSPOSED = {
+    "individuals by row": "id\tPC1\tPC2\nS1\t1\t2\nS2\t3\t4\nS3\t5\t6\n",
+    "R's header": "PC1 PC2\nS1 1 2\nS2 3 4\nS3 5 6\n",
+    "PLINK 2 .eigenvec": "#FID\tIID\tPC1\tPC2\n0\tS1\t1\t2\n0\tS2\t3\t4\n0\tS3\t5\t6\n",
+    "PLINK .cov": "FID IID PC1 PC2\nS1 S1 1 2\nS2 S2 3 4\nS3 S3 5 6\n",
+    "covariates by row": "id\tS1\tS2\tS3\nPC1\t1\t3\t5\nPC2\t2\t4\t6\n",
+}
+
+
+@pytest.mark.parametrize("kind", TRANSPOSED)
+def test_covariates_by_either_side(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "c.txt").write_text(TRANSPOSED[kind])
+    read = read_covariates(tmp_path / "c.txt", ["S3", "S2", "S1", "S9"])
+    assert (read.names, read.people) == (("PC1", "PC2"), ("S1", "S2", "S3"))
+    assert read.values.tolist() == [[1, 3, 5], [2, 4, 6]]
+
+
+def test_numbers_as_names_of_covariates_and_individuals(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("id 1 2 3\n1 .1 .2 .3\n2 .4 .5 .6\n")
+    read = read_covariates(tmp_path / "c.txt", list("12345"))
+    assert (read.names, read.people, read.values[1, 2]) == (("1", "2"), ("1", "2", "3"), 0.6)
+    (tmp_path / "c.txt").write_text("id 1 2\n1 .1 .2\n2 .4 .5\n3 .7 .8\n")
+    read = read_covariates(tmp_path / "c.txt", list("12345"))
+    assert (read.names, read.people, read.values[1, 2]) == (("1", "2"), ("1", "2", "3"), 0.8)
+    (tmp_path / "c.txt").write_text("id 1 2\n1 .1 .2\n2 .4 .5\n")
+    with pytest.raises(FormatError, match=r"two ways: 2 names of individuals stand in its header and as many in its first"):
+        read_covariates(tmp_path / "c.txt", list("12345"))
+
+
+@pytest.mark.parametrize("before", [["gene_name"], ["strand"], ["pid", "info"]])
+def test_the_column_called_gene_id_holds_the_ids(tmp_path: Path, before: list[str]) -> None:
+    rows = [[*PLACE, *(f"{k}" for _ in before), f"ENSG{k}.4", f"{k}.5"] for k in (1, 2)]
+    read = read_expression_bed(write(tmp_path, [["#chr", "start", "end", *before, "gene_id", "S1"], *rows]))
+    assert (read.genes["gene_id"].to_list(), read.people) == (["ENSG1", "ENSG2"], ("S1",))
+    assert read.values.tolist() == [[1.5], [2.5]]
 
 
 def test_samples_become_participants(tmp_path: Path) -> None:

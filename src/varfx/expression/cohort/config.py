@@ -33,7 +33,7 @@ class PrepareFiles:
     samples: Path | None = None
     """Sample and individual per line, if expression goes by samples."""
     covariates: Path | None = None
-    """Regressed out of expression; a row per covariate, a column per individual."""
+    """Regressed out of expression; a row per covariate and a column per individual, or transposed."""
     people: Path | None = None
     """Individuals to use: names, or FID and IID; by default all with genotypes, expression and covariates."""
     exclude_people: Path | None = None

@@ -25,6 +25,7 @@ from varfx.expression.cohort.splits import overlapping, split_genes
 from varfx.expression.cohort.store import Cohort, open_cohort
 from varfx.expression.cohort.variants import add_variants, known_reference, starts_phased
 from varfx.expression.cohort.write import CohortTables, cohort_folder, with_variant_rows, writing_cohort
+from varfx.expression.gene_list import read_genes
 from varfx.genome.fasta import open_fasta
 from varfx.genome.gtf import bare_gene_id, read_gtf
 from varfx.genotypes.donors import open_donors
@@ -67,11 +68,13 @@ def prepare(
     """
     cohort_folder(out).check(overwrite=overwrite)
     expression, tpm = _read_expression(inputs)
-    covariates = None if inputs.covariates is None else tables.read_covariates(inputs.covariates)
+    genotyped = open_donors(inputs.genotypes).people
+    known = (*genotyped, *expression.people)
+    covariates = None if inputs.covariates is None else tables.read_covariates(inputs.covariates, known)
     people = choose_people(
         inputs,
         config,
-        genotyped=open_donors(inputs.genotypes).people,
+        genotyped=genotyped,
         expressed=expression.people,
         covariates=None if covariates is None else covariates.people,
     )
@@ -247,7 +250,7 @@ def _divide_genes(
     if heldout_file is None:
         train, heldout = split_genes(windows, config)
         return train, (), heldout
-    listed = {bare_gene_id(name) for name in tables.read_gene_ids(heldout_file)}
+    listed = {bare_gene_id(name) for name in read_genes(heldout_file)}
     ids = [window[0] for window in windows]
     heldout = tuple(gene for gene in ids if gene in listed)
     if not heldout:

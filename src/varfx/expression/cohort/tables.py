@@ -1,17 +1,17 @@
 """Expression of genes in individuals: FastQTL's BED, GCT files of counts and TPM, and covariates.
 
-BED (FastQTL, tensorQTL, QTLtools, GTEx): `#chr start end gene_id`, further columns about the gene if there are any, then
-one column per individual. GCT 1.2: a version, the numbers of rows and columns, `Name Description` (GTEx's files per tissue
+BED (FastQTL, tensorQTL, QTLtools, GTEx): `#chr start end gene_id`, further columns about the gene if there are any (one of them
+may be called `gene_id` in place of the fourth), then one column per individual. GCT 1.2: a version, the numbers of rows and columns, `Name Description` (GTEx's files per tissue
 have `id` before), then one column per sample; GCT 1.3 has columns and rows of metadata, whose numbers its second line gives.
-Covariates: one row per covariate, its name first, one column per individual; split by tabs or blanks. R's header, which lacks
-the column of names, is understood.
+Covariates: one row per covariate, its name first, one column per individual, or transposed; split by tabs or blanks. R's header,
+which lacks the column of names, is understood.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from numpy import ndarray
 from varfx.errors import FormatError
 from varfx.genome.gtf import is_second_by_place, is_second_copy, without_version
 from varfx.genome.variants import chrom_expr
-from varfx.genotypes.name_lists import read_name_table
+from varfx.genotypes.name_lists import FAMILY, INDIVIDUAL
 from varfx.io.text_lines import numbered_lines
 from varfx.io.text_numbers import column_of, missing_as_null, whole
 from varfx.io.text_table import open_table
@@ -34,7 +34,7 @@ PLACE_SCHEMA: dict[str, pl.DataType] = {
     "start": pl.Int64(),
     "end": pl.Int64(),
 }
-_GENE_IDS = ("gene_id", "geneid", "ensembl_gene_id", "ensembl_id", "ensembl", "phenotype_id", "gene", "name")
+_GENE_IDS = ("gene_id", "geneid", "ensembl_gene_id", "ensembl_id")
 # Columns between a gene's id and the individuals that say something about the gene; any column without a number does too.
 _ABOUT_GENES = (
     "length", "strand", "score", "pid", "gid", "group", "group_id", "gene", "gene_id", "gene_name", "gene_type", "name",
@@ -103,7 +103,8 @@ def read_expression_bed(path: str | os.PathLike[str]) -> Expression:
         start=whole(column_of(table, names[1])), end=whole(column_of(table, names[2]))
     )
     _require(path, places["start"].is_null() | places["end"].is_null(), "genes have no whole numbers as start and end")
-    return _expression(path, table, gene=names[3], people=names[first:], places=places)
+    gene = next((name for name in names[3:first] if name.lower() in _GENE_IDS), names[3])
+    return _expression(path, table, gene=gene, people=names[first:], places=places)
 
 
 def read_gct(path: str | os.PathLike[str]) -> Expression:
@@ -150,41 +151,45 @@ def _gct_columns(path: Path, names: list[str], version: bytes, shape: list[int])
     return "Name", names[running + 2 :], 0
 
 
-def read_covariates(path: str | os.PathLike[str]) -> Covariates:
-    """Covariates from a table with a row each, the name first, and a column an individual; split by tabs or blanks.
+def read_covariates(path: str | os.PathLike[str], known: Collection[str] = ()) -> Covariates:
+    """Covariates from a table, split by tabs or blanks: a row each with the name first and a column an individual, or transposed.
+
+    Transposed are tables with columns FID and IID (PLINK's .cov and .eigenvec), and those whose rows have more known names than
+    their header.
+
+    Args:
+        path: the file, plain, gzip or zstd.
+        known: names of individuals.
 
     Raises:
-        FormatError: no such file, damaged, covariates or individuals twice, or cells that are no finite numbers.
+        FormatError: no such file, damaged, covariates or individuals twice, cells that are no finite numbers, or as many
+            names of individuals in the header as in the rows.
     """
     path = Path(path)
     table = _read_table(path, "covariates", named_rows=True)
-    names = column_of(table, table.columns[0]).fill_null("").to_list()
-    _require_distinct(path, names, "covariates")
-    people = tuple(table.columns[1:])
-    if not people:
+    place = _column_of_individuals(path, table, frozenset(known))
+    transposed, place = place is not None, place or 0
+    rows = column_of(table, table.columns[place]).fill_null("").to_list()
+    what = "individual" if transposed else "covariate"
+    _require_distinct(path, rows, f"{what}s")
+    columns = table.columns[place + 1 :]
+    if not columns:
         raise FormatError(
-            f"`{path}` has no columns of individuals. It needs a row a covariate and a column an individual."
+            f"`{path}` has no columns of {'covariates' if transposed else 'individuals'}. It needs a row a covariate and a column an "
+            "individual."
         )
-    values = _numbers(path, table, people, names, "covariate")
+    values = _numbers(path, table, columns, rows, what, remedy="Write numbers: groups such as sex as 0 and 1")
     gaps = np.isnan(values)
     if gaps.any():
         row, column = np.argwhere(gaps)[0]
         raise FormatError(
-            f"`{path}`: {gaps.sum()} values are missing, first of {names[row]} in {people[column]}. Fill them or leave "
+            f"`{path}`: {gaps.sum()} values are missing, first of {rows[row]} in {columns[column]}. Fill them or leave "
             "the covariate or the individuals out."
         )
-    return Covariates(source=str(path), names=tuple(names), people=people, values=values)
-
-
-def read_gene_ids(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The gene ids of a list, one per line, each once; from a table the column `gene_id`, else the first.
-
-    Raises:
-        FormatError: no such file, no text, or empty.
-    """
-    listed = read_name_table(path, "genes", words=_GENE_IDS)
-    column = listed.found(_GENE_IDS)
-    return tuple(dict.fromkeys(name for name in listed.column(column or 0) if name))
+    names, people = (columns, rows) if transposed else (rows, columns)
+    return Covariates(
+        source=str(path), names=tuple(names), people=tuple(people), values=values.T if transposed else values
+    )
 
 
 def as_participants(expression: Expression, participant: dict[str, str]) -> Expression:
@@ -202,6 +207,21 @@ def as_participants(expression: Expression, participant: dict[str, str]) -> Expr
     people = [participant[expression.people[place]] for place in known]
     _require_distinct(Path(expression.source), people, "participants (several samples of one individual)")
     return replace(expression, people=tuple(people), values=expression.values[:, known])
+
+
+def _column_of_individuals(path: Path, table: pl.DataFrame, known: frozenset[str]) -> int | None:
+    """The column with a name of an individual in each row; None where each row is a covariate."""
+    header = [name.lower() for name in table.columns]
+    if len(header) > 1 and header[0] in FAMILY and header[1] in INDIVIDUAL:
+        return 1
+    above = sum(name in known for name in table.columns[1:])
+    beside = sum(name in known for name in column_of(table, table.columns[0]))
+    if above == beside > 0:
+        raise FormatError(
+            f"`{path}` can be read in two ways: {above} names of individuals stand in its header and as many in its first column. "
+            "Rename the covariates."
+        )
+    return 0 if beside > above else None
 
 
 def _about_genes(table: pl.DataFrame, name: str) -> bool:
@@ -230,12 +250,18 @@ def _expression(
 
 
 def _numbers(
-    path: Path, table: pl.DataFrame, people: Sequence[str], rows: list[str], what: str
-) -> Float64[ndarray, "row individual"]:
-    """The individuals' cells as finite floats, or NaN where there is a gap (empty, NA, NaN)."""
-    values = np.empty((table.height, len(people)), dtype=np.float64)
+    path: Path,
+    table: pl.DataFrame,
+    columns: Sequence[str],
+    rows: list[str],
+    what: str,
+    *,
+    remedy: str = "Write numbers, or NA for a gap",
+) -> Float64[ndarray, "row column"]:
+    """The columns' cells as finite floats, or NaN where there is a gap (empty, NA, NaN)."""
+    values = np.empty((table.height, len(columns)), dtype=np.float64)
     bad, first = 0, ""
-    for column, name in enumerate(people):
+    for column, name in enumerate(columns):
         text = missing_as_null(column_of(table, name))
         number = text.cast(pl.Float64, strict=False)
         wrong = text.is_not_null() & ~number.is_finite().fill_null(False)
@@ -246,7 +272,7 @@ def _numbers(
         values[:, column] = number.fill_null(np.nan).to_numpy()
     if bad:
         raise FormatError(
-            f"`{path}`: {bad} cells are no finite numbers, first {first}. Write numbers, or NA for a gap."
+            f"`{path}`: {bad} cells are no finite numbers, first {first}. {remedy}."
         )
     return values
 
