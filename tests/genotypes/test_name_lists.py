@@ -96,7 +96,9 @@ def test_populations(tmp_path: Path, kind: str) -> None:
     "text", ["sample\tgender\tsite\nS1\tmale\tLeeds\nS2\tmale\tYork\n", "S1 male YRI\nS2 male GBR\n"]
 )
 def test_a_property_in_one_of_several_columns_is_never_guessed(tmp_path: Path, text: str) -> None:
-    with pytest.raises(FormatError, match=r"2 columns may be meant \((gender, site|male, YRI)\).*such as iid and population"):
+    with pytest.raises(
+        FormatError, match=r"2 columns may be meant \((gender, site|male, YRI)\).*such as iid and population"
+    ):
         read_mapping(write(tmp_path, text), "populations", KNOWN)
     with pytest.raises(FormatError, match=r"empty in all 1 lines"):
         read_mapping(write(tmp_path, "S1 NA\n"), "populations", KNOWN)

@@ -239,7 +239,9 @@ def test_numbers_as_names_of_covariates_and_individuals(tmp_path: Path) -> None:
     read = read_covariates(tmp_path / "c.txt", list("12345"))
     assert (read.names, read.people, read.values[1, 2]) == (("1", "2"), ("1", "2", "3"), 0.8)
     (tmp_path / "c.txt").write_text("id 1 2\n1 .1 .2\n2 .4 .5\n")
-    with pytest.raises(FormatError, match=r"two ways: 2 names of individuals stand in its header and as many in its first"):
+    with pytest.raises(
+        FormatError, match=r"two ways: 2 names of individuals stand in its header and as many in its first"
+    ):
         read_covariates(tmp_path / "c.txt", list("12345"))
 
 

@@ -271,9 +271,7 @@ def _numbers(
             bad += int(wrong.sum())
         values[:, column] = number.fill_null(np.nan).to_numpy()
     if bad:
-        raise FormatError(
-            f"`{path}`: {bad} cells are no finite numbers, first {first}. {remedy}."
-        )
+        raise FormatError(f"`{path}`: {bad} cells are no finite numbers, first {first}. {remedy}.")
     return values
 
 
