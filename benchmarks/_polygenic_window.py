@@ -31,7 +31,7 @@ def window(rank: int, variants: int) -> dict[str, object]:
     began = time.process_time()
     background = FactoredBackground.of(wide, w, np.full(variants, 0.05), 1.0, shape)
     factored = time.process_time()
-    regression = background.regression()
+    regression = background.regression
     means, r_hat, sweeps = run_chains(regression, EffectsConfig(effects="mixture"), np.random.default_rng(0))
     sampled = time.process_time()
     background.effects(means.mean, np.ones(variants, dtype=bool))

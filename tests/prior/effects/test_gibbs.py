@@ -85,8 +85,8 @@ def enumerated(signal: ndarray, w: ndarray, F: ndarray, shape: EffectShape) -> t
 
 
 def averaged(background: FactoredBackground, sweeps: int, seed: int = 0, chains: int = 50) -> Averages:
-    regression = background.regression()
-    s = np.zeros((chains, len(background.F)), dtype=np.float32)
+    regression = background.regression
+    s = np.zeros((chains, len(background.variance)), dtype=np.float32)
     generator = np.random.default_rng(seed)
     averages = Averages.zeros(regression)
     sample(regression, s, 50, generator)
@@ -115,7 +115,7 @@ def test_the_eigenbasis_is_the_same_model() -> None:
     signal, w, F = small(rng)
     shape = shape_of(F)
     rotated = RotatedWindow.of(signal, w, F, np.ones(F.size, dtype=bool))
-    one, two = rotated.regression(SIGMA2, shape), FactoredBackground.of(signal, w, F, SIGMA2, shape).regression()
+    one, two = rotated.regression(SIGMA2, shape), FactoredBackground.of(signal, w, F, SIGMA2, shape).regression
     np.testing.assert_allclose(one.A @ one.A.T, two.A @ two.A.T, atol=1e-6)
     np.testing.assert_allclose(one.A @ one.w, two.A @ two.w, atol=1e-5)
     C = (signal * (0.4 * F)) @ signal.T + SIGMA2 * np.eye(w.size)
@@ -189,7 +189,7 @@ def test_effects_move_between_variants_that_cannot_be_told_apart() -> None:
     F = np.full(90, 0.3)
     shape = EffectShape(background=0.1, sizes=np.array([100.0]), weights=np.array([0.01]), exponent=0.5, mean_F=0.3)
     config = EffectsConfig(effects="mixture", chains=4, sweeps=100)
-    regression = FactoredBackground.of(signal, w, F, 1.0, shape).regression()
+    regression = FactoredBackground.of(signal, w, F, 1.0, shape).regression
     means, r_hat, sweeps = run_chains(regression, config, np.random.default_rng(1))
     assert means.chance[0, [4, 80]] == pytest.approx([0.5, 0.5], abs=0.1)
     assert r_hat < CONVERGED
@@ -199,7 +199,7 @@ def test_effects_move_between_variants_that_cannot_be_told_apart() -> None:
 def test_chains_that_disagree_go_on() -> None:
     rng = np.random.default_rng(10)
     signal, w, F = small(rng, 60, 30)
-    regression = FactoredBackground.of(signal, w, F, SIGMA2, shape_of(F)).regression()
+    regression = FactoredBackground.of(signal, w, F, SIGMA2, shape_of(F)).regression
     config = EffectsConfig(effects="mixture", chains=2, sweeps=10)
     found = [run_chains(regression, config, np.random.default_rng(seed)) for seed in range(6)]
     assert any(sweeps > 10 for _, _, sweeps in found)
@@ -220,7 +220,7 @@ def test_means_given_sparse_effects_are_exact_whatever_the_condition(scale: floa
     got = background.effects(s, np.ones(300, dtype=bool))
     np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
     whitened = np.linalg.solve(np.linalg.cholesky(C), signal).T
-    np.testing.assert_allclose(background.A, whitened, atol=1e-3 * np.abs(whitened).max())
+    np.testing.assert_allclose(background.regression.A, whitened, atol=1e-3 * np.abs(whitened).max())
 
 
 def test_one_effect_per_stretch_is_the_sum_over_its_places() -> None:

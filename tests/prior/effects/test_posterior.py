@@ -13,11 +13,15 @@ from varfx.errors import ConfigError
 from varfx.genotypes.open_ld import open_source
 from varfx.io.workers import Workers
 from varfx.ld import LDPanel, PanelConfig, build_panel
+from varfx.ld.whiten import rewhiten
+from varfx.prior import pairs
 from varfx.prior.effects import compare, learn
+from varfx.prior.effects.background import FactoredBackground
 from varfx.prior.effects.choose import SURE, trait_effects
 from varfx.prior.effects.compare import HINT
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.effects.learn import EXPONENTS, Expectation, maximise
+from varfx.prior.effects.pair_background import pair_background
 from varfx.prior.effects.posterior import effects_posterior
 from varfx.prior.effects.shape import EffectShape, first_shape
 from varfx.prior.pairs import Cores
@@ -65,6 +69,73 @@ def test_without_slabs_the_weights_are_those_of_the_normal_prior(material: tuple
     assert not found.pip.any()
     assert (found.sd <= np.sqrt(f) * (1 + 1e-5)).all()
     assert found.windows[0]["cores"].endswith("left half")
+
+
+def as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes every core for a large one."""
+    monkeypatch.setattr(pairs, "LEAST_RANK", 1)
+    monkeypatch.setitem(rewhiten.__globals__, "LEAST_RANK", 1)
+
+
+def test_large_pairs_without_slabs_have_the_normal_posterior(
+    material: tuple[LDPanel, ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_large(monkeypatch)
+    panel, X = material
+    z, _ = sparse_z(X)
+    z[::9] = np.nan
+    f = np.random.default_rng(3).gamma(1.0, 1.0, z.size) / N
+    expected = posterior_means(panel, trait(z), f, 1.2)
+    got = effects_posterior(Cores(panel, trait(z)), f, 1.2, NORMAL, CONFIG)
+    np.testing.assert_allclose(got.mean, expected, rtol=1e-3, atol=1e-7)
+    assert not got.pip.any()
+
+
+@pytest.mark.parametrize("sigma2", [1.0, 1e-5])
+def test_a_large_pair_is_the_model_of_the_whitened_pair(
+    material: tuple[LDPanel, ndarray], monkeypatch: pytest.MonkeyPatch, sigma2: float
+) -> None:
+    """If the flanks too may have sparse effects; also where C is factorised in float64."""
+    as_large(monkeypatch)
+    panel, X = material
+    z, _ = sparse_z(X)
+    z[::9] = np.nan
+    F = np.random.default_rng(3).gamma(1.0, 1.0, z.size)
+    cores = Cores(panel, trait(z))
+    number, bounds, sides = next(each for each in cores.arrangements(0, 2) if len(each[2]) == 2)
+    every = np.arange(z.size)
+    rows, large = pair_background((sides[0], sides[1]), (every, every), F, sigma2, SPARSE)
+    system = cores.system(number, bounds, sides)
+    signal, w = system.signal.double().numpy(), system.w.numpy()
+    plain = FactoredBackground.of(signal, w, F[system.rows], sigma2, SPARSE)
+    np.testing.assert_array_equal(rows, system.rows)
+    one, two = large.regression, plain.regression
+    scale = np.diag(two.A @ two.A.T).max()
+    np.testing.assert_allclose(one.A @ one.A.T, two.A @ two.A.T, atol=1e-4 * scale)
+    np.testing.assert_allclose(one.A @ one.w, two.A @ two.w, atol=1e-4 * np.abs(two.A @ two.w).max())
+    np.testing.assert_array_equal(one.constant.shape, two.constant.shape)
+    s = np.where(np.arange(rows.size) % 17 == 0, 3.0, 0.0)
+    expected = plain.effects(s, system.inside)
+    np.testing.assert_allclose(large.effects(s, system.inside), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_flanks_without_sparse_effects_cost_a_large_pair_nothing(
+    material: tuple[LDPanel, ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flanks are 20 variants away here, in a real panel thousands."""
+    panel, X = material
+    z, beta = sparse_z(X)
+    f = np.ones(z.size) / N
+    config = replace(CONFIG, sweeps=100)
+    every = effects_posterior(Cores(panel, trait(z)), f, 1.0, SPARSE, config)
+    as_large(monkeypatch)
+    large = effects_posterior(Cores(panel, trait(z)), f, 1.0, SPARSE, config)
+    for name in ("mean", "sd", "pip"):
+        expected, found = getattr(every, name), getattr(large, name)
+        assert np.sqrt(np.mean((found - expected) ** 2)) < 0.04 * np.sqrt(np.mean(expected**2))
+    one, other = (np.corrcoef(X @ each.mean, X @ beta)[0, 1] for each in (every, large))
+    assert other == pytest.approx(one, abs=2e-3)
+    assert sum("with the next" in note["cores"] for note in large.windows) == 3
 
 
 def test_a_sparse_prior_predicts_sparse_effects_better_than_the_normal_one(material: tuple[LDPanel, ndarray]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.linalg import blas, cholesky, solve_triangular
 
@@ -18,30 +19,69 @@ SOLVED, SOLVED_LARGE = 1e-13, 1e-6  # relative residual of a solution; of a larg
 MOST_STEPS = 100
 
 
+class Regressors(Protocol):
+    """`w ~ N(S b, sigma2 N)`: what posterior means need of a window or of a pair."""
+
+    def product(self, b: Float[ndarray, " variant"]) -> Float[ndarray, " rank"]:
+        """`S b`."""
+        ...
+
+    def scores(self, u: Float[ndarray, " rank"]) -> Float[ndarray, " variant"]:
+        """`S' u`."""
+        ...
+
+    def noise(self, u: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
+        """`N u`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Whitened:
+    """Regressors of independent noise.
+
+    Attributes:
+        signal: B, whitened correlations. Products are in its precision: a float64 vector would convert it anew in each.
+    """
+
+    signal: Float[ndarray, "rank variant"]
+
+    def product(self, b: Float[ndarray, " variant"]) -> Float[ndarray, " rank"]:
+        """`B b`."""
+        return np.asarray(self.signal @ b.astype(self.signal.dtype), dtype=np.float64)
+
+    def scores(self, u: Float[ndarray, " rank"]) -> Float[ndarray, " variant"]:
+        """`B' u`."""
+        return np.asarray(u.astype(self.signal.dtype) @ self.signal, dtype=np.float64)
+
+    def noise(self, u: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
+        """u."""
+        return u
+
+
 @dataclass(frozen=True, eq=False)
 class FactoredBackground:
     """A window of known background. The sampler's regression is in float32; posterior means given its effects are exact,
     those of large windows to 1e-6.
 
     Attributes:
-        signal: B, whitened correlations.
+        regressors: of the whitened associations.
         w: whitened associations.
-        F: N f of the columns of `signal`.
+        variance: of the background, in units of 1 / N, per variant.
         sigma2: residual variance.
-        shape: the effect distribution.
-        A: whitened by C too, one row per variant, float32: `(L^-1 B)'`.
+        solved_to: relative residual of a solution.
         inverse: `L^-1` of the lower Cholesky factor of C, float32.
-        inclusion: see `EffectShape.slabs`.
+        regression: of the sparse effects, whitened by C too.
+        sampled: places of the variants that may have a sparse effect.
     """
 
-    signal: Float[ndarray, "rank variant"]
+    regressors: Regressors
     w: Float[ndarray, " rank"]
-    F: Float[ndarray, " variant"]
+    variance: Float[ndarray, " variant"]
     sigma2: float
-    shape: EffectShape
-    A: Float[ndarray, "variant rank"]
+    solved_to: float
     inverse: Float[ndarray, "rank rank"]
-    inclusion: Float[ndarray, " variant"] | None = None
+    regression: SparseRegression
+    sampled: Int[ndarray, " sampled"]
 
     @classmethod
     def of(
@@ -53,60 +93,83 @@ class FactoredBackground:
         shape: EffectShape,
         inclusion: Float[ndarray, " variant"] | None = None,
     ) -> FactoredBackground:
-        """Factorises C, in float32 where its condition allows, and whitens by it."""
+        """Of a window, every variant of which may have a sparse effect.
+
+        Args:
+            signal: B, whitened correlations.
+            w: whitened associations.
+            F: N f of the columns of `signal`.
+            sigma2: residual variance.
+            shape: the effect distribution.
+            inclusion: see `EffectShape.slabs`.
+        """
+        variance = shape.background * F
         A = torch.from_numpy(signal).to(torch.float32).T.contiguous().numpy()  # several times faster than by NumPy
-        size = np.sqrt(shape.background * F)
-        scaled = A * size[:, None].astype(np.float32)
+        scaled = A * np.sqrt(variance)[:, None].astype(np.float32)
         C = scaled.T @ scaled
-        if np.abs(C).sum(0).max() > MOST_CONDITION * sigma2:
-            wide = signal * size
+        if too_far(C, sigma2):
+            wide = signal * np.sqrt(variance)
             C = wide @ wide.T
         C[np.diag_indices_from(C)] += sigma2
-        factor = cholesky(C, lower=True, overwrite_a=True)
-        inverse = solve_triangular(factor, np.eye(len(w), dtype=factor.dtype), lower=True).astype(
-            np.float32, copy=False
+        inverse = inverse_factor(C)
+        chances, _, variances = shape.slabs(F, inclusion)
+        return cls(
+            regressors=Whitened(signal),
+            w=w,
+            variance=variance,
+            sigma2=sigma2,
+            solved_to=SOLVED_LARGE if signal.dtype == np.float32 else SOLVED,
+            inverse=inverse,
+            regression=SparseRegression.of(
+                turned_rows(inverse, A), inverse @ w.astype(np.float32), chances, variances, variance
+            ),
+            sampled=np.arange(len(F)),
         )
-        A = blas.strmm(1.0, inverse, A.T, lower=1, overwrite_b=1).T
-        return cls(signal, w, F, sigma2, shape, A, inverse, inclusion)
 
-    def regression(self) -> SparseRegression:
-        """The sparse effects' regression, whitened by C."""
-        chances, _, variances = self.shape.slabs(self.F, self.inclusion)
-        w = self.inverse @ self.w.astype(np.float32)
-        return SparseRegression.of(self.A, w, chances, variances, self.shape.background * self.F)
-
-    def effects(self, s: Float[ndarray, " variant"], inside: ndarray) -> Float[ndarray, " chosen"]:
+    def effects(self, s: Float[ndarray, " sampled"], inside: Bool[ndarray, " variant"]) -> Float[ndarray, " chosen"]:
         """Posterior means of background and sparse effects together, given the means `s` of the latter."""
-        left = self.w if not s.any() else self.w - self._signal(s)
-        solved = self._solve(left)
-        return np.asarray((s + self.shape.background * self.F * self._scores(solved))[inside])
-
-    def _signal(self, b: Float[ndarray, " variant"]) -> Float[ndarray, " rank"]:
-        """`B b` in the precision of B, which a float64 vector would convert anew in every product."""
-        return np.asarray(self.signal @ b.astype(self.signal.dtype), dtype=np.float64)
-
-    def _scores(self, u: Float[ndarray, " rank"]) -> Float[ndarray, " variant"]:
-        """`B' u`, likewise."""
-        return np.asarray(u.astype(self.signal.dtype) @ self.signal, dtype=np.float64)
+        effects = np.zeros(len(self.variance))
+        effects[self.sampled] = s
+        left = self.w if not s.any() else self.w - self.regressors.product(effects)
+        effects += self.variance * self.regressors.scores(self._solve(left))
+        return effects[inside]
 
     def _solve(self, left: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
         """`C^-1 left`: conjugate gradients, with the factor as preconditioner, so that few steps suffice."""
-        variance = self.shape.background * self.F
-        solved_to = SOLVED_LARGE if self.signal.dtype == np.float32 else SOLVED
         solved, residual = np.zeros_like(left), left.copy()
         direction, before = np.zeros_like(left), 1.0
         for _ in range(MOST_STEPS):
-            if np.linalg.norm(residual) <= solved_to * np.linalg.norm(left):
+            if np.linalg.norm(residual) <= self.solved_to * np.linalg.norm(left):
                 break
             preconditioned = self.inverse.T @ (self.inverse @ residual.astype(np.float32))
             product = float(residual @ preconditioned)
             direction = preconditioned + product / before * direction
             before = product
-            image = self._signal(variance * self._scores(direction)) + self.sigma2 * direction
+            signal = self.regressors.product(self.variance * self.regressors.scores(direction))
+            image = signal + self.sigma2 * self.regressors.noise(direction)
             step = product / float(direction @ image)
             solved += step * direction
             residual -= step * image
         return solved
+
+
+def too_far(C: Float[ndarray, "rank rank"], sigma2: float) -> bool:
+    """Whether a signal covariance beside the noise is too much for float32."""
+    return bool(np.abs(C).sum(0).max() > MOST_CONDITION * sigma2)
+
+
+def inverse_factor(C: Float[ndarray, "rank rank"]) -> Float[ndarray, "rank rank"]:
+    """`L^-1` of `C = L L'` in float32; C is overwritten."""
+    factor = cholesky(C, lower=True, overwrite_a=True)
+    inverse = solve_triangular(factor, np.eye(len(factor), dtype=factor.dtype), lower=True)
+    return np.asarray(inverse.astype(np.float32, copy=False))
+
+
+def turned_rows(
+    inverse: Float[ndarray, "rank rank"], A: Float[ndarray, "variant rank"]
+) -> Float[ndarray, "variant rank"]:
+    """`(L^-1 A')'`; A is overwritten."""
+    return np.asarray(blas.strmm(1.0, inverse, A.T, lower=1, overwrite_b=1).T)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from varfx.linalg.compiled import compiled
-from varfx.prior.effects.visit import move, scan, subtract
+from varfx.prior.effects.visit import move, scan, scores, subtract
 
 BLOCK = 128  # variants
 PASSES = 2  # through a block per sweep
@@ -72,6 +72,11 @@ class SparseRegression:
         with np.errstate(divide="ignore"):
             constant = np.log(chances / (1 - chances.sum(0))) + 0.5 * np.log(t / variances)
         return replace(self, constant=constant, t=t)
+
+    def residual(self, s: Float[ndarray, "chain variant"]) -> Float[ndarray, "chain rank"]:
+        """`w - A s` of each chain."""
+        there = np.flatnonzero(s.any(0))
+        return np.ascontiguousarray(self.w - s[:, there] @ self.A[there])
 
 
 @dataclass(eq=False)
@@ -130,14 +135,15 @@ def sample(
     sums = (kept.chance, kept.square, kept.mean, kept.total_mean, kept.total_square)
     for sweep in range(sweeps):
         if sweep % REFRESH == 0:
-            residual = regression.w - s @ regression.A
+            residual = regression.residual(s)
         uniform = generator.random((1 + PASSES, *s.shape), dtype=np.float32)
         normal = generator.standard_normal((1 + PASSES, *s.shape), dtype=np.float32)
         draws = list(zip(uniform, normal, strict=True))
         for number, gram in enumerate(regression.grams):
             columns = slice(number * BLOCK, number * BLOCK + len(gram))
             before = s[:, columns].copy()
-            g = residual @ regression.A[columns].T
+            g = np.empty_like(before)
+            compiled(scores, reordered=True)(columns.start, regression.A, residual, g)
             compiled(move)(columns.start, gram, prior, s, g, draws[0])
             for each in draws[1:]:
                 compiled(scan)(columns.start, gram, prior, s, g, each, sums)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from varfx.io.workers import Job, Workers, map_pieces
@@ -15,8 +15,9 @@ from varfx.prior.effects.background import FactoredBackground
 from varfx.prior.effects.config import EffectsConfig
 from varfx.prior.effects.convergence import CONVERGED, split_r_hat
 from varfx.prior.effects.gibbs import Averages, SparseRegression, sample
+from varfx.prior.effects.pair_background import pair_background
 from varfx.prior.effects.shape import EffectShape
-from varfx.prior.pairs import Cores, System
+from varfx.prior.pairs import Arrangement, Cores
 from varfx.prior.posterior import IN_THIS_PROCESS, pieces_of
 from varfx.progress import Progress, silent
 
@@ -107,35 +108,52 @@ def _stretch(
     """Number of cores, panel rows of their variants, their (mean, sd, pip), and notes on each system."""
     first, last = piece
     rows, values, notes = [np.zeros(0, dtype=np.int64)], [np.zeros((3, 0))], []
-    for system in sampling.cores.systems(first, last):
-        found, note = _of_system(sampling, system)
-        rows.append(system.rows[system.inside])
+    for arrangement in sampling.cores.arrangements(first, last):
+        found_rows, found, note = _of_arrangement(sampling, arrangement)
+        (index, kind), _, _ = arrangement
+        rows.append(found_rows)
         values.append(found)
-        name = sampling.cores.panel.cores[system.number[0]].name
-        notes.append((system.number, {"cores": f"{name} {HALVES[system.number[1]]}", **note}))
+        notes.append(((index, kind), {"cores": f"{sampling.cores.panel.cores[index].name} {HALVES[kind]}", **note}))
     return last - first, np.concatenate(rows), np.concatenate(values, axis=1), notes
 
 
-def _of_system(sampling: _Sampling, system: System) -> tuple[Float[ndarray, "3 chosen"], dict[str, Any]]:
-    """Mean, sd and pip of the system's own variants, and how its chains went."""
-    n_ref, config, inside = sampling.cores.trait.n_ref, sampling.config, system.inside
-    F = n_ref * sampling.f[system.rows]
-    signal, w = system.signal.cpu().numpy(), system.w.cpu().numpy()
-    inclusion = None if sampling.inclusion is None else sampling.inclusion[system.rows]
-    background = FactoredBackground.of(signal, w, F, sampling.sigma2, sampling.shape, inclusion)
-    generator = np.random.default_rng([config.seed, *system.number])
-    means, r_hat, sweeps = run_chains(background.regression(), config, generator)
+def _of_arrangement(
+    sampling: _Sampling, arrangement: Arrangement
+) -> tuple[Int[ndarray, " chosen"], Float[ndarray, "3 chosen"], dict[str, Any]]:
+    """Panel rows of its own variants, their mean, sd and pip, and how its chains went."""
+    n_ref, config = sampling.cores.trait.n_ref, sampling.config
+    number, bounds, _ = arrangement
+    rows, background = _background(sampling, arrangement)
+    inside = sampling.cores.inside(rows, bounds)
+    generator = np.random.default_rng([config.seed, *number])
+    means, r_hat, sweeps = run_chains(background.regression, config, generator)
     mean = background.effects(means.mean, inside)
-    variance = np.maximum(means.total_square - means.total_mean**2, 0.0)[inside]
-    pip = means.chance.sum(0)[inside]
+    chosen = inside[background.sampled]
+    variance = np.maximum(means.total_square - means.total_mean**2, 0.0)[chosen]
+    pip = means.chance.sum(0)[chosen]
     note = {
         "variants": int(inside.sum()),
-        "rank": len(w),
+        "rank": len(background.w),
         "effects": float(pip.sum()),
         "r_hat": r_hat,
         "sweeps": sweeps,
     }
-    return np.stack([mean / np.sqrt(n_ref), np.sqrt(variance / n_ref), pip]), note
+    return rows[inside], np.stack([mean / np.sqrt(n_ref), np.sqrt(variance / n_ref), pip]), note
+
+
+def _background(sampling: _Sampling, arrangement: Arrangement) -> tuple[Int[ndarray, " row"], FactoredBackground]:
+    """Panel rows of an arrangement's variants, and its background."""
+    cores, shape, sigma2 = sampling.cores, sampling.shape, sampling.sigma2
+    F = cores.trait.n_ref * sampling.f
+    number, bounds, sides = arrangement
+    if len(sides) == 2 and all(side.large for side in sides):
+        own = (cores.panel.rows(number[0])[0], cores.panel.rows(number[0] + 1)[0])
+        return pair_background((sides[0], sides[1]), own, F, sigma2, shape, sampling.inclusion)
+    system = cores.system(number, bounds, sides)
+    rows = system.rows
+    inclusion = None if sampling.inclusion is None else sampling.inclusion[rows]
+    signal, w = system.signal.cpu().numpy(), system.w.cpu().numpy()
+    return rows, FactoredBackground.of(signal, w, F[rows], sigma2, shape, inclusion)
 
 
 def run_chains(
