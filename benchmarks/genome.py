@@ -3,7 +3,7 @@
     python benchmarks/genome.py --share 0.005 --work /tmp/genome --out benchmarks/results/genome.json
 
 The part is made by `_genome_material.py`: windows of rank 2,000 and 13,000 variants, real LD, GWAS of 400,000 with gaps, 96 annotations. Each step
-is a command in processes of its own, with `--threads` threads. Noted are wall-clock and processor seconds, the largest resident memory of all its
+is a command in processes of its own, with `--threads` threads; weights and fine-mapping have a worker of one thread per core. Noted are wall-clock and processor seconds, the largest resident memory of all its
 processes together, and bytes on disk. A step that is in the JSON file is not done again; another share joins the file.
 
 A genome is 2,763 windows. With one share its time is that of the part times the ratio; with two shares the line through both, so that what happens
@@ -61,6 +61,7 @@ def steps(folder: Path, windows: int) -> dict[str, list[str]]:
     training = round(windows * TRAINING)
     S, run = f"{folder}/S.sumstats.parquet", f"{folder}/RUN"
     fit = f"prior fit --panel {folder}/P.ld.zarr --sumstats {S} --annotations {folder}/A.annot.parquet --model mlp"
+    workers = f"--workers {CORES}"  # of one thread each, which never waits for another
     split = "--holdout-fraction 0.1 --validation-fraction 0.1"
     lines = {
         "sumstats clean": f"sumstats clean {folder}/S.txt.gz --out {S} --build GRCh37 --trait trait",
@@ -69,10 +70,10 @@ def steps(folder: Path, windows: int) -> dict[str, list[str]]:
         "fit": f"{fit} {split} --max-steps {1 + PASSES * training} --start-windows {START} --patience 1000 --out {run}",
         "evaluate": f"prior evaluate {run} --json {folder}/evaluate.json",
         "predict": f"prior predict {run} --out {folder}/predict.parquet",
-        "weights, normal": f"prior weights {run} --out {folder}/normal.txt.gz --effects normal",
+        "weights, normal": f"prior weights {run} --out {folder}/normal.txt.gz --effects normal {workers}",
         "h2": f"prior h2 {run} --windows held-out --out {folder}/h2",
-        "finemap": f"finemap --run {run} --out {folder}/finemap",
-        "weights, mixture": f"prior weights {run} --out {folder}/mixture.txt.gz --effects mixture",
+        "finemap": f"finemap --run {run} --out {folder}/finemap {workers}",
+        "weights, mixture": f"prior weights {run} --out {folder}/mixture.txt.gz --effects mixture {workers}",
     }
     return {name: line.split() for name, line in lines.items()}
 

@@ -20,6 +20,8 @@ from scipy.linalg.lapack import dgeqrf
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
+from varfx.linalg.threads import one_thread
+
 LEAST_RANK = 512  # below which all eigenpairs cost nothing
 MOST_MISSING = 0.25  # of the rank, above which they cost less
 STEPS, MOST_CYCLES = 4, 12  # of a block Krylov search, before all eigenpairs are computed
@@ -80,8 +82,9 @@ def above(G: Float[ndarray, "n n"], floor: float, relative_floor: float, most: i
     largest = float(np.trace(G)) / len(G)
     if relative_floor:
         largest = float(eigsh(G, 1, v0=np.ones(len(G)), return_eigenvectors=False, tol=1e-6)[0])
-    N = _weak(G, max(floor, relative_floor * largest), most, largest)
-    mirrors = reflections(N)
+    with one_thread():
+        N = _weak(G, max(floor, relative_floor * largest), most, largest)
+        mirrors = reflections(N)
     return StrongDirections(mirrors, _cholesky(G + largest * N @ N.T))
 
 
