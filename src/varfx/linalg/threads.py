@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
-
-_lock = threading.Lock()
-_inside = 0
-_limit: Any = None
 
 
 @cache
@@ -23,16 +18,9 @@ def _openblas() -> Any:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread in NumPy's and SciPy's products inside the block, in all threads of this process; blocks may overlap."""
-    global _inside, _limit
-    with _lock:
-        if _inside == 0:
-            _limit = _openblas().limit(limits=1)
-        _inside += 1
-    try:
+    """One thread in NumPy's and SciPy's products inside the block.
+
+    Their number of threads is that of the process. Where blocks of two threads overlap, the first to enter decides for both.
+    """
+    with _openblas().limit(limits=1):
         yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
