@@ -25,7 +25,6 @@ from varfx.linalg.threads import one_thread
 LEAST_RANK = 512  # below which all eigenpairs cost nothing
 MOST_MISSING = 0.25  # of the rank, above which they cost less
 STEPS, MOST_CYCLES = 4, 12  # of a block Krylov search, before all eigenpairs are computed
-ROUNDING = 1e-15  # of the eigenvalues of a Gram matrix, as a share of the largest
 EXACT = 1e-11  # residual of all weak directions, as a share of the largest eigenvalue
 
 
@@ -84,7 +83,7 @@ def above(G: Float[ndarray, "n n"], floor: float, relative_floor: float, most: i
         largest = float(eigsh(G, 1, v0=np.ones(len(G)), return_eigenvectors=False, tol=1e-6)[0])
     with one_thread():
         N = _weak(G, max(floor, relative_floor * largest), most, largest)
-        mirrors = reflections(N)
+    mirrors = reflections(N)
     return StrongDirections(mirrors, _cholesky(G + largest * N @ N.T))
 
 
@@ -92,55 +91,51 @@ def _weak(G: Float[ndarray, "n n"], floor: float, most: int, largest: float) -> 
     """Orthonormal eigenvectors of the eigenvalues up to `floor`, of which there are few: block Krylov steps of the shifted inverse.
 
     A solution for a block of columns takes little longer than for one. Each cycle begins with the lowest Ritz vectors of the one before.
+    All by torch, whose number of threads is that of this thread alone.
     """
+    A = torch.from_numpy(G)
     shift = max(0.01 * floor, 1e-10 * largest)
     factor = _cholesky(G + shift * np.eye(len(G)))
     width = max(16, most // 4)
     generator = np.random.default_rng(0)
-    start = generator.standard_normal((len(G), width))
+
+    def random(columns: int) -> Tensor:
+        return torch.from_numpy(generator.standard_normal((len(G), columns)))
+
+    start = random(width)
     for _ in range(MOST_CYCLES):
         if STEPS * width >= len(G):
             break
-        values, vectors = _ritz(G, _krylov(factor, start))
+        values, vectors = _ritz(A, _krylov(factor, start))
         low = values <= floor
-        if low.sum() > width // 2:  # room for others, which the low ones must be told apart from
+        number = int(low.sum())
+        if number > width // 2:  # room for others, which the low ones must be told apart from
             width *= 2
-            start = np.hstack([vectors[:, low], generator.standard_normal((len(G), width - int(low.sum())))])
+            start = torch.hstack([vectors[:, low], random(width - number)])
             continue
         found = vectors[:, low]
-        if np.linalg.norm(G @ found - found * values[low]) <= EXACT * largest:
-            return found
+        if torch.linalg.norm(A @ found - found * values[low]) <= EXACT * largest:
+            return found.numpy()
         start = vectors[:, :width]
-    values, vectors = np.linalg.eigh(G)
-    return np.asarray(vectors[:, values <= floor])
+    all_values, all_vectors = np.linalg.eigh(G)
+    return np.asarray(all_vectors[:, all_values <= floor])
 
 
-def _krylov(factor: Float[Tensor, "n n"], start: Float[ndarray, "n width"]) -> Float[ndarray, "n basis"]:
+def _krylov(factor: Float[Tensor, "n n"], start: Float[Tensor, "n width"]) -> Float[Tensor, "n basis"]:
     """Orthonormal basis of `A^-1 X, A^-2 X, ...` by the factor of A."""
-    basis = np.zeros((len(start), 0))
+    basis = start.new_zeros(len(start), 0)
     block = start
     for _ in range(STEPS):
-        block = _solve(factor, block)
+        block = torch.cholesky_solve(block, factor)
         for _ in range(2):  # once is not enough where little is left
-            block = _orthonormal(block - basis @ (basis.T @ block))
-        basis = np.hstack([basis, block])
+            block = torch.linalg.qr(block - basis @ (basis.T @ block))[0]
+        basis = torch.hstack([basis, block])
     return basis
 
 
-def _orthonormal(block: Float[ndarray, "n width"]) -> Float[ndarray, "n width"]:
-    """Nearly orthonormal columns of the same span, by the eigenpairs of their small Gram matrix.
-
-    A QR decomposition of so few columns is many small products, which on a busy machine wait for each other's threads: a hundred times
-    as long.
-    """
-    block = block / np.linalg.norm(block, axis=0)
-    values, turn = np.linalg.eigh(block.T @ block)
-    return np.asarray(block @ (turn / np.sqrt(np.maximum(values, ROUNDING * values[-1]))))
-
-
-def _ritz(G: Float[ndarray, "n n"], Z: Float[ndarray, "n basis"]) -> tuple[ndarray, Float[ndarray, "n basis"]]:
-    """Eigenvalues of G within the basis Z, ascending, and their vectors."""
-    values, turn = np.linalg.eigh(Z.T @ (G @ Z))
+def _ritz(A: Float[Tensor, "n n"], Z: Float[Tensor, "n basis"]) -> tuple[Tensor, Float[Tensor, "n basis"]]:
+    """Eigenvalues of A within the basis Z, ascending, and their vectors."""
+    values, turn = torch.linalg.eigh(Z.T @ (A @ Z))
     return values, Z @ turn
 
 
