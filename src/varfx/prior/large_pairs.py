@@ -84,7 +84,7 @@ class PairCovariance(LinearOperator):
             (each.to(dtype) * self.F[columns].sqrt().to(dtype)).numpy()
             for each, columns in ((self.A, self.columns[0]), (self.B, self.columns[1]))
         )
-        _, in_a, in_b = np.intersect1d(*(columns.numpy() for columns in self.columns), return_indices=True)
+        _, in_a, in_b = np.intersect1d(self.columns[0].numpy(), self.columns[1].numpy(), return_indices=True)
         C = torch.empty(first + second, first + second, dtype=dtype)
         C[:first, :first] = torch.from_numpy(A @ A.T)  # NumPy knows a product with itself
         C[first:, first:] = torch.from_numpy(B @ B.T)

@@ -132,7 +132,7 @@ class FactoredBackground:
         effects[self.sampled] = s
         left = self.w if not s.any() else self.w - self.regressors.product(effects)
         effects += self.variance * self.regressors.scores(self._solve(left))
-        return effects[inside]
+        return np.asarray(effects[inside])
 
     def _solve(self, left: Float[ndarray, " rank"]) -> Float[ndarray, " rank"]:
         """`C^-1 left`: conjugate gradients, with the factor as preconditioner, so that few steps suffice."""
