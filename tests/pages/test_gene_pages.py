@@ -22,8 +22,10 @@ from varfx.expression.cohort.store import Cohort
 from varfx.expression.explain.around import around_variant
 from varfx.expression.network.opened import open_network
 from varfx.expression.run import open_run
-from varfx.pages import gene_pages
+from varfx.genome.intervals import Intervals
+from varfx.pages import gene_effects, gene_pages
 from varfx.pages.agreement import LEAST_INDIVIDUALS, grouped
+from varfx.pages.gene_effects import effects_chart
 from varfx.report.html.charts.logo import GLYPHS
 
 Capsys = pytest.CaptureFixture[str]
@@ -72,7 +74,9 @@ def report(study: tuple[Path, Cohort], tmp_path_factory: pytest.TempPathFactory)
     here = tmp_path_factory.mktemp("genes")
     gene = cohort.gene(GENE)
     variants = cohort.window_variants(GENE)[0]
-    (here / "open.bed").write_text(f"chr{gene.chrom}\t{gene.start}\t{gene.tss}\n")
+    half = (gene.start + gene.tss) // 2
+    parts = ((gene.start, half), (half, gene.tss), (gene.end + 90_000, gene.end + 90_100))  # adjoining, and far away
+    (here / "open.bed").write_text("".join(f"chr{gene.chrom}\t{a}\t{b}\n" for a, b in parts))
     row = 'chr{}\tT\t{}\t{}\t{}\t.\t{}\t.\tgene_id "{}"; gene_name "GENE1"; gene_type "protein_coding"; transcript_id "t";\n'
     first, last = gene.tss - 60, gene.tss
     lines = [row.format(gene.chrom, kind, a, b, gene.strand, GENE) for kind, a, b in (("gene", first, last), ("exon", first, first + 20))]  # fmt: skip
@@ -113,7 +117,33 @@ def test_what_a_page_shows(report: Path, study: tuple[Path, Cohort]) -> None:
     sign = 1 if gene.strand == "+" else -1
     inside = [kb for kb in effects["variants"]["kb"] if gene.start < gene.tss + sign * 1000 * kb <= gene.tss]
     assert sorted(effects["ticks"]["kb"]) == sorted(inside)
+    ends = sorted(sign * (edge + 0.5 - gene.tss) / 1000 for edge in (gene.start, gene.tss))
+    assert effects["states"] == {"start": [pytest.approx(ends[0])], "end": [pytest.approx(ends[1])], "name": ["open"]}
+    assert all(ends[0] < kb < ends[1] for kb in effects["ticks"]["kb"])
     assert sorted((effects["exons"]["start"][0], effects["exons"]["end"][0])) == sorted((sign * -0.06, sign * -0.04))
+
+
+def test_intervals_of_states_are_along_the_strand_and_thinned_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"weight": 0.5, "kind": "other", "model": "m", "eaf": 0.1, "variant_id": "v", "effect_allele": "A"}
+    row |= {"other_allele": "C", "states": ["enhancer"], "tss": 1_000, "strand": "-", "chrom": "1"}
+    table = pl.DataFrame([{**row, "position": position} for position in (900, 1_600)])
+    bases = {"enhancer": [(895, 905), (1_590, 1_620), (1_630, 1_632), (5_000, 6_000)], "quiet": [(0, 100_000)]}
+    states = {name: {"1": Intervals(*np.array(ends).T)} for name, ends in bases.items()} | {"other": {}}
+
+    def drawn() -> tuple[Any, str]:
+        chart = effects_chart(table, title="G", name="g", unit="sd", genes=[], states=states)
+        return chart.data["states"], chart.caption
+
+    found, words = drawn()
+    kb = [tuple((1_000 - edge - 0.5) / 1000 for edge in ends[::-1]) for ends in [*bases["enhancer"][:3], (0, 100_000)]]
+    assert list(zip(found["start"], found["end"], strict=True)) == [pytest.approx(each) for each in kb]
+    assert found["name"] == ["enhancer"] * 3 + ["quiet"]
+    assert "are drawn" not in words
+    monkeypatch.setattr(gene_effects, "MOST_INTERVALS", 2)
+    found, words = drawn()
+    assert found["name"] == ["enhancer", "quiet"]
+    assert found["start"][0] == pytest.approx(kb[1][0])
+    assert "Of 4 intervals of states the longest 2 are drawn." in words
 
 
 def test_predictions_are_shown_in_groups_only(report: Path, study: tuple[Path, Cohort]) -> None:

@@ -52,14 +52,17 @@ class Intervals:
 
     def cover(self, position: Int64[ndarray, " variant"]) -> Bool[ndarray, " variant"]:
         """Mask of 1-based positions covered by any interval."""
+        whole = self.union()
+        place = np.searchsorted(whole.start, position - 1, side="right") - 1
+        inside: Bool[ndarray, " variant"] = (place >= 0) & (position - 1 < whole.end[np.maximum(place, 0)])
+        return inside
+
+    def union(self) -> Intervals:
+        """The bases covered, as intervals that neither overlap nor adjoin; without scores."""
         furthest = np.maximum.accumulate(self.end)
         first = np.ones(self.start.size, dtype=bool)
-        first[1:] = self.start[1:] > furthest[:-1]  # where a gap begins a new merged interval
-        starts = self.start[first]
-        ends = furthest[np.append(np.flatnonzero(first)[1:] - 1, self.start.size - 1)]
-        place = np.searchsorted(starts, position - 1, side="right") - 1
-        inside: Bool[ndarray, " variant"] = (place >= 0) & (position - 1 < ends[np.maximum(place, 0)])
-        return inside
+        first[1:] = self.start[1:] > furthest[:-1]  # where a gap begins a new interval
+        return Intervals(self.start[first], furthest[np.append(np.flatnonzero(first)[1:] - 1, self.start.size - 1)])
 
     def scores(self, position: Int64[ndarray, " variant"], combine: Combine) -> Float64[ndarray, " variant"]:
         """The largest or mean score of the intervals over each 1-based position; NaN at uncovered positions."""

@@ -9,6 +9,7 @@ import polars as pl
 from jaxtyping import Bool
 from numpy import ndarray
 
+from varfx.expression.explain.states import States
 from varfx.genome.gene_models import GeneModel
 from varfx.pages.genes import drawn_genes
 from varfx.pages.words import fixed, number, rounded, shortened, signed
@@ -18,10 +19,13 @@ from varfx.report.html.charts.gene_effects import FREQUENCIES, KINDS, SIGNS, Eff
 UNIT = "sd per copy of ALT"
 MOST_VARIANTS = 1_500  # drawn of one gene
 MOST_ROWS = 25  # of its table
+MOST_INTERVALS = 300  # of states drawn around a gene
 _BOUNDS = (0.01, 0.05, 0.2)  # of the classes of frequency
 
 
-def effects_chart(table: pl.DataFrame, *, title: str, name: str, unit: str, genes: Sequence[GeneModel]) -> Chart:
+def effects_chart(
+    table: pl.DataFrame, *, title: str, name: str, unit: str, genes: Sequence[GeneModel], states: States
+) -> Chart:
     """A stick per variant and model, with states and genes below.
 
     Args:
@@ -30,6 +34,7 @@ def effects_chart(table: pl.DataFrame, *, title: str, name: str, unit: str, gene
         name: of the chart.
         unit: of the effect.
         genes: around it.
+        states: intervals of chromatin states or peaks, of each sorted and apart.
     """
     size = table.height
     table = table.sort(pl.col("weight").abs(), descending=True, maintain_order=True).head(MOST_VARIANTS)
@@ -55,7 +60,8 @@ def effects_chart(table: pl.DataFrame, *, title: str, name: str, unit: str, gene
     }
     pairs = [(at, state) for at, each in zip(kb, table["states"], strict=True) for state in each]
     bodies, exons = _along(genes, str(table["chrom"][0]), domain, tss, strand)
-    words = _words(table, size, variants["id"][0])
+    drawn, total = _states_along(states, str(table["chrom"][0]), domain, tss, strand)
+    words = _words(table, size, variants["id"][0]) + _state_words(len(drawn["name"]), total)
     return gene_effects(
         EffectsData(
             variants=variants,
@@ -63,6 +69,7 @@ def effects_chart(table: pl.DataFrame, *, title: str, name: str, unit: str, gene
             label="distance to the TSS along the gene's strand (kb)" if along else f"position on chromosome {table['chrom'][0]} (kb)",
             domain=domain,
             unit=unit,
+            states=drawn,
             ticks={"kb": [at for at, _ in pairs], "name": [state for _, state in pairs]},
             genes=bodies,
             exons=exons,
@@ -76,7 +83,7 @@ def effects_chart(table: pl.DataFrame, *, title: str, name: str, unit: str, gene
 
 def _kb(positions: ndarray, tss: int, strand: str) -> list[float]:
     sign = 1 if strand == "+" else -1
-    return [sign * (int(each) - tss) / 1000 for each in positions]
+    return [sign * (float(each) - tss) / 1000 for each in positions]
 
 
 def _frequency(eaf: float | None) -> str:
@@ -118,6 +125,40 @@ def _along(
         return out
 
     return moved(bodies), moved(exons)
+
+
+def _states_along(
+    states: States, chrom: str, domain: tuple[float, float], tss: int, strand: str
+) -> tuple[Columns, int]:
+    """Intervals of the states within the picture, in kb along the gene's strand, and their number.
+
+    More than `MOST_INTERVALS` are thinned to the longest.
+    """
+    sign = 1 if strand == "+" else -1
+    first, last = sorted(tss + sign * 1000 * end for end in domain)
+    rows = []
+    for name, held in states.items():
+        if chrom not in held:
+            continue
+        mine = held[chrom]
+        near = np.flatnonzero((mine.start < last) & (mine.end > first) & (mine.end > mine.start))
+        for start, end in zip(mine.start[near].tolist(), mine.end[near].tolist(), strict=True):
+            rows.append((end - start, name, *sorted(_kb(np.array([start + 0.5, end + 0.5]), tss, strand))))
+    kept = sorted(range(len(rows)), key=lambda number: -rows[number][0])[:MOST_INTERVALS]
+    shown = [rows[number] for number in sorted(kept)]
+    columns: Columns = {
+        "start": [round(low, 4) for *_, low, _ in shown],
+        "end": [round(high, 4) for *_, high in shown],
+        "name": [name for _, name, *_ in shown],
+    }
+    return columns, len(rows)
+
+
+def _state_words(drawn: int, total: int) -> str:
+    if not total:
+        return ""
+    thinned = f" Of {total:,} intervals of states the longest {drawn:,} are drawn." if drawn < total else ""
+    return f" Bars below are intervals of states, ticks in them the variants within.{thinned}"
 
 
 def effects_table(table: pl.DataFrame, name: str) -> Table:

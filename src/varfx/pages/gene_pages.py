@@ -119,8 +119,15 @@ def _page(study: GeneStudy, networks: OpenNetworks | None, gene: str, place: int
         each for each in study.models if each.gene_id != gene
     ]
     blocks.append(
-        effects_chart(effects, title=study.name(gene), name=f"effects-{place}", unit=UNIT, genes=models)
-    )  # fmt: skip
+        effects_chart(
+            effects,
+            title=study.name(gene),
+            name=f"effects-{place}",
+            unit=UNIT,
+            genes=models,
+            states=study.states,
+        )
+    )
     blocks.append(effects_table(effects, f"variants-{place}"))
     if study.cohort is not None:
         blocks += logo_charts(networks, study.cohort, effects, config.logos, f"logo-{place}")

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from varfx.errors import DataError, StoreError
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import cohort_of
 from varfx.expression.explain.explain import CONTROLS, MOTIFS
-from varfx.expression.explain.states import states_of
+from varfx.expression.explain.states import States, inside_states, read_states
 from varfx.expression.gene_list import gene_ids
 from varfx.expression.run import ExpressionRun
 from varfx.expression.variants.config import VariantConfig
@@ -50,6 +49,7 @@ class GeneStudy:
         motifs: rows of `varfx expr explain`; None without.
         pairs: fine-mapped eQTLs with their controls, of `varfx expr explain`; None without.
         models: genes and exons of a GTF file.
+        states: intervals of BED files; overlapping and adjoining ones of a state are one.
     """
 
     run: ExpressionRun
@@ -63,6 +63,7 @@ class GeneStudy:
     motifs: pl.DataFrame | None
     pairs: pl.DataFrame | None
     models: Sequence[GeneModel]
+    states: States
 
     def name(self, gene_id: str) -> str:
         """A gene's symbol, or its id where it has none of its own."""
@@ -102,8 +103,10 @@ def gene_study(
     genes = named or ordered[:most]
     fine = read_explained(config, CONTROLS, ("gene_id", "chrom", "position", "effect_allele", "other_allele", "pip"))
     effects = _effects(run, config, genes, cohort, progress)
+    states: States = {}
     if effects is not None:
-        effects = _completed(effects, config, fine, cohort)
+        states = _unions(read_states(config.states, effects["chrom"])) if config.states else {}
+        effects = _completed(effects, states, fine, cohort)
     return GeneStudy(
         run=run,
         cohort=cohort,
@@ -116,6 +119,7 @@ def gene_study(
         motifs=read_explained(config, MOTIFS, ("gene_id", "variant", "motif", "delta", "strong")),
         pairs=fine,
         models=_models(config.gtf, genes, cohort, effects),
+        states=states,
     )
 
 
@@ -132,6 +136,11 @@ def cohort_or_none(run: ExpressionRun, config: ReportConfig) -> Cohort | None:
             raise
         logger.warning("%s Without it pages of genes show no predictions and no positions from the TSS.", error)
         return None
+
+
+def _unions(states: States) -> States:
+    """The states with overlapping and adjoining intervals as one."""
+    return {name: {chrom: each.union() for chrom, each in held.items()} for name, held in states.items()}
 
 
 def _by_gene(rows: Sequence[Record]) -> dict[str, list[Record]]:
@@ -189,14 +198,11 @@ def _bare_weights(weights: pl.DataFrame) -> pl.DataFrame:
     return first.with_columns(pl.lit(None, kind).alias(name) for name, kind in absent.items()).select(list(LONG_SCHEMA))
 
 
-def _completed(
-    table: pl.DataFrame, config: ReportConfig, fine: pl.DataFrame | None, cohort: Cohort | None
-) -> pl.DataFrame:
+def _completed(table: pl.DataFrame, states: States, fine: pl.DataFrame | None, cohort: Cohort | None) -> pl.DataFrame:
     """Adds what each variant is marked as, its states, and its gene's TSS and strand."""
     if fine is not None:
         fine = fine.with_columns(pl.col("chrom").cast(pl.String()))
-    names, inside = states_of(config.states, table) if config.states else ([], np.zeros((table.height, 0), dtype=bool))
-    table = with_states(marked(table, fine), names, inside)
+    table = with_states(marked(table, fine), list(states), inside_states(states, table))
     if cohort is None:
         return table.with_columns(tss=pl.lit(None, pl.Int64()), strand=pl.lit(None, pl.String()))
     return table.join(

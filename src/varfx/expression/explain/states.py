@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +19,59 @@ from varfx.io.text_lines import as_text, numbered_lines
 MOST_NAMES = 200  # names of intervals that are states; more are names of single peaks
 
 
+States = dict[str, dict[str, Intervals]]  # intervals by name of the state and chromosome
+
+
 def states_of(paths: Sequence[str], variants: pl.DataFrame) -> tuple[list[str], Bool[ndarray, "variant state"]]:
-    """Names of the states of BED files, and which variants lie in each.
+    """Names of the states of BED files, and which variants lie in each; arguments and errors as of `read_states`.
+
+    Args:
+        paths: `PATH` or `NAME=PATH`.
+        variants: `chrom, position`.
+    """
+    states = read_states(paths, variants["chrom"])
+    return list(states), inside_states(states, variants)
+
+
+def read_states(paths: Sequence[str], chroms: Iterable[str]) -> States:
+    """Intervals of the states of BED files.
 
     A file whose fourth column has a few names (15_Quies, pELS, ...) is a state per name, called FILE:NAME if several
     files are given; any other is one state, called by its file.
 
     Args:
         paths: `PATH` or `NAME=PATH`.
-        variants: `chrom, position`.
+        chroms: chromosomes of the variants, of which each file must have one.
 
     Raises:
         FormatError: a file is missing or no BED.
         ConfigError: two states have one name, or no variant lies on a chromosome of a file.
     """
-    names, columns = [], []
+    found: States = {}
+    ours = set(chroms)
     for text in paths:
         label, path = parse_named_path(text)
         label = label or Path(path).name.partition(".")[0]
         held = _named(Path(path))
-        if not {chrom for intervals in held.values() for chrom in intervals} & set(variants["chrom"]):
-            ours = ", ".join(sorted(set(variants["chrom"]))[:5])
-            raise ConfigError(f"`{path}` has no interval on the variants' chromosomes ({ours}).")
+        if not {chrom for intervals in held.values() for chrom in intervals} & ours:
+            raise ConfigError(f"`{path}` has no interval on the variants' chromosomes ({', '.join(sorted(ours)[:5])}).")
         for state, intervals in held.items():
-            names.append(label if state is None else state if len(paths) == 1 else f"{label}:{state}")
-            columns.append(_inside(intervals, variants))
-    repeated = [name for number, name in enumerate(names) if name in names[:number]]
-    if repeated:
-        raise ConfigError(f"two states are called `{repeated[0]}`. Name files as NAME=PATH.")
-    return names, np.column_stack(columns) if columns else np.zeros((variants.height, 0), dtype=bool)
+            name = label if state is None else state if len(paths) == 1 else f"{label}:{state}"
+            if name in found:
+                raise ConfigError(f"two states are called `{name}`. Name files as NAME=PATH.")
+            found[name] = intervals
+    return found
+
+
+def inside_states(states: States, variants: pl.DataFrame) -> Bool[ndarray, "variant state"]:
+    """Mask of the variants within each state.
+
+    Args:
+        states: of `read_states`.
+        variants: `chrom, position`.
+    """
+    columns = [_inside(intervals, variants) for intervals in states.values()]
+    return np.column_stack(columns) if columns else np.zeros((variants.height, 0), dtype=bool)
 
 
 def _named(path: Path) -> dict[str | None, dict[str, Intervals]]:

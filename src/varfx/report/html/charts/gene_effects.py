@@ -33,6 +33,7 @@ class EffectsData:
         label: of the x axis.
         domain: of the x axis.
         unit: of the effect.
+        states: `start`, `end`, `name` of intervals along the x axis; empty without BED files.
         ticks: `kb`, `name` of variants within states.
         genes: `start`, `end`, `name`, `strand` along the x axis; empty without a GTF file.
         exons: `start`, `end`, `gene` (place in `genes`).
@@ -43,6 +44,7 @@ class EffectsData:
     label: str
     domain: tuple[float, float]
     unit: str
+    states: Columns
     ticks: Columns
     genes: Columns
     exons: Columns
@@ -54,7 +56,7 @@ def gene_effects(data: EffectsData, *, name: str, title: str, caption: str, alte
     genes = {**data.genes, "row": rows, "label": gene_labels(data.genes)}
     exons = {"start": data.exons["start"], "end": data.exons["end"], "row": [rows[gene] for gene in data.exons["gene"]]}
     views = [_effects(data)]
-    if data.ticks["name"]:
+    if data.states["name"]:
         views.append(_states(data))
     if rows:
         views.append(_genes(data, max(rows) + 1))
@@ -75,12 +77,12 @@ def gene_effects(data: EffectsData, *, name: str, title: str, caption: str, alte
             vconcat=views,
             spacing=14,
             resolve=SHARED_X,
-            reserved=175 if data.ticks["name"] else 80,
+            reserved=175 if data.states["name"] else 80,
             domain=data.domain,
             unit="kb",
             fit=False,
         ),
-        data={"variants": data.variants, "ticks": data.ticks, "genes": genes, "exons": exons},
+        data={"variants": data.variants, "states": data.states, "ticks": data.ticks, "genes": genes, "exons": exons},
         figure=lambda: _figure(data, rows),
         zoom=f"{ZOOM}.kb",
         legends=_legends(data),
@@ -156,16 +158,23 @@ def _states(data: EffectsData) -> dict[str, Any]:
         "field": "name",
         "type": "nominal",
         "title": None,
-        "sort": list(dict.fromkeys(data.ticks["name"])),
+        "sort": list(dict.fromkeys(data.states["name"])),
         "axis": {"ticks": False, "domain": False, "labelLimit": 140},
     }
-    return {
-        "width": "fill",
-        "height": {"step": 18},
-        "data": {"name": "ticks"},
-        "mark": {"type": "tick", "thickness": 2, "size": 12, "color": GREEN, "clip": True},
-        "encoding": {"x": _x(data), "y": y, "tooltip": tooltip({"state": "name", "kb": "kb"}, {"kb": ".3f"})},
-    }
+    interval = tooltip({"state": "name", "from (kb)": "start", "to (kb)": "end"}, {"start": ".3f", "end": ".3f"})
+    layers = [
+        {
+            "data": {"name": "states"},
+            "mark": {"type": "bar", "color": GREEN, "opacity": 0.35, "height": 12, "minBandSize": 1, "clip": True},
+            "encoding": {"x": _x(data, "start"), "x2": {"field": "end"}, "y": y, "tooltip": interval},
+        },
+        {
+            "data": {"name": "ticks"},
+            "mark": {"type": "tick", "thickness": 2, "size": 12, "color": GREEN, "clip": True},
+            "encoding": {"x": _x(data), "y": y, "tooltip": tooltip({"state": "name", "kb": "kb"}, {"kb": ".3f"})},
+        },
+    ]
+    return {"width": "fill", "height": {"step": 18}, "layer": layers}
 
 
 def _genes(data: EffectsData, count: int) -> dict[str, Any]:
@@ -199,7 +208,7 @@ def _genes(data: EffectsData, count: int) -> dict[str, Any]:
 
 
 def _figure(data: EffectsData, rows: list[int]) -> Figure:
-    names = list(dict.fromkeys(data.ticks["name"]))
+    names = list(dict.fromkeys(data.states["name"]))
     heights = [2.6, *([0.3 * len(names)] if names else []), *([0.35 * (max(rows) + 1)] if rows else [])]
     with styled():
         figure, axes = panels(9.0, 0.6 + sum(heights), rows=len(heights), heights=heights)
@@ -216,6 +225,8 @@ def _figure(data: EffectsData, rows: list[int]) -> Figure:
         axes[0].set(ylabel=data.unit, xlim=data.domain)
         axes[0].legend()
         if names:
+            places = [names.index(each) for each in data.states["name"]]
+            axes[1].hlines(places, data.states["start"], data.states["end"], color=GREEN, alpha=0.35, linewidth=6)
             axes[1].plot(data.ticks["kb"], [names.index(each) for each in data.ticks["name"]], "|", color=GREEN)
             axes[1].set_yticks(range(len(names)), names)
         if rows:
