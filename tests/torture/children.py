@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import re
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 LONGEST = 300  # seconds
+_BEFORE = re.compile(r"warning: |.+: \d+ of \d+$")  # what a command that goes on may say
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Ended:
 
     @property
     def is_one_line(self) -> bool:
-        """Whether nothing but warnings and one line of ours is on the screen."""
-        lines = [line for line in self.err.strip().splitlines() if not line.startswith("warning: ")]
-        return len(lines) == 1 and lines[0].startswith(("error: ", "terminated; ", "interrupted; "))
+        """Whether one line of ours ends the screen; above it only warnings and progress of the work before."""
+        *above, last = self.err.strip().splitlines() or [""]
+        return last.startswith(("error: ", "terminated; ", "interrupted; ")) and all(map(_BEFORE.match, above))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,23 +130,27 @@ def make_inputs(root: Path) -> None:
 
 
 def result_of(path: Path) -> dict[str, str]:
-    """A digest of each file below an output, or of the output; times, and seals that depend on them, left out."""
+    """A digest of each file below an output, or of the output; times, and seals that depend on them, left out.
+
+    A checksum of a file of the same output, which changes with the times in that file, counts as the name of the file.
+    """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    found = {}
-    for file in files:
-        name = file.relative_to(path).as_posix() if file != path else file.name
-        if file.name not in _SEALS and not file.name.endswith(".lock"):
-            found[name] = hashlib.sha256(_content(file)).hexdigest()
-    return found
+    names = {file: file.relative_to(path).as_posix() if file != path else file.name for file in files}
+    checksums = {hashlib.sha256(file.read_bytes()).hexdigest(): name for file, name in names.items()}
+    return {
+        name: hashlib.sha256(_content(file, checksums)).hexdigest()
+        for file, name in names.items()
+        if file.name not in _SEALS and not file.name.endswith(".lock")
+    }
 
 
-def _content(file: Path) -> bytes:
+def _content(file: Path, checksums: Mapping[str, str]) -> bytes:
     import polars as pl
 
     if file.suffix == ".parquet":
         return pl.read_parquet(file.read_bytes()).write_csv().encode()
     if file.suffix == ".json":
-        return json.dumps(_without_times(json.loads(file.read_bytes()))).encode()
+        return json.dumps(_without_times(json.loads(file.read_bytes()), checksums)).encode()
     if file.suffix in (".csv", ".tsv"):
         separator = "\t" if file.suffix == ".tsv" else ","
         table = pl.read_csv(io.BytesIO(file.read_bytes()), separator=separator, infer_schema=False)
@@ -154,8 +158,10 @@ def _content(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def _without_times(value: Any) -> Any:
-    """JSON without times, and without checksums of files that hold times."""
+def _without_times(value: Any, checksums: Mapping[str, str]) -> Any:
+    """JSON without times, and with names in place of the checksums of `checksums`."""
     if isinstance(value, dict):
-        return {key: _without_times(each) for key, each in value.items() if key not in (*_TIMES, "sha256", "identity")}
-    return [_without_times(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_times(each, checksums) for key, each in value.items() if key not in _TIMES}
+    if isinstance(value, list):
+        return [_without_times(each, checksums) for each in value]
+    return checksums.get(value, value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Commands on a disk that becomes full: a tmpfs of so many bytes, for every size up to what the command needs."""
+"""Commands on a disk that becomes full: a tmpfs of so many pages, each number once up to what the command needs, in random order."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ def may_mount(stage: Stage) -> bool:
 
 def fill(stage: Stage, command: Command, seeds: range, tally: Tally, until: float) -> None:
     """Runs the command with too little space once per seed; given again with enough, it must end with the undisturbed result."""
-    needed = _needed(stage, command)
+    if seeds and command.name not in stage.space:
+        stage.space[command.name] = _needed(stage, command)
     for seed in seeds:
         if time.monotonic() > until:
             return
-        pages = random.Random(f"{command.name}:full:{seed}").randrange(1, needed // PAGE + 1)
+        sizes = list(range(1, stage.space[command.name] // PAGE + 1))
+        random.Random(f"{command.name}:full").shuffle(sizes)
+        pages = sizes[seed % len(sizes)]
         _mount(stage, pages * PAGE)
         try:
             wrong = _told(stage, command)

@@ -26,58 +26,83 @@ MEMORY = 2 << 30  # bytes above what the process has before it reads
 LONGEST_MESSAGE = 6_000
 GOOD = ("read", "refused")
 HANGS = (signal.SIGALRM, signal.SIGPROF)
+BEGUN, MISHAP = "begun", "mishap"  # beside the verdicts, in the lines of a child
 
 
 def fuzz(reader: Reader, sample: Path, scratch: Path, seeds: range, tally: Tally, until: float = float("inf")) -> None:
-    """Reads damaged samples in child processes, each of which does as many as it survives."""
+    """Reads damaged samples in child processes, each of which does as many as it survives.
+
+    Raises:
+        RuntimeError: a child ended before its first try, which no damaged file explains.
+    """
     place = seeds.start
     while place < seeds.stop and time.monotonic() < until:
-        receive, send = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(receive)
-            _child(reader, sample, scratch, range(place, seeds.stop), send, until)
-        os.close(send)
-        begun = place
-        with os.fdopen(receive) as lines:
+        begun, under_way, words = place, False, ""
+        lines, child = _child(reader, sample, scratch, range(place, seeds.stop), until)
+        with lines:
             for line in lines:
                 seed, verdict, words = json.loads(line)
-                if verdict != "begun":
+                under_way = verdict == BEGUN
+                if verdict not in (BEGUN, MISHAP):
                     tally.note(seed, verdict, words, good=verdict in GOOD)
-                place = seed + (verdict != "begun")
+                    place = seed + 1
         _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            tally.note(place, "hang" if number in HANGS else signal.Signals(number).name, good=False)
-            place += 1
-        elif place == begun and time.monotonic() < until:
-            raise RuntimeError(f"{reader.name}: the child did nothing")
+        if status == 0 and not under_way:  # all are done, or the time is up
+            continue
+        if place == begun and not under_way:
+            raise RuntimeError(f"the child ended by {_end_of(status)} before its first try: {words}")
+        tally.note(place, _end_of(status), "" if under_way else f"between two tries: {words}", good=False)
+        place += 1
 
 
-def _child(reader: Reader, sample: Path, scratch: Path, seeds: range, send: int, until: float) -> None:
-    """Tries seeds until the end; never returns."""
-    be_quiet()
-    with os.fdopen(send, "w") as report:
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.copytree(sample, scratch)
-        verdict, expected = attempt(reader, scratch)
-        if verdict != "read":
-            _say(report, seeds.start, "undamaged", str(expected))
-            os._exit(0)
-        limit_memory()
-        for seed in seeds:
-            if time.monotonic() > until:
-                break
-            name = damage(reader, sample, scratch, seed)
-            _say(report, seed, "begun", "")
-            begin_clock()
-            verdict, value = attempt(reader, scratch)
-            end_clock()
-            if verdict == "read" and isinstance(expected, str) and value != expected:
-                verdict, value = "silent", f"{name} changed what is read"
-            _say(report, seed, verdict, str(value)[:300])
-            shutil.copyfile(sample / name, scratch / name)
-    os._exit(0)
+def _end_of(status: int) -> str:
+    """How a child ended, in words: a hang, the name of a signal, or its exit status."""
+    code = os.waitstatus_to_exitcode(status)
+    if -code in HANGS:
+        return "hang"
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+
+def _child(reader: Reader, sample: Path, scratch: Path, seeds: range, until: float) -> tuple[IO[str], int]:
+    """A child that tries seeds until it ends: its lines (seed, verdict, words), and its number."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(send)
+        return os.fdopen(receive), child
+    status = 1
+    try:
+        os.close(receive)
+        be_quiet()
+        with os.fdopen(send, "w") as report:
+            try:
+                _try_all(reader, sample, scratch, seeds, report, until)
+                status = 0
+            except BaseException as error:  # noqa: BLE001 - a child must not return
+                _say(report, seeds.start, MISHAP, f"{type(error).__name__}: {error}"[:300])
+    finally:
+        os._exit(status)
+
+
+def _try_all(reader: Reader, sample: Path, scratch: Path, seeds: range, report: IO[str], until: float) -> None:
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(sample, scratch)
+    verdict, expected = attempt(reader, scratch)
+    if verdict != "read":
+        raise RuntimeError(f"the undamaged sample: {verdict}: {expected}")
+    limit_memory()
+    for seed in seeds:
+        if time.monotonic() > until:
+            return
+        name = damage(reader, sample, scratch, seed)
+        _say(report, seed, BEGUN, "")
+        begin_clock()
+        verdict, value = attempt(reader, scratch)
+        end_clock()
+        if verdict == "read" and isinstance(expected, str) and value != expected:
+            verdict, value = "silent", f"{name} changed what is read"
+        shutil.copyfile(sample / name, scratch / name)
+        _say(report, seed, verdict, str(value)[:300])
 
 
 def limit_memory() -> None:

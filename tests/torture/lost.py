@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from torture.children import Child, start
+from torture.children import Child, Ended, start
 from torture.commands import Command
 from torture.stage import Stage
 from torture.tally import Tally
 
-WITH_WORKERS = {"ld build", "expr baseline", "expr fit", "experiment", "tracks build"}
+WITH_WORKERS = {"ld build", "tracks build", "prior weights", "experiment", "expr baseline", "expr fit", "expr variants"}
 WORKERS_SECONDS = 15  # until the workers of a command are there, on a busy machine
 ORPHAN_SECONDS = 10
 _CLUSTER = """
@@ -41,35 +41,47 @@ def lose(stage: Stage, command: Command, whom: str, seeds: range, tally: Tally, 
             return
         stage.clear()
         rng = random.Random(f"{command.name}:{whom}:{seed}")
-        wrong = _without_scheduler(stage, command, rng) if whom == "scheduler" else _without(stage, command, whom, rng)
+        lost, wrong = (_without_scheduler if whom == "scheduler" else _without)(stage, command, whom, rng)
         wrong = wrong or stage.half_written(command) or stage.finished(command)
-        tally.note(seed, wrong.partition(":")[0] or "equal", wrong, good=not wrong)
+        tally.note(seed, wrong.partition(":")[0] or ("equal" if lost else "finished before"), wrong, good=not wrong)
 
 
-def _without(stage: Stage, command: Command, whom: str, rng: random.Random) -> str:
+def _without(stage: Stage, command: Command, whom: str, rng: random.Random) -> tuple[bool, str]:
+    """Whether a process was killed before the command's end, and what is wrong with what came of it."""
     child = start(_elsewhere(command, stage, "--workers", 2), stage.root / "screen")
     workers = _workers_of(child)
-    time.sleep(rng.uniform(0, 4))
-    victim = child.pid if whom == "parent" else rng.choice(workers or [child.pid])
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(victim, signal.SIGKILL)
+    time.sleep(rng.uniform(0, stage.seconds[command.name]))
+    victims = [child.pid] if whom == "parent" else workers
+    lost = _kill(rng.choice(victims)) if victims else False
     ended = child.wait()
     orphans = _left(workers)
     if orphans:
-        return f"orphans: {len(orphans)} of {len(workers)} workers"
-    if victim == child.pid or ended.status == 0:
-        return ""
-    return "" if ended.status == 2 and ended.is_one_line else f"status {ended.status}: {ended.err[-300:]}"
+        return lost, f"orphans: {len(orphans)} of {len(workers)} workers"
+    if ended.status == 0 or (whom == "parent" and lost):
+        return lost, ""
+    return lost, _told(ended)
 
 
-def _without_scheduler(stage: Stage, command: Command, rng: random.Random) -> str:
+def _kill(pid: int) -> bool:
+    """Kills a process; False if it had ended."""
+    there = _alive(pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return there
+
+
+def _without_scheduler(stage: Stage, command: Command, whom: str, rng: random.Random) -> tuple[bool, str]:
     with _cluster(stage.root) as (process, address):
         child = start(_elsewhere(command, stage, "--scheduler", address), stage.root / "screen")
-        time.sleep(rng.uniform(0, 4))
+        time.sleep(rng.uniform(0, 2 * stage.seconds[command.name]))
+        lost = _alive(child.pid)
         os.killpg(process.pid, signal.SIGKILL)
         ended = child.wait()
-    if ended.status == 0:
-        return ""
+    return lost, "" if ended.status == 0 else _told(ended)
+
+
+def _told(ended: Ended) -> str:
+    """What is wrong with how a command said that it failed."""
     return "" if ended.status == 2 and ended.is_one_line else f"status {ended.status}: {ended.err[-300:]}"
 
 

@@ -24,7 +24,6 @@ class Reader:
     files: tuple[str, ...]
     read: Callable[[Path], object]
     """Reads the sample in a folder; of our own files its value must not change by damage."""
-    share: float = 1.0  # of the mutations and the time
 
 
 def _ld(path: str) -> Callable[[Path], object]:
@@ -135,7 +134,7 @@ def _call(module: str, function: str, path: str, *arguments: object, **options: 
 def readers(root: Path) -> list[Reader]:
     """All readers; the samples must have been made."""
     sumstats = [
-        Reader(f"gwas {path.name}", "gwas", (path.name,), _clean(path.name), share=0.1)
+        Reader(f"gwas {path.name}", "gwas", (path.name,), _clean(path.name))
         for path in sorted((root / "gwas").iterdir())
     ]
     tables = "varfx.expression.cohort.tables"
@@ -180,14 +179,20 @@ def readers(root: Path) -> list[Reader]:
         Reader("tracks yaml", "yaml", ("tracks.yaml",), _call("varfx.tracks.manifest", "read_manifest_yaml", "tracks.yaml")),
         Reader("experiment yaml", "yaml", ("experiment.yaml",), _call("varfx.prior.experiment.config", "read_experiment", "experiment.yaml")),
         Reader("sidecar", "yaml", ("g.tsv-meta.yaml",), _call("varfx.gwas.study", "read_sidecar", "g.tsv")),
-        *[Reader(f"store {name}", "stores", files, read, share=0.3) for name, (files, read) in stores(root / "stores").items()],
+        *[Reader(f"store {name}", "stores", files, read) for name, (files, read) in stores(root / "stores").items()],
         Reader("json manifest", "yaml", ("sealed/manifest.json",), _call("varfx.io.sealed_folder", "read_manifest", "sealed")),
     ]  # fmt: skip
 
 
 READ_BY = (
+    "bed_reader",
+    "cyvcf2",
+    "pandas",
+    "polars._utils.udfs",
     "pyarrow.compute",
+    "pysam",
     "safetensors.torch",
+    "sympy",
     "varfx.annotations.dbnsfp",
     "varfx.annotations.foreign",
     "varfx.annotations.ld_scores",
@@ -207,7 +212,7 @@ READ_BY = (
     "varfx.gwas.positions",
     "varfx.gwas.study",
     "varfx.gwas.sumstats",
-    "varfx.ld",
+    "varfx.ld.store",
     "varfx.models.checkpoint_file",
     "varfx.models.enformer_weights",
     "varfx.prior.experiment.config",

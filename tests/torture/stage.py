@@ -19,6 +19,10 @@ class Stage:
     only: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     results: dict[str, dict[str, str]] = field(default_factory=dict)
+    space: dict[str, int] = field(default_factory=dict)
+    """Bytes on disk that a command needs at most, where that was looked at."""
+    unfit: dict[str, str] = field(default_factory=dict)
+    """Commands that cannot be judged, and why."""
 
     @property
     def inputs(self) -> Path:
@@ -45,15 +49,29 @@ class Stage:
             else:
                 in_child(make_inputs, self.inputs)
         for command in self.commands:
-            self.clear()
-            preload(in_child(modules_after, command.line(self.inputs, self.folder)))
-            self.clear()
-            began = time.monotonic()
-            ended = self.run(command.line(self.inputs, self.folder))
-            if ended.status:
-                raise RuntimeError(f"{command.name} failed undisturbed: {ended.err}")
-            self.seconds[command.name] = time.monotonic() - began
-            self.results[command.name] = in_child(result_of, self.folder / command.out)
+            try:
+                self._rehearse(command)
+            except RuntimeError as error:
+                self.unfit[command.name] = str(error)
+
+    def _rehearse(self, command: Command) -> None:
+        """Runs a command twice undisturbed: the second time to the clock. Differences of the two would be found as faults.
+
+        Raises:
+            RuntimeError: it failed, or the results differ.
+        """
+        self.clear()
+        preload(in_child(modules_after, command.line(self.inputs, self.folder)))
+        first = in_child(result_of, self.folder / command.out)
+        self.clear()
+        began = time.monotonic()
+        ended = self.run(command.line(self.inputs, self.folder))
+        if ended.status:
+            raise RuntimeError(f"failed undisturbed: {ended.err}")
+        self.seconds[command.name] = time.monotonic() - began
+        self.results[command.name] = first
+        if other := self._other(command):
+            raise RuntimeError(f"two undisturbed runs: {other}")
 
     def clear(self) -> None:
         """Empties the folder of outputs."""

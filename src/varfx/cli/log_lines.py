@@ -12,7 +12,10 @@ from varfx.io.visible import visible
 
 
 class PlainHandler(RichHandler):
-    """Log messages on a console, each warning once; control characters are spelled out before rich drops some of them."""
+    """Log messages on a console, each warning once; control characters are spelled out before rich drops some of them.
+
+    Away from a terminal, in a log or a pipe, each message is one line that begins with its level, as `error: ` does.
+    """
 
     def __init__(self, screen: Console) -> None:
         super().__init__(
@@ -27,7 +30,11 @@ class PlainHandler(RichHandler):
             if message in self._warned:
                 return
             self._warned.add(message)
-        super().emit(record)
+        if self.console.is_terminal:
+            super().emit(record)
+        else:
+            line = f"{record.levelname.lower()}: {' '.join(self.format(record).split())}"
+            self.console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
     def format(self, record: logging.LogRecord) -> str:
         """The message as it is shown."""
