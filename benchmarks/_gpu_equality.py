@@ -178,13 +178,14 @@ def network_rows(
 
 
 def in_bfloat16(network: nn.Module) -> None:
-    """Turns the autocast of every Enformer inside on."""
+    """Turns the autocast of every Enformer and Borzoi inside on."""
     import dataclasses
 
+    from varfx.models.borzoi import Borzoi
     from varfx.models.enformer import Enformer
 
     for module in network.modules():
-        if isinstance(module, Enformer):
+        if isinstance(module, Enformer | Borzoi):
             module.config = dataclasses.replace(module.config, precision="bfloat16")
 
 

@@ -29,8 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 ABSENT = {
-    "Borzoi forward and backward at 196 kb": "not in the package yet",
-    "SuSiE and mixtures on a device": "not in the package yet",
+    "SuSiE and mixtures on a device": "no part of their own; of SuSiE its tests marked gpu run within `equality`",
     "several GPUs": "needs more than one",
 }
 GRACE = 10.0  # seconds that a running measurement may take beyond its part's limit
@@ -60,6 +59,9 @@ PARTS = (
     Part("engines", "_gpu_likelihood:engines", 40),
     Part("prior network", "_gpu_prior:prior_network", 60),
     Part("expression network", "_gpu_networks:expression_network", 45),
+    Part("Borzoi", "_gpu_expression:borzoi", 60),
+    Part("coverage", "_gpu_expression:coverage", 40),
+    Part("sequences ahead", "_gpu_expression:sequences_ahead", 25),
     Part("compiled network", "_gpu_prior:compiled_network", 150),
     Part("autotuned network", "_gpu_prior:autotuned_network", 150),
 )
