@@ -1,10 +1,11 @@
-"""Sources of variances on a simulated panel, and annotations with further channels."""
+"""Sources of variances on a simulated panel, annotations with further channels, and those that count the rows asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from numpy import ndarray
 
 from cases.simulated_panel import window_data
 from varfx.annotations import Annotations
+from varfx.annotations.channels import HeldChannels, Rows
 from varfx.ld import LDPanel
 from varfx.prior.heritability.source import PriorSource
 
@@ -68,3 +70,40 @@ def kept_in_memory(panel: LDPanel) -> LDPanel:
     for name in ("window", "rows"):
         object.__setattr__(panel, name, cache(getattr(panel, name)))
     return panel
+
+
+@dataclass
+class Counted(HeldChannels):
+    """Channels in memory that note how many rows are asked for at a time."""
+
+    names: tuple[str, ...]
+    _values: ndarray
+    asked: list[int] = field(default_factory=list)
+
+    def read(self, rows: Rows) -> ndarray:
+        found = self._values[rows]
+        self.asked.append(len(found))
+        return found
+
+    def take(self, names: Any) -> Counted:
+        return Counted(tuple(names), self._values[:, [self.names.index(name) for name in names]], self.asked)
+
+
+@dataclass(frozen=True)
+class Read:
+    """Annotations whose channels are `Counted`."""
+
+    table: Annotations
+    asked: list[int] = field(default_factory=list)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return self.table.channels
+
+    @property
+    def height(self) -> int:
+        return self.table.height
+
+    def on(self, wanted: Any) -> Counted:
+        held = self.table.on(wanted)
+        return Counted(held.names, held.read(slice(None)), self.asked)

@@ -37,9 +37,16 @@ class TraitPair:
     w1: Float[Tensor, " rank"]
     w2: Float[Tensor, " rank"]
 
+    @property
+    def nbytes(self) -> int:
+        """Size in memory; `B1` and `B2` count once where they are one tensor."""
+        return sum(each.nbytes for each in {id(each): each for each in (self.B1, self.B2, self.w1, self.w2)}.values())
+
     def to(self, device: torch.device) -> TraitPair:
         """The same on another device."""
-        return TraitPair(**{name: getattr(self, name).to(device) for name in ("B1", "B2", "w1", "w2")})
+        B1 = self.B1.to(device)
+        B2 = B1 if self.B2 is self.B1 else self.B2.to(device)
+        return TraitPair(B1=B1, B2=B2, w1=self.w1.to(device), w2=self.w2.to(device))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,7 +17,7 @@ from varfx.errors import ConfigError, DataError
 from varfx.likelihood.maximise import deleted_steps
 from varfx.prior.heritability import HeritabilityConfig, heritability, variant_scores, write_heritability
 from varfx.prior.heritability.calibrate import calibrate, pieces_at
-from varfx.prior.heritability.columns import annotation_columns, independent
+from varfx.prior.heritability.columns import annotation_columns, pivots
 from varfx.prior.heritability.quantities import liability_factor, quantile_groups, sums_of, top_groups
 
 
@@ -206,7 +206,7 @@ def test_groups() -> None:
 def test_independent_directions(rng: np.random.Generator) -> None:
     x = rng.standard_normal((50, 3))
     stacked = np.c_[x[:, 0], 1e-8 * x[:, 1], x[:, 0] - 2e-8 * x[:, 1], np.zeros(50), x[:, 2]]
-    assert independent(stacked) == [0, 1, 4]
+    assert pivots(stacked.T @ stacked) == [0, 1, 4]
 
 
 @pytest.mark.parametrize(

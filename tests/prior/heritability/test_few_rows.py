@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ import polars as pl
 import pytest
 from numpy import ndarray
 
-from cases.heritability import Draw, with_channel
+from cases.heritability import Draw, Read, with_channel
 from varfx.annotations import Annotations, channels, file
-from varfx.annotations.channels import HeldChannels, Rows
 from varfx.annotations.features import HeldFeatures
 from varfx.prior.heritability import HeritabilityConfig, heritability, score_test
 from varfx.prior.heritability.calibrate import calibrate, pieces_at
@@ -31,43 +30,6 @@ from varfx.prior.heritability.quantities import (
 from varfx.prior.heritability.random_columns import RandomColumns
 from varfx.prior.heritability.source import OwnDirections, PriorSource
 from varfx.prior.heritability.stacked import Scaled, Stacked, gram, level, times, triangle
-
-
-@dataclass
-class Counted(HeldChannels):
-    """Channels in memory that note how many rows are asked for at a time."""
-
-    names: tuple[str, ...]
-    _values: ndarray
-    asked: list[int] = field(default_factory=list)
-
-    def read(self, rows: Rows) -> ndarray:
-        found = self._values[rows]
-        self.asked.append(len(found))
-        return found
-
-    def take(self, names: Any) -> Counted:
-        return Counted(tuple(names), self._values[:, [self.names.index(name) for name in names]], self.asked)
-
-
-@dataclass(frozen=True)
-class Read:
-    """Annotations whose channels are `Counted`."""
-
-    table: Annotations
-    asked: list[int] = field(default_factory=list)
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        return self.table.channels
-
-    @property
-    def height(self) -> int:
-        return self.table.height
-
-    def on(self, wanted: Any) -> Counted:
-        held = self.table.on(wanted)
-        return Counted(held.names, held.read(slice(None)), self.asked)
 
 
 @pytest.fixture

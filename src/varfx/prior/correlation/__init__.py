@@ -1,7 +1,7 @@
 """Genetic correlation of two traits with a prior each, from the likelihood of both on one LD panel.
 
-Start with `estimate` (the command); `pairs` puts two traits on the same variants and windows, `files` writes. Names load when first
-used.
+Start with `estimate` (the command); `pairs` puts two traits on the same variants and windows, `model` computes their likelihood and sums,
+`files` writes. Names load when first used.
 """
 
 from typing import TYPE_CHECKING

@@ -14,27 +14,26 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 
+from varfx.annotations.features import Features
 from varfx.annotations.file import AnyAnnotations
-from varfx.device import find_device
 from varfx.errors import DataError
-from varfx.likelihood.bivariate import PairVariances, pair_information
 from varfx.likelihood.ldsr_closed import BlockJackknife
 from varfx.likelihood.maximise import Maximum, Pieces, maximise
 from varfx.prior.correlation.config import CorrelationConfig
+from varfx.prior.correlation.model import NOISE, PairModel, PairSums, pair_pieces, pair_sums
 from varfx.prior.correlation.pairs import PairedTraits
-from varfx.prior.heritability.calibrate import LOG_ENRICHMENT_SD, log_factor_exp
-from varfx.prior.heritability.columns import annotation_columns, independent
-from varfx.prior.heritability.errors import LEAST_DEGREES, Steps, error_steps
+from varfx.prior.heritability.calibrate import LOG_ENRICHMENT_SD
+from varfx.prior.heritability.columns import annotation_columns
+from varfx.prior.heritability.directions import independent_of
+from varfx.prior.heritability.errors import LEAST_DEGREES, error_steps
 from varfx.prior.heritability.source import FEW_WINDOWS
+from varfx.prior.heritability.stacked import Stacked, level
 from varfx.progress import Progress, silent
 
 ETA_SD = 3.0  # of the weak prior on atanh rho, which keeps a correlation of 1 finite
-MAX_ETA = 6.0
-NOISE = 3  # parameters s12, log s11, log s22, the last ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +146,7 @@ def genetic_correlation(
         DataError: annotations of other variants, a prior without variance.
     """
     columns = annotation_columns(annotations, traits.first.variants, config.channels, source=annotations_name)
-    stacked = np.column_stack([np.ones(len(traits.first.f)), columns.directions().rows(slice(None))])
-    D = np.ascontiguousarray(stacked[:, independent(stacked[traits.first.seen])])
+    D = independent_of((level(traits.first.f.size), columns.directions()), traits.first)
     for source in (traits.first, traits.second):
         if not source.f[source.counted].sum() > 0:
             raise DataError(f"`{source.name}` gives no variant any variance: a correlation does not exist.")
@@ -159,13 +157,11 @@ def genetic_correlation(
     n = len(traits.windows)
     steps = error_steps(maximum.pieces, traits.panel, traits.windows, config, penalty)
     counted = traits.first.counted & traits.second.counted
-    X = np.column_stack([np.ones(counted.sum()), columns.values[counted][:, columns.binary]])
+    asked = columns.take(np.flatnonzero(columns.binary))
     moved = None if steps is None else steps.values
-    sums = _sums(traits, D, maximum.theta, steps, X, counted)
-    found = [
-        _correlation(name, each)
-        for name, each in zip(("all", *np.array(columns.names)[columns.binary]), sums, strict=True)
-    ]
+    X = Stacked((level(counted.size), asked))
+    sums = pair_sums(PairModel(traits, D, maximum.theta), X, steps, counted)
+    found = [_correlation(name, each) for name, each in zip(("all", *asked.names), sums, strict=True)]
     notes = [*traits.first.notes, *traits.second.notes, *traits.notes, *columns.notes]
     if steps is not None:
         notes += steps.notes()
@@ -197,27 +193,28 @@ def genetic_correlation(
 
 
 def _maximum(
-    traits: PairedTraits, D: ndarray, config: CorrelationConfig, progress: Progress
+    traits: PairedTraits, D: Features, config: CorrelationConfig, progress: Progress
 ) -> tuple[Maximum, Float[ndarray, " parameter"]]:
     """The largest penalised likelihood, from the two priors as they are, and the precision of the penalty."""
-    K = D.shape[1]
+    K = D.width
     precision = np.r_[[0.0], np.full(K - 1, LOG_ENRICHMENT_SD**-2)]
     start = np.r_[np.zeros(3 * K), 0.0, math.log(traits.first.sigma2), math.log(traits.second.sigma2)]
     penalty = np.r_[precision, precision, np.full(K, ETA_SD**-2), np.zeros(NOISE)]
-    maximum = maximise(
-        lambda theta: pair_pieces(traits, D, theta, config.device, progress), start, prior_precision=penalty
-    )
-    return maximum, penalty
+
+    def evaluate(theta: ndarray) -> Pieces | None:
+        return pair_pieces(PairModel(traits, D, theta), config.device, progress)
+
+    return maximise(evaluate, start, prior_precision=penalty), penalty
 
 
-def _of_itself(traits: PairedTraits, D: ndarray, sign: float, config: CorrelationConfig) -> GeneticCorrelation:
+def _of_itself(traits: PairedTraits, D: Features, sign: float, config: CorrelationConfig) -> GeneticCorrelation:
     """The correlation of one GWAS with itself, or with its negative: noise that is shared in full leaves nothing to estimate."""
     sources = (traits.first, traits.second)
     counted = traits.first.counted & traits.second.counted
     h2 = [float(each.f[counted].sum()) for each in sources]
     noise = [each.sigma2 for each in sources]
-    theta = np.r_[np.zeros(3 * D.shape[1]), 0.0, np.log(noise)]
-    pieces = pair_pieces(traits, D, theta, config.device, silent)
+    theta = np.r_[np.zeros(3 * D.width), 0.0, np.log(noise)]
+    pieces = pair_pieces(PairModel(traits, D, theta), config.device, silent)
     assert pieces is not None
     whole = Correlation(
         name="all", rg=sign, se=0.0, ci95=(sign, sign), z=None, p=0.0, p_one=1.0, gcov=sign * math.sqrt(h2[0] * h2[1]), gcov_se=None
@@ -243,73 +240,6 @@ def _of_itself(traits: PairedTraits, D: ndarray, sign: float, config: Correlatio
             f"both have the same associations: rg is {sign:.0f} by definition, not an estimate; h2 and sigma2 are those of the runs",
         ],
     )
-
-
-def pair_pieces(
-    traits: PairedTraits, D: Float[ndarray, "variant direction"], theta: ndarray, device: str, progress: Progress
-) -> Pieces | None:
-    """Likelihood of both traits at theta, per window; None where a covariance is not positive definite."""
-    where = find_device(device)
-    F1, F2, rho, (s12, s11, s22) = _at(traits, D, theta)
-    found = []
-    for done, (rows, pair) in enumerate(traits):
-        here = [torch.from_numpy(np.ascontiguousarray(array[rows])).to(where) for array in (F1, F2, rho, D)]
-        model = PairVariances(F1=here[0], F2=here[1], rho=here[2], directions=here[3], s11=s11, s22=s22, s12=s12)
-        information = pair_information(pair.to(where), model)
-        if information is None:
-            return None
-        found.append(information)
-        progress(done + 1, len(traits.windows), "windows")
-    return Pieces.of(found)
-
-
-def _at(
-    traits: PairedTraits, D: ndarray, theta: ndarray
-) -> tuple[ndarray, ndarray, ndarray, tuple[float, float, float]]:
-    """F of both traits, rho, and (s12, s11, s22)."""
-    delta1, delta2, eta = np.split(theta[:-NOISE], 3)
-    F1, F2 = (
-        source.n_ref * source.f * log_factor_exp(D, delta)
-        for source, delta in ((traits.first, delta1), (traits.second, delta2))
-    )
-    rho = np.tanh(np.clip(D @ eta, -MAX_ETA, MAX_ETA))
-    return F1, F2, rho, (float(theta[-3]), float(np.exp(theta[-2])), float(np.exp(theta[-1])))
-
-
-@dataclass(frozen=True, eq=False)
-class PairSums:
-    """Sums of f1, f2 and rho sqrt(f1 f2) over a column, and the changes of them by deleted blocks.
-
-    Attributes:
-        jackknife: of the three sums.
-        slopes: their derivatives by theta.
-        steps: of the deleted blocks; None without standard errors.
-    """
-
-    jackknife: BlockJackknife
-    slopes: Float[ndarray, "parameter 3"]
-    steps: Steps | None
-
-
-def _sums(
-    traits: PairedTraits, D: ndarray, theta: ndarray, steps: Steps | None, X: ndarray, counted: ndarray
-) -> list[PairSums]:
-    """Per column of X the sums of f1, f2 and rho sqrt(f1 f2)."""
-    F1, F2, rho, _ = _at(traits, D, theta)
-    f1, f2 = F1[counted] / traits.first.n_ref, F2[counted] / traits.second.n_ref
-    rho, D = rho[counted], D[counted]
-    root = np.sqrt(f1 * f2)
-    K = D.shape[1]
-    found = []
-    for column in X.T:
-        value = np.array([column @ f1, column @ f2, column @ (rho * root)])
-        slopes = np.zeros((theta.size, 3))
-        slopes[:K, 0], slopes[K : 2 * K, 1] = D.T @ (column * f1), D.T @ (column * f2)
-        slopes[:K, 2] = slopes[K : 2 * K, 2] = 0.5 * (D.T @ (column * rho * root))
-        slopes[2 * K : 3 * K, 2] = D.T @ (column * (1 - rho**2) * root)
-        moved = value[None] if steps is None else value + steps.values @ slopes
-        found.append(PairSums(BlockJackknife(estimate=value, delete_values=moved), slopes, steps))
-    return found
 
 
 def _correlation(name: str, sums: PairSums) -> Correlation:

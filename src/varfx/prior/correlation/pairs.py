@@ -31,6 +31,7 @@ class PairedTraits:
         windows: those of both that hold variants with both associations.
         n_variants: variants with both, in these windows.
         notes: what was left out.
+        cache_bytes: whitened windows are kept in memory up to this size, and computed anew beyond.
     """
 
     first: PriorSource
@@ -38,6 +39,7 @@ class PairedTraits:
     windows: tuple[int, ...]
     n_variants: int
     notes: tuple[str, ...]
+    cache_bytes: int = 4 * 2**30
     _kept: dict[int, TraitPair] = field(default_factory=dict)
 
     @property
@@ -56,13 +58,15 @@ class PairedTraits:
         return float(np.sign(cosine)) if abs(cosine) > SAME else None
 
     def __iter__(self) -> Iterator[tuple[ndarray, TraitPair]]:
-        """Panel rows and whitened associations of each window; kept in memory as far as it lasts."""
+        """Panel rows and whitened associations of each window; kept in memory up to `cache_bytes`."""
+        used = sum(pair.nbytes for pair in self._kept.values())
         for index in self.windows:
             pair = self._kept.get(index)
             if pair is None:
                 pair = whitened_pair(self.panel, index, self.first.data.traits[0], self.second.data.traits[0])
-                if pair.B1.nbytes * 8 < psutil.virtual_memory().available:
+                if used + pair.nbytes <= self.cache_bytes:
                     self._kept[index] = pair
+                    used += pair.nbytes
             yield self.first.panel_rows[index], pair
 
 
@@ -95,7 +99,14 @@ def paired(first: PriorSource, second: PriorSource) -> PairedTraits:
     lost = len(set(first.windows) ^ set(second.windows))
     if lost:
         notes.append(f"{lost} windows are used by one of the two only, and left out")
-    return PairedTraits(first=first, second=second, windows=windows, n_variants=count, notes=tuple(notes))
+    return PairedTraits(
+        first=first,
+        second=second,
+        windows=windows,
+        n_variants=count,
+        notes=tuple(notes),
+        cache_bytes=psutil.virtual_memory().available // 3,
+    )
 
 
 def whitened_pair(panel: LDPanel, index: int, first: TraitData, second: TraitData) -> TraitPair:
@@ -107,9 +118,12 @@ def whitened_pair(panel: LDPanel, index: int, first: TraitData, second: TraitDat
     scales = [np.sqrt(trait.n[rows] / trait.n_ref) for trait in (first, second)]
     scaled = any((scale != 1).any() for scale in scales)
     B = torch.from_numpy(stored.factors.B).double()
+    alike = np.array_equal(*scales)  # one transform for both
     sides = []
-    for trait, scale in zip((first, second), scales, strict=True):
+    for scale in scales[:1] if alike else scales:
         whitening = rewhiten(stored.factors, observed, scale if scaled else None)
         T = None if whitening.T is None else torch.from_numpy(whitening.T).double()
-        sides.append((B if T is None else T @ B, torch.from_numpy(whitening.P @ trait.z[rows]).double()))
-    return TraitPair(B1=sides[0][0], B2=sides[1][0], w1=sides[0][1], w2=sides[1][1])
+        sides.append((B if T is None else T @ B, whitening.P))
+    (B1, P1), (B2, P2) = sides[0], sides[-1]
+    w1, w2 = (torch.from_numpy(P @ trait.z[rows]).double() for P, trait in ((P1, first), (P2, second)))
+    return TraitPair(B1=B1, B2=B2, w1=w1, w2=w2)

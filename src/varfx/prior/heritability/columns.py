@@ -176,11 +176,6 @@ def _scanned(channels: Channels) -> tuple[list[Moments], Bool[ndarray, " annotat
     return found, binary
 
 
-def independent(directions: Float[ndarray, "variant direction"]) -> list[int]:
-    """Directions that are no sum of earlier ones, in order."""
-    return pivots(directions.T @ directions)
-
-
 def pivots(squares: Float[ndarray, "direction direction"]) -> list[int]:
     """Pivots of the Gram matrix of directions: those that are no sum of earlier ones, in order."""
     norms = np.sqrt(np.diag(squares))
