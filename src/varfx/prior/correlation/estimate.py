@@ -157,7 +157,7 @@ def genetic_correlation(
     n = len(traits.windows)
     steps = error_steps(maximum.pieces, traits.panel, traits.windows, config, penalty)
     counted = traits.first.counted & traits.second.counted
-    asked = columns.take(np.flatnonzero(columns.binary))
+    asked = columns.take(np.flatnonzero(columns.binary).tolist())
     moved = None if steps is None else steps.values
     X = Stacked((level(counted.size), asked))
     sums = pair_sums(PairModel(traits, D, maximum.theta), X, steps, counted)
