@@ -182,7 +182,7 @@ def test_commands_after_the_fit_by_their_arithmetic() -> None:
     )
     information = (1.5 * 50**2 * 300 + 50 * 300 * 3) / 1e6 + 50**3 / 1e5 + read
     assert seconds["h2"] == pytest.approx(1 + whitening + 12 * information)
-    assert seconds["score-test"] == pytest.approx(1 + whitening + 7 * information)
+    assert seconds["score-test"] == pytest.approx(1 + whitening + 8 * information)
     assert seconds["qc"] == pytest.approx(10 * ((50**2 * 100 + 9 * 50**3) / 1e5 + read / 3))
     assert seconds["ld export"] == pytest.approx(10 * (100**2 * 50 / 1e5 + read / 3))
     twice = plan(replace(job, num_traits=2), replace(RATES, products=Products(1e6, 1e5)), MACHINE).commands

@@ -6,7 +6,7 @@ annotation finite that the data do not bound; it changes nothing elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from varfx.annotations.features import Features
 from varfx.device import find_device
+from varfx.ld import WhitenedWindow
 from varfx.ld.gaps import LEAST_RANK
 from varfx.likelihood.average_information import window_information
 from varfx.likelihood.maximise import Maximum, Pieces, maximise
+from varfx.likelihood.third_moment import window_third_moment
 from varfx.prior.heritability.config import HeritabilityConfig
 from varfx.prior.heritability.errors import Steps, error_steps
 from varfx.prior.heritability.source import PriorSource
@@ -138,27 +141,62 @@ def pieces_at(
         each: told the number of the window, its panel rows, and d log p / d log F of these.
         progress: told about each window.
     """
-    where = find_device(device)
-    D = as_features(directions)
     sigma2 = float(np.exp(theta[-1]))
     found = []
+    for done, (index, trait, F, D) in enumerate(_windows_at(source, directions, theta[:-1], device)):
+        information = window_information(trait, F, D, sigma2)
+        if information is None:
+            return None
+        if each is not None:
+            each(index, source.panel_rows[index], information.variant_score)
+        found.append(information)
+        progress(done + 1, len(source.windows), "windows")
+    return Pieces.of(found)
+
+
+def third_moments(
+    source: PriorSource,
+    directions: Columns,
+    theta: Float[ndarray, " parameter"],
+    weights: Float[ndarray, "parameter combination"],
+    *,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Float[ndarray, " combination"]:
+    """Third central moment under the model of the summed score of combinations of parameters, from one more pass over the windows.
+
+    Args:
+        source: variances and windows.
+        directions: D.
+        theta: the parameters `(delta, log sigma2)`, at which the likelihood exists.
+        weights: of each parameter in each combination.
+        device: where to compute.
+        progress: told about each window.
+    """
+    sigma2 = float(np.exp(theta[-1]))
+    total = np.zeros(weights.shape[1])
+    for done, (_, trait, F, D) in enumerate(_windows_at(source, directions, theta[:-1], device)):
+        by_D, by_sigma2 = (torch.from_numpy(part).to(F) for part in (weights[:-1], weights[-1]))
+        total += window_third_moment(trait, F, D @ by_D, by_sigma2, sigma2).cpu().numpy()
+        progress(done + 1, len(source.windows), "windows")
+    return total
+
+
+def _windows_at(
+    source: PriorSource, directions: Columns, delta: Float[ndarray, " direction"], device: str
+) -> Iterator[tuple[int, WhitenedWindow, Tensor, Tensor]]:
+    """Number, whitened associations, `F exp(D delta)` and rows of D of each calibrating window."""
+    where = find_device(device)
+    D = as_features(directions)
     windows = (
         (source.data.plain(index) for index in source.windows)
         if where.type == "cpu"
         else in_background(source.data, source.windows, tracks=False, place=Placement(where))
     )
-    for done, window in enumerate(windows):
+    for window in windows:
         rows = source.panel_rows[window.index]
         trait = window.traits[0]
         assert trait is not None
         mine = np.ascontiguousarray(D.rows(rows), dtype=np.float64)
-        F = source.n_ref * source.f[rows] * log_factor_exp(mine, theta[:-1])
-        F_here, D_here = (torch.from_numpy(array).to(where) for array in (F, mine))
-        information = window_information(trait, F_here, D_here, sigma2)
-        if information is None:
-            return None
-        if each is not None:
-            each(window.index, rows, information.variant_score)
-        found.append(information)
-        progress(done + 1, len(source.windows), "windows")
-    return Pieces.of(found)
+        F = source.n_ref * source.f[rows] * log_factor_exp(mine, delta)
+        yield window.index, trait, torch.from_numpy(F).to(where), torch.from_numpy(mine).to(where)

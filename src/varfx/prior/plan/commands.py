@@ -108,7 +108,7 @@ def command_work(job: Job) -> dict[str, Work]:
             forward=variants,
         ),
         "h2": rounds(2 * ROUNDS),
-        "score-test": rounds(ROUNDS + 1),
+        "score-test": rounds(ROUNDS + 2),
         "rg": Work(
             double=ROUNDS * two_traits,
             whitening=2 * whitening,
