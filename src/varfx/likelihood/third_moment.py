@@ -35,7 +35,9 @@ def window_third_moment(
         by_sigma2: c_s, d log sigma2 / d theta.
         sigma2: residual variance of w.
     """
-    large = window.rank >= LEAST_RANK and window.B.device.type == "cpu"  # products in float32, as in `window_information`
+    large = (
+        window.rank >= LEAST_RANK and window.B.device.type == "cpu"
+    )  # products in float32, as in `window_information`
     B, w = window.merged(torch.float32 if large else torch.float64).B, window.w.double().reshape(window.rank, -1)[:, 0]
     scaled = B * F.sqrt().to(B.dtype)
     C = (scaled @ scaled.T).double()
