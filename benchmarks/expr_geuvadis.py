@@ -13,7 +13,7 @@ folder: finished networks are not trained again, and an interrupted one goes on 
 
     python benchmarks/expr_geuvadis.py --data ../shared/data --out benchmarks/results/expr_geuvadis.json
     python benchmarks/expr_geuvadis.py --data ../shared/data --parts times --genes 5 --out times.json
-    python benchmarks/expr_geuvadis.py --parts networks --work build/geuvadis --epochs 6 --out benchmarks/results/expr_geuvadis.json
+    python benchmarks/expr_geuvadis.py --parts networks --work build/geuvadis --epochs 5 --out benchmarks/results/expr_geuvadis.json
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--genes", type=int, default=39, help="genes that are timed")
-    parser.add_argument("--epochs", type=int, default=6, help="of the networks, at most")
+    parser.add_argument("--epochs", type=int, default=5, help="of the networks, at most")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--network-genes", type=int, help="training genes of the networks; by default all")
     parser.add_argument(

@@ -7,12 +7,15 @@ import re
 from pathlib import Path
 
 import html5lib
+import numpy as np
+import polars as pl
 import pytest
 
 from cases.command_line import varfx
 from varfx.expression.cohort.store import Cohort
 from varfx.expression.evaluate import evaluate
 from varfx.expression.evaluation_config import EvaluationConfig
+from varfx.pages import expression
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -59,6 +62,28 @@ def test_a_network_with_a_table_of_effects(study: tuple[Path, Cohort], tmp_path:
     few = ("--loci", 1, "--static", "--out", tmp_path / "s.html")
     assert varfx(capsys, "report", folder / "N", "--variants", long, *few).code == 0
     assert (tmp_path / "s.html").read_text().count("<img") > 2
+
+
+def test_many_genes_are_thinned_by_a_rule_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"gene": f"G{k}", "model": model, "gene_set": "training", "split": "hop", "r2": r2, "pcc": None, "folds": [0]}
+        for model, scores in (("elastic-net", rng.normal(size=60)), ("blup", rng.normal(size=60)))
+        for k, r2 in enumerate(scores)
+    ]
+    monkeypatch.setattr(expression, "MOST_POINTS", 12)
+    monkeypatch.setattr(expression, "MOST_DOWNLOADED", 7)
+    chart = expression._scatter({"gene_means": rows}, "training", {})
+    assert chart is not None
+    gaps = {each["gene"]: abs(each["r2"] - rows[k]["r2"]) for k, each in enumerate(rows[60:])}
+    furthest = set(sorted(gaps, key=gaps.__getitem__)[-4:])
+    assert furthest <= set(chart.data["genes"]["gene"])
+    assert len(set(chart.data["genes"]["gene"])) == 12
+    assert "Of 60 points 12 are drawn" in chart.caption
+    (downloads,) = expression._downloads({"gene_means": rows}).blocks
+    table = pl.read_csv(downloads.files[0].content)
+    assert table["r2"].to_list() == pytest.approx(sorted((each["r2"] for each in rows), reverse=True)[:7], abs=1e-6)
+    assert "the best 7 of 120; `varfx expr evaluate --tsv` writes all" in downloads.files[0].about
 
 
 def test_what_belongs_to_priors_is_refused(study: tuple[Path, Cohort], tmp_path: Path, capsys: Capsys) -> None:

@@ -23,9 +23,10 @@ from varfx.expression.explain.around import around_variant
 from varfx.expression.network.opened import open_network
 from varfx.expression.run import open_run
 from varfx.genome.intervals import Intervals
-from varfx.pages import gene_effects, gene_pages
+from varfx.pages import expression, gene_effects, gene_room
 from varfx.pages.agreement import LEAST_INDIVIDUALS, grouped
 from varfx.pages.gene_effects import effects_chart
+from varfx.pages.gene_room import fitting_pages
 from varfx.report.html.charts.logo import GLYPHS
 
 Capsys = pytest.CaptureFixture[str]
@@ -216,10 +217,51 @@ def test_genes_are_chosen_and_what_is_left_out_is_said(
         (["--cohort", tmp_path], "has no manifest.json: it is unfinished"),
     ):
         assert message in varfx(capsys, "report", folder / "B", *options, "--out", tmp_path / "s.html").error
-    monkeypatch.setattr(gene_pages, "ROOM", 1)
+    monkeypatch.setattr(expression, "LARGEST", 1)
     assert varfx(capsys, "report", folder / "B", "--out", out).code == 0
     assert "1 of 4 genes have a page" in out.read_text()
     assert "3 genes without a page" in out.read_text()
+
+
+def test_a_report_without_room_has_short_pages(
+    study: tuple[Path, Cohort], tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = study
+    out = tmp_path / "r.html"
+    assert varfx(capsys, "report", folder / "B", "--out", out).code == 0
+    whole, text = out.stat().st_size, out.read_text()
+    pages = {
+        gene: len(page.encode()) for gene, page in re.findall(r'<section id="gene=(\w+)"(.*?)</section>', text, re.S)
+    }
+    least = min(pages.values())
+    monkeypatch.setattr(expression, "LARGEST", whole - least // 2)
+    done = varfx(capsys, "report", folder / "B", "--out", out)
+    assert done.code == 0
+    text, drawn = out.read_text(), charts(out)
+    assert out.stat().st_size < whole - least // 2
+    assert len(re.findall(r'class="page"', text)) == 4
+    assert len([name for name in drawn if name.startswith("effects-")]) == 3
+    assert "The first 3 pages are complete; the other 1 have no pictures and no CSV" in text
+    assert text.count("A short page, so that the report stays small enough to send.") == 1
+    assert "of 4 genes 3 have a complete page, 1 a short one without pictures, and 0 none" in done.err
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=30), st.integers(0, 300))
+def test_pages_fit_the_room_and_complete_ones_come_first(sizes: list[int], room: int) -> None:
+    def size(blocks: list[int], *, static: bool) -> int:
+        return sum(blocks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gene_room, "page_bytes", size)
+        pages, whole = fitting_pages(len(sizes), lambda k: [100 + sizes[k]], lambda k: [sizes[k]], room, static=False)
+    assert whole >= 1
+    assert [page[0] for page in pages] == [100 + each for each in sizes[:whole]] + sizes[whole : len(pages)]
+    used = sum(page[0] for page in pages)
+    assert used <= room or len(pages) == whole == 1
+    if used + 100 + sum(sizes) <= room:
+        assert whole == len(sizes)
+    if whole == 1 and 100 + sum(sizes) <= room:
+        assert len(pages) == len(sizes)
 
 
 def test_a_network_is_seen_around_its_largest_effect(

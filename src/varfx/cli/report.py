@@ -12,7 +12,7 @@ from varfx.cli.options import WORDS, Out, as_options, genes_option
 from varfx.cli.prior_options import Inputs
 from varfx.errors import ConfigError
 from varfx.io.output_lock import one_writer
-from varfx.pages.config import ReportConfig
+from varfx.pages.config import LARGEST, ReportConfig
 from varfx.prior.files import PriorInputs
 
 Contents = Annotated[ReportConfig, as_options(ReportConfig, group="Contents", genes=genes_option(), states=WORDS)]
@@ -43,7 +43,7 @@ def report(
         out: The HTML file.
     """
     from varfx.io.run_folder import check_parent
-    from varfx.pages.write import LARGEST, write_report
+    from varfx.pages.write import write_report
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from varfx.errors import ConfigError
 
 LOCI, MOST_LOCI = 20, 100
+LARGEST = 5_000_000  # bytes of a report that can be sent
 MOST_LOGOS = 10
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from varfx.expression.evaluate import evaluate
 from varfx.expression.evaluation_config import EvaluationConfig
 from varfx.expression.run import ExpressionRun, open_run
 from varfx.io import sealed
-from varfx.pages.config import ReportConfig
+from varfx.pages.config import LARGEST, ReportConfig
 from varfx.pages.explained import explained_section
 from varfx.pages.gene_pages import gene_pages
 from varfx.pages.gene_study import GeneStudy, cohort_or_none, gene_study
@@ -37,6 +37,7 @@ from varfx.report.html.blocks import (
 )
 from varfx.report.html.charts.forest import forest
 from varfx.report.html.charts.genes import model_scatter
+from varfx.report.html.document import document
 
 SETS = {
     ("training", "hop"): "training genes, held-out individuals (HOP)",
@@ -44,6 +45,9 @@ SETS = {
     ("held-out", "hop"): "held-out genes, models of their own",
 }
 MOST_GENES = 2_000  # rows of their table
+MOST_POINTS = 3_000  # of models against each other
+MOST_DOWNLOADED = 5_000  # rows of genes.csv
+PER_NAME = 30  # bytes of a gene without a page
 ONLY_PRIORS = ("finemap", "h2", "qc", "trait", "channels")
 
 
@@ -65,23 +69,29 @@ def expression_page(request: ReportRequest, progress: Progress = silent) -> Page
     explained = explained_section(config, opened.path.name, {*opened.record["genes"], *opened.predictions["gene_id"]})
     scores = _scores(opened, config, progress)
     study = gene_study(opened, scores, config, progress, cohort_or_none(opened, config))
-    pages, shown = gene_pages(study, config, progress)
-    anchors = {gene: study.anchor(gene) for gene in shown}
-    sections = (
-        _study(opened, scores, request.command),
-        _models(scores, anchors),
-        _genes(scores, study, anchors),
-        pages,
-        explained,
-        _methods(opened),
-        _downloads(scores),
-    )
-    return Page(
-        title=config.title or f"Expression: {', '.join(opened.record['models'])}",
-        subtitle=f"{len(opened.record['genes']):,} genes, run {opened.path.name}",
-        sections=sections,
-        footer=f"Made by varfx {__version__}. This file is complete in itself and loads nothing. It holds scores per gene and variant, no data of individuals.",
-    )
+
+    def page(shown: Iterable[str], pages: tuple[Section, ...]) -> Page:
+        anchors = {gene: study.anchor(gene) for gene in shown}
+        sections = (
+            _study(opened, scores, request.command),
+            _models(scores, anchors),
+            _genes(scores, study, anchors),
+            *pages,
+            explained,
+            _methods(opened),
+            _downloads(scores),
+        )
+        return Page(
+            title=config.title or f"Expression: {', '.join(opened.record['models'])}",
+            subtitle=f"{len(opened.record['genes']):,} genes, run {opened.path.name}",
+            sections=sections,
+            footer=f"Made by varfx {__version__}. This file is complete in itself and loads nothing. It holds scores per gene and variant, no data of individuals.",
+        )
+
+    rest = len(document(page(study.genes, ()), static=config.static).encode())
+    names = PER_NAME * (len(study.genes) + len(study.others))
+    pages, shown = gene_pages(study, config, max(0, LARGEST - rest - names), progress)
+    return page(shown, (pages,))
 
 
 def _scores(run: ExpressionRun, config: ReportConfig, progress: Progress) -> Mapping[str, Any]:
@@ -187,12 +197,13 @@ def _scatter(scores: Mapping[str, Any], gene_set: str, anchors: Mapping[str, str
     pairs = [(name, gene, value) for name in others for gene, value in tables[name].items() if gene in tables[base]]
     if not pairs:
         return None
+    drawn = _thinned(pairs, tables[base])
     columns: Columns = {
-        "gene": [gene for _, gene, _ in pairs],
-        "model": [name for name, _, _ in pairs],
-        "value": rounded(value for *_, value in pairs),
-        "base": rounded(tables[base][gene] for _, gene, _ in pairs),
-        "anchor": [anchors.get(gene, "") for _, gene, _ in pairs],
+        "gene": [gene for _, gene, _ in drawn],
+        "model": [name for name, _, _ in drawn],
+        "value": rounded(value for *_, value in drawn),
+        "base": rounded(tables[base][gene] for _, gene, _ in drawn),
+        "anchor": [anchors.get(gene, "") for _, gene, _ in drawn],
     }
     better = "; ".join(
         f"{name} is better on {sum(v > tables[base][g] for n, g, v in pairs if n == name)} of {sum(n == name for n, *_ in pairs)} genes"
@@ -205,7 +216,22 @@ def _scatter(scores: Mapping[str, Any], gene_set: str, anchors: Mapping[str, str
         models=others,
         metric="R²",
         alternative=f"{gene_set.capitalize()} genes: {better}.",
+        note=""
+        if len(drawn) == len(pairs)
+        else f"Of {len(pairs):,} points {len(drawn):,} are drawn: those furthest from the line, and an even sample of the others.",
     )
+
+
+def _thinned(pairs: Sequence[tuple[str, str, float]], base: Mapping[str, float]) -> list[tuple[str, str, float]]:
+    """At most `MOST_POINTS` points: a third are the furthest from the diagonal, the others an even sample along it."""
+    if len(pairs) <= MOST_POINTS:
+        return list(pairs)
+    far = sorted(range(len(pairs)), key=lambda k: -abs(pairs[k][2] - base[pairs[k][1]]))
+    kept, rest = far[: MOST_POINTS // 3], far[MOST_POINTS // 3 :]
+    along = sorted(rest, key=lambda k: base[pairs[k][1]])
+    count = MOST_POINTS - len(kept)
+    kept += [along[number * len(along) // count] for number in range(count)]
+    return [pairs[k] for k in sorted(kept)]
 
 
 def _model_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -249,7 +275,7 @@ def _genes(scores: Mapping[str, Any], study: GeneStudy, anchors: Mapping[str, st
         Column(heading="correlation", numeric=True),
         Column(heading="95 % interval"),
     )
-    ordered = sorted(scores["gene_means"], key=lambda each: -(each["r2"] if each["r2"] is not None else -1e9))
+    ordered = sorted(scores["gene_means"], key=_best_first)
     cells = tuple(
         (
             Cell(shown=str(each["gene"]), anchor=anchors.get(each["gene"], "")),
@@ -263,9 +289,7 @@ def _genes(scores: Mapping[str, Any], study: GeneStudy, anchors: Mapping[str, st
         )
         for each in ordered[:MOST_GENES]
     )
-    more = (
-        f", the best {MOST_GENES:,} of {len(ordered):,}; all are in the download" if len(ordered) > MOST_GENES else ""
-    )
+    more = f", the best {MOST_GENES:,} of {len(ordered):,}; the download has more" if len(ordered) > MOST_GENES else ""
     table = Table(
         name="genes-table",
         caption=f"Means over folds, a row per gene and model{more}. A gene leads to its page.",
@@ -274,6 +298,10 @@ def _genes(scores: Mapping[str, Any], study: GeneStudy, anchors: Mapping[str, st
         visible_rows=25,
     )
     return Section(anchor="genes", heading="Genes", blocks=(table,))
+
+
+def _best_first(entry: Mapping[str, Any]) -> float:
+    return -float(entry["r2"]) if entry["r2"] is not None else 1e9
 
 
 def _methods(run: ExpressionRun) -> Section:
@@ -297,10 +325,14 @@ def _methods(run: ExpressionRun) -> Section:
 
 
 def _downloads(scores: Mapping[str, Any]) -> Section:
+    every = sorted(scores["gene_means"], key=_best_first)
     rows = [
         {name: value for name, value in each.items() if not isinstance(value, list | dict)}
-        for each in scores["gene_means"]
+        for each in every[:MOST_DOWNLOADED]
     ]
     text = pl.DataFrame(rows, infer_schema_length=None).write_csv(float_precision=6) if rows else ""
-    files = (Download(file_name="genes.csv", about="scores per gene and model", content=text.encode()),)
+    about = "scores per gene and model"
+    if len(every) > len(rows):
+        about += f", the best {len(rows):,} of {len(every):,}; `varfx expr evaluate --tsv` writes all"
+    files = (Download(file_name="genes.csv", about=about, content=text.encode()),)
     return Section(anchor="downloads", heading="Downloads", blocks=(Downloads(files=files),))

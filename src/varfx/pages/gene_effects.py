@@ -161,14 +161,14 @@ def _state_words(drawn: int, total: int) -> str:
     return f" Bars below are intervals of states, ticks in them the variants within.{thinned}"
 
 
-def effects_table(table: pl.DataFrame, name: str) -> Table:
-    """The largest effects of a gene."""
+def effects_table(table: pl.DataFrame, name: str, *, most: int = MOST_ROWS) -> Table:
+    """The `most` largest effects of a gene."""
     columns = (
         Column(heading="variant"), Column(heading="position", numeric=True), Column(heading="REF>ALT"), Column(heading="model"),
         Column(heading="effect", numeric=True, about=UNIT), Column(heading="frequency", numeric=True, about="of ALT"),
         Column(heading="kb from TSS", numeric=True), Column(heading="marked as"), Column(heading="states"),
     )  # fmt: skip
-    largest = table.sort(pl.col("weight").abs(), descending=True, maintain_order=True).head(MOST_ROWS)
+    largest = table.sort(pl.col("weight").abs(), descending=True, maintain_order=True).head(most)
     rows = tuple(
         (
             Cell(shown=_named(row)),
@@ -186,7 +186,8 @@ def effects_table(table: pl.DataFrame, name: str) -> Table:
         )
         for row in largest.iter_rows(named=True)
     )
-    caption = f"The {len(rows)} largest of {table.height:,} effects; the download has all."
+    all_of_them = "; the download has all" if most == MOST_ROWS else ""
+    caption = f"The {len(rows)} largest of {table.height:,} effects{all_of_them}."
     kept = len(columns) if table["states"].list.len().sum() else len(columns) - 1
     shown = tuple(row[:kept] for row in rows)
     return Table(name=name, caption=caption, columns=columns[:kept], rows=shown, visible_rows=8)

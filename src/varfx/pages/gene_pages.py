@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from varfx.pages.agreement import agreement_block
-from varfx.pages.config import ReportConfig
+from varfx.pages.config import LARGEST, ReportConfig
 from varfx.pages.explained import motif_table
 from varfx.pages.gene_effects import UNIT, effects_chart, effects_csv, effects_table
 from varfx.pages.gene_logos import logo_charts, networks_of
+from varfx.pages.gene_room import fitting_pages
 from varfx.pages.gene_study import GeneStudy
 from varfx.pages.words import fixed, interval, number, rounded, signed
 from varfx.progress import Progress
@@ -31,38 +33,40 @@ from varfx.report.html.blocks import (
     Prose,
     Section,
     Table,
-    charts_of,
 )
 from varfx.report.html.charts.forest import forest
-from varfx.report.html.escape import embedded_json
 
 if TYPE_CHECKING:
     from varfx.expression.network.opened import OpenNetworks
 
-ROOM = 3_000_000  # bytes of all pages of genes, so that the report stays below 5 MB
-PICTURE = 60_000  # bytes of a chart as PNG
-TEXT = 9_000  # bytes of a page's tables and specifications
+logger = logging.getLogger(__name__)
+MOST_SHORT_ROWS = 8  # of the table of effects on a short page
 SPLITS = {"hop": "individuals held out (HOP)", "hogp": "gene and individuals held out (HOGP)"}
 
 
-def gene_pages(study: GeneStudy, config: ReportConfig, progress: Progress) -> tuple[Section, frozenset[str]]:
+def gene_pages(study: GeneStudy, config: ReportConfig, room: int, progress: Progress) -> tuple[Section, frozenset[str]]:
     """The section of pages, and the genes that have one.
 
     Args:
         study: what they show.
         config: of the report.
-        progress: told about pages.
+        room: bytes of all pages.
+        progress: told about complete pages.
     """
-    networks, size = networks_of(study.run), 0
-    built: list[tuple[str, list[Block]]] = []
-    for place, gene in enumerate(study.genes, start=1):
-        blocks = _page(study, networks, gene, place, config)
-        size += _bytes(blocks, static=config.static)
-        if built and size > ROOM and not study.chosen:
-            break
-        built.append((gene, blocks))
-        progress(place, len(study.genes), "pages of genes")
-    shown = [gene for gene, _ in built]
+    networks = networks_of(study.run)
+
+    def complete(place: int) -> list[Block]:
+        progress(place + 1, len(study.genes), "pages of genes")
+        return _page(study, networks, study.genes[place], place + 1, config)
+
+    built, whole = fitting_pages(
+        len(study.genes),
+        complete,
+        lambda place: _short_page(study, study.genes[place], place + 1),
+        room,
+        static=config.static,
+    )
+    shown = study.genes[: len(built)]
     parts = tuple(
         Part(
             anchor=study.anchor(gene),
@@ -70,20 +74,27 @@ def gene_pages(study: GeneStudy, config: ReportConfig, progress: Progress) -> tu
             blocks=(_links(study, shown, place), *blocks),
             routes=tuple(dict.fromkeys((study.anchor(gene), f"gene={gene}"))),
         )
-        for place, (gene, blocks) in enumerate(built)
+        for place, (gene, blocks) in enumerate(zip(shown, built, strict=True))
     )
+    if whole < len(study.genes):
+        logger.warning(
+            "the report stays below %g MB: of %d genes %d have a complete page, %d a short one without pictures, and %d none. Name genes with --genes for complete pages.",
+            LARGEST / 1e6, len(study.genes), whole, len(shown) - whole, len(study.genes) - len(shown),
+        )  # fmt: skip
     left = [*study.genes[len(built) :], *study.others]
-    return Section(
-        anchor="effects", heading="Gene by gene", blocks=(*_intro(study, shown, left), *parts)
-    ), frozenset(shown)  # fmt: skip
+    section = Section(anchor="effects", heading="Gene by gene", blocks=(*_intro(study, whole, shown, left), *parts))
+    return section, frozenset(shown)
 
 
-def _intro(study: GeneStudy, shown: Sequence[str], left: Sequence[str]) -> list[Block]:
-    """How many genes have a page, and which were left out."""
+def _intro(study: GeneStudy, whole: int, shown: Sequence[str], left: Sequence[str]) -> list[Block]:
+    """How many genes have a page, which pages are short, and which genes were left out."""
     how = "those named by `--genes`" if study.chosen else "the best predicted first"
     blocks: list[Block] = [
         Prose(text=f"{len(shown):,} of {len(shown) + len(left):,} genes have a page of their own: {how}."),
     ]
+    if whole < len(shown):
+        text = f"The first {whole:,} pages are complete; the other {len(shown) - whole:,} have no pictures and no CSV, so that the report stays small enough to send. Name genes with `--genes` for complete pages."
+        blocks.append(Prose(text=text))
     if shown:
         blocks.append(Prose(text="Choose a gene in the table of genes.", emphasis="note choose"))
     if left:
@@ -136,6 +147,18 @@ def _page(study: GeneStudy, networks: OpenNetworks | None, gene: str, place: int
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in study.name(gene))
     blocks.append(Downloads(files=(Download(file_name=f"{name}.csv", about=about, content=effects_csv(effects)),)))
     return blocks
+
+
+def _short_page(study: GeneStudy, gene: str, place: int) -> list[Block]:
+    """Facts, scores and the largest effects of a gene, without pictures and CSV."""
+    effects = None if study.effects is None else study.effects.filter(pl.col("gene_id") == gene)
+    blocks: list[Block] = [_facts(study, gene, effects)]
+    if any(each["r2"] is not None for each in study.means[gene]):
+        blocks.append(_folds(study, gene, place))
+    if effects is not None and effects.height:
+        blocks.append(effects_table(effects, f"variants-{place}", most=MOST_SHORT_ROWS))
+    text = f"A short page, so that the report stays small enough to send. `--genes {gene}` makes a report with its complete page."
+    return [*blocks, Prose(text=text, emphasis="note")]
 
 
 def _facts(study: GeneStudy, gene: str, effects: pl.DataFrame | None) -> Facts:
@@ -244,11 +267,3 @@ def _eqtls(pairs: pl.DataFrame, place: int) -> Table:
         for row in pairs.iter_rows(named=True)
     )
     return Table(name=f"eqtls-{place}", caption="Fine-mapped eQTLs of the gene.", columns=columns, rows=rows)
-
-
-def _bytes(blocks: Sequence[Block], *, static: bool) -> int:
-    """About how much room blocks take in the file."""
-    charts = charts_of(blocks)
-    drawn = PICTURE * len(charts) if static else sum(len(embedded_json([each.spec, each.data])) for each in charts)
-    held = [file for each in blocks if isinstance(each, Downloads) for file in each.files]
-    return drawn + sum(4 * len(file.content) // 3 for file in held) + TEXT

@@ -28,7 +28,7 @@ from varfx.pages.gene_effects import marked, with_states
 from varfx.progress import Progress
 
 logger = logging.getLogger(__name__)
-MOST_PAGES = 100  # without --genes
+MOST_PAGES = 500  # without --genes
 MOST_MODELS = 4  # whose effects are drawn together
 Record = Mapping[str, Any]
 

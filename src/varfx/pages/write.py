@@ -14,8 +14,6 @@ from varfx.progress import Progress, silent
 from varfx.report.html.blocks import Page
 from varfx.report.html.document import document
 
-LARGEST = 5_000_000  # bytes
-
 
 def write_report(
     run: str | os.PathLike[str],

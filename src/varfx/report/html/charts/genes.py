@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def model_scatter(
-    genes: Columns, *, name: str, base: str, models: Sequence[str], metric: str, alternative: str
+    genes: Columns, *, name: str, base: str, models: Sequence[str], metric: str, alternative: str, note: str = ""
 ) -> Chart:
     """A point per gene and model: how well it predicts, against another model.
 
@@ -26,6 +26,7 @@ def model_scatter(
         models: the others.
         metric: in words.
         alternative: the picture in words.
+        note: what was left out.
     """
     ends = [*genes["value"], *genes["base"]]
     domain = [min(0.0, *ends), max(ends)]
@@ -58,7 +59,7 @@ def model_scatter(
         name=name,
         title=f"Models against {base}, gene by gene",
         alternative=alternative,
-        caption="Above the dashed line a model predicts a gene better.",
+        caption=f"Above the dashed line a model predicts a gene better. {note}".strip(),
         spec=spec(layer=[line, points], height=380),
         data={"genes": genes},
         figure=lambda: _scatter_figure(genes, base, models, metric),
