@@ -18,7 +18,7 @@ ROOT = Path(varfx.__file__).parent
 # A folder imports only from floors above it in this list, and from its own.
 FLOORS = (
     ("_version", "_lazy", "errors"),
-    ("progress", "bootstrap", "device", "short_repr"),
+    ("progress", "bootstrap", "device", "memory", "short_repr"),
     ("io",),
     ("genome", "linalg"),
     ("gwas", "genotypes", "models"),

@@ -34,6 +34,7 @@ from varfx.training import TraitData, WindowData
 
 logger = logging.getLogger(__name__)
 _DEFAULT = Matching()
+FEW_WINDOWS_BYTES = 3 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,13 +231,25 @@ class Gathered:
             features,
             heterozygosity(self.variants),
             dtype=dtype,
-            cache_bytes=psutil.virtual_memory().available // (3 * shares),
+            cache_bytes=cache_bytes(panel, psutil.virtual_memory().available // shares),
             scratch=scratch,
             exact_ld=self.exact_ld,
             tracks=None
             if tracks is None or tracks.read_as == "averages"
             else PanelTracks(tracks.store, panel.variants, width=tracks.window, chain=tracks.chain),
         )
+
+
+def cache_bytes(panel: LDPanel, free: int) -> int:
+    """Memory for windows: a third of what is free if that holds half of them, else at most 3 GiB, as most would be read anew anyway.
+
+    Args:
+        panel: the LD panel.
+        free: bytes.
+    """
+    windows = panel.windows
+    whole = 4 * int((windows["rank"] * windows["num_panel"]).sum())  # float32
+    return free // 3 if 2 * free // 3 >= whole else min(free // 3, FEW_WINDOWS_BYTES)
 
 
 def gather(

@@ -26,6 +26,7 @@ from varfx.ld import LDPanel, PanelWindow, WhitenedWindow
 from varfx.ld.squares import squared_correlations
 from varfx.likelihood.chi2 import Chi2Window
 from varfx.likelihood.ldsr import paper_weights
+from varfx.memory import return_freed_memory
 from varfx.short_repr import short_repr
 from varfx.tracks.gather import TrackWindow
 from varfx.tracks.panel import PanelTracks
@@ -266,6 +267,7 @@ class WindowData:
         if self._cached_bytes + size <= self._cache_bytes:
             self._cache[index] = window
             self._cached_bytes += size
+            return_freed_memory()
         return window
 
     @cached_property
