@@ -68,6 +68,10 @@ class ExpressionNetworkConfig:
     def __post_init__(self) -> None:
         if self.model not in get_args(Architecture):
             raise ConfigError(f"`model` must be one of {', '.join(get_args(Architecture))}, got {self.model!r}.")
+        if self.model != "enformer" and self.gamma_scale != "function":
+            raise ConfigError(
+                f"`gamma-scale` is of Enformer's position functions, which {self.model} does not have. Leave it out."
+            )
         if self.coverage_tracks < 0:
             raise ConfigError(f"`coverage_tracks` must not be negative, got {self.coverage_tracks}.")
         if self.coverage_tracks and self.pooling != "bin":

@@ -238,6 +238,10 @@ def test_threads_follow_the_work() -> None:
     [
         (lambda: changed(BORZOI, window=250), "`window` must be a multiple of 16 bases for borzoi, got 250. Take 240"),
         (lambda: changed(BORZOI, pooled_bins=65), "`pooled-bins` must be at most the window's 64 bins, got 65"),
+        (
+            lambda: changed(BORZOI, gamma_scale="distance"),
+            "`gamma-scale` is of Enformer's position functions, which borzoi",
+        ),
         (lambda: changed(BORZOI, model="basenji"), "`model` must be one of enformer, borzoi, flashzoi"),
         (
             lambda: changed(BORZOI, locon_rank=2, freeze_trunk=True),

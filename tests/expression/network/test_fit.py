@@ -421,6 +421,9 @@ def test_what_is_left_open_follows_checkpoint_and_device(gpu: bool) -> None:
     expected = ExpressionNetworkConfig(precision="bfloat16" if gpu else "float32")
     assert published.sizes == expected  # the published network, but for the precision of its training
     assert published.training.rate == 5e-6
+    own = replace(published, network=NetworkChoice(gamma_scale="distance")).settled(window=49_152, gpu=gpu)
+    assert own.sizes == replace(expected, gamma_scale="distance")
+    assert own.sizes.trunk().gamma_scale == "distance"
     head = FitConfig(checkpoint=Path("weights.bin"), network=NetworkChoice(freeze_trunk=True, dropout=0.2))
     settled = head.settled(window=49_152, gpu=gpu)
     assert (settled.training.rate, settled.sizes.attention_dropout, settled.sizes.position_dropout) == (

@@ -10,7 +10,7 @@ from varfx.device import check_device
 from varfx.errors import ConfigError
 from varfx.expression.model_names import sized_name
 from varfx.expression.network.target import TargetConfig
-from varfx.models.config import EnformerConfig, NormPolicy, Precision
+from varfx.models.config import EnformerConfig, GammaScale, NormPolicy, Precision
 from varfx.models.expression_config import Architecture, ExpressionNetworkConfig, Pooling
 from varfx.training.people.config import ExpressionTrainConfig
 
@@ -71,6 +71,9 @@ class NetworkChoice:
     """Of the transformer; by default that of the published model (Enformer 0.4, Borzoi 0.2) with a checkpoint, 0 without."""
     norm: NormPolicy | None = None
     """Batch norms: frozen (default with a checkpoint), running (default without), batch or layer."""
+    gamma_scale: GammaScale = "function"
+    """Scale of Enformer's gamma position functions: function (as the published weights were trained), or distance (as enformer-pytorch computes them at
+    other lengths than 196,608 bases, and so Variformer: for weights from its code)."""
     precision: Precision | None = None
     """Of the trunk in training; by default bfloat16 on a GPU, float32 elsewhere. Predictions are float32."""
     freeze_trunk: bool = False
@@ -102,6 +105,7 @@ class NetworkChoice:
             dropout=dropout,
             attention_dropout=0.05 if published else dropout / 8,
             position_dropout=0.01 if published else dropout / 40,
+            gamma_scale=self.gamma_scale,
             norm=self.norm or ("running" if random else "frozen"),
             freeze_trunk=self.freeze_trunk,
             lora_rank=self.lora_rank,
