@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +28,9 @@ from varfx.prior.files import PriorInputs, inputs_of_run
 from varfx.prior.held_out import has_association
 from varfx.prior.heritability.config import WindowChoice
 from varfx.prior.heritability.stacked import Columns, Scaled, Stacked, times
-from varfx.prior.inputs import align_trait, assemble, heterozygosity, panel_variants, raw_features
+from varfx.prior.inputs import align_trait, assemble, heterozygosity, panel_variants, raw_features, simulated_on
 from varfx.prior.predict import variances
+from varfx.prior.quality import quality_warnings
 from varfx.prior.run import Run, open_run
 from varfx.prior.split import check_chroms
 from varfx.progress import Progress, silent
@@ -135,7 +136,7 @@ def source_of_run(
     files, notes = inputs_of_run(fitted, inputs or PriorInputs())
     number = trait_number(fitted, trait)
     one = replace(files, sumstats=(files.sumstats[number],))
-    panel, data, variants = _panel_data(one)
+    panel, data, variants, _ = _panel_data(one)
     annotations, tracks = files.read_annotations(), files.tracks_of_run(fitted)
     f = variances(fitted, variants, annotations, tracks, device=find_device(device))[:, number]
     own = None
@@ -164,7 +165,7 @@ def source_of_run(
         own=own,
         windows=chosen,
         counted=counted,
-        notes=(*notes, *about),
+        notes=(*notes, *about, *fit_warnings(fitted.record, data.traits[0].name)),
         inputs={"run": fitted.path, **one.named()},
     )
 
@@ -192,7 +193,7 @@ def source_of_cross_fit(
     table = cross_fit(fitted, folder, folds=folds, inputs=inputs, device=device, progress=progress)
     suffix = "" if len(fitted.trait_names) == 1 else f".{fitted.trait_names[number]}"
     one = replace(files, sumstats=(files.sumstats[number],))
-    panel, data, variants = _panel_data(one)
+    panel, data, variants, _ = _panel_data(one)
     excluded = (
         *chrom_list(exclude_chrom, option="exclude-chrom"),
         *fitted.record["config"]["split"].get("exclude_chrom", ()),
@@ -209,7 +210,11 @@ def source_of_cross_fit(
         own=None,
         windows=tuple(usable),
         counted=counted,
-        notes=(*notes, f"cross-fitted in {folds} folds: no variant's f has seen the associations of its chromosome"),
+        notes=(
+            *notes,
+            f"cross-fitted in {folds} folds: no variant's f has seen the associations of its chromosome",
+            *fit_warnings(fitted.record, data.traits[0].name),
+        ),
         inputs={"run": fitted.path, **one.named()},
     )
 
@@ -225,11 +230,13 @@ def source_of_variances(path: PathLike, *, inputs: PriorInputs, exclude_chrom: S
     """
     if inputs.panel is None or len(inputs.sumstats) != 1:
         raise ConfigError("`--snpvar` needs --panel and one --sumstats.")
-    panel, data, variants = _panel_data(inputs)
+    panel, data, variants, foreign = _panel_data(inputs)
     found = read_variances(path, panel.variants)
     missing = int(np.isnan(found).sum())
     usable, counted = _usable(panel, data, chrom_list(exclude_chrom, option="exclude-chrom"))
     notes = [f"whether {path} was learned from these associations is not known: if so, enrichments lean towards it"]
+    if foreign:
+        notes += quality_warnings(panel, data.traits[0])
     if missing:
         notes.append(f"{missing:,} of {found.size:,} panel variants are not in {path}: their f is 0")
     return PriorSource(
@@ -261,8 +268,13 @@ def trait_number(run: Run, trait: str | None) -> int:
     return run.trait_names.index(trait)
 
 
-def _panel_data(files: PriorInputs) -> tuple[LDPanel, WindowData, pl.DataFrame]:
-    """The panel, its windows with one trait, and its variants with known frequencies."""
+def fit_warnings(record: Mapping[str, Any], trait: str) -> list[str]:
+    """What the fit of a run said of the LD under a trait's associations (`quality_warnings`)."""
+    return [f"the fit warned of {each}" for each in record.get("warnings", ()) if each.startswith(f"{trait}: ")]
+
+
+def _panel_data(files: PriorInputs) -> tuple[LDPanel, WindowData, pl.DataFrame, bool]:
+    """The panel, its windows with one trait, its variants with known frequencies, and whether the associations were not simulated on it."""
     panel = files.open_panel()
     associations = files.read_sumstats()
     if associations[0].z.ndim != 1:
@@ -270,9 +282,10 @@ def _panel_data(files: PriorInputs) -> tuple[LDPanel, WindowData, pl.DataFrame]:
             f"`{associations[0].trait}` holds replicates: heritability needs summary statistics with one."
         )
     data = assemble(panel, associations, None, kind="constant", dtype=torch.float64, matching=files.matching)
+    foreign = not simulated_on(associations[0], panel)
     if panel.variants["eaf"].null_count():
-        return panel, data, panel_variants(panel, [align_trait(associations[0], panel, files.matching)])
-    return panel, data, panel.variants
+        return panel, data, panel_variants(panel, [align_trait(associations[0], panel, files.matching)]), foreign
+    return panel, data, panel.variants, foreign
 
 
 def _usable(panel: LDPanel, data: WindowData, excluded: Sequence[str]) -> tuple[list[int], Bool[ndarray, " variant"]]:
