@@ -56,10 +56,10 @@ def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
     rng = np.random.default_rng(seed)
     kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     sets: dict[str, list[tuple[bool, int]]] = {}
-    kappas, total_causal = [], 0
+    kappas, effects = [], []
     for R in loci(data, count, rng):
-        R, z, truth, Nf = _locus(R, rng)
-        total_causal += int(truth.sum())
+        R, z, b, truth, Nf = _locus(R, rng)
+        effects.append(np.abs(b))
         fits = {
             "uniform": susie(z, R, N),
             "weights f": susie(z, R, N, prior_weights=Nf),
@@ -71,10 +71,10 @@ def calibration(data: Path, count: int, seed: int) -> dict[str, object]:
             sets.setdefault(name, []).extend((bool(truth[one.variants].any()), len(one)) for one in fit.sets)
     return {
         "loci": count,
-        "causal": int(total_causal),
+        "causal": int(sum(truth.sum() for _, truth in kept["uniform"])),
         "kappa_median": float(np.median(kappas)),
         "kappa_expected": BACKGROUND * MOST / (2 * CAUSAL_SD**2 + MOST * BACKGROUND),
-        "priors": {name: _summary(kept[name], sets[name]) for name in kept},
+        "priors": {name: {**_summary(kept[name], sets[name]), **_noticeable(kept[name], effects)} for name in kept},
     }
 
 
@@ -127,7 +127,7 @@ def external(data: Path, seed: int) -> dict[str, object]:
             A, B = np.array_split(window[rng.permutation(len(window))], 2)
             if (A.std(0) == 0).any() or (B.std(0) == 0).any():
                 continue
-            R, z, truth, Nf = _locus(np.corrcoef(A.T), rng)
+            R, z, _, truth, Nf = _locus(np.corrcoef(A.T), rng)
             factors = factors_from_correlation(np.corrcoef(B.T), np.zeros((len(R), 0)), rank_variance=0.95)
             ld = with_unit_diagonal(factors.V * np.sqrt(factors.lam))
             for name, noise in {
@@ -142,8 +142,8 @@ def external(data: Path, seed: int) -> dict[str, object]:
     return {name: {"loci": len(kept[name]), **_summary(kept[name], sets[name])} for name in kept}
 
 
-def _locus(R: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """LD, associations, which variants are causal, and N f."""
+def _locus(R: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """LD, associations, effects, which variants are causal, and N f."""
     size = len(R)
     share = np.where(rng.random(size) < 0.1, 10.0, 1.0)
     number = rng.integers(1, 4)
@@ -155,7 +155,7 @@ def _locus(R: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     z = R @ b + V @ (np.sqrt(np.maximum(lam, 0)) * rng.standard_normal(size))
     truth = np.zeros(size, dtype=bool)
     truth[causal] = True
-    return R, z, truth, signal * share / share.sum()
+    return R, z, b, truth, signal * share / share.sum()
 
 
 def _summary(kept: list[tuple[np.ndarray, np.ndarray]], sets: list[tuple[bool, int]]) -> dict[str, object]:
@@ -174,6 +174,22 @@ def _summary(kept: list[tuple[np.ndarray, np.ndarray]], sets: list[tuple[bool, i
         "false_pip_above_0.5": int((~truth & (pip > 0.5)).sum()),
         "average_precision": float((hits * truth[order]).sum() / truth.sum()),
         "bins": bins,
+    }
+
+
+def _noticeable(kept: list[tuple[np.ndarray, np.ndarray]], effects: list[np.ndarray]) -> dict[str, object]:
+    """Causal variants of the lowest bin by the size of their effect (in its own standard errors), and the bins without the smallest effects."""
+    pip, truth = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    size = np.concatenate(effects)
+    missed = np.sort(size[truth & (pip <= EDGES[1])])
+    return {
+        "lowest_bin": {
+            "causal": int(missed.size),
+            "expected": float(pip[pip <= EDGES[1]].sum()),
+            "effect_quartiles": np.quantile(missed, (0.25, 0.5, 0.75)).tolist(),
+            **{f"effect_below_{limit}": int((missed < limit).sum()) for limit in (1, 2, 3)},
+        },
+        "bins_of_noticeable": {str(limit): _bins(pip, truth & (size >= limit)) for limit in (1, 2, 3)},
     }
 
 

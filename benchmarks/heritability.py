@@ -34,6 +34,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ from _measure import machine
 from varfx.annotations import Annotations
 from varfx.annotations.ldsc_overlap import AnnotationOverlap
 from varfx.genotypes.open_ld import open_source
-from varfx.ld import LDPanel, PanelConfig, build_panel
+from varfx.ld import LDPanel, PanelConfig, build_panel, open_panel
 from varfx.prior.correlation import genetic_correlation, paired
 from varfx.prior.heritability import HeritabilityConfig, PriorSource, heritability, score_test
 from varfx.prior.heritability.calibrate import pieces_at
@@ -79,9 +80,29 @@ class Study:
 
 
 def study(data: Path, scratch: Path, flank: int = 0, per_window: int = 60) -> Study:
-    """Thinned genotypes of all autosomes and their panel, kept in `scratch`; without flanks windows are independent."""
+    """Thinned genotypes of all autosomes and their panel, built once in `scratch`; without flanks windows are independent."""
     folder = scratch / f"flank{flank}-{per_window}"
-    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "study.npz"
+    if not made.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = build(data, folder, flank, per_window)
+        with TemporaryDirectory(dir=folder) as partial:
+            np.savez(Path(partial) / made.name, **arrays)
+            (Path(partial) / made.name).rename(made)
+    panel = open_panel(folder / "P.ld.zarr")
+    for name in ("window", "rows"):  # read once for all replicates
+        object.__setattr__(panel, name, cache(getattr(panel, name)))
+    chrom = panel.variants["chrom"].to_numpy()
+    groups = [np.flatnonzero(chrom == str(c)) for c in range(1, 23)]
+    if not flank:
+        groups = [panel.rows(index)[0] for index in range(len(panel.cores))]
+    with np.load(made) as kept:
+        X = kept["X"]
+        return Study(panel, [(X[:, rows], rows) for rows in groups], kept["clustered"], kept["x"])
+
+
+def build(data: Path, folder: Path, flank: int, per_window: int) -> dict[str, ndarray]:
+    """Writes the genotypes and their panel; standardised genotypes in the panel's order, and annotations."""
     rng = np.random.default_rng(0)
     kept, ids = [], {"chromosome": [], "sid": [], "bp_position": [], "allele_1": [], "allele_2": []}  # type: ignore[var-annotated]
     for chrom in range(1, 23):
@@ -105,22 +126,19 @@ def study(data: Path, scratch: Path, flank: int = 0, per_window: int = 60) -> St
     source = open_source([folder / "thin.bed"], maf=0.0)
     config = PanelConfig(core=CORE, flank=flank, rank_variance=1.0)
     panel = build_panel(source, folder / "P.ld.zarr", config, workers=1, overwrite=True, inputs=[folder / "thin.bed"])
-    for name in ("window", "rows"):  # read once for all replicates
-        object.__setattr__(panel, name, cache(getattr(panel, name)))
-    chrom = panel.variants["chrom"].to_numpy()
     by_id = {sid: column for column, sid in enumerate(ids["sid"])}
     order = [by_id[sid] for sid in panel.variants["variant_id"]]
     G = np.hstack(kept)[:, order]
     counted = np.array(ids["allele_1"])[order] == panel.variants["effect_allele"].to_numpy()
-    X = np.where(counted, 1, -1) * (G - G.mean(0)) / G.std(0)
-    groups = [np.flatnonzero(chrom == str(c)) for c in range(1, 23)]
-    if not flank:
-        groups = [panel.rows(index)[0] for index in range(len(panel.cores))]
     size = panel.variants.height
     clustered = np.column_stack(
         [np.repeat(rng.random(size // 10 + 1) < share, 10)[:size] for share in (0.15, 0.1, 0.25)]
     )
-    return Study(panel, [(X[:, rows], rows) for rows in groups], clustered.astype(float), rng.standard_normal(size))
+    return {
+        "X": np.where(counted, 1, -1) * (G - G.mean(0)) / G.std(0),
+        "clustered": clustered.astype(float),
+        "x": rng.standard_normal(size),
+    }
 
 
 def associations(of: Study, rng: np.random.Generator, beta: ndarray, noise: ndarray | None = None) -> ndarray:
@@ -236,8 +254,7 @@ def additive(of: Study, level: float) -> ndarray:
 def enrichment(of: Study, seed: int) -> list[Any]:
     """Per level of N f three enrichments, ours, their errors, and those of stratified LD score regression."""
     A = of.clustered
-    columns = np.column_stack([np.ones(len(A)), A])
-    ld = _ld_scores(of, columns)
+    columns, ld = _ld_scores(of)
     overlap = AnnotationOverlap(matrix=columns.T @ columns, num_variants=float(len(A)))
     annotation = annotations(of, {f"a{k}": A[:, k] for k in range(3)})
     found = []
@@ -283,12 +300,15 @@ def errors_of_enrichment(of: Study, found: list[Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _ld_scores(of: Study, columns: ndarray) -> ndarray:
+@cache
+def _ld_scores(of: Study) -> tuple[ndarray, ndarray]:
+    """1 and the annotations, and their LD scores: the same for all traits."""
+    columns = np.column_stack([np.ones(len(of.clustered)), of.clustered])
     scores = np.zeros(columns.shape)
     for X, rows in of.X:
         R = X.T @ X / X.shape[0]
         scores[rows] = R**2 @ columns[rows]
-    return scores
+    return columns, scores
 
 
 def _fisher(of: Study, truth: ndarray, annotation: Annotations, draws: int = 10) -> ndarray:
@@ -332,13 +352,17 @@ def score(of: Study, seed: int, strong: bool, count: int = 20) -> list[list[floa
 
 
 def null_z(found: list[Any]) -> dict[str, Any]:
-    """Root mean square of null z, and the share of p below 0.05 (of the model's z: beyond 1.96)."""
+    """Root mean square of null z with its error over replicates, and the shares of p below 0.05 and of z beyond 1.96 on either side."""
     z, z_model, p = np.array(found).transpose(1, 0, 2)
-    return {
-        "replicates": len(found), "tests": int(z.size),
-        "robust": {"rms": float(np.sqrt(np.mean(z**2))), "below_0.05": float(np.mean(p < 0.05))},
-        "model": {"rms": float(np.sqrt(np.mean(z_model**2))), "below_0.05": float(np.mean(np.abs(z_model) > 1.96))},
-    }  # fmt: skip
+    entry: dict[str, Any] = {"replicates": len(found), "tests": int(z.size)}
+    for name, each, small in (("robust", z, p < 0.05), ("model", z_model, np.abs(z_model) > 1.96)):
+        squares = (each**2).mean(1)  # of a replicate's tests, which share its associations
+        rms = float(np.sqrt(squares.mean()))
+        entry[name] = {
+            "rms": rms, "rms_se": float(squares.std(ddof=1) / np.sqrt(len(squares)) / (2 * rms)), "below_0.05": float(small.mean()),
+            "above_1.96": float((each > 1.96).mean()), "below_-1.96": float((each < -1.96).mean()),
+        }  # fmt: skip
+    return entry
 
 
 PAIRS = {"rg 0.45, overlap 0.15": (0.45, 0.15), "rg 0, overlap 0.3": (0.0, 0.3)}
@@ -450,7 +474,7 @@ def main() -> None:
         rows = json.loads(kept.read_text()) if kept.is_file() else []
         while len(rows) < options.replicates and time.process_time() < options.seconds:
             rows.append(replicate(of, options.part, len(rows)))
-        kept.write_text(json.dumps(rows))
+            kept.write_text(json.dumps(rows))
         print(options.part, len(rows), f"{time.process_time():.0f} s", flush=True)
         found = summary(of, options.part, rows)
     record = json.loads(options.out.read_text()) if options.out.is_file() else {"machine": machine()}
