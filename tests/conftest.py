@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import numpy as np
 import pytest
-import torch
 
 if TYPE_CHECKING:
     from cases.simulated_panel import Simulated
@@ -71,9 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("shared_data"):
                 item.add_marker(pytest.mark.skip(reason=f"real data absent: set VARFX_DATA (looked in {SHARED_DATA})"))
-    for item in items:
-        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch  # here, as the process that only hands out tests needs none
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
 def pytest_collection_finish() -> None:
@@ -178,6 +181,7 @@ def forked_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     On a machine with a GPU they are spawned, as in use: Lightning forks nothing that CUDA may be in.
     """
+    import torch
     from lightning.pytorch.strategies import DDPStrategy
 
     from cases.forked import preload

@@ -9,8 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 SLOW_IMPORTS = ("torch", "torch._dynamo", "scipy.stats", "lightning", "distributed")  # none begins a thread
 
@@ -45,6 +48,68 @@ class ForkedWorker:
     def kill(self) -> None:
         """Ends it at once."""
         self._process.kill()
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A process that `run_forked` started, with what is used here of a `subprocess.Popen`."""
+
+    process: BaseProcess
+    folder: Path
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def poll(self) -> int | None:
+        """The exit status; None while it runs."""
+        return self.process.exitcode
+
+    def wait(self) -> int | None:
+        """The exit status, at its end."""
+        self.process.join()
+        return self.process.exitcode
+
+    def communicate(self) -> tuple[str, str]:
+        """What it has written on stdout and stderr, at its end."""
+        self.wait()
+        out, err = ((self.folder / name).read_text() for name in ("stdout", "stderr"))
+        return out, err
+
+
+def run_forked(function: Callable[..., object], *arguments: object, folder: Path, **variables: str) -> Forked:
+    """Begins a function of an importable module in a session of its own.
+
+    Args:
+        function: what is called.
+        arguments: its arguments.
+        folder: a folder that is not there yet, for what it writes on stdout and stderr.
+        variables: added to the environment.
+    """
+    preload()
+    folder.mkdir()
+    environment = {**os.environ, **variables}
+    process = multiprocessing.get_context("forkserver").Process(
+        target=_call, args=(function, arguments, folder, environment)
+    )
+    process.start()
+    return Forked(process, folder)
+
+
+def _call(
+    function: Callable[..., object], arguments: tuple[object, ...], folder: Path, variables: dict[str, str]
+) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(variables)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    function(*arguments)
 
 
 def _serve(receiver: Connection, environment: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import polars as pl
 from bed_reader import to_bed
 
 from varfx.genotypes.open_ld import open_source
+from varfx.genotypes.panel import GenotypePanel
 from varfx.genotypes.ukb_ld import write_ukb_ld
-from varfx.ld import PanelConfig
+from varfx.ld import PanelConfig, build_panel
 
 CORE = 1000
 CONFIG = PanelConfig(core=CORE, flank=CORE, rank_variance=1.0)
@@ -76,3 +78,18 @@ def write_ukb(folder: Path, bed: Path, chrom: str, starts: Sequence[int], bases:
         name = f"chr{chrom}_{start + 1}_{start + bases + 1}"
         write_ukb_ld(folder, name, source.variants[index], X.T @ X / X.shape[0])
     return folder
+
+
+class Slow(GenotypePanel):
+    """A quarter of a second per window."""
+
+    def standardised(self, *arguments: object) -> np.ndarray:
+        time.sleep(0.25)
+        return super().standardised(*arguments)  # type: ignore[arg-type]
+
+
+def build_slowly(bed: str, out: str, workers: str, kind: type[Slow] = Slow) -> None:
+    """A build of which something is seen while it goes on."""
+    source = open_source(bed)
+    source.__class__ = kind
+    build_panel(source, out, CONFIG, workers=int(workers))

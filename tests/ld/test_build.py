@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 import torch
 
-from cases.ld import CONFIG, CORE, haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
+from cases.forked import Forked, run_forked
+from cases.ld import CONFIG, CORE, build_slowly, haplotype_counts, positions_of, write_bed, write_pgen, write_ukb
 from varfx.errors import ConfigError, DataError, StoreError, WorkerError
 from varfx.genotypes.ld_source import LDSource, MissingRegion
 from varfx.genotypes.open_ld import open_source
@@ -218,35 +220,36 @@ def test_missing_regions_are_left_out_and_told(tmp_path: Path, rng: np.random.Ge
 # ---- interruptions -------------------------------------------------------------------------------------------------
 
 SCRIPT = """
-import sys, time
-from pathlib import Path
-from cases.ld import CONFIG
-from varfx.genotypes.panel import GenotypePanel
-from varfx.genotypes.open_ld import open_source
-from varfx.ld import build_panel
+import sys
+from cases import ld
 
-class Slow(GenotypePanel):
-    def standardised(self, *arguments):
-        time.sleep(0.25)
-        return super().standardised(*arguments)
+class OfTheScript(ld.Slow):  # workers cannot import it
+    pass
 
 if __name__ == "__main__":
-    source = open_source(sys.argv[1])
-    source.__class__ = Slow
-    build_panel(source, sys.argv[2], CONFIG, workers=int(sys.argv[3]))
+    ld.build_slowly(*sys.argv[1:], OfTheScript)
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_build_goes_on_where_it_stopped(bed: Path, tmp_path: Path, workers: int) -> None:
-    script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
-    script.write_text(SCRIPT)
+def started(tmp_path: Path, bed: Path, out: Path, **options: Any) -> subprocess.Popen[str]:
+    """A user's script that builds with two workers."""
+    (tmp_path / "build_slowly.py").write_text(SCRIPT)
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
-    child = subprocess.Popen([sys.executable, script, bed, out, str(workers)], env=environment)
+    command = [sys.executable, tmp_path / "build_slowly.py", bed, out, "2"]
+    return subprocess.Popen(command, env=environment, text=True, **options)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_build_goes_on_where_it_stopped(bed: Path, tmp_path: Path, workers: int) -> None:
+    out = tmp_path / "P.ld.zarr"
+    if workers > 1:
+        child: subprocess.Popen[str] | Forked = started(tmp_path, bed, out)
+    else:
+        child = run_forked(build_slowly, str(bed), str(out), "1", folder=tmp_path / "screen")
     windows = tmp_path / "P.ld.zarr.building" / "result" / "windows"
     while not windows.is_dir() or len([path for path in windows.iterdir() if path.name[0] == "c"]) < 2:
         assert child.poll() is None
@@ -282,15 +285,8 @@ def test_a_killed_build_goes_on_where_it_stopped(bed: Path, tmp_path: Path, work
 
 
 def test_ctrl_c_ends_workers_without_a_word(bed: Path, tmp_path: Path) -> None:
-    script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
-    script.write_text(SCRIPT)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, script, bed, out, "2"]
-    child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    out = tmp_path / "P.ld.zarr"
+    child = started(tmp_path, bed, out, start_new_session=True, stderr=subprocess.PIPE)
     while not (tmp_path / "P.ld.zarr.building").exists() or len(psutil.Process(child.pid).children()) < 2:
         assert child.poll() is None
         time.sleep(0.01)
@@ -370,24 +366,15 @@ def test_a_full_disk_leaves_no_panel(bed: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_a_real_write_that_fails_leaves_no_panel(bed: Path, tmp_path: Path) -> None:
     """The kernel refuses to let files grow: zarr's own error, from a worker."""
-    script, out = tmp_path / "build_slowly.py", tmp_path / "P.ld.zarr"
-    script.write_text(SCRIPT)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
-    ended = subprocess.run(
-        [sys.executable, script, bed, out, "2"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
-        check=False,
+    out = tmp_path / "P.ld.zarr"
+    limit = (1500, 1500)
+    child = started(
+        tmp_path, bed, out, stderr=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     )
-    assert ended.returncode == 1
-    assert "StoreError: `" in ended.stderr
-    assert "File too large" in ended.stderr
+    _, err = child.communicate()
+    assert child.returncode == 1
+    assert "StoreError: `" in err
+    assert "File too large" in err
     assert not out.exists()
     assert not list(tmp_path.rglob("*.partial"))
 

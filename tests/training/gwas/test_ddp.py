@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
+from cases.forked import run_forked
 from cases.simulated_panel import Simulated, window_data
 from cases.simulated_tracks import SimulatedTracks, data_with_tracks, enformer, simulate_tracks
+from cases.vanishing import fit_until_a_step
 from varfx.errors import ConfigError, DataError
 from varfx.gwas.sumstats import read_sumstats
 from varfx.models import ModelConfig, VariancePrior
@@ -54,6 +56,7 @@ def mlp() -> VariancePrior:
     return VariancePrior(ModelConfig(kind="mlp", hidden=(6,)), 2, 2, seed=3).double()
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_two_processes_are_one(simulated: Simulated, z: np.ndarray, tmp_path: Path) -> None:
     """By the stochastic engine: the probes of a window are the same in whatever process it is met. The two are stopped and resumed."""
     data = data_of(simulated, z)
@@ -124,33 +127,25 @@ def test_what_a_worker_says_comes_back(simulated: Simulated, z: np.ndarray, tmp_
     assert not torch.distributed.is_initialized()
 
 
-CALLER = """
-import os, sys, threading
-from pathlib import Path
-from varfx.prior import SplitConfig, fit
-from varfx.models import ModelConfig
-from varfx.training import TrainConfig
-
-def step(done, total, what):
-    if what.startswith("steps"):
-        print(*[each.pid for each in __import__("multiprocessing").active_children()], flush=True)
-        os._exit(0)
-
-if __name__ == "__main__":
-    panel, sumstats, annot, out = sys.argv[1:]
-    fit(panel, [sumstats], out, annotations=annot, model=ModelConfig(kind="linear"), progress=step,
-        training=TrainConfig(max_steps=100000, windows_per_step=2, devices=2), split=SplitConfig(holdout_chrom=("3",)))
-"""
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_workers_end_with_their_caller(simulated: Simulated, tmp_path: Path) -> None:
-    """The caller is gone after the first step; `run` returns when the workers, which share its output, end."""
-    script = tmp_path / "caller.py"
-    script.write_text(CALLER)
-    words = [sys.executable, script, simulated.panel, simulated.weight, simulated.annot, tmp_path / "RUN"]
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=300, check=False)
-    assert len(done.stdout.split()) == 2, done.stderr
-    assert done.returncode == 0
+    """Spawned as in use. The caller, which is forked, is gone after the first step."""
+    words = [simulated.panel, simulated.weight, simulated.annot, tmp_path / "RUN"]
+    caller = run_forked(fit_until_a_step, *map(str, words), folder=tmp_path / "screen")
+    out, err = caller.communicate()
+    assert caller.poll() == 0, err
+    pids = [int(word) for word in out.split()]
+    assert len(pids) == 2, err
+    deadline = time.monotonic() + 120
+    while any(map(runs, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("devices", [0, 3])
