@@ -14,6 +14,7 @@ import pytest
 
 from varfx.cli.app import run
 from varfx.errors import StoreError
+from varfx.io import sealed
 from varfx.io.output_lock import held_output, one_writer
 
 HOLD = "import sys; from varfx.io.output_lock import held_output as h\nwith h(sys.argv[1]): print('held', flush=True); input()"
@@ -143,3 +144,18 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> Non
         mine.touch()
         with held_output(out):
             assert mine.exists()
+
+
+def test_so_does_what_was_left_of_further_files_of_the_output(tmp_path: Path) -> None:
+    names = (".M.cs.tsv.0123abcd.partial", ".M.json.0123abcd.partial", ".M2.cs.tsv.0123abcd.partial")
+    for name in names:
+        (tmp_path / name).write_text("half")
+    sealed.write_text(tmp_path / "M.cs.tsv", "another may be writing it")
+    assert all((tmp_path / name).exists() for name in names)
+    with held_output(tmp_path / "M"):
+        sealed.write_text(tmp_path / "M.cs.tsv", "whole")
+        sealed.write_text(tmp_path / "M2.cs.tsv", "of another output")
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".partial"} == set(names[1:])
+    assert (tmp_path / "M.cs.tsv").read_text() == "whole"
+    sealed.write_text(tmp_path / "M.json", "the lock is given back")
+    assert (tmp_path / names[1]).exists()

@@ -31,10 +31,12 @@ class Command:
     """Options of the first and of every further run."""
     beside: tuple[str, ...] = ()
     """Further files that it makes."""
+    prefix: str = ""
+    """What --out says where that is the beginning of several names; else `out`."""
 
     def line(self, inputs: Path, folder: Path, *more: object) -> list[object]:
         """The words as typed, with the output in `folder`."""
-        return [*self.words(inputs), *self.extra, "--out", folder / self.out, *more]
+        return [*self.words(inputs), *self.extra, "--out", folder / (self.prefix or self.out), *more]
 
     def again(self, inputs: Path, folder: Path) -> list[object]:
         """The words that go on with interrupted work."""
@@ -70,6 +72,22 @@ COMMANDS = (
         resume=True,
     ),
     Command("prior weights", lambda at: ["prior", "weights", at / "RUN"], "W.tsv.gz", beside=("W.tsv.gz.effects.json",)),
+    Command("prior predict", lambda at: ["prior", "predict", at / "RUN"], "F.prior.parquet"),
+    Command("prior simulate", lambda at: ["prior", "simulate", "--panel", at / "P.ld.zarr"], "TRUTH"),
+    Command(
+        "finemap",
+        lambda at: ["finemap", "--run", at / "RUN", "--loci", at / "peaks.bed"],
+        "M.pip.tsv.gz",
+        beside=("M.cs.tsv", "M.cs99.tsv", "M.loci.tsv", "M.json"),
+        prefix="M",
+    ),
+    Command(
+        "qc",
+        lambda at: ["qc", "--panel", at / "P.ld.zarr", "--sumstats", at / "height.sumstats.parquet"],
+        "Q.windows.tsv",
+        beside=("Q.variants.tsv", "Q.json"),
+        prefix="Q",
+    ),
     Command("explain", lambda at: ["prior", "explain", at / "RUN", "--sample", 20, "--repeats", 1], "WHY"),
     Command("experiment", lambda at: ["experiment", at / "tiny.yaml", "--workers", 1], "EXPERIMENT", resume=True),
     Command(

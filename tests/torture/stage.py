@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Stage:
         """
         self.clear()
         preload(in_child(modules_after, command.line(self.inputs, self.folder)))
-        first = in_child(result_of, self.folder / command.out)
+        first = in_child(result_of, self._output(command))
         self.clear()
         began = time.monotonic()
         ended = self.run(command.line(self.inputs, self.folder))
@@ -82,8 +83,15 @@ class Stage:
         """Runs a command to its end."""
         return start(words, self.root / "screen").wait()
 
+    def _output(self, command: Command) -> Path:
+        """Where the command's files are: its file or folder, or the folder of all its files."""
+        return self.folder if command.prefix else self.folder / command.out
+
     def half_written(self, command: Command) -> str:
         """What is wrong with the output as an interruption left it: empty if it is absent, refused, or whole."""
+        if command.prefix:  # several files, each of which is whole or absent
+            there = {path.name for path in self.folder.iterdir() if path.name in (command.out, *command.beside)}
+            return self._other(command, there)
         out = self.folder / command.out
         if not out.exists():
             return ""
@@ -105,12 +113,13 @@ class Stage:
             return f"left behind: {', '.join(left)}"
         return self._other(command)
 
-    def _other(self, command: Command) -> str:
-        """The first file in which the result differs from the undisturbed one."""
+    def _other(self, command: Command, among: Collection[str] | None = None) -> str:
+        """The first files, of all or of those named, in which the result differs from the undisturbed one."""
         try:
-            found = in_child(result_of, self.folder / command.out)
+            found = in_child(result_of, self._output(command))
         except RuntimeError as error:
             return f"unreadable: {error}"
         expected = self.results[command.name]
-        other = [name for name in sorted({*found, *expected}) if found.get(name) != expected.get(name)]
+        names = sorted({*found, *expected} if among is None else among)
+        other = [name for name in names if found.get(name) != expected.get(name)]
         return f"another result: {', '.join(other[:3])}" if other else ""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import glob
 import inspect
 import logging
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from varfx.errors import StoreError
+from varfx.io import sealed
 
 try:
     import fcntl
@@ -53,15 +53,6 @@ def one_writer(function: Callable[P, T]) -> Callable[P, T]:
     return locked
 
 
-def _sweep(out: Path) -> None:
-    """Removes what a killed writer of `out` left under a temporary name (`varfx.io.sealed.atomic_path`)."""
-    from varfx.io import sealed
-
-    for left in out.parent.glob(f".{glob.escape(out.name)}.????????.partial"):
-        with contextlib.suppress(OSError):
-            sealed.remove(left)
-
-
 @contextlib.contextmanager
 def held_output(out: str | os.PathLike[str]) -> Iterator[None]:
     """A block in which no other process writes `out`, a file or folder; this process may enter again.
@@ -80,11 +71,14 @@ def held_output(out: str | os.PathLike[str]) -> Iterator[None]:
         yield
         return
     _HELD[path] = descriptor
-    _sweep(Path(out))
+    own = path.parent / Path(os.path.abspath(out)).name
+    sealed.OWNED.add(own)
+    sealed.sweep(own)
     try:
         yield
     finally:
         del _HELD[path]
+        sealed.OWNED.discard(own)
         with contextlib.suppress(OSError):
             path.unlink()  # before it is released: who waits for the old file looks for the new one
         os.close(descriptor)
@@ -155,6 +149,7 @@ def _leave_to_parent() -> None:
         with contextlib.suppress(OSError):
             os.close(descriptor)
     _HELD.clear()
+    sealed.OWNED.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import glob
 import hashlib
 import io
 import json
@@ -33,13 +34,15 @@ MANIFEST = "manifest.json"
 _DIGEST_LABEL = b"varfx-sha256:"
 _EMPTY_DIGEST = b"0" * 64
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+OWNED: set[Path] = set()  # outputs of which this process is the only writer; of `varfx.io.output_lock`
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str], *, kind: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path` to write a file or a directory to, renamed to `path` when the block ends well.
 
-    When the block fails nothing is left behind, and an existing `path` stays as it was.
+    When the block fails nothing is left behind, and an existing `path` stays as it was. What an earlier, killed writer left goes, where
+    no other process writes `path`.
 
     Args:
         path: the file or directory.
@@ -53,6 +56,7 @@ def atomic_path(path: str | os.PathLike[str], *, kind: str | None = None) -> Ite
     if not target.parent.is_dir():
         raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
     check_replaceable(target, kind=kind)
+    sweep(target)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield partial
@@ -65,6 +69,15 @@ def atomic_path(path: str | os.PathLike[str], *, kind: str | None = None) -> Ite
         raise write_error(target, error) from error
     finally:
         remove(partial)
+
+
+def sweep(target: Path) -> None:
+    """Removes what a killed writer left under temporary names of `target`, if that is OUT or OUT.SOMETHING of an owned OUT."""
+    place = target.parent.resolve() if OWNED else target.parent
+    if any(place == own.parent and f"{target.name}.".startswith(f"{own.name}.") for own in OWNED):
+        for left in place.glob(f".{glob.escape(target.name)}.????????.partial"):
+            with contextlib.suppress(OSError):
+                remove(left)
 
 
 def write_error(path: Path, error: OSError) -> StoreError:
