@@ -189,7 +189,7 @@ def _noticeable(kept: list[tuple[np.ndarray, np.ndarray]], effects: list[np.ndar
             "effect_quartiles": np.quantile(missed, (0.25, 0.5, 0.75)).tolist(),
             **{f"effect_below_{limit}": int((missed < limit).sum()) for limit in (1, 2, 3)},
         },
-        "bins_of_noticeable": {str(limit): _bins(pip, truth & (size >= limit)) for limit in (1, 2, 3)},
+        "bins_without_effects_below_3": _bins(pip, truth & (size >= 3)),
     }
 
 
