@@ -195,3 +195,31 @@ def test_names_that_stand_twice_are_named(tmp_path: Path) -> None:
     Path(f"{tmp_path / 'b.vcf.gz'}.tbi").write_bytes(Path(f"{path}.tbi").read_bytes())
     with pytest.raises(FormatError, match=r"b\.vcf\.gz`: 1 names of individuals stand there twice, first 'p1'"):
         open_donors(tmp_path / "b.vcf.gz")
+
+
+PHASE_SETS = FORMATS + '##FORMAT=<ID=PS,Number=1,Type=Integer,Description="s">\n'
+
+
+def test_phase_is_known_within_a_phase_set_only(tmp_path: Path) -> None:
+    # WhatsHap: the first individual's calls are in two sets, the second one's in one, the third's without any
+    rows = (
+        "9 A C PASS GT:PS 0|1:9 1|0:9 0|1:.",
+        "11 A G PASS GT:PS 1|1:. 0|1:9 1|0:.",
+        "13 A C PASS GT:PS 1|0:13 0|1:9 0|1:.",
+        "15 C T PASS GT 1|0 0|0 0|1",
+    )
+    result = read(tmp_path, *rows, header=PHASE_SETS)
+    assert result.dosages.tolist() == [[1, 1, 1], [2, 1, 1], [1, 1, 1], [1, 0, 1]]
+    assert result.haplotypes is not None
+    assert result.haplotypes[:, 0].tolist() == [[0, 1], [1, 1], [-1, -1], [-1, -1]]
+    assert result.haplotypes[:, 1].tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
+    assert result.haplotypes[:, 2].tolist() == [[0, 1], [1, 0], [0, 1], [0, 1]]
+    assert (result.ledger["unphased calls"], result.heterozygous, result.phase_is_lost) == (2, 10, True)
+
+
+def test_phase_sets_as_text_and_of_some_individuals(tmp_path: Path) -> None:
+    text = PHASE_SETS.replace("ID=PS,Number=1,Type=Integer", "ID=PS,Number=1,Type=String")
+    rows = ("9 A C PASS GT:PS 0|1:a 0|1:.", "13 A C PASS GT:PS 1|0:b 0|1:.")
+    donors = open_donors(write(tmp_path / "a.vcf.gz", *rows, header=text), people=["p1"])
+    assert donors.read("22", 0, 300).ledger["unphased calls"] == 0
+    assert open_donors(tmp_path / "a.vcf.gz").read("22", 0, 300).ledger["unphased calls"] == 1

@@ -318,3 +318,14 @@ def test_polypred_in_22_files(shared_data: Path) -> None:
     )
     assert not (raw < 0).any()
     np.testing.assert_allclose(X.T @ X / 489, np.corrcoef(raw), atol=1e-12)
+
+
+def test_an_iid_of_several_families_is_not_enough(tmp_path: Path, rng: np.random.Generator) -> None:
+    prefix = write_bed(
+        tmp_path / "a", random_counts(rng, 5, 3), fid=["F", "F", "G", "G", "H"], iid=["1", "2", "1", "2", "9"]
+    )
+    (tmp_path / "keep.txt").write_text("1\n9\n")
+    with pytest.raises(DataError, match=r"1 of 2 individuals to keep have the IID of several families, first '1'"):
+        GenotypePanel([BedFile(prefix)], keep=tmp_path / "keep.txt")
+    (tmp_path / "keep.txt").write_text("G 1\nH 9\n")
+    assert GenotypePanel([BedFile(prefix)], keep=tmp_path / "keep.txt").num_people == 2

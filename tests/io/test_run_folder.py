@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cases import faults
 from cases.faults import command, run_of
 from varfx.errors import StoreError
 from varfx.io import sealed
+from varfx.io.run_folder import check_file
 
 
 @pytest.mark.parametrize("start", ["new", "overwrite"])
@@ -120,3 +122,34 @@ def test_files_have_the_users_mode(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("weights.safetensors", "plain")]
     assert modes[0] == modes[1]
+
+
+def test_a_link_stays_a_link_and_its_end_is_written(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "RUN").symlink_to(tmp_path / "large" / "place")  # nothing is there yet
+    command(tmp_path)
+    command(tmp_path, size=2, overwrite=True)
+    assert (tmp_path / "RUN").is_symlink()
+    assert sealed.read_json(tmp_path / "large" / "place" / "run.json") == [0, 1]
+    (tmp_path / "table").symlink_to(tmp_path / "large" / "table.json")
+    for value in (1, 2):
+        sealed.write_json(tmp_path / "table", value)
+    assert sealed.read_json(tmp_path / "large" / "table.json") == 2
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (tmp_path, tmp_path / "large")]
+    assert names == [["RUN", "large", "table"], ["place", "table.json"]]
+
+
+def test_devices_and_the_folder_of_the_user_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match=r"pipe` is a device or pipe, which cannot be replaced"):
+        sealed.write_text(tmp_path / "pipe", "text")
+    with pytest.raises(StoreError, match=r"pipe` is a device or pipe"):
+        check_file(tmp_path / "pipe")
+    (tmp_path / "RUN" / "below").mkdir(parents=True)
+    for here in ("RUN", "RUN/below"):
+        monkeypatch.chdir(tmp_path / here)
+        with pytest.raises(StoreError, match=r"is the folder that you are in, or above it, and cannot be replaced"):
+            command(tmp_path)
+        for out in (".", ".."):
+            with pytest.raises(StoreError, match=r"is the folder that you are in"):
+                replace(run_of(tmp_path), out=Path(out)).check()

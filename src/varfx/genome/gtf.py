@@ -12,6 +12,7 @@ import polars as pl
 from varfx.errors import FormatError
 from varfx.genome.variants import chrom_expr
 from varfx.io.text_lines import as_text, numbered_lines
+from varfx.io.text_numbers import whole_of
 
 SCHEMA: dict[str, pl.DataType] = {
     "gene_id": pl.String(),  # without version
@@ -115,8 +116,5 @@ def attributes(text: str) -> dict[str, str]:
 
 def position_of(text: str) -> int | None:
     """A 1-based position, also as R writes it (1e+05); None if the text is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return int(number) if 1 <= number < 2**31 and number.is_integer() else None
+    number = whole_of(text)
+    return number if number is not None and 1 <= number < 2**31 else None

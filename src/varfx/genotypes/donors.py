@@ -208,7 +208,8 @@ class Donors:
             self._read[number] += 1
             self._empty[number] += not record.alleles.shape[1]
             if places is not None:
-                record = replace(record, alleles=record.alleles[places], phased=record.phased[places])
+                sets = None if record.phase_set is None else record.phase_set[places]
+                record = replace(record, alleles=record.alleles[places], phased=record.phased[places], phase_set=sets)
             yield record
 
     def _is_phased(self, number: int, chrom: str) -> bool:

@@ -243,6 +243,12 @@ def _choose(people: pl.DataFrame, keep: People | None, path: Path) -> tuple[Int[
         pairs = pairs.filter(
             pl.col("fid").is_null() | (pl.col("fid_known") == "0") | (pl.col("fid") == pl.col("fid_known"))
         )
+        several = pairs.filter(pl.col("entry").is_duplicated())
+        if several.height:
+            raise DataError(
+                f"`{path}`: {several['entry'].n_unique()} of {wanted.height} individuals to keep have the IID of several families, first "
+                f"{several['iid'][0]!r}. Give FID and IID."
+            )
         chosen = np.unique(pairs["row"].to_numpy().astype(np.int64))
         unknown = wanted.height - pairs["entry"].n_unique()
         if unknown:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Int64
 from numpy import ndarray
 
 MISSING = -1  # an allele that was not called
@@ -26,6 +26,7 @@ class Record:
     phased: Bool[ndarray, " individual"]
     oriented: bool = True  # False: the file does not say which of the two alleles is the reference's
     passed: bool = True  # False: FILTER names a filter that the site failed
+    phase_set: Int64[ndarray, " individual"] | None = None  # (PS) phase is known within it; 0 where none is named
     rounded: int = 0  # genotypes that are dosages rounded to whole copies, in the absence of a call
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int8
+from jaxtyping import Bool, Int8, Int64
 from numpy import ndarray
 
 from varfx.errors import FormatError
@@ -46,7 +46,7 @@ STEPS = (
     "half calls",  # genotypes with one of two alleles missing; they count as missing
     "completed calls",  # genotypes that were missing, but known from other records of the site or of the variant
     "haploid calls",  # they count as two copies
-    "unphased calls",  # heterozygous without phase in a phased file: the dosage is kept, the haplotypes are missing
+    "unphased calls",  # heterozygous without phase, or in another phase set (PS), in a phased file: only the dosage is kept
     "conflicting calls",  # more than two ALT alleles at a position in separate records: made missing
 )
 _BASES = re.compile(r"[ACGT]+\Z")
@@ -131,6 +131,9 @@ class SnvTable:
         self.heterozygous = 0  # genotypes in records that were kept
         self._rows: list[_Row] = []
         self._pending: list[_Pending] = []
+        self._phase_set: Int64[ndarray, " individual"] | None = (
+            None  # the first of each individual, 0 before there is one
+        )
 
     def add(self, record: Record) -> None:
         """Adds the single-nucleotide variants of a record.
@@ -153,6 +156,7 @@ class SnvTable:
             usable = [self._usable(record.ref, alt) for alt in record.alts]
             agreed = self._agreed(record) if any(usable) else None
             if agreed is not None:
+                agreed = self._in_one_set(agreed)
                 self._pending.append(_Pending(self._two_copies(number, agreed), agreed, usable))
                 ledger["rounded dosages"] += record.rounded
             elif record.alleles.shape[1] <= 2:
@@ -242,6 +246,16 @@ class SnvTable:
             has = _short(self._letters(record) if "N" in expected else expected) or "nothing there"
             self.first_mismatch = f"{self._chrom}:{record.position} {alleles} where the reference has {has}"
         return None
+
+    def _in_one_set(self, record: Record) -> Record:
+        """The record without phase where an individual's phase set is another than the first one of the region."""
+        if record.phase_set is None and self._phase_set is None:
+            return record
+        sets = np.zeros(self._people, dtype=np.int64) if record.phase_set is None else record.phase_set
+        first = np.zeros_like(sets) if self._phase_set is None else self._phase_set
+        tied = record.phased & (record.alleles[:, 0] != record.alleles[:, -1])
+        self._phase_set = np.where(tied & (first == 0), sets, first)
+        return replace(record, phased=record.phased & ~(tied & (sets != self._phase_set)))
 
     def _reference_bases(self, record: Record) -> str:
         first = record.position - 1

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from varfx.errors import FormatError
@@ -150,6 +151,7 @@ class VcfFile:
             alleles,
             phased,
             passed=variant.FILTER is None,
+            phase_set=_phase_sets(variant) if "PS" in self._file else None,
             rounded=int(rounded.sum()),
         )
 
@@ -229,6 +231,20 @@ class VcfFile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VcfFile, (self.path,)
+
+
+def _phase_sets(variant: Any) -> Int64[ndarray, " individual"] | None:
+    """The phase set (PS) of each individual, 0 where none is named; None without that field."""
+    try:
+        values = variant.format("PS")
+    except KeyError:
+        return None
+    if values is None:
+        return None
+    if values.dtype.kind not in "iu":  # text, as 10x Genomics once wrote it
+        names = ("" if name in (None, ".") else str(name) for name in np.asarray(values).ravel())
+        return np.array([zlib.crc32(name.encode()) for name in names], dtype=np.int64)
+    return np.asarray(values[:, 0], dtype=np.int64).clip(min=0)
 
 
 def _called_copies(alleles: ndarray, num_alts: int, people: int, place: str) -> Float64[ndarray, "individual alt"]:

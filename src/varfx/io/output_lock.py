@@ -86,8 +86,8 @@ def held_output(out: str | os.PathLike[str]) -> Iterator[None]:
 
 def _lock_file(out: Path) -> Path:
     """The lock file of an output, the same for every way to write its path."""
-    place = Path(os.path.abspath(out))
-    return place.parent.resolve() / f".{place.name}.lock"
+    place = Path(os.path.realpath(out))
+    return place.parent / f".{place.name}.lock"
 
 
 def _acquired(path: Path, out: Path) -> int | None:

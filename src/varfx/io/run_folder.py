@@ -48,7 +48,8 @@ class RunFolder:
     @property
     def building(self) -> Path:
         """The folder of unfinished work."""
-        return self.out.with_name(self.out.name + ".building")
+        place = sealed.place_of(self.out)
+        return place.with_name(place.name + ".building")
 
     @property
     def result(self) -> Path:
@@ -74,6 +75,7 @@ class RunFolder:
             StoreError: finished work or something else would be lost, or the folder cannot be written.
         """
         check_parent(self.out)
+        sealed.refuse_special(self.out)
         self._check_out(identity, overwrite=overwrite)
         if self.building.exists():
             earlier = self._earlier()
@@ -146,9 +148,10 @@ class RunFolder:
                 sealed.remove(stale)
             sealed.write_json(self.result / IDENTITY, sealed.read_json(self.building / IDENTITY))
             sealed_folder.seal_directory(self.result)
-            if self.out.exists():
-                self.out.rename(self._stale())
-            self.result.rename(self.out)
+            place = sealed.place_of(self.out)
+            if place.exists():
+                place.rename(self._stale())
+            self.result.rename(place)
             self.discard()
             self._sweep()
 
@@ -256,13 +259,15 @@ class RunFolder:
         return False
 
     def _stale(self) -> Path:
-        return self.out.with_name(f".{self.out.name}.{uuid.uuid4().hex[:8]}.stale")
+        place = sealed.place_of(self.out)
+        return place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.stale")
 
     def _sweep(self) -> None:
         """Removes what an interrupted `finish` or `begin` left, once nothing in it is needed."""
-        name = glob.escape(self.out.name)
+        place = sealed.place_of(self.out)
+        name = glob.escape(place.name)
         for pattern in (f".{name}.????????.stale", f".{name}.building.????????.partial"):
-            for left in self.out.parent.glob(pattern):
+            for left in place.parent.glob(pattern):
                 sealed.remove(left)
 
     @contextlib.contextmanager
@@ -292,7 +297,7 @@ def check_parent(out: Path) -> None:
     Raises:
         StoreError: the folder does not exist, or gives no permission.
     """
-    parent = out.parent
+    parent = sealed.place_of(out).parent
     if parent.exists() and not parent.is_dir():
         raise StoreError(f"`{out}` cannot be written: `{parent}` is no folder. Choose another --out.")
     if not parent.is_dir():
@@ -307,10 +312,11 @@ def check_file(out: Path) -> None:
     """Checks that a file may be written as `out`.
 
     Raises:
-        StoreError: there is a folder of that name, or see `check_parent`.
+        StoreError: there is a folder or device of that name, or see `check_parent`.
     """
     if out.is_dir():
         raise StoreError(f"`{out}` cannot be written: there is a folder of that name. Choose another --out.")
+    sealed.refuse_special(out)
     check_parent(out)
 
 

@@ -42,7 +42,7 @@ def atomic_path(path: str | os.PathLike[str], *, kind: str | None = None) -> Ite
     """A temporary path beside `path` to write a file or a directory to, renamed to `path` when the block ends well.
 
     When the block fails nothing is left behind, and an existing `path` stays as it was. What an earlier, killed writer left goes, where
-    no other process writes `path`.
+    no other process writes `path`. A link stays a link: what it leads to is replaced.
 
     Args:
         path: the file or directory.
@@ -52,7 +52,7 @@ def atomic_path(path: str | os.PathLike[str], *, kind: str | None = None) -> Ite
         StoreError: the folder does not exist, `path` is a folder with files that varfx did not write or a varfx table of another
             kind, the disk is full, or writing is not allowed.
     """
-    target = Path(path)
+    target = place_of(Path(path))
     if not target.parent.is_dir():
         raise StoreError(f"`{target}` cannot be written: the folder `{target.parent}` does not exist. Create it first.")
     check_replaceable(target, kind=kind)
@@ -78,6 +78,11 @@ def sweep(target: Path) -> None:
         for left in place.glob(f".{glob.escape(target.name)}.????????.partial"):
             with contextlib.suppress(OSError):
                 remove(left)
+
+
+def place_of(path: Path) -> Path:
+    """The place that a path stands for: the end of a link, a named folder in place of `.` and `..`, else the path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
 
 
 def write_error(path: Path, error: OSError) -> StoreError:
@@ -143,14 +148,29 @@ def check_replaceable(target: Path, *, kind: str | None = None) -> None:
         kind: of the varfx table to write; None for anything else.
 
     Raises:
-        StoreError: it holds other files, or is a table of another kind.
+        StoreError: it holds other files, is a table of another kind, the folder of the user, or a device.
     """
+    refuse_special(target)
     if target.is_file() and (held := _kind_held(target)) not in (None, kind):
         raise StoreError(f"`{target}` holds {held}, which would be lost. Give another name, or remove it.")
     if target.is_dir() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise StoreError(
             f"`{target}` is a folder with files that varfx did not write, and is left alone. Give another name."
         )
+
+
+def refuse_special(target: Path) -> None:
+    """Refuses what is neither file nor folder, and the folder that the user is in, which would be replaced under their feet.
+
+    Raises:
+        StoreError: it is one of these.
+    """
+    if target.is_dir() and Path.cwd().is_relative_to(os.path.realpath(target)):
+        raise StoreError(
+            f"`{target}` is the folder that you are in, or above it, and cannot be replaced. Give another name."
+        )
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise StoreError(f"`{target}` is a device or pipe, which cannot be replaced. Give the name of a file.")
 
 
 def _kind_held(path: Path) -> str | None:

@@ -33,6 +33,16 @@ def whole(text: pl.Series) -> pl.Series:
     return joined.alias(name)
 
 
+def whole_of(text: str) -> int | None:
+    """The whole number that a text is, also as R writes it (1e+05, 100000.0); None if it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    fits = "_" not in text and number.is_integer() and abs(number) < _LARGEST_WHOLE
+    return int(number) if fits else None
+
+
 def whole_numbers(frame: pl.DataFrame, column: str, path: str | os.PathLike[str]) -> pl.Series:
     """A column of text as integers.
 

@@ -51,6 +51,13 @@ def test_a_table_is_the_same(tmp_path: Path) -> None:
     assert read_folds(path, PEOPLE, PEOPLE) == read_folds(write_lists(tmp_path / "folds"), PEOPLE, PEOPLE)
 
 
+def test_numbers_of_folds_as_a_data_frame_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    rows = [line.split("\t") for line in table_of(FOLDS).splitlines()]
+    path.write_text("\n".join([",".join(rows[0]), *(f"{name},{fold}.0,{part}" for name, fold, part in rows[1:])]))
+    assert read_folds(path, PEOPLE, PEOPLE).folds == FOLDS
+
+
 def test_who_is_not_used_is_said(tmp_path: Path) -> None:
     folder = write_lists(tmp_path / "folds", first=1)
     with (folder / "person_ids-train-fold1.txt").open("a") as file:

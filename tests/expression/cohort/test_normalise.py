@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from varfx.errors import DataError
-from varfx.expression.cohort.normalise import counts_per_million, expressed, tmm_factors
+from varfx.expression.cohort.normalise import counts_per_million, expressed, refuse_exchanged, tmm_factors
+from varfx.expression.cohort.tables import Expression
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "tmm" / "golden.json"
 
@@ -115,3 +117,22 @@ def test_counts_that_cannot_be_are_refused() -> None:
     for bad in (-1.0, np.nan, np.inf):
         with pytest.raises(DataError, match="finite and not negative"):
             tmm_factors(np.array([[1.0, bad], [2.0, 3.0]]))
+
+
+def test_counts_and_tpm_are_not_exchanged(rng: np.random.Generator) -> None:
+    def table(source: str, values: np.ndarray) -> Expression:
+        return Expression(source=source, genes=pl.DataFrame(), people=("A", "B", "C"), values=values)
+
+    counts = rng.poisson(50, (40, 3)).astype(float)
+    tpm = counts / counts.sum(axis=0) * 1e6
+    refuse_exchanged(table("c", counts), table("t", tpm))
+    refuse_exchanged(table("c", counts + 0.25), table("t", tpm))  # expected counts of RSEM
+    refuse_exchanged(table("c", counts), table("t", np.rint(tpm)))
+    with pytest.raises(
+        DataError, match=r"`t` \(counts\) and `c` \(TPM\) seem to be exchanged: the first sums to a million"
+    ):
+        refuse_exchanged(table("t", tpm.round(2)), table("c", counts + 0.25))
+    with pytest.raises(DataError, match=r"exchanged: the first holds fractions, and the second whole numbers"):
+        refuse_exchanged(table("t", tpm[:20]), table("c", counts[:20]))  # of some genes
+    with pytest.raises(DataError, match=r"hold the same values\. Give counts as --counts and TPM as --tpm"):
+        refuse_exchanged(table("c", counts), table("c", counts))

@@ -52,6 +52,13 @@ def test_a_window_as_long_as_its_region_lies_in_it(tmp_path: Path) -> None:
     assert part_of(found, "22", 99, 109) is None
 
 
+def test_places_as_r_writes_them(tmp_path: Path) -> None:
+    (tmp_path / "r.bed").write_text("22\t1e+05\t2e+05\ttrain\n22\t300000.0\t4e+05\tvalid\n")
+    found = read_regions(tmp_path / "r.bed", 10)
+    assert part_of(found, "22", 100_000, 200_000) == "train"
+    assert part_of(found, "22", 300_000, 400_000) == "tune"
+
+
 def test_genes_elsewhere_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "r.bed", [("chr22", 100, 200, "train"), ("chr22", 300, 400, "valid")])
     genes = {"chrom": ["22", "22", "22", "21"], "start": [110, 310, 210, 110], "end": [120, 320, 220, 120]}

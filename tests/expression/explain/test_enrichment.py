@@ -121,6 +121,11 @@ def test_states_of_files(tmp_path: Path) -> None:
     names, inside = states_of([str(tmp_path / "states.bed")], variants)
     assert names == ["15_Quies", "1_TssA"]
     np.testing.assert_array_equal(inside, np.array([[0, 1], [0, 1], [1, 0], [0, 0]], bool))
+    (tmp_path / "by_r.bed").write_text(
+        "chr22 0 50 1_TssA\nchr22 1e+02 150 1_TssA\nchr22 2e+02 250.0 15_Quies\nchr22 260 290 15_Quies\n"
+    )
+    for other, by_r in zip((names, inside), states_of([str(tmp_path / "by_r.bed")], variants), strict=True):
+        np.testing.assert_array_equal(other, by_r)  # every interval counts
     names, inside = states_of([f"s={tmp_path / 'states.bed'}", str(tmp_path / "peaks.bed")], variants)
     assert names == ["s:15_Quies", "s:1_TssA", "peaks"]
     np.testing.assert_array_equal(inside[:, 2], [False, True, False, True])

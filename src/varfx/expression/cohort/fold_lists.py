@@ -11,6 +11,7 @@ from pathlib import Path
 from varfx.errors import DataError, FormatError
 from varfx.expression.cohort.splits import LEAST_TEST, LEAST_TUNE, PeopleSplit
 from varfx.genotypes.name_lists import INDIVIDUAL, alike, read_individuals, read_name_table
+from varfx.io.text_numbers import whole_of
 
 LEAST_TRAIN = 5  # individuals that a model can be fitted on
 PART_WORDS = {
@@ -132,13 +133,14 @@ def _of_table(path: str | os.PathLike[str]) -> Lists:
     individual, fold, part = (column for column in columns.values() if column is not None)
     lists: Lists = {}
     rows = zip(table.rows, table.column(individual), table.column(fold), table.column(part), strict=True)
-    for (line, _), name, number, word in rows:
-        if not name or not number.isdecimal() or word.lower() not in PART_OF:
+    for (line, _), name, cell, word in rows:
+        number = whole_of(cell)
+        if not name or number is None or number < 0 or word.lower() not in PART_OF:
             raise FormatError(
-                f"`{path}`, line {line}: individual {name!r}, fold {number!r}, part {word!r}. A fold is a number, a part train, tune "
+                f"`{path}`, line {line}: individual {name!r}, fold {cell!r}, part {word!r}. A fold is a number, a part train, tune "
                 "(or val) or test."
             )
-        lists.setdefault(int(number), {}).setdefault(PART_OF[word.lower()], []).append(name)
+        lists.setdefault(number, {}).setdefault(PART_OF[word.lower()], []).append(name)
     return lists
 
 

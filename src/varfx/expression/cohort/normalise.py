@@ -13,9 +13,32 @@ from numpy import ndarray
 from scipy.stats import rankdata
 
 from varfx.errors import DataError
+from varfx.expression.cohort.tables import Expression
 
 TRIM_RATIO, TRIM_ABUNDANCE = 0.3, 0.05
+_MILLION = 1e-3  # by which the sum of rounded TPM may differ from a million
 _SAME = 1e-6  # samples whose log2 ratios are all below this have factor 1
+
+
+def refuse_exchanged(counts: Expression, tpm: Expression) -> None:
+    """Refuses TPM as counts: tables that were exchanged, or one that was given twice.
+
+    TPM of all genes sum to a million in every sample, within `_MILLION` for rounding; libraries differ by far more.
+
+    Raises:
+        DataError: the table of counts sums so, or holds fractions where that of TPM holds whole numbers, or both are the same.
+    """
+    C, T = (np.nan_to_num(table.values) for table in (counts, tpm))
+    if not C.size:
+        return
+    files = f"`{counts.source}` (counts) and `{tpm.source}` (TPM)"
+    if np.array_equal(C, T):
+        raise DataError(f"{files} hold the same values. Give counts as --counts and TPM as --tpm.")
+    as_tpm = bool((np.abs(C.sum(axis=0) / 1e6 - 1) < _MILLION).all())
+    whole = [bool((values == np.rint(values)).all()) for values in (C, T)]
+    if as_tpm or whole == [False, True]:
+        what = "sums to a million in every sample" if as_tpm else "holds fractions, and the second whole numbers"
+        raise DataError(f"{files} seem to be exchanged: the first {what}. Give counts as --counts and TPM as --tpm.")
 
 
 def expressed(

@@ -18,7 +18,7 @@ from varfx.expression.cohort.adjust import fit_adjustment, is_constant
 from varfx.expression.cohort.config import Normalisation, PrepareConfig, PrepareFiles, SplitConfig
 from varfx.expression.cohort.fold_lists import list_files
 from varfx.expression.cohort.genes import join_gtf, place_windows
-from varfx.expression.cohort.normalise import counts_per_million, expressed, tmm_factors
+from varfx.expression.cohort.normalise import counts_per_million, expressed, refuse_exchanged, tmm_factors
 from varfx.expression.cohort.people import ChosenPeople, choose_people
 from varfx.expression.cohort.regions import PART, keep_in_regions
 from varfx.expression.cohort.splits import overlapping, split_genes
@@ -154,7 +154,7 @@ def _read_expression(inputs: PrepareFiles) -> tuple[tables.Expression, tables.Ex
     if inputs.expression is not None:
         read = tables.read_expression_bed(inputs.expression)
         people = _participants(inputs.samples, read)
-        return (read if people is None else tables.as_participants(read, people)), None
+        return (read if people is None else _as_participants(read, people)), None
     assert inputs.counts is not None
     assert inputs.tpm is not None
     counts, tpm = tables.read_gct(inputs.counts), tables.read_gct(inputs.tpm)
@@ -171,9 +171,10 @@ def _read_expression(inputs: PrepareFiles) -> tuple[tables.Expression, tables.Ex
     order = {gene: row for row, gene in enumerate(tpm.genes["gene_id"].to_list())}
     rows = [order[gene] for gene in counts.genes["gene_id"].to_list()]
     tpm = replace(tpm, genes=counts.genes, values=tpm.values[rows])
+    refuse_exchanged(counts, tpm)
     people = _participants(inputs.samples, counts)
     if people is not None:
-        counts, tpm = tables.as_participants(counts, people), tables.as_participants(tpm, people)
+        counts, tpm = _as_participants(counts, people), tables.as_participants(tpm, people)
     gaps = int(np.isnan(counts.values).sum() + np.isnan(tpm.values).sum())
     if gaps:
         raise DataError(f"`{inputs.counts}` and `{inputs.tpm}` have {gaps} gaps. Counts and TPM must be whole.")
@@ -185,6 +186,17 @@ def _participants(path: Path | None, expression: tables.Expression) -> dict[str,
     if path is None:
         return None
     return read_mapping(path, "samples and their people", expression.people, keys=SAMPLE, values=_PARTICIPANT)
+
+
+def _as_participants(expression: tables.Expression, people: dict[str, str]) -> tables.Expression:
+    """The table by individuals; samples that the map lacks are logged."""
+    absent = [sample for sample in expression.people if sample not in people]
+    if 0 < len(absent) < len(expression.people):
+        logger.warning(
+            "--samples: %d of %d samples of `%s` are not in it and are left out, first %s",
+            *(len(absent), len(expression.people), expression.source, absent[0]),
+        )
+    return tables.as_participants(expression, people)
 
 
 def _aligned(expression: tables.Expression, people: tuple[str, ...]) -> Float64[ndarray, "gene individual"]:

@@ -20,6 +20,7 @@ from varfx.expression.cohort.fold_lists import PART_OF
 from varfx.genome.chromosomes import spelled
 from varfx.io.ledger import Sieve
 from varfx.io.text_lines import read_fields
+from varfx.io.text_numbers import whole_of
 
 PART = "region_part"  # column of the genes
 
@@ -59,16 +60,14 @@ def read_regions(path: str | os.PathLike[str], size: int) -> dict[tuple[str, str
         if fields[0].startswith(("#", "track", "browser")):
             continue
         word = fields[3].strip().lower() if len(fields) > 3 else ""
-        if word not in PART_OF or not (
-            fields[1].isdecimal() and fields[2].isdecimal() and int(fields[1]) < int(fields[2])
-        ):
+        first, last = map(whole_of, fields[1:3]) if len(fields) > 2 else (None, None)
+        if word not in PART_OF or first is None or last is None or not 0 <= first < last:
             raise FormatError(
                 f"`{path}`, line {line}: {' '.join(fields[:4])!r} is no region. Each line has chromosome, start, end, and train, valid or "
                 "test."
             )
-        start, end = int(fields[1]), int(fields[2])
-        more = max(size - (end - start), 0)
-        start, end = start - more // 2, end + more - more // 2
+        more = max(size - (last - first), 0)
+        start, end = first - more // 2, last + more - more // 2
         found.setdefault((spelled(fields[0]), PART_OF[word]), []).append((max(start, 0), end))
     parts = {part for _, part in found}
     if "train" not in parts or len(parts) < 2:

@@ -15,6 +15,7 @@ from varfx.errors import ConfigError
 from varfx.genome.intervals import Intervals, read_bed
 from varfx.genome.variants import chrom_expr
 from varfx.io.text_lines import as_text, numbered_lines
+from varfx.io.text_numbers import whole_of
 
 MOST_NAMES = 200  # names of intervals that are states; more are names of single peaks
 
@@ -79,12 +80,14 @@ def _named(path: Path) -> dict[str | None, dict[str, Intervals]]:
     whole = read_bed(path)
     rows = []
     for _, line in numbered_lines(path):
-        words = line.split(b"\t") if b"\t" in line else line.split()
-        if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
+        text = as_text(line).strip()
+        words = [word.strip().strip('"') for word in (text.split("\t") if text.count("\t") > 1 else text.split())]
+        start, end = map(whole_of, words[1:3]) if len(words) > 2 else (None, None)
+        if start is None or end is None:
             continue  # a header: read_bed has checked the rest
         if len(words) < 4:
             return {None: whole}
-        rows.append((as_text(words[0]), int(words[1]), int(words[2]), as_text(words[3])))
+        rows.append((words[0], start, end, words[3]))
     table = pl.DataFrame(rows, schema=["chrom", "start", "end", "name"], orient="row").with_columns(chrom_expr("chrom"))
     distinct = table["name"].n_unique()
     if distinct > min(MOST_NAMES, max(1, table.height // 2)) or distinct == 1:
