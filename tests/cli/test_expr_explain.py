@@ -99,6 +99,11 @@ def test_a_table_of_scores_gives_the_same(
         assert done.code == 0, done.err
     for name in (".motifs.tsv.gz", ".enrichment.tsv"):
         assert Path(f"{tmp_path / 'A'}{name}").read_bytes() == Path(f"{tmp_path / 'B'}{name}").read_bytes()
+    again = ("expr", "explain", folder / "RUN", *words[2:], "--out", tmp_path / "A")
+    line = varfx(capsys, *again).error
+    assert "A.motifs.tsv.gz` is there already (3 files of an explanation). Choose another --out" in line
+    assert varfx(capsys, *again, "--overwrite").code == 0
+    assert sorted(path.name for path in tmp_path.glob("A.*")) == ["A.enrichment.tsv", "A.json"]  # of one explanation
 
 
 def test_pictures_of_a_network(study: tuple[Path, Cohort], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

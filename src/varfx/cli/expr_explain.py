@@ -33,6 +33,7 @@ def explain(
     logos: Path | None = None,
     logo_genes: int = 6,
     cohort: Annotated[Path | None, Parameter()] = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
     config: Config = ExplainConfig(),
 ) -> None:
     """Explain high-scoring variants: motifs they make or break, states they lie in, fine-mapped eQTLs.
@@ -54,11 +55,13 @@ def explain(
         logos: Of a network: draw gradients and mutagenesis around each gene's highest-scoring variant into this folder.
         logo_genes: Genes to draw, by their variant's |score|.
         cohort: Where the run's cohort lies, if it moved.
+        overwrite: Replace the files of an earlier explanation.
     """
-    from varfx.expression.explain.explain import explain_variants, write_explained
+    from varfx.expression.explain.explain import check_explained, explain_variants, write_explained
     from varfx.io.run_folder import check_parent
 
     check_parent(out)
+    check_explained(out, overwrite=overwrite)
     if logos is not None:
         check_parent(logos)
     with progress_bar() as progress:

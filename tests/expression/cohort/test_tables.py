@@ -253,6 +253,18 @@ def test_the_column_called_gene_id_holds_the_ids(tmp_path: Path, before: list[st
     assert read.values.tolist() == [[1.5], [2.5]]
 
 
+def test_individuals_without_any_value_have_no_expression(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        ["#chr", "start", "end", "gene_id", "S1", "S2", "S3"],
+        [*PLACE, "ENSG1", "1", "NA", "3"],
+        [*PLACE, "ENSG2", "NA", "", "6"],
+    ]
+    read = read_expression_bed(write(tmp_path, rows))
+    assert read.people == ("S1", "S3")
+    np.testing.assert_array_equal(read.values, [[1, 3], [np.nan, 6]])
+    assert "1 of 3 individuals have no value of any gene, first S2" in caplog.text
+
+
 def test_samples_become_participants(tmp_path: Path) -> None:
     read = read_gct(gct(tmp_path, ROWS))
     renamed = as_participants(read, {"A-2": "B", "other": "C"})

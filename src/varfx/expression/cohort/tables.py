@@ -10,6 +10,7 @@ which lacks the column of names, is understood.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from varfx.io.text_lines import numbered_lines
 from varfx.io.text_numbers import column_of, missing_as_null, whole
 from varfx.io.text_table import open_table
 
+logger = logging.getLogger(__name__)
 PLACE_SCHEMA: dict[str, pl.DataType] = {
     "gene_id": pl.String(),
     "chrom": pl.String(),
@@ -240,11 +242,18 @@ def _expression(
         genes = pl.concat([genes, places.cast({"chrom": pl.String})], how="horizontal")
         second |= genes.select(is_second_by_place("gene_id", "chrom").alias("second"))["second"]
     _require_distinct(path, genes.filter(~second)["gene_id"].to_list(), "genes (by id without version)")
+    measured = ~np.isnan(values).all(axis=0) if values.size else np.ones(len(people), dtype=bool)
+    if not measured.all():
+        empty = [name for name, has_any in zip(people, measured, strict=True) if not has_any]
+        logger.warning(
+            "`%s`: %d of %d individuals have no value of any gene, first %s: they count as without expression.",
+            *(path, len(empty), len(people), empty[0]),
+        )
     return Expression(
         source=str(path),
         genes=genes.filter(~second),
-        people=tuple(people),
-        values=values[~second.to_numpy()],
+        people=tuple(name for name, has_any in zip(people, measured, strict=True) if has_any),
+        values=values[~second.to_numpy()][:, measured],
         second_copies=int(second.sum()),
     )
 

@@ -239,6 +239,24 @@ def _shown(table: pl.DataFrame, found: pl.DataFrame, distinct: pl.DataFrame, pla
     return named.join(found, on="row", how="inner", maintain_order="left").drop("row")
 
 
+def check_explained(out: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Checks that no file of an earlier explanation would be replaced, or stay beside files of another one.
+
+    Raises:
+        StoreError: with the first of them.
+    """
+    there = [path for path in _paths(out).values() if path.exists()]
+    if there and not overwrite:
+        raise StoreError(
+            f"`{there[0]}` is there already ({len(there)} files of an explanation). Choose another --out, or replace them with --overwrite."
+        )
+
+
+def _paths(out: str | os.PathLike[str]) -> dict[str, Path]:
+    """The files of an explanation by their endings."""
+    return {name: Path(f"{os.fspath(out)}{name}") for name in (MOTIFS, ENRICHMENT, EQTL, CONTROLS, SUMMARY)}
+
+
 def write_explained(
     found: Explained,
     out: str | os.PathLike[str],
@@ -248,11 +266,13 @@ def write_explained(
 ) -> list[Path]:
     """Writes OUT.motifs.tsv.gz, OUT.enrichment.tsv, OUT.eqtl.json, OUT.controls.tsv and OUT.json; those that there are.
 
+    Files of an earlier explanation are replaced, or removed where this one has none.
+
     Raises:
         StoreError: a file cannot be written.
     """
-    paths = {name: Path(f"{os.fspath(out)}{name}") for name in (MOTIFS, ENRICHMENT, EQTL, CONTROLS, SUMMARY)}
-    written = []
+    paths = _paths(out)
+    written: list[Path] = []
     if found.motifs is not None:
         text = found.motifs.write_csv(separator="\t", null_value="NA").encode()
         with sealed.atomic_path(paths[MOTIFS]) as partial:
@@ -273,5 +293,8 @@ def write_explained(
         "variants": found.variants,
         "notes": found.notes,
     }
+    for path in paths.values():
+        if path not in written and path.is_file():
+            path.unlink()
     sealed.write_json(paths[SUMMARY], summary | {"provenance": sealed.provenance(asdict(config), inputs)})
     return [*written, paths[SUMMARY]]
