@@ -148,3 +148,10 @@ def test_ambiguity_codes(tmp_path: Path) -> None:
     assert fasta.codes("22", 0, 19).tolist() == [0, 1, 2, 3, *[4] * 15]
     # VCF 4.3: REF is the alphabetically first of the code's bases
     assert fasta.resolved("22", 0, 19).tolist() == [0, 1, 2, 3, 4, 0, 0, 0, 1, 1, 2, 0, 0, 0, 1, 0, 0, 4, 4]
+
+
+def test_two_sequences_of_a_chromosome_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"two sequences of chromosome 1 \(chr1 and 1\)\. Leave one in it"):
+        open_fasta(write_fasta(tmp_path / "a.fa", {"chr1": "ACGT", "1": "CCCC"}))
+    both = {"1": "ACGT", "chrM": "ACGT", "MT": "CCCC"}  # as some genomes of hg19 have
+    assert open_fasta(write_fasta(tmp_path / "b.fa", both)).lengths == {"1": 4, "MT": 4}

@@ -68,7 +68,10 @@ class Fasta:
             raise FormatError(f"`{self.path}` holds no sequences. Give a FASTA file of the reference genome.")
         self._contig: dict[str, str] = {}
         for name, contig in zip(chrom_names(contigs), contigs, strict=True):
-            self._contig.setdefault(name, contig)
+            if self._contig.setdefault(name, contig) != contig and name in NUCLEAR:
+                raise FormatError(
+                    f"`{self.path}` has two sequences of chromosome {name} ({self._contig[name]} and {contig}). Leave one in it."
+                )
         self.lengths = {name: self._file.get_reference_length(contig) for name, contig in self._contig.items()}
         self._check_end()
         check_index(self.path, self._contig)

@@ -116,3 +116,9 @@ def test_areas_of_resampled_pairs(rng: np.random.Generator) -> None:
     for area, weight in zip(_areas(case, control, counts), counts, strict=True):
         label, value = np.repeat([1, 0], 30), np.concatenate([case, control])
         assert area == pytest.approx(roc_auc_score(label, value, sample_weight=np.tile(weight, 2)))
+
+
+def test_places_beside_packed_variants_are_those_of_the_variants(tmp_path: Path) -> None:
+    path = tmp_path / "lbf.tsv"
+    path.write_text("gene_id\tvariant\tchromosome\tposition\tpip\nENSG1.2\tchr1_100_A_G\t1\t100\t0.9\n")
+    assert read_fine_mapping(path).rows() == [("ENSG1", "1", 100, "G", "A", 0.9, None)]

@@ -94,7 +94,8 @@ def read_fine_mapping(path: str | os.PathLike[str]) -> pl.DataFrame:
     )
     read = frame.select(pl.col(str(number)).alias(role) for role, number in columns.items())
     if not placed:
-        read = pl.concat([read, variants.unpack_key(read["variant"])], how="horizontal")
+        unpacked = variants.unpack_key(read["variant"])
+        read = pl.concat([read.drop(unpacked.columns, strict=False), unpacked], how="horizontal")
     result = read.select(
         pl.col("gene").map_elements(bare_gene_id, return_dtype=pl.String()),
         variants.chrom_expr("chrom"),
