@@ -138,7 +138,7 @@ def known_reference(reference: Fasta, variants: pl.DataFrame) -> Callable[[str, 
 
 
 def _lose_phase(writer: CohortWriter, ledger: Ledger, block: DonorVariants, where: str, config: PrepareConfig) -> None:
-    lost = f"{block.ledger['unphased calls']} of {block.heterozygous} heterozygous genotypes in {where} are not phased, or not together (PS)"
+    lost = f"{block.ledger['unphased calls']} of {block.heterozygous} heterozygous genotypes in {where} are not phased"
     if config.phased == "yes":
         raise DataError(f"`--phased yes`, but {lost}. Use --phased auto, or phase them.")
     ledger.note(f"{lost}, so that no haplotypes are kept. Phase them, or leave out the genes there.")
