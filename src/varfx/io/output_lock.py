@@ -71,7 +71,7 @@ def held_output(out: str | os.PathLike[str]) -> Iterator[None]:
         yield
         return
     _HELD[path] = descriptor
-    own = path.parent / Path(os.path.abspath(out)).name
+    own = Path(os.path.realpath(out))
     sealed.OWNED.add(own)
     sealed.sweep(own)
     try:
