@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +13,10 @@ import polars as pl
 import pytest
 
 from cases.command_line import varfx
+from cases.forked import run_forked
 from cases.simulated_panel import Simulated
 from cases.simulated_tracks import SimulatedTracks, simulate_tracks
+from varfx.cli import main
 from varfx.gwas.sumstats import SumStats, read_sumstats
 
 Capsys = pytest.CaptureFixture[str]
@@ -260,16 +260,15 @@ def test_interrupt_then_resume_with_other_and_with_the_same_options(
         "1000",
     ]
     steps = ["--max-steps", "20000", "--out", str(out)]
-    script = "from varfx.cli import main; import sys; main(sys.argv[1:])"
-    child = subprocess.Popen([sys.executable, "-c", script, *words, *steps], stderr=subprocess.PIPE, text=True)
+    child = run_forked(main, [*words, *steps], folder=tmp_path / "screen")
     last = tmp_path / "RUN.building" / "checkpoints" / "last" / "manifest.json"
     for _ in range(600):
         if last.is_file():
             break
         time.sleep(0.1)
     os.kill(child.pid, signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
-    assert child.returncode == 130, errors
+    _, errors = child.communicate()
+    assert child.poll() == 130, errors
     # Lines of progress may stand before it, on a slow machine.
     assert errors.splitlines()[-1] == "interrupted; `varfx prior fit` continues with the same command and --resume"
     assert "is an unfinished run" in varfx(capsys, "prior", "evaluate", out).error

@@ -227,6 +227,7 @@ def test_a_missing_run(tmp_path: Path) -> None:
         weights(tmp_path / "RUN")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_processes_change_nothing(tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stretches of one and of two cores, a core without associations, and two processes."""
     counts = [haplotypes(rng, 200, 70, rho=0.8), haplotypes(rng, 200, 20, rho=0.8)]

@@ -132,6 +132,7 @@ def same(first: Path, second: Path) -> bool:
     return all(a.equals(b, null_equal=True) for a, b in tables) and records[0] == records[1]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_workers_change_nothing(cohort: Path, tmp_path: Path) -> None:
     config = BaselineConfig(models=("lasso", "blup"), folds=(0,))
     for workers in (1, 2):

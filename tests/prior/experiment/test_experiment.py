@@ -132,6 +132,7 @@ def test_real_traits_are_compared_in_pairs_of_windows(simulated: Simulated, tmp_
     assert all(each["rmse_log_f"] is None for each in outcome.results)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_processes_do_not_change_results(done: tuple[Path, Path], simulated: Simulated, tmp_path: Path) -> None:
     content = fig3(simulated)
     content["models"] = content["models"][:1]  # type: ignore[index]
