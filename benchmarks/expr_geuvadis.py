@@ -107,7 +107,9 @@ def networks(options: argparse.Namespace, work: Path) -> Iterator[dict[str, Any]
         overwrite=True,
     )
     # Whole batches with their graphs: each prediction is computed once, where micro-batches compute it twice.
-    training = ExpressionTrainConfig(epochs=options.epochs, patience=4, batch=32, micro_batch=32, keep_graphs=True)
+    training = ExpressionTrainConfig(
+        epochs=options.epochs, patience=4, batch=32, micro_batch=32, keep_graphs=True, checkpoint_minutes=1
+    )
     runs, fits = [], {}
     for name in options.networks:
         config = FitConfig(name=name, network=NETWORKS[name], training=training, genes=(*genes, *cohort.genes_heldout))
