@@ -10,6 +10,7 @@ import pytest
 
 from varfx import report
 from varfx.errors import DataError, StoreError
+from varfx.report.expression import by_heritability
 
 
 def gene(name: str, model: str, r2: float | None, pcc: float | None, **more: Any) -> dict[str, Any]:
@@ -52,6 +53,29 @@ def test_scatter_has_a_panel_per_model_and_a_dot_per_gene() -> None:
     assert blup.get_xlim() == blup.get_ylim() == enformer.get_xlim()
     (mean,) = [line for line in blup.lines if line.get_marker() == "D"]
     assert mean.get_xydata()[0] == pytest.approx([-0.5, 0.35 / 3])
+
+
+def test_classes_of_heritability_have_a_point_per_model_and_the_number_of_genes(tmp_path: Path) -> None:
+    def entry(name: str, low: float, high: float, r2: float, genes: int) -> dict[str, Any]:
+        return model(name, r2, genes=genes, h2_low=low, h2_high=high)
+
+    classes = [
+        entry("blup", 0.0, 0.05, 0.01, 9), entry("blup", 0.2, 0.4, 0.2, 1),
+        entry("enformer", 0.0, 0.05, -0.1, 9), entry("enformer", 0.2, 0.4, 0.3, 1),
+    ]  # fmt: skip
+    found = {**EVALUATION, "heritability_classes": classes}
+    (axes,) = by_heritability(found).axes
+    lines = {line.get_label(): line.get_xydata() for line in axes.lines if line.get_marker() == "o"}
+    assert {name: values[:, 1].tolist() for name, values in lines.items()} == {
+        "blup": [0.01, 0.2],
+        "enformer": [-0.1, 0.3],
+    }
+    for values in lines.values():
+        assert values[:, 0].round().tolist() == [0, 1]
+    assert [each.get_text() for each in axes.get_xticklabels()] == ["0 to 0.05\n(9)", "0.2 to 0.4\n(1)"]
+    with pytest.raises(DataError, match="holds no classes of heritability"):
+        by_heritability(EVALUATION)
+    assert "heritability_r2.png" in report.draw_evaluation(found, tmp_path / "figures")
 
 
 def test_scatter_of_correlations_puts_constant_predictions_at_zero() -> None:

@@ -46,7 +46,7 @@ def evaluate(
         runs: Runs of `varfx expr baseline` and `varfx expr fit`, all on the same cohort.
         json: Write all numbers to this file.
         tsv: Write a row per gene, model and fold to this file.
-        figures: Write pictures into this folder: models against each other, and their means.
+        figures: Write pictures into this folder: models against each other, their means, and means by class of heritability.
         against: The model that the others are compared with on the screen; by default elastic-net, or the first.
         cohort: Where the runs' cohort lies, if it moved; or another cohort to judge them in, without the individuals of their own.
         home: Where the runs' own cohort lies, if it moved and --cohort is another.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,10 +164,71 @@ def learning_curve(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figu
     entries = [entry for entry in evaluation.get("learning_curves", ()) if entry[f"mean_{metric}"] is not None]
     if not entries:
         raise DataError("`evaluation` holds no learning curve: fit models with --train-size.")
-    groups = list(dict.fromkeys((entry["gene_set"], entry["split"]) for entry in entries))
-    models = list(dict.fromkeys(entry["model"] for entry in entries))
     sizes = [entry["train_size"] for entry in entries]
-    spread = max(sizes) - min(sizes)
+    return _lines(
+        entries,
+        metric,
+        lambda entry: float(entry["train_size"]),
+        spread=max(sizes) - min(sizes),
+        label="training individuals",
+    )
+
+
+def by_heritability(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figure:
+    """A figure with a panel per set of genes: the mean score of each model over the genes of each class of heritability.
+
+    Args:
+        evaluation: `ExpressionEvaluation.to_dict()`, or the JSON of `varfx expr evaluate`.
+        metric: r2 or pcc.
+
+    Raises:
+        DataError: no heritability was estimated.
+    """
+    entries = [entry for entry in evaluation.get("heritability_classes", ()) if entry[f"mean_{metric}"] is not None]
+    if not entries:
+        raise DataError("`evaluation` holds no classes of heritability: evaluate runs without --no-heritability.")
+    classes = sorted({(entry["h2_low"], entry["h2_high"]) for entry in entries})
+    figure = _lines(
+        entries,
+        metric,
+        lambda entry: float(classes.index((entry["h2_low"], entry["h2_high"]))),
+        spread=4.0,
+        label="cis-heritability (number of genes)",
+    )
+    for axes, group in zip(figure.axes, _groups(entries), strict=True):
+        counts = {
+            (each["h2_low"], each["h2_high"]): each["genes"]
+            for each in entries
+            if (each["gene_set"], each["split"]) == group
+        }
+        names = [f"{low:g} to {high:g}\n({counts.get((low, high), 0)})" for low, high in classes]
+        axes.set_xticks(range(len(classes)), names, fontsize=7)
+    return figure
+
+
+def _groups(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((entry["gene_set"], entry["split"]) for entry in entries))
+
+
+def _lines(
+    entries: Sequence[Mapping[str, Any]],
+    metric: str,
+    place: Callable[[Mapping[str, Any]], float],
+    *,
+    spread: float,
+    label: str,
+) -> Figure:
+    """A panel per set of genes, in it a line per model with intervals.
+
+    Args:
+        entries: means of models over genes.
+        metric: r2 or pcc.
+        place: of an entry on the x axis.
+        spread: of the places; intervals of different models stand aside by a share of it.
+        label: of the x axis.
+    """
+    groups = _groups(entries)
+    models = list(dict.fromkeys(entry["model"] for entry in entries))
     with styled():
         from matplotlib.figure import Figure
 
@@ -179,15 +240,13 @@ def learning_curve(evaluation: Mapping[str, Any], *, metric: str = "r2") -> Figu
                     continue
                 colour = COLOURS[number % len(COLOURS)]
                 aside = 0.01 * spread * (number - (len(models) - 1) / 2)  # intervals stand side by side
-                x, y = [point["train_size"] + aside for point in points], [point[f"mean_{metric}"] for point in points]
+                x, y = [place(point) + aside for point in points], [point[f"mean_{metric}"] for point in points]
                 axes.plot(x, y, "o-", color=colour, markersize=4, label=model)
                 bounds = [(at, point[f"mean_{metric}_ci95"]) for at, point in zip(x, points, strict=True)]
                 for at, interval in bounds:
                     if interval is not None:
                         axes.plot([at, at], interval, color=colour, linewidth=1)
-            axes.set(
-                xlabel="training individuals", ylabel=f"mean {LABELS[metric]} over genes", title=f"{group[0]} genes"
-            )
+            axes.set(xlabel=label, ylabel=f"mean {LABELS[metric]} over genes", title=f"{group[0]} genes")
             axes.axhline(0, color=GREY, linewidth=0.5)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -219,6 +278,10 @@ def draw_evaluation(
         for metric in LABELS:
             names.append(f"learning_curve_{metric}.png")
             save(learning_curve(evaluation, metric=metric), root / names[-1])
+    if evaluation.get("heritability_classes"):
+        for metric in LABELS:
+            names.append(f"heritability_{metric}.png")
+            save(by_heritability(evaluation, metric=metric), root / names[-1])
     for gene_set in dict.fromkeys(entry["gene_set"] for entry in evaluation["models"]):
         models = list(dict.fromkeys(entry["model"] for entry in evaluation["models"] if entry["gene_set"] == gene_set))
         base = against if against is not None and against in models else str(models[0])
