@@ -15,6 +15,7 @@ from cases.heritability import Draw, with_channel
 from varfx.annotations import Annotations
 from varfx.errors import DataError
 from varfx.ld import WhitenedWindow
+from varfx.likelihood import third_moment
 from varfx.likelihood.blocks import Blocks
 from varfx.likelihood.maximise import Pieces
 from varfx.likelihood.third_moment import window_third_moment
@@ -136,6 +137,21 @@ def test_third_moment_is_that_of_the_model(rng: np.random.Generator) -> None:
     for k in range(2):
         M = np.linalg.solve(C, (B * (F * c[:, k])) @ B.T + sigma2 * c_s[k] * np.eye(6))
         assert total[k] == pytest.approx(np.trace(M @ M @ M), rel=1e-10)
+
+
+def test_third_moment_of_large_windows_is_in_single_precision(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    B, w, F, c = (
+        torch.from_numpy(each)
+        for each in (rng.standard_normal((20, 50)), rng.standard_normal(20), rng.random(50), rng.random((50, 3)))
+    )
+    arguments = WhitenedWindow(B=B, w=w), F, c, torch.tensor([0.0, 0.5, -1.0], dtype=torch.float64), 0.9
+    exact = window_third_moment(*arguments)
+    monkeypatch.setattr(third_moment, "LEAST_RANK", 20)
+    rounded = window_third_moment(*arguments)
+    assert not torch.equal(exact, rounded)
+    torch.testing.assert_close(rounded, exact, rtol=1e-4, atol=1e-4)
 
 
 def test_third_moments_of_a_source_are_sums_over_windows(draw: Draw) -> None:
