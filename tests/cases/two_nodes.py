@@ -42,6 +42,13 @@ def in_float64(folder: Path, num_nodes: int) -> ExpressionNetwork:
     return network
 
 
+def torchrun(words: list[str]) -> None:
+    """What the command `torchrun` does."""
+    from torch.distributed.run import main
+
+    main(words)
+
+
 if __name__ == "__main__":
     folder, panel, sumstats, annot, cohort = sys.argv[1:]
     nodes = ["--num-nodes", "2"]

@@ -108,6 +108,7 @@ def test_variances_from_a_file_give_the_runs_result(
     np.testing.assert_allclose(tables(tmp_path / "F")[0]["PIP"], tables(tmp_path / "G")[0]["PIP"], rtol=1e-3)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_several_processes_give_the_same_files(
     capsys: Capsys, simulated: Simulated, sparse: Path, tmp_path: Path
 ) -> None:

@@ -202,6 +202,7 @@ def test_no_scheduler_at_the_address(tmp_path: Path, bigwig: Path, monkeypatch: 
         build_tracks([spec(bigwig, "a")], tmp_path / "T", build="hg19", scheduler="tcp://127.0.0.1:9")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_worker_processes_on_a_real_chromosome(tmp_path: Path) -> None:
     size = LENGTHS["hg19"]["21"]
     runs = [("21", 16_777_200, 16_777_300, 3.0), ("21", size - 5, size, 7.0)]  # across the first border of shards

@@ -152,6 +152,7 @@ def test_a_sparse_prior_predicts_sparse_effects_better_than_the_normal_one(mater
     assert inside.mean() > 0.95
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_workers_change_nothing_and_the_seed_decides(material: tuple[LDPanel, ndarray]) -> None:
     panel, X = material
     z, _ = sparse_z(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from cases.simulated_panel import Simulated
+from cases.simulated_tracks import LENGTHS
 from varfx.errors import ConfigError
+from varfx.genome import builds
 from varfx.prior.experiment.materials import simulated_signal
 from varfx.prior.simulation.config import TruthConfig
 from varfx.prior.simulation.simulate import simulate
@@ -24,13 +27,15 @@ FILTER = TruthConfig(kind="filter", window=WINDOW, seed=3)
 
 
 @pytest.fixture(scope="module")
-def tracks(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tracks(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("tracks")
     path = folder / "a.bedgraph"
-    path.write_text(simulated_signal(simulated.open(), "hg19", 97))
-    spec = TrackSpec(name="a", file=path, kind="bedgraph", store="float16")
-    build_tracks([spec], folder / "T.tracks.zarr", build="hg19", workers=1)
-    return folder / "T.tracks.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(builds.LENGTHS, "hg19", LENGTHS)  # type: ignore[arg-type]
+        path.write_text(simulated_signal(simulated.open(), "hg19", 97))
+        spec = TrackSpec(name="a", file=path, kind="bedgraph", store="float16")
+        build_tracks([spec], folder / "T.tracks.zarr", build="hg19", workers=1)
+        yield folder / "T.tracks.zarr"
 
 
 def test_a_filter_weighs_bases_and_averages_know_nothing_of_it(
