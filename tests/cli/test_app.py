@@ -16,6 +16,7 @@ import yaml
 from cases.command_line import varfx
 from cases.simulated_panel import Simulated
 from varfx._version import __version__
+from varfx.cli import main
 from varfx.cli.app import run
 from varfx.cli.command_line import spread_lists
 from varfx.cli.help_page import broken, filled
@@ -202,6 +203,16 @@ def test_errors_with_markup_and_line_breaks_stay_one_literal_line(
 
     monkeypatch.setattr("varfx.cli.app.global_options", fail)
     assert varfx(capsys, "info", "x").error.startswith("a [bold]name[/bold] in two lines and long")
+
+
+def test_an_interrupt_before_the_words_are_known_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("varfx.cli.app.build_app", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["info", "x"])
+    assert end.value.code == 130
 
 
 @pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)])

@@ -74,16 +74,20 @@ def start(words: Sequence[object], screen: Path) -> Child:
     status = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job has it ignored
         null = os.open(os.devnull, os.O_RDWR)
         err = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for number, descriptor in enumerate((null, null, err)):
             os.dup2(descriptor, number)
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-        from varfx.cli import app
+        from varfx.cli import app, main
         from varfx.cli.console import PlainConsole
 
         app.stderr = PlainConsole(stderr=True, soft_wrap=True)
-        status = app.run([str(word) for word in words])
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as Python begins
+        main([str(word) for word in words])
+    except SystemExit as end:
+        status = int(end.code or 0)
     except BaseException:  # noqa: BLE001  (a child must not return)
         import traceback
 

@@ -37,4 +37,5 @@ def _ending(ended: Ended, number: signal.Signals) -> str:
         return "" if not ended.err.strip() or ended.status == 0 else f"words without the status: {ended.err[-300:]}"
     if ended.status != STATUS[number]:
         return f"status {ended.status}: {ended.error[:300]}"
-    return "" if ended.is_one_line else f"not one line: {ended.err[-300:]}"
+    unsaid = number == signal.SIGINT and not ended.err.strip()  # Ctrl-C before the command was known
+    return "" if unsaid or ended.is_one_line else f"not one line: {ended.err[-300:]}"

@@ -77,6 +77,8 @@ class Record:
         for campaign, parts in other._tallies.items():
             ours = self._tallies.setdefault(campaign, {})
             for name, each in parts.items():
+                if not each.tries and not each.mishaps:  # its turn did not come
+                    continue
                 ours[name] = max(ours.get(name, Tally()), each, key=lambda tally: (not tally.is_good, tally.tries))
 
     @property

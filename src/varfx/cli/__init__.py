@@ -16,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs `varfx` and exits: 0 when all went well, 2 for a user's mistake, 130 after Ctrl-C."""
     try:
         from varfx.cli.app import run
-    except KeyboardInterrupt:  # while libraries load
-        sys.exit(130)
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+        status = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # while libraries load, or before the words are known
+        status = 130
+    sys.exit(status)
