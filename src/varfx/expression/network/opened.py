@@ -54,7 +54,7 @@ class OpenNetworks:
         Raises:
             DataError: the run has no such network.
         """
-        own = gene_id if self._run.record["config"]["single_gene"] else None
+        own = gene_id if self._run.record["config"].get("single_gene") else None
         self._held = {key: network for key, network in self._held.items() if key[1] == own}
         if (fold, own) not in self._held:
             self._held[fold, own] = _loaded(self._run, fold, gene_id).to(self._device)
