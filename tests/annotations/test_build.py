@@ -144,6 +144,32 @@ def test_intervals_that_cover_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
         assert "Channel `z` of " in caplog.text
 
 
+def test_intervals_of_one_base_whose_starts_count_from_1(tmp_path: Path) -> None:
+    panel = pl.DataFrame(
+        [("1", 1000 + 100 * k, f"rs{k}", "A", "G", 0.1) for k in range(50)], schema=SCHEMA, orient="row"
+    )
+    places = panel["position"].to_list()
+
+    def bed(shift: int) -> Path:
+        moved = [place + (shift if k >= 10 else 0) for k, place in enumerate(places)]
+        return write(tmp_path / "snps.bed", "".join(f"chr1\t{place - 1}\t{place}\n" for place in moved))
+
+    assert build_annotations(panel, [BedSpec(bed(0))]).table["snps"].to_list() == [1] * 50
+    with pytest.raises(
+        FormatError, match=r"snps.bed`: 40 intervals of one base start at a variant's position, and 10 end there"
+    ):
+        build_annotations(panel, [BedSpec(bed(1))])
+
+
+def test_a_channel_without_any_value_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = write(tmp_path / "t.tsv", "CHR\tBP\tv\tw\n1\t100\t1\tNA\n1\t200\t2\tNaN\n")
+    with caplog.at_level(logging.WARNING, "varfx"):
+        build_annotations(PANEL, tables=[TableSpec(table)])
+    assert "Channel `w` of `" in caplog.text
+    assert "has no value for any variant: it can teach nothing" in caplog.text
+    assert "Channel `v`" not in caplog.text
+
+
 def test_names_from_paths_and_before_them() -> None:
     assert stem(Path("a/hemePeaks.bed.gz")) == "hemePeaks"
     assert stem(Path("CpG.hg19.bed")) == "CpG.hg19"

@@ -220,6 +220,63 @@ def test_a_sparse_table_is_welcome_and_another_build_is_not(tmp_path: Path) -> N
             align(read_annotation_table(tmp_path / "moved.tsv"), panel, panel_name="panel")
 
 
+@pytest.mark.parametrize("alleles", [False, True])
+@pytest.mark.parametrize(("shift", "message"), [(-1, "count from 0: add 1"), (1, "are one too large: subtract 1")])
+def test_positions_one_base_off_are_refused_where_some_match(
+    shift: int, message: str, alleles: bool, tmp_path: Path
+) -> None:
+    panel = grid(100)
+    names = ["chrom", "position", *(("effect_allele", "other_allele") if alleles else ())]
+    moved = panel.select(names).with_columns(pl.col("position") + shift, s=pl.lit(1.0))
+    path = tmp_path / "moved.csv"
+    pl.concat([moved, panel[:20].select(names).with_columns(s=pl.lit(1.0))]).write_csv(path)
+    with pytest.raises(
+        HarmonisationError, match=rf"100 of its 120 positions are one base beside .* and 20 are .* seem to {message}"
+    ):
+        align(read_annotation_table(path), panel, panel_name="panel")
+    pl.concat([moved[:20], panel.select(names).with_columns(s=pl.lit(1.0))]).write_csv(path)
+    assert align(read_annotation_table(path), panel, panel_name="panel").counts["variants with a row"] == 100
+
+
+def test_positions_may_have_their_build_in_their_name_and_are_no_channels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = "chr\tpos_hg19\tsnp\tscore\tstart\tEAF"
+    path = write(tmp_path, f"{header}\n1\t100\trs9\t7\t99\t0.2\n")
+    with caplog.at_level(logging.WARNING, "varfx"):
+        result = aligned(path)
+    assert (result.channels, result.values[0].tolist()) == (("score",), [7.0])
+    assert "columns of places or of an effect allele's frequency become no channels: start, EAF" in caplog.text
+    assert aligned(path, "EAF").channels == ("EAF",)
+    two = write(tmp_path, "chr\tpos_hg19\tpos_b38\tsnp\tscore\n1\t100\t900\trs1\t7\n")
+    with pytest.raises(
+        FormatError, match=r"has positions of several builds \(pos_hg19, pos_b38\). Call that of the panel's"
+    ):
+        aligned(two)
+    placed = write(tmp_path, "chr\tpos\tBP_b38\tsnp\tscore\n1\t100\t900\trs1\t7\n")
+    assert aligned(placed).channels == ("score",)
+
+
+def test_results_of_a_gwas_as_channels_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "CHR\tBP\tBETA\tP\tcoding\n1\t100\t0.1\t0.5\t1\n")
+    with caplog.at_level(logging.WARNING, "varfx"):
+        assert aligned(path).channels == ("BETA", "P", "coding")
+    assert (
+        "BETA, P look like the results of a GWAS. As channels they would let f be learned from associations"
+        in caplog.text
+    )
+    caplog.clear()
+    assert aligned(path, "coding").channels == ("coding",)
+    assert not caplog.text
+
+
+def test_positions_that_lost_their_last_digits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        FormatError, match=r"`BP` has lost its last digits in 1 of 1 rows, first row 1 \('1.23457e\+08'\)"
+    ):
+        aligned(write(tmp_path, "CHR\tBP\ts\n1\t1.23457e+08\t1\n"))
+
+
 def test_many_matches_on_the_other_strand_are_noted(tmp_path: Path) -> None:
     panel = grid(100)
     flipped = panel.with_columns(

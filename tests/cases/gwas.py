@@ -111,6 +111,15 @@ DANER_COUNTS_IN_NAMES = """CHR SNP BP A1 A2 FRQ_A_200 FRQ_U_800 INFO OR SE P
 PGC_2014 = """hg19chrc snpid a1 a2 bp info or se p ngt
 chr1 rs1 A G 1000 0.9 0.98019867 0.01 0.0455 0
 chr2 rs2 CT C 2000 0.8 1.03045453 0.01 0.0027 0""".replace(" ", "\t")
+GWAMA = """rs_number reference_allele other_allele eaf beta se beta_95L beta_95U z p-value _-log10_p-value q_statistic q_p-value i2 n_studies n_samples effects
+rs1 A G 0.25 -0.02 0.01 -0.04 0 -2 0.0455 1.342 0.1 0.7 0 2 1000 --
+rs2 CT C 0.75 0.03 0.01 0.01 0.05 3 0.0027 2.5687 0.1 0.7 0 2 900 ++""".replace(" ", "\t")
+PLINK1_META = """ CHR BP SNP A1 A2 N P P(R) OR OR(R) Q I
+ 1 1000 rs1 A G 2 0.0455 0.1 0.98019867 0.98 0.5 0
+ 2 2000 rs2 CT C 2 0.0027 0.1 1.03045453 1.03 0.5 0"""
+SNPTEST = """alternate_ids rsid chromosome position alleleA alleleB index info all_AA all_AB all_BB all_NULL all_total all_maf frequentist_add_pvalue frequentist_add_info frequentist_add_beta_1 frequentist_add_se_1 comment
+x rs1 1 1000 G A 1 0.9 562.5 375 62.5 0 1000 0.25 0.0455 0.9 -0.02 0.01 NA
+x rs2 2 2000 C CT 2 0.8 56.25 337.5 506.25 0 900 0.25 0.0027 0.8 0.03 0.01 NA"""
 POLYFUN = """SNP CHR BP A1 A2 N Z MAF
 rs1 1 1000 A G 1000 -2 0.25
 rs2 2 2000 CT C 900 3 0.25""".replace(" ", "\t")
@@ -143,4 +152,7 @@ CASES = {
     "PGC daner": (DANER, None),
     "PGC 2014": (PGC_2014, "500,500"),
     "PolyFun": (POLYFUN, None),
+    "GWAMA": (GWAMA, None),
+    "PLINK1 .meta": (PLINK1_META, "1000"),
+    "SNPTEST": (SNPTEST, None),
 }

@@ -48,7 +48,7 @@ def test_a_range_runs_upwards_within_the_autosomes(text: str) -> None:
 
 OURS = {
     **dict.fromkeys(("1", "01", "1.0", "1.", "chr1", "CHR01", " chr1 ", "chr_1", '"1"', "NC_000001.10", "nc_000001.11"), "1"),
-    **dict.fromkeys(("X", "x", "23", "23.0", "25", "XY", "PAR", "PAR2", "chrX", "NC_000023.11", "CM000685.2"), "X"),
+    **dict.fromkeys(("X", "x", "23", "23.0", "25", "XY", "PAR", "PAR2", "chrX", "X_nonPAR", "chrX_PAR1", "NC_000023.11", "CM000685.2"), "X"),
     **dict.fromkeys(("Y", "24", "chr24", "NC_000024.9", "CM000686.1"), "Y"),
     **dict.fromkeys(("MT", "M", "chrM", "26", "NC_012920.1", "J01415.2"), "MT"),
     "10": "10", "chr20": "20", "20.0": "20", "CM000663.2": "1", "NC_000022.10": "22",

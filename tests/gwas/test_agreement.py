@@ -53,6 +53,12 @@ def dropped(found: SumStats) -> dict[str, int]:
         ("BETA SE Z P", ("nan", "0.01", "2", "0.0455"), 2.0),
         ("OR SE Z", ("0", "0.01", "2"), 2.0),
         ("OR ci_lower ci_upper P", ("1.221402758", "1.0041", "1.4857", "0"), 2.0),
+        ("BETA OR ci_lower ci_upper", ("NA", "7.389056", "1.04108", "52.4437"), 2.0),
+        ("BETA OR ci_lower ci_upper", ("2", "7.389056", "2.7727", "19.6913"), 4.0),
+        ("BETA OR ci_lower ci_upper", ("2", "7.389056", "0.040036", "3.959964"), 2.0),
+        ("BETA OR ci_lower ci_upper", ("2", "NA", "0.040036", "3.959964"), 2.0),
+        ("BETA ci_lower ci_upper", ("2", "1.04108", "52.4437"), 2.0),
+        ("BETA ci_lower ci_upper", ("2", "0.040036", "3.959964"), 2.0),
     ],
 )
 def test_what_is_impossible_in_one_statistic_leaves_the_row_to_the_next(
@@ -199,3 +205,15 @@ def test_a_median_far_from_0_is_refused_where_variants_are_independent(
         clean(path)
     locus = 4 * np.exp(-(np.linspace(-2, 2, 400) ** 2)) + rng.normal(0, 0.7, 400)
     assert read(tmp_path, "Z", {"Z": locus}).table.height == 400
+
+
+@pytest.mark.parametrize("role", ["OR", "HR"])
+def test_an_effect_and_its_ratio_have_one_sign(role: str, tmp_path: Path) -> None:
+    columns = {"BETA": Z / 100, "SE": np.full(6, 0.01), role: np.exp(Z / 100)}
+    assert read(tmp_path, f"BETA SE {role}", columns).table["z"].to_list() == pytest.approx(Z.tolist())
+    with pytest.raises(
+        DataError, match=rf"`BETA` and log\({role}\) have opposite signs in 3 of the 3 rows with the larger effects"
+    ):
+        read(tmp_path, f"BETA SE {role}", {**columns, "BETA": -Z / 100})
+    named = read(tmp_path, f"BETA SE {role}", {**columns, "BETA": -Z / 100}, columns={"beta": "BETA", "se": "SE"})
+    assert named.table["z"].to_list() == pytest.approx((-Z).tolist())

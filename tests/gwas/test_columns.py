@@ -132,11 +132,33 @@ def test_mtag_is_mtags_z_and_says_that_n_is_not(tmp_path: Path) -> None:
         ("CHR SNP T SE_T P_noSPA BETA SE P", ()),
         ("BETA SE p.value BETA_c SE_c p.value_c", ()),
         ("effect_allele effect_allele_freq beta se", ()),
+        ("beta_EUR p_value_EUR odds_ratio_AFR p_value_AFR", ("EUR", "AFR")),
         ("OR OR_95L OR_95U P", ()),
     ],
 )
 def test_traits_of_a_header(header: str, traits: tuple[str, ...]) -> None:
     assert traits_of(header.split()) == traits
+
+
+def test_traits_before_their_statistics_are_asked_about(tmp_path: Path) -> None:
+    text = "SNP EA NEA EAF N height.beta height_se bmi.beta bmi_se\nrs1 A G 0.25 1000 -2 1 3 1"
+    with pytest.raises(FormatError, match=r"holds 2 traits: height, bmi. Name one, e.g. --trait height"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, trait="bmi").table.select("z", "n", "eaf").row(0) == (3.0, 1000.0, 0.25)
+    assert read(tmp_path, text, columns={"beta": "height.beta", "se": "height_se"}).table["z"].to_list() == [-2]
+
+
+@pytest.mark.parametrize("name", ["Effect allele (EA)", "EA", "effect.allele"])
+def test_an_abbreviation_in_brackets_is_no_part_of_a_name(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "g.tsv"
+    path.write_text(f"rsid\t{name}\tOther allele (OA)\tAF_EA\tZ\tN\nrs1\tA\tG\t0.25\t-2\t1000\n")
+    assert clean(path).table.select("effect_allele", "other_allele", "eaf").row(0) == ("A", "G", 0.25)
+
+
+@pytest.mark.parametrize("name", ["avg_info", "INFO_UKB", "minimac3_Rsq", "median_info", "DR2", "INFO/IMPUTE"])
+def test_names_of_imputation_quality(name: str, tmp_path: Path) -> None:
+    text = f"SNP EA NEA N Z {name}\nrs1 A G 1000 -2 0.9"
+    assert read(tmp_path, text, filters=CleanOptions(min_info=0.5)).table["info"].to_list() == [0.9]
 
 
 def test_a_gwas_vcf_of_several_studies_takes_the_one_asked_for(tmp_path: Path) -> None:

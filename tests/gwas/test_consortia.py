@@ -42,12 +42,12 @@ def truth() -> tuple[dict[str, Any], ...]:
                 "chrom": chrom, "pos": place, "id": f"rs{number}", "ea": ea, "oa": oa, "ref": ref, "alt": alt, "eaf": eaf, "x": 1,
                 "small": ea.lower(), "other": oa.lower(), "raf": eaf if alt == ea else 1 - eaf, "maf": min(eaf, 1 - eaf),
                 "minor": ea if eaf < 0.5 else oa, "key": f"{chrom}:{place}:{oa}:{ea}", "place": f"chr{chrom}:{place}",
-                "hg18": f"chr{chrom}:{place - 9}", "z": beta / se, "chi2": (beta / se) ** 2, "beta": beta, "se": se, "or": math.exp(beta),
+                "hg18": f"chr{chrom}:{place - 9}", "lp": math.log10(p), "z": beta / se, "chi2": (beta / se) ** 2, "beta": beta, "se": se, "or": math.exp(beta),
                 "lower": math.exp(beta - 1.959964 * se), "upper": math.exp(beta + 1.959964 * se), "p": p, "mlp": -math.log10(p),
                 "half": -beta / 2, "mlp_half": -math.log10(2 * norm.sf(abs(beta / se) / 2)), "add": "ADD", "ok": ".", "na": "NA",
                 "n": cases + controls, "ncase": cases, "ncontrol": controls, "neff": 4 / (1 / cases + 1 / controls),
                 "neffhalf": 2 / (1 / cases + 1 / controls), "alleles_case": 2 * cases, "alleles_control": 2 * controls, "no": "false",
-                "constant": 4 / (1 / 4000 + 1 / 6000), "given": 12_345.0, "info": 0.9, "chrchrom": f"chr{chrom}",
+                "aa": 1000 * (1 - eaf) ** 2, "ab": 2000 * eaf * (1 - eaf), "bb": 1000 * eaf**2, "constant": 4 / (1 / 4000 + 1 / 6000), "given": 12_345.0, "info": 0.9, "chrchrom": f"chr{chrom}",
             }
         )  # fmt: skip
     return tuple(rows)
@@ -224,8 +224,45 @@ LAYOUTS = {
     ),
     "SNPTEST": Layout(
         "alternate_ids:x rsid:id chromosome:chrom position:pos alleleA:oa alleleB:ea index:x all_total:n all_maf:maf info:info "
-        "frequentist_add_pvalue:p frequentist_add_beta_1:beta frequentist_add_se_1:se", eaf=False, asks=True, separator=" ",
-        effect="effect_allele=alleleB,other_allele=alleleA,beta=frequentist_add_beta_1,se=frequentist_add_se_1",
+        "frequentist_add_pvalue:p frequentist_add_beta_1:beta frequentist_add_se_1:se", eaf=False, separator=" ",
+    ),
+    "SNPTEST, cases": Layout(
+        "alternate_ids:x rsid:id chromosome:chrom position:pos alleleA:oa alleleB:ea info:info all_AA:aa all_AB:ab all_BB:bb all_total:n "
+        "cases_total:ncase controls_total:ncontrol all_maf:maf frequentist_add_pvalue:p frequentist_add_info:x "
+        "frequentist_add_beta_1:add/y=1:beta frequentist_add_se_1:add/y=1:se", n="neff", separator=" ",
+    ),
+    "GWAMA": Layout(
+        "rs_number:id reference_allele:ea other_allele:oa eaf:eaf beta:beta se:se beta_95L:x beta_95U:x z:z p-value:p _-log10_p-value:mlp "
+        "q_statistic:x q_p-value:x i2:x n_studies:x n_samples:n effects:x", placed=False,
+    ),
+    "GWAMA, odds ratios": Layout(
+        "rs_number:id reference_allele:ea other_allele:oa eaf:eaf OR:or OR_se:x OR_95L:lower OR_95U:upper z:z p-value:p "
+        "_-log10_p-value:mlp q_statistic:x q_p-value:x i2:x n_studies:x n_samples:n effects:x", placed=False,
+    ),
+    "PLINK 1.9 meta-analysis": Layout(
+        "CHR:chrom BP:pos SNP:id A1:ea A2:oa N:x P:p P(R):x OR:or OR(R):x Q:x I:x", n="given", eaf=False, separator=" "
+    ),
+    "METAL, log p": Layout(
+        "MarkerName:id Allele1:small Allele2:other Freq1:eaf FreqSE:x Effect:beta StdErr:se log(P):lp Direction:x HetISq:x logHetP:x "
+        "TotalN:n", placed=False,
+    ),
+    "METAL by size, N": Layout(
+        "MarkerName:id Allele1:small Allele2:other N:n Zscore:z P-value:p Direction:x", eaf=False, placed=False
+    ),
+    "eQTLGen": Layout(
+        "Pvalue:p SNP:id SNPChr:chrom SNPPos:pos AssessedAllele:ea OtherAllele:oa Zscore:z NrSamples:n", eaf=False
+    ),
+    "Open Targets": Layout(
+        "studyId:x variantId:key chromosome:chrom position:pos beta:beta sampleSize:n pValueMantissa:x pValueExponent:x "
+        "effectAlleleFrequencyFromSource:eaf standardError:se", asks=True, effect="key=variantId",
+    ),
+    "BGENIE": Layout(
+        "chr:chrom rsid:id pos:pos a_0:oa a_1:ea af:eaf info:info bmi_beta:half bmi_se:se height_beta:beta height_se:se height-log10p:mlp",
+        n="given", asks=True, effect="effect_allele=a_1,other_allele=a_0", trait="height", separator=" ",
+    ),
+    "GEM": Layout(
+        "SNPID:id CHR:chrom POS:pos Non_Effect_Allele:oa Effect_Allele:ea N_Samples:n AF:eaf Beta_Marginal:beta SE_Beta_Marginal:x "
+        "P_Value_Marginal:p Beta_G:half SE_Beta_G:x P_Value_Joint:x"
     ),
     "deCODE": Layout(
         "Chrom:chrchrom Pos:pos Name:x rsids:id effectAllele:ea otherAllele:oa Beta:beta Pval:p minus_log10_pval:mlp SE:se N:n "
@@ -288,6 +325,16 @@ def test_a_layout_gives_what_was_simulated(name: str, tmp_path: Path) -> None:
         assert row["n"] == pytest.approx(true[layout.n], rel=1e-4)
         if layout.eaf:
             assert (row["eaf"] if sign == 1 else 1 - row["eaf"]) == pytest.approx(true["eaf"], abs=1e-6)
+
+
+def test_no_single_effect_has_the_p_of_mr_mega(tmp_path: Path) -> None:
+    columns = "MarkerName:id Chromosome:chrom Position:pos EA:ea NEA:oa EAF:eaf Nsample:n Ncohort:x beta_0:beta se_0:se beta_1:beta se_1:se "
+    layout = Layout(columns + "chisq_association:x ndf_association:x P-value_association:p")
+    for trait in (None, "0"):
+        with pytest.raises(
+            FormatError, match=r"is MR-MEGA's: its effects vary along axes of ancestry.* Give a fixed-effects"
+        ):
+            clean(write(tmp_path, layout, compressed=False), trait=trait)
 
 
 def test_the_build_in_the_name_of_a_column_of_places_is_stored(tmp_path: Path) -> None:

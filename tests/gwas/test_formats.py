@@ -60,9 +60,9 @@ def test_each_format_gives_the_same_variants(name: str, tmp_path: Path) -> None:
     assert first["z"] == pytest.approx(-2.1 if larger else -2.0, abs=2e-3)
     assert second["z"] == pytest.approx(3.1 if larger else 3.0, abs=2e-3)
     assert (first["n"], second["n"]) == ((1000, 900) if n is None else (1000, 1000))
-    if name not in ("LDSC .sumstats", "PLINK2 .glm logistic", "PGC 2014", "PolyFun"):
+    if name not in ("LDSC .sumstats", "PLINK2 .glm logistic", "PGC 2014", "PolyFun", "PLINK1 .meta"):
         assert first["eaf"] == pytest.approx(0.25)
-    with_info = ("BOLT-LMM", "alkesgroup UKBB", "REGENIE", "SAIGE", "PLINK2 .glm", "PGC")
+    with_info = ("BOLT-LMM", "alkesgroup UKBB", "REGENIE", "SAIGE", "PLINK2 .glm", "PGC", "SNPTEST")
     if name.startswith(with_info) and name != "PLINK2 .glm logistic":
         assert (first["info"], second["info"]) == (0.9, 0.8)
     else:
@@ -276,6 +276,11 @@ def test_ldsc_without_alleles_is_refused(tmp_path: Path) -> None:
 def test_every_format_is_tested_here_and_recognised_alone() -> None:
     tested = {form.name for form in FORMATS for name in CASES if name.startswith(form.name)}
     assert tested == {form.name for form in FORMATS}
+
+
+def test_plink2_alleles_in_small_letters_and_no_omitted(tmp_path: Path) -> None:
+    text = "#CHROM POS ID REF ALT A1 TEST OBS_CT BETA SE P\n1 1000 rs1 A G a ADD 1000 -2 1 0.0455\n1 2000 rs2 A G g ADD 1000 2 1 0.0455"
+    assert clean(write(tmp_path, text)).table.select("effect_allele", "other_allele").rows() == [("A", "G"), ("G", "A")]
 
 
 def test_positions_for_files_without(tmp_path: Path) -> None:

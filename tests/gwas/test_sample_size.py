@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def warnings_of(found: SumStats) -> list[str]:
         ("Neff_half", "180", 360),
         ("Neff", "300", 300),
         ("N Neff", "1000 300", 300),
+        ("N cases controls", "1000 100 900", 360),
+        ("N TotalCases TotalControls", "1000 100 900", 360),
+        ("N case_n ctrl_n", "1000 100 900", 360),
+        ("N number_of_cases n_ctl", "1000 100 900", 360),
+        ("N Neff n_cases n_controls", "1000 NA NA NA", 1000),
     ],
 )
 def test_the_effective_size_of_a_file(header: str, row: str, n: float, tmp_path: Path) -> None:
@@ -122,3 +128,64 @@ def test_a_sample_size_of_the_user_is_checked(tmp_path: Path) -> None:
         read(tmp_path, "N", "1000", n="a")
     with pytest.raises(DataError, match=r"has no sample size. Give it with --n N, or --n CASES,CONTROLS"):
         read(tmp_path, "x", "1000")
+
+
+def test_an_effective_size_in_the_column_n_is_not_reduced_again(tmp_path: Path) -> None:
+    found = read(tmp_path, "N", "360", "355", n="100,900")
+    assert sizes_of(found) == [360, 355]
+    assert (
+        "`N` is 4 / (1 / cases + 1 / controls) of the 100 cases and 900 controls given with --n already"
+        in warnings_of(found)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "message"),
+    [
+        ("1000", "10,90", r"`N` is up to 1000, more than the 10 cases and 90 controls given with --n"),
+        (
+            "300",
+            "100,900",
+            r"`N` is 300 at most, less than .*: if it is an effective size, .* n_eff=N and leave out --n",
+        ),
+        ("1000", "100,900", None),
+        ("700", "100,900", None),
+    ],
+)
+def test_cases_and_controls_are_compared_with_the_column_n(
+    size: str, given: str, message: str | None, tmp_path: Path
+) -> None:
+    found = warnings_of(read(tmp_path, "N", size, n=given))
+    assert bool(found) == (message is not None)
+    assert message is None or re.search(message, found[0])
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "options"),
+    [("N EAF_cases EAF_controls", "1000 0.2 0.3", {}), ("EAF_cases EAF_controls", "0.2 0.3", {"n": 1000})],
+)
+def test_frequencies_of_cases_get_the_warning_of_odds_ratios(
+    header: str, row: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    found = read(tmp_path, header, row, **options)
+    assert sizes_of(found) == [1000]
+    assert "frequencies of cases and of controls, but n is" in warnings_of(found)[0]
+    assert "give --n CASES,CONTROLS for the effective size" in warnings_of(found)[0]
+    assert not warnings_of(read(tmp_path, header, row, n="100,900"))
+
+
+def test_one_n_for_odds_ratios_gets_the_warning_too(tmp_path: Path) -> None:
+    assert "odds ratios, but n is given as one number" in warnings_of(read(tmp_path, "x", "0", effect="OR", n=1000))[0]
+    assert not warnings_of(read(tmp_path, "x", "0", effect="OR", n="100,900"))
+
+
+def test_a_number_of_studies_is_no_n(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for options in ({}, {"columns": {"n": "N"}}):
+        with pytest.raises(
+            DataError, match=r"n is 4 at most by `N`: a number of studies, or a share\? Some z .* Give the individuals"
+        ):
+            read(tmp_path, "N", "3", "4", **options)
+    assert sizes_of(read(tmp_path, "N", "3", "4", n=1000)) == [1000, 1000]
+    with caplog.at_level(logging.WARNING, "varfx"):
+        assert sizes_of(read(tmp_path, "N", "12", "14")) == [12, 14]
+    assert "n is 14 at most by `N`: a number of studies, or a share?" in caplog.text

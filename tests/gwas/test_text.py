@@ -112,7 +112,20 @@ def test_other_names_are_refused_by_name_and_contigs_counted(tmp_path: Path) -> 
     }
 
 
-@pytest.mark.parametrize("key", ["1:1000:G:A", "chr1_1000_G_A", "1-1000-G-A", "chr1:1000_G/A", "01:1000:g:a:b37"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "1:1000:G:A",
+        "chr1_1000_G_A",
+        "1-1000-G-A",
+        "chr1:1000_G/A",
+        "01:1000:g:a:b37",
+        "1:1000[b37]G,A",
+        "1:1000|G|A",
+        "1:1000:G>A",
+        "1:1000:G:A:imp:v1",
+    ],
+)
 def test_a_named_key_has_the_reference_first(tmp_path: Path, key: str) -> None:
     path = tmp_path / "g.tsv"
     path.write_text(f"name\tbeta\tse\tn\n{key}\t-0.02\t0.01\t1000\n")
@@ -125,6 +138,73 @@ def test_a_named_key_has_the_reference_first(tmp_path: Path, key: str) -> None:
     path.write_text("name\tbeta\tse\tn\nrs1\t-0.02\t0.01\t1000\n")
     with pytest.raises(FormatError, match=r"holds no CHROMOSOME:POSITION:REF:ALT, but 'rs1'"):
         clean(path, columns={"key": "name"})
+
+
+def test_a_key_beside_columns_of_places_gives_the_alleles(tmp_path: Path) -> None:
+    path = tmp_path / "g.tsv"
+    path.write_text("chromosome\tposition\tvariantId\tbeta\tse\tn\n1\t1000\t1_1007_G_A\t-0.02\t0.01\t1000\n")
+    row = clean(path, columns={"key": "variantId"}).table.row(0, named=True)
+    assert (row["chrom"], row["position"], row["effect_allele"], row["other_allele"]) == KEY[0]
+    assert row["z"] == pytest.approx(-2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1:1000:SNP", "chr1:1000:D", "1:1000:rs1", "chr1:1000-1000", "1:1000:A:<DEL>", "1:1000[b37]A,AT", "1:1000;x"],
+)
+def test_a_place_in_an_identifier_is_taken_whatever_stands_behind_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "g.tsv"
+    header = "ID\teffect_allele\tother_allele\tbeta\tse\tn\n"
+    path.write_text(f"{header}{name}\tA\tG\t-0.02\t0.01\t1000\n")
+    found = clean(path)
+    assert found.table.select("chrom", "position").rows() == [("1", 1000)]
+    path.write_text(f"{header}rs1\tA\tG\t-0.02\t0.01\t1000\n")
+    said = [entry["note"] for entry in clean(path).metadata["ledger"] if entry["step"] == "note"]
+    assert said == ["no positions: variants are known by identifier only, or give --positions-from"]
+
+
+def test_positions_that_lost_their_last_digits_are_refused(tmp_path: Path) -> None:
+    """R writes 1e+05 and 1.2e+07, which are exact; awk and Excel print a few digits of every position."""
+    path = tmp_path / "g.tsv"
+    header = "ID\tchrom\tpos\teffect_allele\tother_allele\tbeta\tse\tn\n"
+
+    def read(*places: str) -> list[int]:
+        path.write_text(header + "".join(f"rs{k}\t1\t{x}\tA\tG\t{(-1) ** k}\t1\t1000\n" for k, x in enumerate(places)))
+        return clean(path).table["position"].to_list()
+
+    assert read("100007", "1e+05", "1.2e+07", "1.23e+08") == [100_000, 100_007, 12_000_000, 123_000_000]
+    assert len(read(*(f"{k}e+06" for k in range(1, 30)))) == 29  # R on a grid
+    assert read("1.00000700000000000e+06") == [1_000_007]  # numpy.savetxt
+    with pytest.raises(
+        FormatError, match=r"`pos` has lost its last digits in 1 of 2 rows, first row 2 \('1.23457e\+08'\)"
+    ):
+        read("100007", "1.23457e+08")
+    with pytest.raises(FormatError, match=r"`pos` has lost its last digits in 40 of 40 rows"):
+        read(*(f"{k / 100:.2f}E+06" for k in range(100, 140)))
+    with pytest.raises(FormatError, match=r"lost its last digits"):
+        clean(CASES / "21_scientific_positions/c.ma", positions_from=_sites(tmp_path, "1.00123e+06"))
+
+
+def _sites(folder: Path, place: str) -> Path:
+    path = folder / "r.pvar"
+    path.write_text(f"1 rs1 {place} A G\n")
+    return path
+
+
+@pytest.mark.parametrize("separator", [";", "|"])
+def test_rare_separators(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "g.csv"
+    text = HEADER + "rs1\t1\t1000\tA\tG\t-2\t1000\n"
+    path.write_text(text.replace("\t", separator))
+    assert clean(path).table["z"].to_list() == [-2]
+    path.write_text(text.replace("-2", "-2,5").replace("\t", separator))
+    with pytest.raises(DataError, match=r"column Z holds text .* \('-2,5'\): a comma is neither a decimal point"):
+        clean(path)
+    path.write_text(text.replace("\t", "~"))
+    with pytest.raises(
+        FormatError, match=r"the header is one column, 'SNP~CHR~BP.*Separate columns by tabs, commas or blanks"
+    ):
+        clean(path)
 
 
 def test_positions_of_identifiers_are_taken_only_where_most_are_such(tmp_path: Path) -> None:

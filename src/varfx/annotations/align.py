@@ -17,8 +17,11 @@ from varfx.errors import HarmonisationError
 from varfx.genome import overlap
 from varfx.genome.chromosomes import unknown_names
 from varfx.genome.harmonise import harmonise
+from varfx.genome.intervals import SHIFTED_AT_LEAST, SHIFTED_TIMES
 from varfx.genome.matching import Matching
 from varfx.genome.variant_codes import encode_sites, find, in_several_rows
+
+_SAMPLE = 200_000  # rows of a table whose positions are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,7 @@ def align(table: AnnotationTable, panel: pl.DataFrame, *, panel_name: str) -> Al
         DataError: alleles or positions that cannot be right.
     """
     notes: tuple[str, ...] = ()
+    _require_one_based(table, panel, panel_name)
     unknown = unknown_names(table.keys["chrom"].unique())
     lost = int(table.keys["chrom"].is_in(unknown).sum())
     if table.keys["effect_allele"].null_count() < table.keys.height:
@@ -77,6 +81,34 @@ def align(table: AnnotationTable, panel: pl.DataFrame, *, panel_name: str) -> Al
         "values not finite, taken as missing": table.num_not_finite,
     }
     return AlignedTable(values, tuple(table.values.columns), counts, notes)
+
+
+def _require_one_based(table: AnnotationTable, panel: pl.DataFrame, panel_name: str) -> None:
+    """Refuses a table whose positions are one base off: many more are a variant's if 1 is added or subtracted.
+
+    Raises:
+        HarmonisationError: with the counts.
+    """
+    if table.kind == "rsid":
+        return
+    places = table.keys.select("chrom", "position").drop_nulls()
+    places = places.gather_every(max(1, places.height // _SAMPLE)).unique()
+    wanted = panel.lazy().select("chrom", "position")
+    found = {
+        shift: places.lazy()
+        .with_columns(pl.col("position") + shift)
+        .join(wanted, on=["chrom", "position"], how="semi")
+        .collect()
+        .height
+        for shift in (-1, 0, 1)
+    }
+    shift = 1 if found[1] >= found[-1] else -1
+    if found[shift] >= SHIFTED_AT_LEAST and found[shift] > SHIFTED_TIMES * found[0]:
+        counted = "count from 0: add 1" if shift == 1 else "are one too large: subtract 1"
+        raise HarmonisationError(
+            f"`{table.source}`: {found[shift]} of its {places.height} positions are one base beside a variant of `{panel_name}`, and "
+            f"{found[0]} are at one: the positions seem to {counted}."
+        )
 
 
 def _by_alleles(

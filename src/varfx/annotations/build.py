@@ -209,6 +209,7 @@ def _of_bed(spec: BedSpec, panel: pl.DataFrame) -> Float[ndarray, " variant"]:
     intervals.require_effective(bed, path=spec.path)
     intervals.require_shared_chromosome(bed, panel, path=spec.path)
     if spec.column is None:
+        intervals.require_zero_based(bed, panel, path=spec.path)
         values = intervals.covered(bed, panel)
         _note_empty(spec.channel, values, spec.path)
         return values
@@ -268,9 +269,13 @@ def _of_file(
 
 
 def _note_empty(channel: str, values: Float[ndarray, " variant"], path: Path) -> None:
-    """A warning where a channel is 0 for every variant: it can teach nothing."""
+    """A warning where a channel is 0, or missing, for every variant: it can teach nothing."""
     known = values[np.isfinite(values)]
-    if known.size and not known.any():
+    if not known.size:
+        _log.warning(
+            "Channel `%s` of `%s` has no value for any variant: it can teach nothing. Check the file.", channel, path
+        )
+    elif not known.any():
         _log.warning(
             "Channel `%s` of `%s` is 0 for every variant: it can teach nothing. Check the file, its genome build and "
             "its names of chromosomes.", channel, path,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from varfx.errors import ConfigError, DataError, FormatError
 from varfx.genome import variants
 from varfx.genome.variant_codes import encode, in_several_rows
 from varfx.genotypes.plink2 import read_sites
+from varfx.gwas.frequency_names import EFFECT, allele_of_frequency
 from varfx.io.text_layout import ROW_NAMES
-from varfx.io.text_numbers import MISSING, column_of, missing_as_null, whole
+from varfx.io.text_numbers import MISSING, column_of, missing_as_null, require_exact, whole
 from varfx.io.text_table import open_table, refuse_alike
 from varfx.short_repr import short_repr
 
@@ -53,7 +55,13 @@ _ALLELES = (
 )
 _log = logging.getLogger(__name__)
 _LOOKED_UP = {name for pair in _ALLELES for name in pair} | {name for names in _SYNONYMS.values() for name in names}
-_NO_CHANNEL = ("cm", "genpos", "row", ROW_NAMES)  # numeric columns that describe no function
+_NO_CHANNEL = ("cm", "genpos", "row", ROW_NAMES, "start", "end")  # numeric columns that describe no function
+_OF_A_BUILD = re.compile(
+    r"(?:chrom_?)?(?:pos|position|bp|start|end)[._( ]*(?:in)?_?(?:hg|grch|b|build)_?(?:19|37|38|18|36)\)?"
+)
+_OF_A_GWAS = frozenset(
+    {"beta", "or", "se", "z", "zscore", "z_score", "p", "pval", "p_value", "pvalue", "effect", "stderr"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +109,7 @@ def read_annotation_table(
     if not frame.height:
         raise FormatError(f"`{path}` has a header and no rows. Check that it was written whole.")
     refuse_alike(frame.columns, _LOOKED_UP, path)
-    roles = _roles(frame.columns)
+    roles = _roles(frame.columns, path)
     channels = _channels(path, frame, roles, columns)
     values, num_not_finite = _numbers(path, frame, channels)
     keys = _keys(path, frame, roles) if roles else _keys_of(rows_of, path, frame.height)
@@ -119,19 +127,36 @@ def read_annotation_table(
     return table
 
 
-def _roles(names: Sequence[str]) -> dict[str, str]:
-    """Key role -> column name, by the synonyms of the field, whatever the case."""
+def _roles(names: Sequence[str], path: Path) -> dict[str, str]:
+    """Key role -> column name, by the synonyms of the field, whatever the case; positions may have their build in their name."""
     known = {name.strip().lstrip("#").lower(): name for name in reversed(names)}
     roles = {}
     for role, spellings in _SYNONYMS.items():
         spelled = next((known[spelling] for spelling in spellings if spelling in known), None)
         if spelled is not None:
             roles[role] = spelled
+    placed = [name for name in names if _is_of_a_build(name) and not name.lower().startswith(("start", "end"))]
+    if "chrom" in roles and "position" not in roles and placed:
+        if len(placed) > 1:
+            raise FormatError(
+                f"`{path}` has positions of several builds ({', '.join(placed)}). Call that of the panel's build `position`."
+            )
+        roles["position"] = placed[0]
     for effect, other in _ALLELES:
         if effect in known and other in known:
             roles |= {"effect_allele": known[effect], "other_allele": known[other]}
             break
     return roles
+
+
+def _is_of_a_build(name: str) -> bool:
+    """Whether a column holds positions of a genome build by its name: `pos_hg38`, `BP_b37`."""
+    return _OF_A_BUILD.fullmatch(name.strip().lstrip("#").lower()) is not None
+
+
+def _is_no_function(name: str) -> bool:
+    """Whether a column describes a place, or the frequency of an allele that another file may not call the effect allele."""
+    return name.lower() in _NO_CHANNEL or _is_of_a_build(name) or EFFECT in (allele_of_frequency(name) or ())
 
 
 def _kind(keys: pl.DataFrame, roles: dict[str, str]) -> KeyKind:
@@ -153,11 +178,14 @@ def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Se
                     f"{', ...' if len(candidates) > 10 else ''}."
                 )
         return list(chosen)
-    channels = [
-        name
-        for name in frame.columns
-        if name not in spent and name.lower() not in _LOOKED_UP and name.lower() not in _NO_CHANNEL
-    ]
+    free = [name for name in frame.columns if name not in spent and name.lower() not in _LOOKED_UP]
+    channels = [name for name in free if not _is_no_function(name)]
+    if left := [name for name in free if name not in channels and name.lower() not in ("cm", ROW_NAMES)]:
+        _log.warning(
+            "`%s`: columns of places or of an effect allele's frequency become no channels: %s.",
+            path,
+            ", ".join(left[:10]),
+        )
     numeric = [name for name in channels if _looks_numeric(column_of(frame, name))]
     text = [name for name in channels if name not in numeric]
     if text:
@@ -167,6 +195,12 @@ def _channels(path: Path, frame: pl.DataFrame, roles: dict[str, str], chosen: Se
         raise DataError(
             f"`{path}` has no numeric column besides its key ({', '.join(frame.columns[:10])}). Check the file."
         )
+    of_gwas = [name for name in numeric if name.lower() in _OF_A_GWAS]
+    if len(of_gwas) > 1:
+        _log.warning(
+            "`%s`: %s look like the results of a GWAS. As channels they would let f be learned from associations: leave them out with "
+            "--columns, unless that is meant.", path, ", ".join(of_gwas),
+        )  # fmt: skip
     return numeric
 
 
@@ -213,6 +247,7 @@ def _keys(path: Path, frame: pl.DataFrame, roles: dict[str, str]) -> pl.DataFram
     if "chrom" in roles:
         columns.append(variants.chrom_expr(roles["chrom"]).alias("chrom"))
     if "position" in roles:
+        require_exact(column_of(frame, roles["position"]), roles["position"], path)
         columns.append(pl.lit(whole(frame[roles["position"]])).alias("position"))
     columns += [
         pl.col(roles[role]).cast(pl.String).str.to_uppercase().alias(role)

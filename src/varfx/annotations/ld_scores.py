@@ -24,7 +24,7 @@ from varfx.genome.variants import chrom_expr, in_genome_order
 from varfx.gwas.sumstats import SumStats
 from varfx.io.text_layout import ROW_NAMES
 from varfx.io.text_lines import as_text, numbered_lines
-from varfx.io.text_numbers import MISSING, whole
+from varfx.io.text_numbers import MISSING, require_exact, whole
 from varfx.io.text_table import open_table
 
 logger = logging.getLogger(__name__)
@@ -199,6 +199,7 @@ def _read_scores(file: Path) -> pl.DataFrame:
             f"({raw.height} rows, columns {raw.columns[:6]}). Its header must be CHR SNP BP, then a column of scores "
             "per annotation."
         )
+    require_exact(raw["BP"], "BP", file)
     table = raw.select(
         chrom_expr("CHR"),
         whole(raw["BP"]).alias("position"),

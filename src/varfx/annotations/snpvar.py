@@ -17,7 +17,7 @@ from varfx.genome.harmonise import harmonise
 from varfx.genome.matching import Matching
 from varfx.genome.overlap import share_found
 from varfx.io import sealed
-from varfx.io.text_numbers import MISSING, whole
+from varfx.io.text_numbers import MISSING, require_exact, whole
 from varfx.io.text_table import open_table
 
 PREDICTION_KIND = "prior"
@@ -141,6 +141,7 @@ def _canonical(table: pl.DataFrame, source: str) -> pl.DataFrame:
             f"`{source}` needs the columns CHR SNP BP A1 A2 SNPVAR (PolyFun), or `variant, f`; of these it has "
             f"{', '.join(sorted(columns)) or 'none'}."
         )
+    require_exact(table["position"], "position", source)
     if "variant_id" not in table.columns:
         table = table.with_columns(variant_id=pl.lit(None, pl.String))
     return table.select(

@@ -9,7 +9,8 @@ from varfx.errors import ConfigError
 
 CHROMOSOMES = (*map(str, range(1, 23)), "X", "Y", "MT")
 PLINK_CODES = {"23": "X", "24": "Y", "25": "X", "26": "MT"}
-_WORDS = {"M": "MT", "MITO": "MT", "XY": "X", "PAR": "X", "PAR1": "X", "PAR2": "X"}
+_OF_X = ("XY", "PAR", "PAR1", "PAR2", "NONPAR", "X_PAR", "X_PAR1", "X_PAR2", "X_NONPAR", "XNONPAR")
+_WORDS = {"M": "MT", "MITO": "MT", **dict.fromkeys(_OF_X, "X")}
 _ACCESSIONS = {f"CM{662 + number:06}": name for number, name in enumerate(CHROMOSOMES[:24], start=1)}
 _ACCESSIONS |= {f"NC_{number:06}": name for number, name in enumerate(CHROMOSOMES[:24], start=1)}
 _ACCESSIONS |= {"NC_012920": "MT", "NC_001807": "MT", "J01415": "MT"}
@@ -23,8 +24,8 @@ _RANGE = re.compile(r"(?:CHR)?(\d{1,2})-(?:CHR)?(\d{1,2})")
 def spelled(name: str, codes: Mapping[str, str] = PLINK_CODES) -> str:
     """A chromosome's name in our spelling: 1 to 22, X, Y, MT. A name that is no human chromosome's stays, in capitals.
 
-    Understood are `chr1`, `Chrom_1`, `01`, `1.0` (a number with decimals), X and Y by PLINK's codes, `XY` and `PAR` (the
-    pseudoautosomal regions, which are part of X), `M`, and the accessions of RefSeq and GenBank (`NC_000001.10`).
+    Understood are `chr1`, `Chrom_1`, `01`, `1.0` (a number with decimals), X and Y by PLINK's codes, `XY`, `PAR`, `X_nonPAR` (the
+    pseudoautosomal regions and the rest of X), `M`, and the accessions of RefSeq and GenBank (`NC_000001.10`).
 
     Args:
         name: as a file has it.

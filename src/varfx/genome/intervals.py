@@ -24,13 +24,17 @@ from varfx.genome.chromosomes import unknown_names
 from varfx.genome.variants import chrom_expr
 from varfx.io.stream import stream_bytes
 from varfx.io.text_lines import as_text, numbered_lines
-from varfx.io.text_numbers import missing_as_null, whole
+from varfx.io.text_numbers import missing_as_null, require_exact, whole
 from varfx.short_repr import short_repr
 
 Combine = Literal["max", "mean"]
 _log = logging.getLogger(__name__)
 _PLINK_BED = b"\x6c\x1b"
 _HEADERS = (b"#", b"track ", b"track\t", b"browser ", b"browser\t")
+SHIFTED_AT_LEAST, SHIFTED_TIMES = (
+    20,
+    3,
+)  # positions one base off: so many, and so many times those in place, are no chance
 _PAIRS_AT_ONCE = 5_000_000
 
 
@@ -107,6 +111,8 @@ def read_bed(path: str | os.PathLike[str], *, score_column: int | None = None) -
     if next(stream_bytes(path), b"").startswith(_PLINK_BED):
         raise FormatError(f"`{path}` is a PLINK genotype file, not a BED file of intervals. Give intervals here.")
     fields = _fields(_lines(Path(path)), score_column or 3)
+    for name in ("start", "end"):
+        require_exact(fields[name], name, path)
     value = missing_as_null(fields["value"])
     numbers = fields.select(
         "number", "line", "fields", chrom_expr("chrom"), value=value, score=value.cast(pl.Float64, strict=False)
@@ -232,6 +238,33 @@ def require_shared_chromosome(
             "`%s`: %d of %d intervals are on chromosomes of unknown names, first %r: they are lost. Use the names 1 to 22, "
             "X, Y, MT.", path, lost, sum(part.start.size for part in intervals.values()), unknown[0],
         )  # fmt: skip
+
+
+def require_zero_based(
+    intervals: Mapping[str, Intervals], variants: pl.DataFrame, *, path: str | os.PathLike[str]
+) -> None:
+    """Refuses intervals of one base that start where variants are: their starts count from 1.
+
+    Args:
+        intervals: by chromosome, from `read_bed`.
+        variants: columns `chrom, position` (1-based).
+        path: for the message.
+
+    Raises:
+        FormatError: many more of them hold a variant if starts count from 1.
+    """
+    hits = {0: 0, 1: 0}
+    for chrom, _, position in _by_chrom(variants):
+        if chrom in intervals:
+            part = intervals[chrom]
+            single = part.start[part.end - part.start == 1]
+            for shift in hits:
+                hits[shift] += int(np.isin(position, single + 1 - shift).sum())
+    if hits[1] >= SHIFTED_AT_LEAST and hits[1] > SHIFTED_TIMES * hits[0]:
+        raise FormatError(
+            f"`{path}`: {hits[1]} intervals of one base start at a variant's position, and {hits[0]} end there: the starts seem to "
+            "count from 1. Subtract 1 from start and end."
+        )
 
 
 def _some(names: Mapping[str, object] | list[str]) -> str:

@@ -20,10 +20,12 @@ SCHEMA: dict[str, pl.DataType] = {
     "other_allele": pl.String(),
     "eaf": pl.Float64(),
 }
+_PLACE = r"^(?:[Cc][Hh][Rr])?0?(\d{1,2}|[XxYy]|[Xx][Yy]|[Mm][Tt]?)"
 _PACKED = (
-    r"^(?:[Cc][Hh][Rr])?0?(\d{1,2}|[XxYy]|[Xx][Yy]|[Mm][Tt]?)[:_-](\d+)"
-    r"(?:[:_-]([ACGTacgt]+)[:_/-]([ACGTacgt]+)(?:[:_-](?:b|hg|GRCh)\d+)?)?$"
+    _PLACE + r"[:_-](\d+)(?:\[b\d+\]([ACGTacgt]+),([ACGTacgt]+))?"
+    r"(?:[:_|;-]([ACGTacgt]+)[:_/|;,>-]([ACGTacgt]+)(?:[:_-](?:b|hg|GRCh)\d+)?(?:[:_](?:imp|typed|gen)[\w:.]*)?)?$"
 )
+_PLACE_ALONE = _PLACE + r":(\d+)[:_|;\[-].*$"  # 1:1000:SNP, 1:1000:rs1, 1:1000:A:<DEL>
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
@@ -77,11 +79,21 @@ def unpack_key(names: pl.Series) -> pl.DataFrame:
     """Keys packed into one column, unpacked: `chrom, position, other_allele, effect_allele`, null where it is no key.
 
     The parts are split by `:`, `_` or `-`, with or without "chr": `1:1000:G:A`, `chr1_1000_G_A_b38`, `1-1000-G-A`,
-    `1:1000_G/A`. Alleles are null where there are none (`1:1000`). By the field's habit the first allele is the
+    `1:1000_G/A`, `1:1000[b37]G,A`. Alleles are null where there are none (`1:1000`), or others than two of ACGT behind a colon
+    (`1:1000:INDEL`, `1:1000:rs1`, `1:1000:G:<DEL>`). By the field's habit the first allele is the
     reference; which one an effect refers to is for the caller to know.
     """
-    parts = names.cast(pl.String).str.strip_chars().str.extract_groups(_PACKED).struct.unnest()
-    parts.columns = ["chrom", "position", "other_allele", "effect_allele"]
+    text = names.cast(pl.String).str.strip_chars()
+    whole = text.str.extract_groups(_PACKED).struct.unnest()
+    whole.columns = ["chrom", "position", "bracketed_0", "bracketed_1", "other_allele", "effect_allele"]
+    alone = text.str.extract_groups(_PLACE_ALONE).struct.unnest()
+    alone.columns = ["place_chrom", "place_position"]
+    parts = pl.concat([whole, alone], how="horizontal").select(
+        chrom=pl.coalesce("chrom", "place_chrom"),
+        position=pl.coalesce("position", "place_position"),
+        other_allele=pl.coalesce("bracketed_0", "other_allele"),
+        effect_allele=pl.coalesce("bracketed_1", "effect_allele"),
+    )
     return parts.with_columns(
         chrom_expr("chrom"),
         pl.col("position").cast(pl.Int64, strict=False),

@@ -103,7 +103,8 @@ def _contradiction(
 
 
 def _check_signs(raw: pl.DataFrame, names: Mapping[str, str], source: str) -> None:
-    """Refuses a z whose sign is not that of the effect beside it: unsigned, or of the other allele."""
+    """Refuses effects on two scales, or an effect and its z, of opposite signs: one is unsigned, or of the other allele."""
+    _check_signs_of_ratio(raw, names, source)
     effect = effect_of(raw)
     if effect is None or "z" not in raw.columns:
         return
@@ -117,6 +118,25 @@ def _check_signs(raw: pl.DataFrame, names: Mapping[str, str], source: str) -> No
             f"{int(informative.sum())} rows with |z| above {_INFORMATIVE:g}: one of them has no sign, or is of the other "
             f"allele. Name the right one with --columns."
         )
+
+
+def _check_signs_of_ratio(raw: pl.DataFrame, names: Mapping[str, str], source: str) -> None:
+    """Refuses an effect beside an odds or hazard ratio whose logarithm has the opposite sign."""
+    for role in ("odds_ratio", "hazard_ratio"):
+        if not {"beta", role} <= set(raw.columns):
+            continue
+        beta, ratio = values_of(raw, "beta"), values_of(raw, role)
+        with np.errstate(all="ignore"):
+            log_ratio = np.where(ratio > 0, np.log(ratio), np.nan)
+        largest = np.nanquantile(np.abs(beta), 0.5) if np.isfinite(beta).any() else np.nan
+        informative = (np.abs(beta) >= largest) & (np.abs(log_ratio) > 0) & (beta != 0)
+        opposite = int((informative & (np.sign(beta) != np.sign(log_ratio))).sum())
+        if opposite > _WRONG_SIGNS * informative.sum():
+            raise DataError(
+                f"`{source}`: `{names.get('beta', 'beta')}` and log({names.get(role, role)}) have opposite signs in {opposite} of "
+                f"the {int(informative.sum())} rows with the larger effects: one of them is of the other allele, or is not what its "
+                f"name says. Name the right one with --columns."
+            )
 
 
 def _check_outside(raw: pl.DataFrame, ledger: Ledger, names: Mapping[str, str], source: str) -> None:

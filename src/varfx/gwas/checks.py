@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ from varfx.errors import DataError
 from varfx.genome import variants
 from varfx.genome.chromosomes import unknown_names
 from varfx.gwas.options import CleanOptions
+from varfx.gwas.roles import SIZES
 from varfx.gwas.statistics import P_IS_ZERO, lacking
 from varfx.gwas.sumstats import MAX_ABS_Z
 from varfx.gwas.unused import or_named
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 _DROP = "Correct the file, or drop these rows with --drop-invalid."
 _ONE_SIGN_ROWS = 20  # as many z of one sign are no chance
 _NULL_MEDIAN = 0.1  # the median of z may be so far from 0, as in ldsc's check of signed statistics
+_FEW_INDIVIDUALS = 30  # that many make no GWAS
 _BLOCK = 100_000  # base pairs: z of nearer variants is not independent
 
 
@@ -111,6 +113,31 @@ def drop_without_z(
             P_IS_ZERO,
         )
     return table.filter(~absent)
+
+
+def require_individuals(table: pl.DataFrame, names: Mapping[str, str], source: str) -> None:
+    """Checks that n counts individuals: with so few, no z would be larger than their square root.
+
+    Args:
+        table: the table with `z` and `n`.
+        names: the file's own column name of each role.
+        source: the file, for messages.
+
+    Raises:
+        DataError: n is a number of studies, or a share.
+    """
+    largest = float(table["n"].max() or 0.0)  # type: ignore[arg-type]
+    if not 0 < largest < _FEW_INDIVIDUALS:
+        return
+    columns = ", ".join(f"`{names[role]}`" for role in SIZES if role in names)
+    what = (
+        f"`{source}`: n is {largest:g} at most{f' by {columns}' if columns else ''}: a number of studies, or a share?"
+    )
+    if table.select((pl.col("z") ** 2 > pl.col("n")).any()).item():
+        raise DataError(
+            f"{what} Some z are above its square root. Give the individuals with --n N, or --n CASES,CONTROLS."
+        )
+    logger.warning("%s", what)
 
 
 def drop_or_raise(table: pl.DataFrame, ledger: Ledger, options: CleanOptions, source: str) -> pl.DataFrame:

@@ -14,7 +14,14 @@ from varfx.errors import ConfigError, DataError
 from varfx.genome import variants
 from varfx.genome.builds import chosen_build, require_within
 from varfx.gwas.agreement import check_agreement
-from varfx.gwas.checks import check_signs, drop_missing, drop_or_raise, drop_without_z, require_places
+from varfx.gwas.checks import (
+    check_signs,
+    drop_missing,
+    drop_or_raise,
+    drop_without_z,
+    require_individuals,
+    require_places,
+)
 from varfx.gwas.files import GwasPath, gwas_files, read_files, source_of, trait_of
 from varfx.gwas.filters import filtered
 from varfx.gwas.frequencies import with_frequencies
@@ -26,6 +33,7 @@ from varfx.gwas.read import RawGwas
 from varfx.gwas.sample_size import SampleSize, Sizes, bolt_power_gain, parse_sample_size, sample_sizes
 from varfx.gwas.statistics import z_scores
 from varfx.gwas.sumstats import SCHEMA, SumStats
+from varfx.gwas.unused import or_named
 from varfx.io import sealed
 from varfx.io.ledger import Ledger
 from varfx.io.output_lock import one_writer
@@ -79,6 +87,10 @@ def clean(
     genome_build = chosen_build(build, raw.study.build, source)
     if positions_from is None:
         raw = raw._replace(table=with_positions_of_ids(raw.table, ledger))
+        if "position" not in raw.table.columns:
+            ledger.note(
+                f"no positions: variants are known by identifier only, or give --positions-from{or_named(raw.unused, 'position')}"
+            )
     require_places(raw.table, positions_from is not None, raw.unused, source)
     table = _with_statistics(raw, given, options, source)
     table = drop_missing(table, ledger, positions_expected=expected)
@@ -89,6 +101,7 @@ def clean(
             table.drop("chrom", "position"), read_positions(positions_from), ledger, source=str(positions_from)
         )
     table = drop_or_raise(table, ledger, options, source)
+    require_individuals(table, raw.names, source)
     check_signs(table, options, source)
     gain = 1.0
     if options.bolt_neff and raw.format_name == "BOLT-LMM" and table.height:

@@ -43,7 +43,7 @@ PROGRAMS: tuple[GwasFormat, ...] = (
         columns=columns_of(
             "variant_id=ID chrom=CHROM position=GENPOS effect_allele=ALLELE1 other_allele=ALLELE0 eaf=A1FREQ",
             "info=INFO n=N n_case=N_CASES n_control=N_CONTROLS beta=BETA se=SE chisq=CHISQ neg_log10_p=LOG10P",
-            "test=TEST extra=EXTRA",
+            "eaf_case=A1FREQ_CASES eaf_control=A1FREQ_CONTROLS test=TEST extra=EXTRA",
         ),
         required=groups_of("CHROM GENPOS ID ALLELE0 ALLELE1 A1FREQ N TEST BETA SE LOG10P|CHISQ"),
         prepare=layouts.regenie,
@@ -101,12 +101,39 @@ PROGRAMS: tuple[GwasFormat, ...] = (
         columns=columns_of(
             "variant_id=MarkerName chrom=Chromosome position=Position effect_allele=Allele1",
             "other_allele=Allele2 eaf=Freq1 beta=Effect se=StdErr z=Zscore",
-            "p=P-value|P_value|P.value|Pvalue weight=Weight",
+            "p=P-value|P_value|P.value|Pvalue log10_p=log(P) weight=Weight",
         ),
         required=groups_of(
-            "MarkerName Allele1 Allele2 Effect|Zscore StdErr|Weight P-value|P_value|P.value|Pvalue Direction"
+            "MarkerName Allele1 Allele2 Effect|Zscore StdErr|Weight|N P-value|P_value|P.value|Pvalue|log(P) Direction"
         ),
         prepare=layouts.metal,
+    ),
+    GwasFormat(
+        name="GWAMA",
+        columns=columns_of(
+            "variant_id=rs_number effect_allele=reference_allele other_allele=other_allele eaf=eaf beta=beta se=se",
+            "odds_ratio=OR z=z p=p-value neg_log10_p=_-log10_p-value n=n_samples",
+        ),
+        required=groups_of("rs_number reference_allele other_allele eaf beta|OR z p-value n_studies n_samples effects"),
+        ignored={"n_studies": "a number of studies"},
+    ),
+    GwasFormat(
+        name="PLINK1 .meta",
+        columns=columns_of(
+            "variant_id=SNP chrom=CHR position=BP effect_allele=A1 other_allele=A2 p=P beta=BETA odds_ratio=OR"
+        ),
+        required=groups_of("CHR BP SNP A1 A2 N P P(R) BETA|OR BETA(R)|OR(R) Q I"),
+        ignored={"N": "a number of studies", "P(R)": "of random effects", "OR(R)": "of random effects"},
+    ),
+    GwasFormat(
+        name="SNPTEST",
+        columns=columns_of(
+            "variant_id=rsid chrom=chromosome position=position effect_allele=alleleB other_allele=alleleA info=info",
+            "n=all_total n_case=cases_total n_control=controls_total maf=all_maf all_aa=all_AA all_ab=all_AB all_bb=all_BB",
+            "beta=frequentist_add_beta_1* se=frequentist_add_se_1* p=frequentist_add_pvalue",
+        ),
+        required=groups_of("rsid position alleleA alleleB all_total frequentist_add_beta_1* frequentist_add_se_1*"),
+        prepare=layouts.snptest,
     ),
     GwasFormat(
         name="MTAG",

@@ -8,11 +8,14 @@ from varfx.gwas.roles import plain
 
 EFFECT = "effect"  # the effect allele, whichever column it stands in
 
-_FREQUENCY = re.compile(r"fre?q.*|eaf.*|raf|af([12]|alt|ref|allele.*)?|a[12]fre?q.*|.*(fre?qs?|frequency|af)")
+_FREQUENCY = re.compile(
+    r"fre?q.*|effectallelefreq.*|eaf.*|raf|af([12]|alt|ref|ea|effect|allele.*)?|a[12]fre?q.*|.*(fre?qs?|frequency|af)"
+)
 _ANOTHER_THING = re.compile(
     r"(min(?!or)|max|diff|delta|isdiff|hwe|het|call|missing).*|.*(se|sd|cases?|controls?|ctrls?)"
 )
 _FIRST = re.compile(r"(fre?q|frq)1(?!\d).*")  # Freq1.Hapmap
+_ENDINGS = ("afea", "freqea", "afeffect", "freqeffect")  # AF_EA, Freq_Effect
 _OF_THE_EFFECT = ("effectallele", "testedallele", "codedallele", "assessedallele", "effallele")
 _SHORT = {
     "freq1": "a1",
@@ -42,7 +45,7 @@ def allele_of_frequency(name: str) -> frozenset[str] | None:
     word = plain(name)
     if not _FREQUENCY.fullmatch(word) or _ANOTHER_THING.fullmatch(word):
         return None
-    if word.startswith("eaf") or any(effect in word for effect in _OF_THE_EFFECT):
+    if word.startswith("eaf") or word.endswith(_ENDINGS) or any(effect in word for effect in _OF_THE_EFFECT):
         return frozenset({EFFECT})
     word = "a1" if _FIRST.fullmatch(word) else _SHORT.get(word, word)
     return next((columns for words, columns in _COLUMNS if any(part in word for part in words)), frozenset())

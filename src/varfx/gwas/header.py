@@ -24,6 +24,7 @@ from varfx.gwas.roles import (
     KEY,
     ROLES,
     STATISTICS,
+    candidates,
     is_explicit,
     plain,
 )
@@ -76,9 +77,13 @@ def recognise(
     """
     given = _given(names, columns or {}, source)
     statistics = [names[number] for role, number in given.items() if role in STATISTICS]
+    _refuse_without_one_effect(names, source)
     chosen = choose_trait(names, trait, statistics, source=source)
     reading = Reading(source, tuple(names), chosen.names, given)
     form = _format(reading)
+    if form is GENERIC and not _has_effect(reading):
+        chosen = choose_trait(names, trait, statistics, source=source, prefixed=True)
+        reading = Reading(source, tuple(names), chosen.names, given)
     remarks = [remark for remark in (chosen.remark, form.remark) if remark]
     if form is not GENERIC:
         _format_columns(reading, form, trait)
@@ -118,6 +123,21 @@ def _given(names: Sequence[str], columns: Mapping[str, str], source: str) -> dic
             )
         given[role] = number
     return given
+
+
+def _refuse_without_one_effect(names: Sequence[str], source: str) -> None:
+    """Refuses MR-MEGA's results, whose effects vary along axes of ancestry: no z has their p-value."""
+    if {"beta_0", "se_0", "chisq_association", "ndf_association"} <= {name.lower() for name in names}:
+        raise FormatError(
+            f"`{source}` is MR-MEGA's: its effects vary along axes of ancestry, so that its p-value is not that of one effect. Give a "
+            "fixed-effects meta-analysis (METAL, GWAMA), or one per ancestry."
+        )
+
+
+def _has_effect(reading: Reading) -> bool:
+    """Whether the user or a common name says what the effect is."""
+    effects = ("z", "beta", "odds_ratio", "hazard_ratio")
+    return reading.has(*effects) or any(candidates(role, reading.names, range(len(reading.names))) for role in effects)
 
 
 def _format(reading: Reading) -> GwasFormat:
@@ -215,6 +235,10 @@ def _vcf_sample(names: Sequence[str], trait: str | None, source: str) -> int:
 def _unknown(names: Sequence[str], reading: Reading) -> FormatError:
     """The error on a header that no format fits, with what is nearest and what to do."""
     ask = "--columns effect_allele=NAME,other_allele=NAME,z=NAME,n=NAME,..."
+    if len(reading.header) == 1:
+        return FormatError(
+            f"`{reading.source}`: the header is one column, {names[0][:60]!r}. Separate columns by tabs, commas or blanks."
+        )
     if {"a1", "a2"} <= {plain(name) for name in names}:
         return FormatError(
             f"`{reading.source}`: the header fits no known format, and A1 and A2 do not say which is the effect allele: "

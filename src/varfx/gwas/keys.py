@@ -39,7 +39,7 @@ def unpacked(block: pl.DataFrame) -> pl.DataFrame:
         other = pl.when(effect == alternative).then(reference).when(effect == reference).then(alternative)
         block = block.with_columns(pl.select(other.alias("other_allele"))["other_allele"])
     return block.drop("key").with_columns(
-        parts.select(taken).cast({"position": pl.String}, strict=False) if taken else []
+        parts.select(taken).with_columns(pl.col(name).cast(pl.String) for name in taken if name == "position")
     )
 
 

@@ -67,9 +67,8 @@ def plink2(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     if "omitted" in block.columns:
         block = block.with_columns(other_allele=pl.col("omitted"))
     else:
-        block = block.with_columns(
-            other_allele=pl.when(pl.col("effect_allele") == pl.col("ref")).then(pl.col("alt")).otherwise(pl.col("ref"))
-        )
+        of_ref = pl.col("effect_allele").str.to_uppercase() == pl.col("ref").str.to_uppercase()
+        block = block.with_columns(other_allele=pl.when(of_ref).then(pl.col("alt")).otherwise(pl.col("ref")))
     several = pl.col("effect_allele").str.contains(",", literal=True) | pl.col("other_allele").str.contains(
         ",", literal=True
     )
@@ -110,6 +109,17 @@ def metal(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     if "weight" in block.columns and not {"n", "n_eff", "n_case"} & set(block.columns):
         block = block.with_columns(n=pl.col("weight"))
     return block.drop("weight", strict=False)
+
+
+def snptest(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """SNPTEST: effects are those of alleleB, whose frequency comes from the (expected) counts of genotypes."""
+    del ledger
+    genotypes = ("all_aa", "all_ab", "all_bb")
+    if set(genotypes) <= set(block.columns):
+        first, both, second = (pl.col(name).cast(pl.Float64, strict=False) for name in genotypes)
+        share = (both + 2 * second) / (2 * (first + both + second))
+        block = block.with_columns(eaf=pl.when(share.is_finite()).then(share))
+    return block.drop(genotypes, strict=False)
 
 
 def first_rsid(block: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -35,9 +36,14 @@ class Offences:
         """
         for role, count in self.counts.items():
             row, value = self.first[role]
+            what = f"`{source}`: column {names.get(role, role)} holds text where a number belongs in {count} rows, first row {row}"
+            if re.fullmatch(r"[+-]?\d+,\d+(,\d+)*([eE][+-]?\d+)?", value):
+                raise DataError(
+                    f"{what} ({value[:40]!r}): a comma is neither a decimal point nor a separator of thousands here. Write the file "
+                    "with decimal points and without separators of thousands."
+                )
             raise DataError(
-                f"`{source}`: column {names.get(role, role)} holds text where a number belongs in {count} rows, first "
-                f"row {row} ({value[:40]!r}). Drop these rows with --drop-invalid, or, if it marks missing values, "
+                f"{what} ({value[:40]!r}). Drop these rows with --drop-invalid, or, if it marks missing values, "
                 f"name it with --na."
             )
 

@@ -46,6 +46,7 @@ def read_positions(path: str | os.PathLike[str]) -> pl.DataFrame:
         if not parts:
             raise FormatError(f"`{path}` has a header but no rows.")
         whole = pl.concat(parts)
+    text_numbers.require_exact(whole["position"], "position", path)
     position = text_numbers.whole(whole["position"])
     if position.null_count():
         row = int(position.is_null().arg_max() or 0)

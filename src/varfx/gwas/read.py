@@ -22,7 +22,7 @@ from varfx.gwas.roles import KEY, STATISTICS
 from varfx.gwas.study import Study, read_sidecar, read_vcf_header
 from varfx.io import text_table
 from varfx.io.ledger import Ledger
-from varfx.io.text_numbers import ABSENT
+from varfx.io.text_numbers import ABSENT, require_exact
 
 
 class RawGwas(NamedTuple):
@@ -115,6 +115,8 @@ def _rows(
         if table.layout is None:
             block = _as_prepared(block, form, missing)
         block = layouts.with_other_allele(unpacked(_given_roles(form.prepare(block, ledger))))
+        if "position" in block.columns:
+            require_exact(block["position"], (names or {}).get("position", "position"), table.path)
         block = to_numbers(block, offences)
         parts.append(block if names is not None else drop_bad_text(block, ledger))
     if not parts:

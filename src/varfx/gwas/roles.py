@@ -54,18 +54,19 @@ def _ordered(names: str) -> tuple[frozenset[str], ...]:
 
 _KEYS = ("chr_bp", "chr_pos", "chrom_pos", "chr_position", "snp", "variant")
 _BUILDS = ("_hg19", "_hg38", "_hg19b37", "_b37", "_b38", "_grch37", "_grch38", "_key")
+_IN_BRACKETS = re.compile(r"\s*\([^()]*\)\s*$")  # Effect allele (EA)
 _OF_A_BUILD = re.compile(r"(.+?)(hg19|hg38|b37|b38|grch37|grch38|build37|build38)")
 # Names in plain spelling. A column of an earlier tier wins; two of one tier are ambiguous.
 SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "variant_id": _ordered(
         "rsid rsids rs_number dbsnp_id SNP snpid MarkerName markerid variant_id ID variant rs cptid chrposID"
     ),
-    "chrom": _tiers("chrom chromosome CHR CHR_ID", "hg19chrc"),
+    "chrom": _tiers("chrom chromosome CHR CHR_ID snp_chr", "hg19chrc"),
     KEY: _tiers(
         " ".join(f"{name}{build}" for name in _KEYS for build in _BUILDS) + " chr_bp chr_pos chrom_pos",
         " ".join(f"{name}_hg18" for name in _KEYS),
     ),
-    "position": _tiers("position BP POS base_pair_location bp_position bpos base_pair physical_position", "ps"),
+    "position": _tiers("position BP POS base_pair_location bp_position bpos base_pair physical_position snp_pos", "ps"),
     "effect_allele": _tiers(
         "effect_allele EA tested_allele effectallele eff_allele effallele assessed_allele coded_allele risk_allele "
         "reported_allele effect_all"
@@ -82,14 +83,22 @@ SYNONYMS: dict[str, tuple[frozenset[str], ...]] = {
     "maf": _tiers("maf minor_allele_frequency minor_allele_freq", "minor_af imp_maf all_maf"),
     "eaf_case": _tiers("eaf_cases eaf_case"),
     "eaf_control": _tiers("eaf_controls eaf_control"),
-    "info": _ordered("info imputation_info info_score imp_info imputation_quality rsq mach_r2 info_all all_info"),
+    "info": _ordered(
+        "info imputation_info info_score imp_info imputation_quality imp_quality info_impute rsq mach_r2 minimac_r2 minimac3_rsq "
+        "minimac4_rsq dr2 oevar_imp info_all all_info info_ukb mean_info avg_info average_info median_info"
+    ),
     "n": _tiers(
         "N n_total sample_size samplesize total_sample_size total_n ntotal n_samples nsamples n_complete_samples",
-        "OBS_CT NMISS num_samples n_total_sum n_sum nsum all_total",
+        "OBS_CT NMISS num_samples nr_samples n_informative n_total_sum n_sum nsum all_total",
     ),
-    "n_case": _tiers("n_case n_cases ncase ncases ncas nca num_cases case_count cases_n n_cas"),
+    "n_case": _tiers(
+        "n_case n_cases ncase ncases ncas nca num_cases case_count cases_n n_cas case_n number_of_cases nr_cases",
+        "total_cases cases_total n_cases_total all_cases cases",
+    ),
     "n_control": _tiers(
-        "n_control n_controls ncontrol ncontrols n_ctrl n_ctrls ncon nco num_controls control_count controls_n n_con"
+        "n_control n_controls ncontrol ncontrols n_ctrl n_ctrls ncon nco num_controls control_count controls_n n_con "
+        "control_n ctrl_n n_ctl nctl n_co number_of_controls nr_controls",
+        "total_controls controls_total n_controls_total all_controls controls",
     ),
     "n_eff": _tiers("neff n_eff effective_n effective_sample_size n_effective eff_n eff_sample_size"),
     "n_eff_half": _tiers("neff_half neffdiv2 neff_div2 n_eff_half half_neff"),
@@ -130,7 +139,9 @@ ALLELE_NAMES = _tiers(
 
 def is_explicit(role: str, name: str) -> bool:
     """Whether a column's name alone says that it is the effect allele, or the other one."""
-    return role in ("effect_allele", "other_allele") and plain(name) in SYNONYMS[role][0]
+    if role not in ("effect_allele", "other_allele"):
+        return False
+    return plain(name) in SYNONYMS[role][0] or plain(_IN_BRACKETS.sub("", name)) in SYNONYMS[role][0]
 
 
 def _in_tier(role: str, name: str, tier: frozenset[str]) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from varfx.errors import ConfigError, DataError
+from varfx.gwas.roles import SIZES
 from varfx.gwas.study import Study
 from varfx.gwas.unused import or_named
 from varfx.io.ledger import Ledger
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 BOLT_LARGE_CHISQ = 30.0
 BOLT_MIN_VARIANTS = 50
 _SAME = 0.02  # relative difference within which two sample sizes are the same
+_ABOVE = 0.1  # share by which a column of N may exceed the cases and controls given, as where a count is rounded
 _DOUBTFUL = 0.6  # an effective size below this share of 4 / (1 / cases + 1 / controls) is asked about
 
 
@@ -90,8 +92,11 @@ class Sizes:
     unused: tuple[str, ...] = ()
 
     def has(self, *roles: str) -> bool:
-        """Whether the file has all these roles."""
-        return set(roles) <= set(self.raw.columns)
+        """Whether the file has all these roles; a column of sizes without any value counts only if the user names it."""
+        return all(
+            role in self.raw.columns and (role not in SIZES or role in self.named or self.raw[role].count())
+            for role in roles
+        )
 
     def column(self, role: str) -> str:
         """The column of a role, for messages."""
@@ -119,9 +124,14 @@ def sample_sizes(sizes: Sizes, given: SampleSize | None) -> pl.Series:
     Raises:
         DataError: neither the file nor the user says N, or what the file says contradicts itself.
     """
-    study = sizes.study
     if given is not None:
         return _given(sizes, given, "given with --n")
+    return _of_file(sizes)
+
+
+def _of_file(sizes: Sizes) -> pl.Series:
+    """n by what the file and its metadata say."""
+    study = sizes.study
     if sizes.named & {"n", "n_case", "n_control", "n_eff", "n_eff_half"}:
         return _named(sizes)
     counts = _effective_of_counts(sizes)
@@ -149,11 +159,49 @@ def _given(sizes: Sizes, given: SampleSize, label: str) -> pl.Series:
     """One N for all rows, or the file's N times the power of given cases and controls."""
     total = _total(sizes)
     if given.n_case is None:
+        _warn_of_total(sizes, sizes.raw.height, "n is given as one number")
         return _constant(sizes, given.n, f"{label}{' in place of the column' if total is not None else ''}")
     note = f"4 phi (1 - phi) with {given.n_case / given.n:.4g} of cases, {label}"
     if total is None:
         return _constant(sizes, given.n * given.power_factor, note)
+    if _is_effective(sizes, total, given, label):
+        return sizes.note(total, "effective size of each variant, as given")
     return sizes.note(total * given.power_factor, f"{note}, times the N of each variant")
+
+
+def _is_effective(sizes: Sizes, total: pl.Series, given: SampleSize, label: str) -> bool:
+    """Whether the file's N is the effective size of the cases and controls given already; warns where it does not fit these."""
+    effective, middle, largest = given.n * given.power_factor, _median(total), float(total.max() or 0.0)  # type: ignore[arg-type]
+    column, said = sizes.column("n"), f"{given.n_case:g} cases and {given.n_control:g} controls {label}"
+    if abs(middle / effective - 1) < _SAME < abs(middle / given.n - 1):
+        sizes.warn(
+            total.count(), f"{column} is 4 / (1 / cases + 1 / controls) of the {said} already: n is the column as it is"
+        )
+        return True
+    if largest > given.n * (1 + _ABOVE):
+        sizes.warn(
+            total.count(),
+            f"{column} is up to {largest:g}, more than the {said}: check them, as n is the column times their power",
+        )
+    elif largest < (1 + _SAME) * effective and largest < (1 - _ABOVE) * given.n:
+        sizes.warn(
+            total.count(),
+            f"{column} is {largest:g} at most, less than the {said}: if it is an effective size, name it with --columns "
+            f"n_eff={sizes.names.get('n', 'NAME')} and leave out --n",
+        )
+    return False
+
+
+def _warn_of_total(sizes: Sizes, rows: int, what: str) -> None:
+    """A warning where odds ratios or frequencies of cases and controls say that a total N is not the effective size."""
+    ratios = "odds_ratio" in sizes.raw.columns and not (sizes.has("beta") and sizes.raw["beta"].count())
+    groups = sizes.has("eaf_case", "eaf_control") and sizes.raw["eaf_case"].count() and sizes.raw["eaf_control"].count()
+    if ratios or groups:
+        evidence = "odds ratios" if ratios else "frequencies of cases and of controls"
+        sizes.warn(
+            rows,
+            f"{evidence}, but {what}: give --n CASES,CONTROLS for the effective size, unless it is that already",
+        )
 
 
 def _named(sizes: Sizes) -> pl.Series:
@@ -185,6 +233,7 @@ def _named(sizes: Sizes) -> pl.Series:
         return sizes.note(raw["n_eff"], "effective size of each variant, in the column named")
     if "n_eff_half" in named:
         return sizes.note(raw["n_eff_half"] * 2, f"twice {sizes.column('n_eff_half')}, as named")
+    _warn_of_total(sizes, raw.height, "n is the column named")
     return sizes.note(raw["n"], f"of each variant, in the column named ({sizes.names.get('n', 'n')})")
 
 
@@ -232,12 +281,8 @@ def _complete(sizes: Sizes, counts: pl.Series) -> pl.Series:
 
 
 def _of_total(sizes: Sizes, total: pl.Series) -> pl.Series:
-    """The file's N; a ratio as effect means cases and controls, of which nothing is known."""
-    if "odds_ratio" in sizes.raw.columns and "beta" not in sizes.raw.columns:
-        sizes.warn(
-            total.count(),
-            "odds ratios, but n is the total of cases and controls: give --n CASES,CONTROLS for the effective size",
-        )
+    """The file's N, with a warning where it is that of cases and controls, of which nothing is known."""
+    _warn_of_total(sizes, total.count(), "n is the total of cases and controls")
     return sizes.note(total, "of each variant, as given")
 
 

@@ -167,11 +167,16 @@ def wald(effect: pl.Series, se: pl.Series) -> pl.Series:
 
 
 def se_of_interval(raw: pl.DataFrame) -> pl.Series:
-    """The standard error in a 95 % confidence interval, of a ratio's logarithm where the effect is a ratio."""
+    """The standard error in a 95 % confidence interval: row by row of the effect or of the ratio, in whose middle it lies."""
     lower, upper = pl.col("ci_lower"), pl.col("ci_upper")
+    log_lower, log_upper = (pl.when(bound > 0).then(bound.log()) for bound in (lower, upper))
+    linear, logarithmic = (upper - lower) / _CI_WIDTH, (log_upper - log_lower) / _CI_WIDTH
     if "beta" not in raw.columns:
-        lower, upper = (pl.when(bound > 0).then(bound.log()) for bound in (lower, upper))
-    return raw.select(se=(upper - lower) / _CI_WIDTH)["se"]
+        return raw.select(se=logarithmic)["se"]
+    beta = pl.col("beta")
+    nearer = ((log_lower + log_upper) / 2 - beta).abs() < ((lower + upper) / 2 - beta).abs()
+    of_ratio = nearer.fill_null(False) | ~beta.is_finite().fill_null(False)
+    return raw.select(se=pl.when(of_ratio).then(logarithmic).otherwise(linear))["se"]
 
 
 def from_p(neg_log10_p: pl.Series) -> pl.Series:

@@ -18,6 +18,7 @@ from varfx.io.text_lines import BLANKS, as_text, count_fields, line_blocks, spli
 
 _SAMPLE_BYTES = 1 << 20
 _SEPARATORS = ("\t", ",", BLANKS)
+_RARE = (";", "|")  # of tables whose header has no tab and no comma
 ROW_NAMES = "row.names"  # R's word for the column that its header does not name
 
 
@@ -134,6 +135,8 @@ def _is_header(lines: list[bytes], comment: int, first: int) -> bool:
 def _with_header(line: str, rows: list[bytes], *, named_rows: bool) -> tuple[tuple[str, ...], str, int]:
     """Column names, the rows' separator, and the number of empty fields at the rows' ends."""
     candidates = [separator for separator in _SEPARATORS if _has(line, separator)] or [BLANKS]
+    if not {"\t", ","} & set(candidates):
+        candidates = [*(separator for separator in _RARE if separator in line), *candidates]
     if BLANKS not in candidates:
         candidates.append(BLANKS)
     split = {separator: split_fields(line, separator) for separator in candidates}

@@ -11,7 +11,7 @@ import polars as pl
 from varfx.errors import DataError, FormatError
 from varfx.genome import variants
 from varfx.io.text_lines import numbered_lines
-from varfx.io.text_numbers import MISSING, whole
+from varfx.io.text_numbers import MISSING, require_exact, whole
 from varfx.io.text_table import open_table, refuse_alike
 
 _ROLES = {
@@ -59,6 +59,7 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[pl.DataFrame, list[str]]
     text = pl.DataFrame(
         {role: given.get(role, pl.Series([None] * frame.height, dtype=pl.String)) for role in variants.SCHEMA}
     )
+    require_exact(text["position"], "position", path)
     result = text.select(
         variants.chrom_expr("chrom"),
         whole(text["position"]).alias("position"),
