@@ -93,10 +93,10 @@ class Sizes:
 
     def has(self, *roles: str) -> bool:
         """Whether the file has all these roles; a column of sizes without any value counts only if the user names it."""
-        return all(
-            role in self.raw.columns and (role not in SIZES or role in self.named or self.raw[role].count())
-            for role in roles
-        )
+        empty = {
+            role for role in SIZES if role in self.raw.columns and self.raw[role].null_count() == self.raw.height > 0
+        }
+        return set(roles) <= set(self.raw.columns) - (empty - self.named)
 
     def column(self, role: str) -> str:
         """The column of a role, for messages."""
