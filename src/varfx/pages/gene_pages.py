@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from varfx.expression.network.opened import OpenNetworks
 
 logger = logging.getLogger(__name__)
-MOST_SHORT_ROWS = 8  # of the table of effects on a short page
+MOST_SHORT_ROWS = 3  # of the table of effects on a short page
 SPLITS = {"hop": "individuals held out (HOP)", "hogp": "gene and individuals held out (HOGP)"}
 
 
