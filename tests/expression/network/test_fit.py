@@ -46,6 +46,12 @@ def config(**changes: Any) -> FitConfig:
     return FitConfig(**{"network": NETWORK, "training": TRAINING, **changes})
 
 
+@pytest.fixture(scope="module")
+def finished(cohort: Path) -> ExpressionRun:
+    """A network of all folds, which several tests look at; do not change it."""
+    return fit_network(cohort, cohort.parent / "RUN", config(folds=()))
+
+
 # --- sequences and targets
 
 
@@ -137,9 +143,8 @@ def test_windows_stay_on_the_current_gpu(cohort: Path, monkeypatch: pytest.Monke
     assert len(made) == 3
 
 
-def test_a_run(cohort: Path, tmp_path: Path) -> None:
-    run = fit_network(cohort, tmp_path / "RUN", config(folds=()))
-    opened = open_cohort(cohort)
+def test_a_run(cohort: Path, finished: ExpressionRun) -> None:
+    run, opened = finished, open_cohort(cohort)
     assert run.kind == "expression network"
     assert run.record["cohort_seal"] == opened.seal
     assert run.record["folds"] == [0, 1, 2]
@@ -179,11 +184,13 @@ def predicted_again(run: ExpressionRun, opened: Cohort, gene: str, *, phased: bo
 
 
 @pytest.mark.parametrize("phased", [False, True])
-def test_saved_networks_make_the_predictions(cohort: Path, tmp_path: Path, phased: bool) -> None:
-    run = fit_network(cohort, tmp_path / "RUN", config(phased=phased))
+def test_saved_networks_make_the_predictions(
+    cohort: Path, finished: ExpressionRun, tmp_path: Path, phased: bool
+) -> None:
+    run = fit_network(cohort, tmp_path / "RUN", config(phased=True)) if phased else finished
     opened = open_cohort(cohort)
     for gene in (opened.genes_train[0], opened.genes_heldout[0]):
-        table = run.predictions.filter(gene_id=gene)["prediction"].to_numpy()
+        table = run.predictions.filter(gene_id=gene, fold=0)["prediction"].to_numpy()
         np.testing.assert_allclose(predicted_again(run, opened, gene, phased=phased), table, rtol=1e-5, atol=1e-6)
         assert table.std() > 0
 
@@ -215,11 +222,13 @@ def test_a_network_for_each_gene(cohort: Path, tmp_path: Path) -> None:
         open_network(run, 0, opened.genes_train[1])
 
 
-def test_chosen_genes(cohort: Path, tmp_path: Path) -> None:
+def test_chosen_genes_and_the_table_of_the_contract(cohort: Path, tmp_path: Path) -> None:
     opened = open_cohort(cohort)
-    one = fit_network(cohort, tmp_path / "one", config(genes=opened.genes_train[:1]))
+    one = fit_network(cohort, tmp_path / "one", config(genes=opened.genes_train[:1], name="small"))
     assert one.record["genes"] == [opened.genes_train[0]]
     assert one.record["heldout_genes"] == list(opened.genes_heldout)  # none is named: all
+    assert one.predictions.schema["prediction"] == pl.Float32
+    assert set(one.predictions["model"]) == {"small"}
 
 
 # --- interruption
@@ -261,7 +270,8 @@ def test_resumed_runs_are_the_same(cohort: Path, tmp_path: Path, monkeypatch: py
         assert (part.path / name).read_bytes() == (whole.path / name).read_bytes()
     with pytest.raises(StoreError, match="finished run"):
         fit_network(cohort, tmp_path / "part", options)
-    fit_network(cohort, tmp_path / "part", options, overwrite=True)
+    other = config(genes=open_cohort(cohort).genes_train[:1], training=replace(TRAINING, epochs=1))
+    assert fit_network(cohort, tmp_path / "part", other, overwrite=True).record["genes"] == list(other.genes)
 
 
 @pytest.mark.usefixtures("forked_workers")
@@ -320,9 +330,8 @@ def test_no_names_or_values_of_people_while_training(cohort: Path, tmp_path: Pat
             assert f"{value:.6f}".encode() not in content
 
 
-def test_finished_runs_name_held_out_people_only(cohort: Path, tmp_path: Path) -> None:
-    run = fit_network(cohort, tmp_path / "RUN", config())
-    text = (run.path / "run.json").read_text() + (run.path / "history.csv").read_text()
+def test_finished_runs_name_held_out_people_only(cohort: Path, finished: ExpressionRun) -> None:
+    text = (finished.path / "run.json").read_text() + (finished.path / "history.csv").read_text()
     assert not [name for name in open_cohort(cohort).people if name in text]
 
 
@@ -402,12 +411,6 @@ def test_fold_words() -> None:
     assert fold_numbers(("0", "2", "0")) == (0, 2)
     with pytest.raises(ConfigError, match="`fold` must be numbers from 0, or all, got 'x'"):
         fold_numbers(("x",))
-
-
-def test_predictions_are_a_table_of_the_contract(cohort: Path, tmp_path: Path) -> None:
-    table = fit_network(cohort, tmp_path / "RUN", config(name="small")).predictions
-    assert table.schema["prediction"] == pl.Float32
-    assert set(table["model"]) == {"small"}
 
 
 @pytest.mark.parametrize("gpu", [False, True])
