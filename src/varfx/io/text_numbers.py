@@ -10,7 +10,7 @@ from varfx.errors import FormatError
 
 ABSENT = frozenset({"", ".", "NA", "na", "N/A", "n/a", "#N/A", "#NA", "NULL", "null", "None"})  # nothing was measured
 MISSING = ABSENT | {"NaN", "nan", "NAN", "-nan"}  # or what was computed is no number
-_ROUNDED = r"^\+?\d\.?(\d*)[eE]\+?0*(\d+)$"  # decimals and exponent
+_ROUNDED = r"^\+?\d(?:\.(\d*))?[eE]\+?0*(\d+)$"  # decimals and exponent
 _FEW = 2  # decimals that an exact multiple of 1,000,000 may have as R writes it: 1.23e+08, but 123400000
 _OFTEN = (20, 0.01)  # so many rows, and such a share of all, are no round numbers by chance
 _LARGEST_WHOLE = 2**53  # beyond it a float64 skips whole numbers
@@ -56,11 +56,12 @@ def rounded(text: pl.Series) -> pl.Series:
     if text.dtype != pl.String or not text.str.contains("[eE]").any():
         return none
     parts = text.alias("column").str.strip_chars().str.extract_groups(_ROUNDED).struct.unnest()
-    decimals_given, exponent = parts.to_series(0).str.len_chars(), parts.to_series(1).cast(pl.Int64, strict=False)
+    given = parts.to_series(0).fill_null("")
+    decimals_given, exponent = given.str.len_chars(), parts.to_series(1).cast(pl.Int64, strict=False)
     lost = (decimals_given < exponent).fill_null(False)
     least, share = _OFTEN
     certain = (lost & (decimals_given > _FEW)).fill_null(False).any()
-    padded = (lost & parts.to_series(0).str.ends_with("0")).fill_null(False).any()
+    padded = (lost & given.str.ends_with("0")).fill_null(False).any()
     return lost if certain or (padded and lost.sum() >= max(least, share * text.len())) else none
 
 
