@@ -17,10 +17,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from cases.forked import SLOW_IMPORTS
 from torture.bombs import BOMBS
 from torture.children import in_child, preload
 from torture.commands import Command
@@ -43,8 +44,8 @@ TRIES = {"readers": 10_000, "bombs": 1, "killed": 100, "terminated": 20, "interr
 SHARES = {"readers": 0.5, "bombs": 0.03, "killed": 0.15, "full": 0.12, "terminated": 0.05, "interrupted": 0.03, "together": 0.04, "workers": 0.03, "scheduler": 0.03, "parent": 0.02}  # fmt: skip
 
 
-def main() -> int:
-    """Runs the campaigns; 1 if anything was found."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the campaigns that the command line, or `words`, asks for; 1 if anything was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("campaigns", nargs="*", help=f"of {', '.join(TRIES)}; by default all")
     parser.add_argument("--minutes", type=float, default=60, help="time for all of them")
@@ -57,7 +58,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("torture.json"), help="the counts; a campaign goes on after them"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     record = Record(options.out)
     if options.again:
         record.forget_findings()
@@ -151,9 +152,10 @@ def _of_files(campaign: str, work: Path, only: str) -> Iterator[tuple[str, Part]
     from torture.samples import make_samples
 
     samples, scratch = work / "samples", work / "scratch"
-    if not (samples / "stores" / "inputs" / "NETWORK").is_dir():
-        in_child(make_samples, samples)
     preload(READ_BY)
+    if not (samples / "stores" / "inputs" / "NETWORK").is_dir():
+        preload(SLOW_IMPORTS)  # here, where the commands' children have them too
+        in_child(make_samples, samples)
     if campaign == "bombs":
         for name in BOMBS:
             if only in name:
