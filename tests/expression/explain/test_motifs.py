@@ -151,6 +151,7 @@ def test_files(tmp_path: Path) -> None:
         ("nothing\n", "holds no motif"),
         ("MOTIF A\nletter-probability matrix: alength= 4 w= 3\n0.25 0.25 0.25 0.25\n", "is cut: it should have 3 rows"),
         ("MOTIF A\nletter-probability matrix: alength= 20 w= 3\n", "four letters"),
+        (f"ALPHABET= ATGC\nMOTIF A\n{MATRIX}", "line 1 says that its letters are 'ATGC'"),
         ("MOTIF A\nletter-probability matrix: w= 1\n0.5 0.5 0.5 0.5\n", "no probabilities"),
         (f"MOTIF A\n{MATRIX}MOTIF A\n{MATRIX}", "1 motifs have the name of an earlier one, first `A`"),
     ],

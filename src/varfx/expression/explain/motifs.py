@@ -103,7 +103,7 @@ def read_meme(path: str | os.PathLike[str], *, background: bool = False) -> list
         background: use the file's background frequencies in place of uniform ones.
 
     Raises:
-        FormatError: no motif, a matrix that is cut or not of four letters, rows that are no probabilities, or a name given twice.
+        FormatError: no motif, letters other than ACGT or in another order, a matrix that is cut, rows that are no probabilities, or a name given twice.
     """
     lines = ((number, line.decode("utf-8", "replace").strip()) for number, line in numbered_lines(Path(path)))
     motifs: list[Motif] = []
@@ -113,6 +113,8 @@ def read_meme(path: str | os.PathLike[str], *, background: bool = False) -> list
         words = line.split()
         if line.startswith("MOTIF"):
             names = (words[1] if len(words) > 1 else f"motif{len(motifs) + 1}", words[2] if len(words) > 2 else "")
+        elif line.startswith("ALPHABET="):
+            _check_letters(line.removeprefix("ALPHABET=").strip(), path, number)
         elif line.startswith("Background letter frequencies"):
             frequencies = _background(lines, path) if background else UNIFORM
         elif found := _MATRIX.match(line):
@@ -130,6 +132,14 @@ def read_meme(path: str | os.PathLike[str], *, background: bool = False) -> list
             f"`{path}`: {len(twice)} motifs have the name of an earlier one, first `{twice[0]}`. Make the names unique."
         )
     return motifs
+
+
+def _check_letters(letters: str, path: str | os.PathLike[str], number: int) -> None:
+    """The columns of a matrix are the letters in the order of this line."""
+    if letters.upper() not in ("ACGT", "ACGU"):
+        raise FormatError(
+            f"`{path}`: line {number} says that its letters are {letters[:30]!r}, but the columns of a matrix must be ACGT, in this order."
+        )
 
 
 def _background(lines: Iterator[tuple[int, str]], path: str | os.PathLike[str]) -> tuple[float, ...]:
