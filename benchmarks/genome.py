@@ -7,7 +7,7 @@ is a command in processes of its own, with `--threads` threads; weights and fine
 processes together, and bytes on disk. A step that is in the JSON file is not done again; another share joins the file.
 
 A genome is 2,763 windows. With one share its time is that of the part times the ratio; with two shares the line through both, so that what happens
-once (start of Python, baselines, learning of a mixture) is not multiplied. The constant prior's start, on 64 windows of a genome, is told
+once (start of Python, baselines) is not multiplied; the learning of a mixture is told apart by the progress of the command. The constant prior's start, on 64 windows of a genome, is told
 apart by a fit with twice as many; it is an upper bound, as a start on 32 windows and more begins on an eighth of them. A pass of training is
 that of the larger share. `hours` are processor hours over 2 cores: what two cores would need that do nothing else; on a busy machine they are
 too long, as threads wait for each other.
@@ -48,6 +48,9 @@ PASSES = 3
 GENOME_PASSES = 10
 PROCESS_STEPS = 24
 START, START_WINDOWS = 4, 64  # windows of the constant prior, in the part and of a genome
+ONCE = {
+    "weights, mixture": "windows to compare distributions"
+}  # the last progress of what does not grow with the genome
 FITS = ("fit, 1 step", "fit, 1 step, twice the start", "fit")
 WITH_BASELINE = (*FITS, "finemap")
 CORES = 2
@@ -78,13 +81,13 @@ def steps(folder: Path, windows: int) -> dict[str, list[str]]:
     return {name: line.split() for name, line in lines.items()}
 
 
-def measured(words: list[str], threads: int, log: Path, wait: float) -> dict[str, Any]:
-    """Runs a command; what it took, or how it failed."""
+def measured(words: list[str], threads: int, log: Path, wait: float, once: str = "") -> dict[str, Any]:
+    """Runs a command; what it took, or how it failed. `once_seconds`: processor seconds until the progress `once` was last said."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with open(log, "w") as output:
         process = subprocess.Popen([*VARFX, *words], env=environment, stdout=output, stderr=subprocess.STDOUT)
-        peak = _Peak(process.pid)
+        peak = _Peak(process.pid, log, once)
         peak.start()
         try:
             code = process.wait(wait)
@@ -97,6 +100,8 @@ def measured(words: list[str], threads: int, log: Path, wait: float) -> dict[str
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     result = {"seconds": round(seconds, 1), "processor_seconds": round(spent, 1), "peak_bytes": peak.bytes}
+    if once:
+        result["once_seconds"] = round(peak.once_seconds, 1)
     if code is None:
         return {**result, "stopped": f"after {wait:g} s"}
     if code:
@@ -107,15 +112,25 @@ def measured(words: list[str], threads: int, log: Path, wait: float) -> dict[str
 class _Peak(threading.Thread):
     """Largest resident memory of a process and all its descendants together."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, log: Path, once: str) -> None:
         super().__init__(daemon=True)
         self._root = psutil.Process(pid)
+        self._log, self._once = log, once
         self.bytes = 0
+        self.once_seconds = 0.0
 
     def run(self) -> None:
         while self._root.is_running() and self._root.status() != psutil.STATUS_ZOMBIE:
             self.bytes = max(self.bytes, self._resident())
+            if self._once and self._log.read_text().rstrip().rsplit("\n", 1)[-1].startswith(self._once):
+                self.once_seconds = self._processor_seconds()
             time.sleep(POLL_SECONDS)
+
+    def _processor_seconds(self) -> float:
+        try:
+            return float(sum(self._root.cpu_times()[:4]))  # own and those of children that have ended
+        except psutil.Error:
+            return self.once_seconds
 
     def _resident(self) -> int:
         total = 0
@@ -149,7 +164,8 @@ def part(share: float, options: argparse.Namespace, keep: dict[str, Any]) -> Non
         if name in found["steps"] or (options.only and name not in options.only):
             continue
         before = disk(folder)
-        result = measured(words, options.threads, folder / f"{name.replace(' ', '_')}.log", options.most_seconds)
+        log = folder / f"{name.replace(' ', '_')}.log"
+        result = measured(words, options.threads, log, options.most_seconds, ONCE.get(name, ""))
         found["steps"][name] = {**result, "disk_bytes": disk(folder) - before, "load_average": os.getloadavg()[0]}
         print(f"{windows} windows, {name}: {found['steps'][name]}", flush=True)
         _write(options.out, {"benchmark": "genome", "parts": keep, "genome": genome(keep), "machine": machine()})
@@ -257,10 +273,13 @@ def _hours(parts: dict[str, Any], name: str, *, less: float = 0.0, check: float 
         check: processor seconds per window of the baseline, which a genome needs for MOST_LARGE windows.
     """
     seen = [(each["windows"], each["steps"][name]) for each in parts.values() if name in each["steps"]]
+    once = max((step.get("once_seconds", 0.0) for _, step in seen), default=0.0)
     points = sorted(
-        (n, step["processor_seconds"] - less - check * _looked_at(n)) for n, step in seen if "stopped" not in step
+        (n, step["processor_seconds"] - less - check * _looked_at(n) - step.get("once_seconds", 0.0))
+        for n, step in seen
+        if "stopped" not in step
     )
-    return (_line(points[-2:]) + check * MOST_LARGE) / CORES / 3600
+    return (_line(points[-2:]) + check * MOST_LARGE + once) / CORES / 3600
 
 
 def _line(points: list[tuple[int, float]]) -> float:
