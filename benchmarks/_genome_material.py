@@ -119,6 +119,8 @@ def _write(folder: Path, path: Path, of: Ring, windows: int, dtype: str) -> None
     rng = np.random.default_rng(7)
     sign = rng.choice(np.array([-1, 1], dtype=np.float32), variants.height)
     z, notes = np.zeros(variants.height), []
+    steps = [_noise_step(of, kind) for kind in range(3)]
+    noise = np.zeros(0, dtype=np.float32)
     for number, (core, k, count) in enumerate(cores):
         factors = of.factors[k % 3]
         lengths = [of.sizes[k % 3 - 1], of.sizes[k % 3], of.sizes[(k + 1) % 3]]
@@ -128,7 +130,10 @@ def _write(folder: Path, path: Path, of: Ring, windows: int, dtype: str) -> None
         B = factors.B[:, columns] * sign[panel]
         own = Factors(lam=factors.lam, V=factors.V * sign[inside, None], B=B)
         write_window(path, core, own, inside, panel, of.scores[k % 3], KEPT, dtype=np.dtype(dtype))
-        w = B @ beta[panel].astype(np.float32) + rng.standard_normal(len(own.lam), dtype=np.float32)
+        fresh = rng.standard_normal(len(own.lam), dtype=np.float32)
+        carried, spread = steps[k % 3]
+        noise = fresh if not k else carried @ noise + spread @ fresh
+        w = B @ beta[panel].astype(np.float32) + noise
         z[inside] = own.V @ (np.sqrt(own.lam).astype(np.float32) * w)
         notes.append(
             {"name": core.name, "chrom": core.chrom, "start": core.start, "end": core.end, "num_core": inside.size,
@@ -138,6 +143,19 @@ def _write(folder: Path, path: Path, of: Ring, windows: int, dtype: str) -> None
     metadata = {"num_people": PEOPLE, "build": "hg19", "config": config, "ledger": [], "missing": []}
     store.PANEL.finish(path, variants, pl.DataFrame(notes), metadata)
     _write_sumstats(folder / "S.txt.gz", variants, z, rng)
+
+
+def _noise_step(of: Ring, kind: int) -> tuple[np.ndarray, np.ndarray]:
+    """X' and a root of `I - X'X`, with X the correlations of the whitened noise of the core before and of this one.
+
+    A GWAS has the noise of variants in LD in common, also across the edge of two cores; the cores after the next share none.
+    """
+    before, here = of.factors[kind - 1], of.factors[kind]
+    after = slice(of.sizes[kind - 2] + of.sizes[kind - 1], None)  # columns of this core in the window before
+    X = before.B[:, after].astype(np.float64) @ (here.V / np.sqrt(here.lam))
+    values, vectors = np.linalg.eigh(np.eye(len(here.lam)) - X.T @ X)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return X.T.astype(np.float32), root.astype(np.float32)
 
 
 def _variants(cores: list[Core], kinds: list[int], of: Ring) -> pl.DataFrame:
