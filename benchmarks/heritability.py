@@ -284,7 +284,7 @@ def errors_of_enrichment(of: Study, found: list[Any]) -> list[dict[str, Any]]:
     for place, level in enumerate(LEVELS):
         truth = additive(of, level)
         true = np.array([enrichment_of(truth, a) for a in of.clustered.T])
-        ours, errors, theirs = (np.array([each[place][kind] for each in found]) for kind in range(3))
+        ours, errors, theirs = (np.array([each[place][kind] for each in found], dtype=float) for kind in range(3))
         bound = _fisher(of, truth, annotations(of, {f"a{k}": of.clustered[:, k] for k in range(3)}))
         rmse, other = (np.sqrt(np.mean((each - true) ** 2, axis=0)) for each in (ours, theirs))
         entries.append(
@@ -294,7 +294,7 @@ def errors_of_enrichment(of: Study, found: list[Any]) -> list[dict[str, Any]]:
                 "median_error": np.median(np.abs(ours - true), axis=0).tolist(),
                 "median_error_sldsc": np.median(np.abs(theirs - true), axis=0).tolist(),
                 "fisher": bound.tolist(), "rmse_over_fisher": float(np.sqrt((rmse**2).sum() / (bound**2).sum())),
-                "mean_se": errors.mean(0).tolist(), "bias": (ours.mean(0) - true).tolist(),
+                "mean_se": np.nanmean(errors, axis=0).tolist(), "without_se": int(np.isnan(errors).any(1).sum()), "bias": (ours.mean(0) - true).tolist(),
             }
         )  # fmt: skip
     return entries
