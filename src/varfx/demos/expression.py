@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from varfx.bootstrap import mean_interval
 from varfx.demos.study import DemoStudy
@@ -33,6 +31,7 @@ from varfx.expression.variants.score import VariantScores, score_variants
 from varfx.expression.variants.table import as_annotations
 from varfx.io import sealed
 from varfx.io.working_folder import make_folder
+from varfx.linalg.threads import one_thread
 from varfx.models.expression_config import ExpressionNetworkConfig
 from varfx.progress import Progress, silent
 from varfx.training.people.config import ExpressionTrainConfig
@@ -172,7 +171,7 @@ def run_demo(
     """
     config = config or DemoConfig()
     folder = make_folder(out)
-    with _one_thread():
+    with one_thread():
         demo = _run(study, folder, config, workers, progress)
     sealed.write_json(folder / "results.json", results(demo))
     return demo
@@ -297,14 +296,3 @@ def _score(run: ExpressionRun, baselines: ExpressionRun, out: Path, progress: Pr
     metadata: dict[str, object] = {"provenance": provenance, "model": found.model}
     as_annotations(found.table, found.variants, rule=RULE, metadata=metadata).write(out)
     return found
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small networks are no faster on several threads, and far slower where other work runs beside them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

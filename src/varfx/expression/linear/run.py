@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from jaxtyping import Float64
 from numpy import ndarray
 from threadpoolctl import threadpool_limits
@@ -46,6 +45,7 @@ from varfx.expression.run import BASELINES, ExpressionRun, begin_run, cohort_ide
 from varfx.io import sealed
 from varfx.io.output_lock import one_writer
 from varfx.io.workers import Job, Workers, map_pieces, num_cores
+from varfx.linalg.threads import one_thread
 from varfx.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -301,13 +301,8 @@ def _learn(job: _Job, number: int, size: int | None) -> LearnedPrior:
         data.append(gene_window_data(gene_id, gene.X, gene.y, gene.fold.train, gene.fold.tune, features))
     if useless:
         logger.warning("fold %d: %d of %d genes teach nothing, first %s", number, len(useless), len(genes), useless[0])
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        with threadpool_limits(1), ThreadPoolExecutor(job.where.workers or num_cores()) as pool:
-            return learn_prior(data, config, executor=pool, progress=job.progress)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), threadpool_limits(1), ThreadPoolExecutor(job.where.workers or num_cores()) as pool:
+        return learn_prior(data, config, executor=pool, progress=job.progress)
 
 
 def _zero_shot(job: _Job, network: Any) -> None:

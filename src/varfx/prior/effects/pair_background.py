@@ -17,7 +17,7 @@ from varfx.prior.effects.background import SOLVED_LARGE, FactoredBackground, inv
 from varfx.prior.effects.gibbs import SparseRegression
 from varfx.prior.effects.shape import EffectShape
 from varfx.prior.large_pairs import PairCovariance, pair_covariance
-from varfx.prior.pairs import Side
+from varfx.prior.pairs import MIN_NOISE, Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def pair_background(
 def _inverse_factor(C: PairCovariance) -> Float[ndarray, "n n"]:
     """`L^-1` of C, in float32 where its condition allows."""
     signal = C.signal_covariance(torch.float32)
-    if too_far(signal.numpy(), C.sigma2):
+    if too_far(signal.numpy(), MIN_NOISE * C.sigma2):  # of a direction that both cores nearly repeat
         signal = C.signal_covariance(torch.float64)
     first = C.A.shape[0]
     shared = C.sigma2 * C.X.to(signal.dtype)
